@@ -1,34 +1,153 @@
-"""The web application of `localrag serve`."""
+"""The web application of `localrag serve`, and localrag's own JSON API (docs/server.md)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from localrag.errors import LocalragError
-from localrag.server import api, openai, pages, showing
-from localrag.server.exchange import for_client
-from localrag.server.guard import Guard, failure, wants_page
-from localrag.server.turns import FairQueue
+from localrag.events import Answered, Event
+from localrag.server import exchange, openai, pages, showing
+from localrag.server.exchange import AnswerOptions, Narrowing, for_client, json_response, page_link, to_json
+from localrag.server.guard import Access, Guard, client_of, failure, wants_page
+from localrag.server.served import FairQueue, Served, Waiting, answer_events
+from localrag.sessions import SessionStore
+from localrag.types import Turn
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
+MAX_PASSAGES = 100
+_MAX_DOCUMENTS = 1000  # in one response
+Libraries = Annotated[tuple[str, ...], msgspec.Meta(max_length=100)]
 
-    from localrag.server.guard import Access
-    from localrag.server.served import Served
-    from localrag.sessions import SessionStore
+
+class Search(Narrowing, kw_only=True):
+    query: exchange.Question
+    libraries: Libraries = ()
+    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_PASSAGES)] = 10
+
+
+class Ask(AnswerOptions, kw_only=True):
+    question: exchange.Question
+    libraries: Libraries = ()
+    history: tuple[Turn, ...] = ()
+    stream: bool = False
+
+
+def routes(served: Served, turns: FairQueue) -> list[BaseRoute]:
+    api = _Api(served, turns)
+    return [
+        Route("/api/libraries", api.libraries),
+        Route("/api/documents/{library}", api.documents),
+        Route("/api/pages/{library}/{document:path}/{page:int}", api.page),
+        Route("/api/pages/{library}/{document:path}", api.page),
+        Route("/api/search", api.search, methods=["POST"]),
+        Route("/api/ask", api.ask, methods=["POST"]),
+    ]
+
+
+class _Api:
+    def __init__(self, served: Served, turns: FairQueue) -> None:
+        self._served, self._turns = served, turns
+
+    async def libraries(self, request: Request) -> Response:
+        return json_response({"libraries": self._served.libraries})
+
+    async def documents(self, request: Request) -> Response:
+        """The documents of a library, from `after` on, so many at a time."""
+        (library,) = self._served.check((request.path_params["library"],))
+        await exchange.record(self._served, request, "documents", (library,))
+        held = await exchange.while_there(request, self._served.call("shelf", library))
+        after = request.query_params.get("after", "")
+        later = [one.document for one in held.documents if one.document.path > after]
+        shown = [
+            {
+                "document": one.path,
+                "title": one.title,
+                "pages": one.pages if one.paged else None,
+                "characters": one.characters,
+                "author": one.author,
+                "date": one.date,
+                "language": one.language,
+                "url": page_link(request, library, one.path, None),
+            }
+            for one in later[:_MAX_DOCUMENTS]
+        ]
+        failed = [{"document": one.document, "reason": one.reason} for one in held.failed[:_MAX_DOCUMENTS]]
+        more = later[_MAX_DOCUMENTS - 1].path if len(later) > _MAX_DOCUMENTS else None
+        return json_response({"library": library, "documents": shown, "after": more, "not_read": failed})
+
+    async def page(self, request: Request) -> Response:
+        (library,) = self._served.check((request.path_params["library"],))
+        document, number = request.path_params["document"], request.path_params.get("page")
+        await exchange.record(self._served, request, "page", (library,))
+        opened = await exchange.while_there(request, self._served.call("page", library, document, number, exact=True))
+        page = opened.page
+        return json_response(
+            {
+                "library": library,
+                "document": opened.document.path,
+                "title": opened.document.title,
+                "page": page.number,
+                "pages": opened.count,
+                "label": page.label,
+                "unit": page.unit,
+                "text": page.text,
+                "url": page_link(request, library, opened.document.path, page.number),
+            }
+        )
+
+    async def search(self, request: Request) -> Response:
+        given = exchange.as_type(await exchange.json_of(request), Search)
+        libraries, only = self._served.check(given.libraries), given.filter()
+        await exchange.record(self._served, request, "search", libraries)
+        call = self._served.call("search", given.query, libraries=libraries, documents=only, k=given.k)
+        passages = await exchange.while_there(request, call)
+        found = [one.to_dict() | {"url": page_link(request, one.library, one.document, one.page)} for one in passages]
+        return json_response({"passages": found})
+
+    async def ask(self, request: Request) -> Response:
+        given = exchange.as_type(await exchange.json_of(request), Ask)
+        libraries, how = self._served.check(given.libraries), given.how()
+        await exchange.record(self._served, request, "ask", libraries)
+        events = answer_events(
+            self._served,
+            self._turns,
+            client_of(request),
+            "",
+            given.question,
+            libraries=libraries,
+            history=given.history,
+            **how,
+        )
+        if given.stream:
+            return exchange.EventStream(_sent(request, await exchange.first_awaited(request, events)))
+        return json_response((await exchange.while_there(request, exchange.answer_of(events))).to_dict())
+
+
+async def _sent(request: Request, events: AsyncGenerator[Waiting | Event]) -> AsyncGenerator[str]:
+    """Write events: each under its name in small letters, the last is "answered" or "error"."""
+    async with aclosing(events):
+        try:
+            async for event in events:
+                value = event.answer.to_dict() if isinstance(event, Answered) else event
+                yield f"event: {type(event).__name__.lower()}\ndata: {to_json(value)}\n\n"
+        except Exception as error:
+            yield f"event: error\ndata: {exchange.error_json(request, error)}\n\n"
 
 
 def create_app(served: Served, access: Access, store: SessionStore | None = None) -> Starlette:
     """Return the application for the libraries that are served; `store` has the conversations."""
     turns = FairQueue()
     return Starlette(
-        routes=[*openai.routes(served, turns), *api.routes(served, turns), *pages.routes(served, turns, store)],
+        routes=[*openai.routes(served, turns), *routes(served, turns), *pages.routes(served, turns, store)],
         middleware=[Middleware(Guard, access=access)],
         exception_handlers={LocalragError: _failed, HTTPException: _failed},  # others: the guard
     )

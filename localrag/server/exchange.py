@@ -6,25 +6,21 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from localrag.errors import LocalragError, UsageError, internal
 from localrag.events import Answered, Event
 from localrag.protocol import to_plain
 from localrag.search import filters
 from localrag.server.guard import error_body, name_of, status_of
-from localrag.server.served import MAX_PAGE, MAX_QUESTION, Served, hint_for_programs
-from localrag.server.turns import Waiting
+from localrag.server.served import MAX_PAGE, MAX_QUESTION, Served, Waiting, hint_for_programs
 from localrag.types import Answer, Filter, Mode
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)

@@ -17,13 +17,14 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localrag.errors import (
     KeyRequired,
@@ -38,10 +39,7 @@ from localrag.errors import (
     UsageError,
     internal,
 )
-from localrag.server.turns import Busy
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from localrag.server.served import Busy
 
 MAX_BODY = 1 << 20  # bytes
 _BODY_SECONDS = 20.0  # for a whole body
@@ -120,10 +118,7 @@ def failure(request: Request, error: Exception) -> Response:
 def refusal(
     request: Request, status: int, message: str, hint: str = "", code: str | None = None, form: str = ""
 ) -> Response:
-    """Return an error as a page for browsers, in OpenAI's form for programs.
-
-    The page asks for the token where `form` says which page it then leads to.
-    """
+    """Return an error in OpenAI's form, or as a page, which asks for the token to go on to the page `form`."""
     if wants_page(request):
         return _page(HTTPStatus(status).phrase, status, message=message, hint=hint, form=form)
     return JSONResponse(error_body(status, message, hint, code), status)
@@ -198,7 +193,8 @@ class Guard:
         if path == "/" and (request.method == "POST" or "code" in request.query_params):
             return self._first_visit
         cookie = request.cookies.get(_cookie_name(request), "")
-        if self._access.token is None or self._access.holds(_bearer(request)):
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if self._access.token is None or self._access.holds(token.strip() if scheme.lower() == "bearer" else ""):
             request.state.client = "programs"
         elif cookie and self._access.knows(cookie) and (request.method in ("GET", "HEAD") or origin):
             request.state.client = f"browser {cookie.partition('.')[0]}"
@@ -241,11 +237,6 @@ def _wanted(request: Request) -> str:
 
 def _cookie_name(request: Request) -> str:
     return f"localrag-{request.url.port or 0}"  # all ports share their cookies
-
-
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 class _Limited:

@@ -14,22 +14,17 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localrag import events
 from localrag.answer.progress import Progress, Step
 from localrag.errors import Cancelled, LocalragError, internal
-from localrag.items.playbook import to_yaml
+from localrag.items.playbook import Playbook, to_yaml
 from localrag.items.survey_table import Results
 from localrag.security.terminal import counted
-from localrag.sessions.session_store import ANSWER_SETTINGS, Session, answer_settings
-
-if TYPE_CHECKING:
-    from localrag.items.playbook import Playbook
-    from localrag.server.served import Served
-    from localrag.server.turns import FairQueue
-    from localrag.sessions import SessionStore
-    from localrag.types import Answer, Checked, Filter, Passage, Plan
+from localrag.server.served import FairQueue, Served
+from localrag.sessions.session_store import ANSWER_SETTINGS, Session, SessionStore
+from localrag.types import Answer, Checked, Filter, Passage, Plan
 
 GRACE = 30.0  # seconds without a page that follows
 SAVE_EVERY = 2.0  # seconds between two saves of an answer that is being written
@@ -56,13 +51,13 @@ class Job:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, turns: FairQueue, client: str) -> None:
-        self._task = asyncio.create_task(self._run(turns, client))
-        self._task.add_done_callback(self._end)  # also where it was cancelled before it ran
-        self._leave_alone()
+        def end(task: asyncio.Task[None]) -> None:
+            self.ended = True
+            self.changed()
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self.ended = True
-        self.changed()
+        self._task = asyncio.create_task(self._run(turns, client))
+        self._task.add_done_callback(end)  # also where it was cancelled before it ran
+        self._leave_alone()
 
     async def _run(self, turns: FairQueue, client: str) -> None:
         try:
@@ -163,11 +158,10 @@ class Asked(Job):
                 with suppress(LocalragError):
                     await asyncio.to_thread(self._store.keep_partial, session.id, self.question, self.draft)
         if self.answer is not None:
-            settings = {**session.settings, **({"generator": self.answer.model} if self.answer.model else {})}
+            if self.answer.model:
+                session = replace(session, settings={**session.settings, "generator": self.answer.model})
             try:
-                self.session = await asyncio.to_thread(
-                    self._store.append, replace(session, settings=settings), self.answer
-                )
+                self.session = await asyncio.to_thread(self._store.append, session, self.answer)
             except LocalragError as error:
                 self.notes.append(f"This answer was not saved: {error.message}. {error.hint}")
 
@@ -263,11 +257,6 @@ def options_of(session: Session, served: Served) -> dict[str, Any]:
             served.settings.with_options(**{name: session.settings[name]})
             kept[name] = session.settings[name]
     return kept
-
-
-def settings_of(served: Served) -> dict[str, Any]:
-    """Return the settings that a new conversation is saved with."""
-    return answer_settings(served.settings, "")
 
 
 async def news(job: Job, pause: float, wait: float) -> AsyncGenerator[bool]:

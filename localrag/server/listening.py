@@ -52,10 +52,8 @@ def bind(port: int | None = None, path: Path | None = None) -> Listener:
 
     Raises UsageError if it cannot be bound.
     """
-    return _bind_path(path) if path is not None else _bind_port(port)
-
-
-def _bind_port(port: int | None) -> Listener:
+    if path is not None:
+        return _bind_path(path)
     reason = ""
     for number in range(PORT, PORT + _TRIES) if port is None else (port,):
         opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

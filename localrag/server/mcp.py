@@ -104,8 +104,6 @@ class Libraries:
             with suppress(LocalragError):  # the question meets it again
                 await self._served.call("load")
 
-    # --- tools ----------------------------------------------------------------------------------------------
-
     async def list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         if self._loading is None:  # a question is likely to follow
             self._loading = asyncio.create_task(self._load())
@@ -236,8 +234,6 @@ class Libraries:
             held = await self._served.call("shelf", library)
             found += [values.listed(library, one.document) for one in held.documents]
         return found
-
-    # --- resources ------------------------------------------------------------------------------------------
 
     async def list_templates(
         self, ctx: Context, params: types.PaginatedRequestParams | None

@@ -1,7 +1,4 @@
-"""What the tools of `localrag mcp` take and return: structs that become JSON schemas, and the same as plain text.
-
-Offsets are half-open code-point offsets into the text of the page (`start`, `end`), or of a document without pages.
-"""
+"""What the tools of `localrag mcp` take and return: structs that become JSON schemas, and the same as plain text."""
 
 from __future__ import annotations
 
@@ -43,9 +40,6 @@ Globs = Annotated[
 ]
 Day = Annotated[str, Meta(max_length=10)]
 TypeName = Annotated[str, Meta(max_length=20)]
-
-
-# --- arguments ----------------------------------------------------------------------------------------------
 
 
 class Arguments(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -117,9 +111,6 @@ class Compare(Arguments, kw_only=True):
     old: DocumentPath
     new: DocumentPath
     most: Annotated[int, Meta(ge=1, le=500, description="How many changes to return.")] = 50
-
-
-# --- results ------------------------------------------------------------------------------------------------
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -254,9 +245,6 @@ def schema(kind: type[msgspec.Struct]) -> tuple[dict[str, Any], str]:
     return {**root, "$defs": definitions} if definitions else root, about
 
 
-# --- from the values of the core ----------------------------------------------------------------------------
-
-
 def suspicious(parts: Iterable[tuple[str, str, str]]) -> list[str]:
     """Return the sources of those documents, places and texts that try to instruct a model."""
     return list(
@@ -321,9 +309,6 @@ def uri(library: str, document: str, page: int | None) -> str:
     """Return the address of a page as a resource."""
     where = f"localrag:///{quote(library, safe='')}/{quote(document, safe='')}"
     return where if page is None else f"{where}?page={page}"
-
-
-# --- as text, for clients that show no structured results ---------------------------------------------------
 
 
 def text_of(result: Result) -> str:

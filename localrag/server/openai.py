@@ -16,12 +16,12 @@ import time
 from array import array
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Delta, Event, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed
@@ -29,14 +29,8 @@ from localrag.grounding.annotations import mark, unmarked
 from localrag.server import exchange
 from localrag.server.exchange import AnswerOptions, as_type, json_of, json_response, page_link, to_json
 from localrag.server.guard import client_of
-from localrag.server.served import check_length
-from localrag.server.turns import FairQueue, Waiting, answer_events
+from localrag.server.served import FairQueue, Served, Waiting, answer_events, check_length
 from localrag.types import MODES, Answer, Mode, Turn, source
-
-if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
-
-    from localrag.server.served import Served
 
 _ALL = "localrag"  # the model that asks every library that is served
 _EMBEDDER = "localrag-embedder"
@@ -123,7 +117,7 @@ class _OpenAI:
     async def model(self, request: Request) -> Response:
         name = request.path_params["model"]
         if name not in self._names():
-            raise _no_model(name)
+            raise _NoModel(name)
         return json_response(self._described(name))
 
     def _names(self) -> list[str]:
@@ -137,12 +131,10 @@ class _OpenAI:
     def _chosen(self, model: str) -> tuple[tuple[str, ...], Mode | None]:
         """Return the libraries and the mode that a model's name stands for."""
         if model not in self._names() or model.startswith(_EMBEDDER):
-            raise _no_model(model)
+            raise _NoModel(model)
         name, _, mode = model.partition(":") if model.rpartition(":")[2] in MODES else (model, "", "")
         libraries = () if name == _ALL else (name.removeprefix(f"{_ALL}/"),)
         return self._served.check(libraries), cast(Mode, mode) if mode else None
-
-    # --- chat -----------------------------------------------------------------------------------------------
 
     async def chat(self, request: Request) -> Response:
         body = await json_of(request)
@@ -172,13 +164,11 @@ class _OpenAI:
             return exchange.EventStream(sent.stream(await exchange.first_awaited(request, events), usage))
         return json_response(sent.whole(await exchange.while_there(request, exchange.answer_of(events))))
 
-    # --- embeddings -----------------------------------------------------------------------------------------
-
     async def embeddings(self, request: Request) -> Response:
         body = await json_of(request)
         given = as_type(body, _Embeddings)
         if given.model not in (_EMBEDDER, f"{_EMBEDDER}:question"):
-            raise _no_model(given.model)
+            raise _NoModel(given.model)
         texts = (given.input,) if isinstance(given.input, str) else given.input
         if not 0 < len(texts) <= _MAX_TEXTS or not all(text.strip() for text in texts):
             raise UsageError(f"input must be 1 to {_MAX_TEXTS:,} texts that are not empty", "Send fewer at once.")
@@ -222,9 +212,8 @@ class _Sent:
                     if isinstance(event, Answered):
                         answer = event.answer
                         yield self._chunk({"content": _marked(answer)}, **rest)
-                        yield self._chunk(
-                            self._annotations(answer), _finish(answer), **rest, localrag=self._in_full(answer)
-                        )
+                        full = self._in_full(answer)
+                        yield self._chunk(self._annotations(answer), _finish(answer), **rest, localrag=full)
                         if usage:
                             yield _line(self._object("chat.completion.chunk", [], usage=_usage(answer)))
                     elif draft := _draft(event):
@@ -360,9 +349,8 @@ def _conversation(messages: Sequence[_Message]) -> tuple[str, list[Turn], bool]:
 class _NoModel(NotFoundError):
     code = "model_not_found"
 
-
-def _no_model(name: str) -> NotFoundError:
-    return _NoModel(f"there is no model {name!r:.200}", "GET /v1/models lists them.")
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no model {name!r:.200}", "GET /v1/models lists them.")
 
 
 def _packed(vector: Sequence[float]) -> str:

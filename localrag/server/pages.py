@@ -1,13 +1,7 @@
 """The pages for a browser: ask and read as in the terminal app, with the page of a source beside the answer.
 
-    /                 a new conversation        /conversations    list, search, rename, branch
-    /c/ID             a conversation            /c/ID/export      as a file
-    /ask              a question (POST)         /review/JOB       the grid of a review
-    /jobs/JOB/events  what an answer or review under way does, as server-sent events
-    /image, /boxes    the picture of a page, and where the quote is in it
-
 Every page works without its script: a question is then answered by the page that follows. With it, `part` in an address
-asks for one panel alone.
+asks for one panel alone, and /jobs/JOB/events sends what an answer or review under way does.
 """
 
 from __future__ import annotations
@@ -19,17 +13,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.grounding.annotations import planned
+from localrag.ingest.source_files import PagePicture
 from localrag.items import playbook
 from localrag.search import filters
 from localrag.search.filters import mentioned
@@ -37,24 +32,15 @@ from localrag.security.terminal import counted, visible
 from localrag.server import showing
 from localrag.server.exchange import record
 from localrag.server.guard import client_of
-from localrag.server.jobs import Asked, Job, Jobs, Reviewing, news, settings_of
-from localrag.server.served import check_length
+from localrag.server.jobs import Asked, Job, Jobs, Reviewing, news
+from localrag.server.served import FairQueue, Served, check_length
 from localrag.server.showing import link, render
+from localrag.sessions import Session, SessionStore, store_of
 from localrag.sessions import export as exports
-from localrag.sessions import store_of
 from localrag.sessions.export import reports
-from localrag.sessions.session_store import Searched
+from localrag.sessions.session_store import Searched, answer_settings
 from localrag.types import EVERYTHING, Decision, Filter, Mode
 from localrag.worker import branches
-
-if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
-
-    from localrag.ingest.source_files import PagePicture
-    from localrag.server.served import Served
-    from localrag.server.turns import FairQueue
-    from localrag.sessions import Session, SessionStore
-    from localrag.sessions.export import Form
 
 MODE_NAMES: dict[Mode, str] = {
     "auto": "automatic",
@@ -118,8 +104,6 @@ class Pages:
         self._drawing = asyncio.Lock()
         self._loading: asyncio.Task[None] | None = None
 
-    # --- conversations --------------------------------------------------------------------------------------
-
     async def home(self, request: Request) -> Response:
         if self._loading is None:  # a question is likely to follow
             self._loading = asyncio.create_task(self._load())
@@ -146,15 +130,16 @@ class Pages:
         job = self._jobs.of(session.id) if session is not None else None
         if session is not None and job is None:  # the answer may have come since it was read
             session = await self._session(session.id)
-        saved = session.turns if session is not None else ()
-        turns = [
-            showing.turn_html(session, n, one, job if job is not None and n == job.number else None)
-            for n, one in enumerate(saved, 1)
-            if session is not None
-        ]
+        given: dict[str, Any] = {"turns": [], "titled": False, "narrowed": ""}
+        if session is not None:
+            for n, one in enumerate(session.turns, 1):
+                under_way = job if job is not None and n == job.number else None
+                given["turns"].append(showing.turn_html(session, n, one, under_way))
+            begun = " ".join(session.turns[0].question.split()) if session.turns else ""
+            given["titled"] = not begun.startswith(session.title.rstrip("…"))  # not by its first question
+            given["narrowed"] = filters.described(replace(session.only, these=()))
         panel, there = await self._panel(base, set(session.only.these) if session is not None else set())
-        given: dict[str, Any] = {"session": session, "base": base, "turns": turns, "source": source}
-        given |= {"titled": _has_title(session), "narrowed": _narrowed(session), "panel": panel, "libraries": there}
+        given |= {"session": session, "base": base, "source": source, "panel": panel, "libraries": there}
         return HTMLResponse(
             render("chat.html", **given, modes=MODE_NAMES, forms=exports.NAMES, served=self._served.libraries)
         )
@@ -214,14 +199,13 @@ class Pages:
 
     async def export(self, request: Request) -> Response:
         session = await self._session(request.path_params["session"])
-        form = _form_of(request.query_params.get("form", "md"))
+        form = request.query_params.get("form", "md")
+        if form not in exports.FORMS:
+            raise UsageError(f"there is no format {form!r:.40}", f"Formats: {', '.join(exports.FORMS)}.")
         record = self._store.record_of(*session.libraries)
         data = await asyncio.to_thread(exports.exported, session, form, record, "a browser")
-        name = quote(exports.file_name(session, form))
-        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(exports.file_name(session, form))}"}
         return Response(data, media_type="application/octet-stream", headers=headers)
-
-    # --- asking ---------------------------------------------------------------------------------------------
 
     async def ask(self, request: Request) -> Response:
         values = await _values(request)
@@ -251,7 +235,7 @@ class Pages:
         if session_id := form.get("session"):
             session = await self._session(session_id)
         else:
-            session = self._store.new(libraries, settings=settings_of(self._served))
+            session = self._store.new(libraries, settings=answer_settings(self._served.settings, ""))
         only = now = replace(session.only, these=ticked)
         if mode == "extract":
             from localrag.items import schema
@@ -263,14 +247,16 @@ class Pages:
             question, named = mentioned(question, known, drop=mode == "extract")
             if named:
                 now = replace(only, documents=(), these=named)
-        scope = replace(session, libraries=libraries, only=only, mode=next(one for one in MODE_NAMES if one == mode))
-        return scope, question, now
+        return replace(session, libraries=libraries, only=only, mode=mode), question, now
 
     def _chosen(self, values: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], tuple[branches.Name, ...]]:
         """Return the libraries and documents that are ticked. Raises UsageError where no library is."""
-        libraries, ticked = [value for name, value in values if name == "library"], _ticked(values)
+        libraries = [value for name, value in values if name == "library"]
         if not libraries:
             raise UsageError("no library is ticked", "Tick one below the question.")
+        # Their names are written by `showing.name_of`.
+        names = [unquote(value, errors="surrogateescape").partition("/") for name, value in values if name == "tick"]
+        ticked = tuple(dict.fromkeys((library, document) for library, _, document in names))
         self._served.check([library for library, _ in ticked])
         return self._served.check(libraries), ticked
 
@@ -309,8 +295,6 @@ class Pages:
             hint = "Open the conversation again. A review that is begun again goes on from what was found."
             raise NotFoundError("this answer or review is over", hint)
         return job
-
-    # --- sources --------------------------------------------------------------------------------------------
 
     async def _source(self, request: Request, query: dict[str, str], session: Session | None, base: str) -> Markup:
         """Return the panel of the source that an address asks for, empty if none."""
@@ -368,8 +352,6 @@ class Pages:
                 while len(self._pictures) > _MAX_PICTURES:
                     self._pictures.popitem(last=False)
             return self._pictures[key]
-
-    # --- reviews --------------------------------------------------------------------------------------------
 
     async def begin_review(self, request: Request) -> Response:
         values = await _values(request)
@@ -480,30 +462,6 @@ class _Sent:
 async def _values(request: Request) -> list[tuple[str, str]]:
     """Return the names and values of a form."""
     return values_of((await request.body()).decode("utf-8", "replace"))
-
-
-def _form_of(text: str) -> Form:
-    for form in exports.FORMS:
-        if text == form:
-            return form
-    raise UsageError(f"there is no format {text!r:.40}", f"Formats: {', '.join(exports.FORMS)}.")
-
-
-def _ticked(values: Sequence[tuple[str, str]]) -> tuple[branches.Name, ...]:
-    """Return the documents that are ticked; see `showing.name_of`."""
-    names = [unquote(value, errors="surrogateescape").partition("/") for name, value in values if name == "tick"]
-    return tuple(dict.fromkeys((library, document) for library, _, document in names))
-
-
-def _has_title(session: Session | None) -> bool:
-    """Whether a conversation has another title than its first question."""
-    begun = session.turns[0].question if session is not None and session.turns else ""
-    return session is not None and not " ".join(begun.split()).startswith(session.title.rstrip("…"))
-
-
-def _narrowed(session: Session | None) -> str:
-    """Return in words what a conversation is narrowed to, beside its ticked documents."""
-    return filters.described(replace(session.only, these=())) if session is not None else ""
 
 
 def _event(name: str, value: dict[str, Any]) -> str:

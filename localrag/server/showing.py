@@ -117,9 +117,6 @@ def step_words(step: Step) -> str:
     return f"{step.words} · {step.done:,} of {step.total:,} {step.unit}" if step.unit else step.words
 
 
-# --- answers ------------------------------------------------------------------------------------------------
-
-
 def answer_html(text: str, links: Mapping[int, str]) -> Markup:
     """Return the Markdown of an answer as HTML: inert, its markers linked to their citations, its headings small."""
     parser = markdown_parser()
@@ -264,19 +261,10 @@ def state_of(job: Job) -> dict[str, Any]:
     return {"step": UNSAFE.sub("", step_words(step)), "share": step.done / step.total if step.total else None}
 
 
-# --- sources ------------------------------------------------------------------------------------------------
-
-
 def source_html(opened: Opened, library: str, shown: Cited | None, base: str, at: int | None, width: int) -> Markup:
-    """Return a page with the quotes on it marked.
+    """Return a page with the quotes on it marked; `shown` is the citation that is followed.
 
-    Args:
-        opened: the page.
-        library: the library that it is in.
-        shown: the citation that is followed; None for a document that is read.
-        base: the address of the page around it.
-        at: the offset of the part of a long text to show; None for that with the quote.
-        width: of the picture, in pixels.
+    `base` is the address of the page around it, `at` the offset of the part of a long text (None: that with the quote).
     """
     page, document = opened.page, opened.document
     citation = shown.citation if shown is not None else None
@@ -342,9 +330,6 @@ def _parts(
         kind = "quote" if "quote" in kinds else "other" if kinds else ""
         pieces.append((text[first:last], kind))
     return pieces
-
-
-# --- reviews ------------------------------------------------------------------------------------------------
 
 
 def grid(findings: Sequence[Checked]) -> dict[tuple[str, str], dict[str, tuple[int, Checked]]]:

@@ -144,12 +144,7 @@ def serving(home: Path, *arguments: str, module: str = "server.scripted", **more
         process.communicate()
 
 
-def ingest(home: Path, folder: Path, name: str) -> None:
-    done = subprocess.run(
-        command("ingest", str(folder), "--name", name),
-        env=environment(home),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def ingest(home: Path, folder: Path, name: str, module: str = "server.scripted") -> None:
+    words = command("ingest", str(folder), "--name", name, module=module)
+    done = subprocess.run(words, env=environment(home), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

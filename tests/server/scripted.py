@@ -1,15 +1,19 @@
 """The `localrag` command with fakes in place of models, in its own process and in its worker's.
 
 A question that holds the word "slowly" is answered by a word every 20 milliseconds, for minutes; one that holds
-"wrongly", with words that no document has.
+"wrongly", with words that no document has. With PRYING set, its server is taken over: it opens any file that is asked
+for, /pry?MODE=PATH, and says how that went.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from localrag import embeddings
 from localrag.llm import loading
@@ -48,6 +52,23 @@ def generator(settings: Any) -> Any:
     return Slow(otherwise=ANSWER)
 
 
+def pry(app: Any) -> Any:
+    async def prying(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/pry":
+            await app(scope, receive, send)
+            return
+        ((mode, path),) = parse_qsl(scope["query_string"].decode())
+        try:
+            Path(path).open(mode).close()
+            said = b"done"
+        except OSError as error:
+            said = str(error.strerror).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": said})
+
+    return prying
+
+
 embeddings.load_embedder = embedder
 loading.load_generator = generator
 loading.generator_identity = lambda settings: "scripted"
@@ -58,9 +79,12 @@ if __name__ == "__main__":
         from localrag.cli import app
 
         if sys.argv[1] == "serve":
-            from localrag.server import guard
+            from localrag.server import guard, listening
 
             guard._BODY_SECONDS = 5.0
+            if "PRYING" in os.environ:
+                run = listening.run
+                listening.run = lambda app, listener: run(pry(app), listener)
         app.main()
     else:
         worker.main()

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.testclient import TestClient
 from waiting import PATIENCE, wait_for
 
 from localrag.security import audit
-from localrag.server import api, exchange, openai
+from localrag.server import app, exchange, openai
 from localrag.server.app import create_app
 from localrag.server.guard import Access, Guard
-from localrag.server.served import MAX_QUESTION, Served
+from localrag.server.served import Served
 from localrag.settings import Settings
 from localrag.worker.engine import Engine
 from server import fake_server
@@ -93,7 +92,7 @@ def test_every_route_to_documents_is_among_them(tmp_path: Path) -> None:
 
     missed = {
         route.path  # type: ignore[attr-defined]
-        for route in (*openai.routes(served, None), *api.routes(served, None))  # type: ignore[arg-type]
+        for route in (*openai.routes(served, None), *app.routes(served, None))  # type: ignore[arg-type]
         if not any(
             route.matches({"type": "http", "method": method, "path": path})[0] is Match.FULL
             for method, path, *_ in REQUESTS
@@ -122,62 +121,21 @@ def test_libraries_are_searched_and_pages_named_exactly(settings: Settings, mode
     engine.close()
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/api/search", lambda text: {"query": text}),
-        ("/api/ask", lambda text: {"question": text}),
-        ("/v1/chat/completions", lambda text: {"model": "localrag", "messages": [{"role": "user", "content": text}]}),
-    ],
-)
-def test_a_question_has_a_longest_length(tmp_path: Path, path: str, body: Any) -> None:
-    with client(fake_server.served(tmp_path)[0]) as one:
-        assert one.post(path, json=body("x" * MAX_QUESTION)).status_code == 200
-        assert one.post(path, json=body("x" * (MAX_QUESTION + 1))).status_code == 400
+def test_embeddings_are_written_beside_the_loop_so_that_they_hold_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = msgspec.json.encode
 
+    def encoded(body: Any) -> bytes:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return encode(body)
 
-def test_a_model_that_is_not_there_has_openais_code(tmp_path: Path) -> None:
-    with client(fake_server.served(tmp_path)[0]) as one:
-        for got in (one.get("/v1/models/gpt"), one.post("/v1/embeddings", json={"model": "gpt", "input": "x"})):
-            assert (got.status_code, got.json()["error"]["code"]) == (404, "model_not_found")
-
-
-def test_2048_embeddings_hold_up_nobody_for_a_second(tmp_path: Path) -> None:
-    class Embedding:
-        def embed(self, texts: Any, **how: Any) -> Any:
-            return tuple(tuple(number / 7 for number in range(384)) for _ in texts)
-
-    settings = fake_server.served(tmp_path)[0].settings
-    longest = 0.0
-
-    async def measured() -> None:
-        nonlocal longest
-        app = create_app(Served(settings, Embedding(), ("contracts",)), Access(frozenset({HOST}), None))  # type: ignore[arg-type]
-        body = json.dumps({"model": "localrag-embedder", "input": ["x"] * 2048}).encode()
-        asking = asyncio.create_task(exchanged(app, body))
-        while not asking.done():
-            began = time.thread_time()
-            await asyncio.sleep(0)
-            longest = max(longest, time.thread_time() - began)
-        assert len(json.loads(b"".join(asking.result()))["data"]) == 2048
-
-    asyncio.run(measured())
-    assert longest < 1
-
-
-async def exchanged(app: Any, body: bytes) -> list[bytes]:
-    """Send one request for embeddings and return the pieces of the response's body."""
-    pieces: list[bytes] = []
-    came = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> Any:
-        return came.pop() if came else await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        pieces.append(message.get("body", b""))
-
-    await app(scope("POST", "/v1/embeddings"), receive, send)
-    return pieces
+    monkeypatch.setattr(msgspec.json, "encode", encoded)
+    served = Served(fake_server.served(tmp_path)[0].settings, Recorded(tmp_path), ("contracts",))  # type: ignore[arg-type]
+    with client(served) as one:
+        got = one.post("/v1/embeddings", json={"model": "localrag-embedder", "input": "x"})
+    assert len(got.json()["data"]) == 1
 
 
 def scope(method: str, path: str) -> dict[str, Any]:
@@ -216,14 +174,6 @@ async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.Monkey
 async def waiting_forever() -> AsyncIterator[int]:
     await asyncio.Event().wait()
     yield 1
-
-
-async def test_a_client_that_leaves_before_the_first_event_is_no_error() -> None:
-    async def receive() -> Any:
-        return {"type": "http.disconnect"}
-
-    with pytest.raises(ClientDisconnect):
-        await exchange.first_awaited(Request(scope("POST", "/api/ask"), receive), waiting_forever())  # type: ignore[arg-type]
 
 
 async def test_an_error_of_the_body_is_not_taken_for_a_client_that_left() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE, wait_for
 
+from localrag.server.served import MAX_QUESTION
 from server.running import Server, ingest, read_until
 
 pytestmark = pytest.mark.slow  # processes
@@ -171,39 +172,20 @@ LARGE = (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 41 + b"0\r\n\r\n"
     ("request_", "statuses"),
     [
         (b"\x00\x01\x02\x03\r\n\r\n", {400}),
-        (b"GET\r\n\r\n", {400}),
-        (b"GET / HTTP/9.9\r\n\r\n", {400, 421}),
         (b"GET /%zz HTTP/1.1\r\nHost: {host}\r\n\r\n", {401}),
-        (b"GET /\xff\xfe HTTP/1.1\r\nHost: {host}\r\n\r\n", {400}),
         (b"GET http://evil.example/ HTTP/1.1\r\nHost: {host}\r\n\r\n", {400}),
         (b"GET @evil.example/ HTTP/1.1\r\nHost: {host}\r\n\r\n", {400}),
-        (b"GET / HTTP/1.1\r\nHost: {host}\r\nHost: evil.example\r\n\r\n", {400, 401}),
-        (b"GET / HTTP/1.1\r\n\r\n", {400}),
         (b"GET / HTTP/1.0\r\n\r\n", {421}),
         (b"GET / HTTP/1.1\r\nHost: {host}\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", {400, 401}),
-        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: {host}\r\n\r\n", {400, 401}),
         (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 99999999999\r\n\r\n", {413}),
-        (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: -1\r\n\r\n", {400}),
-        (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 5\r\nContent-Length: 6\r\n\r\n", {400}),
-        (
-            b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}" + CHUNKED + b"Content-Length: 5\r\n\r\n0\r\n\r\n",
-            {400},
-        ),
-        (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}Transfer-Encoding: gzip\r\n\r\n", {400, 501}),
         (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}" + CHUNKED + b"\r\nzz\r\n", {400}),
         (b"POST /api/search HTTP/1.1\r\nHost: {host}\r\n{token}" + CHUNKED + b"\r\n" + LARGE, {413}),
         (b"GET /api/documents/papers HTTP/1.1\r\nHost: {host}\r\n{token}" + CHUNKED + b"\r\n" + LARGE, {200, 413}),
         (b"GET / HTTP/1.1\r\nHost: {host}\r\n{token}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", {404, 200}),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 421}),
-        (b"TRACE / HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404, 405}),
         (b"CONNECT evil.example:80 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {400, 404, 405}),
         (b"GET /api/pages/papers/..%2f..%2fsecret/1 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404}),
-        (b"GET /api/pages/..%2fsecret/lease/1 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404}),
         (b"GET /api/pages/papers/a%00b/1 HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {404}),
-        (
-            b"GET /api/pages/papers/lease%20%26%20more.txt/" + b"9" * 20 + b" HTTP/1.1\r\nHost: {host}\r\n{token}\r\n",
-            {400, 404},
-        ),
+        (b"GET /api/pages/papers/x/" + b"9" * 20 + b" HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {400, 404}),
     ],
 )
 def test_malformed_requests_are_refused(server: Server, request_: bytes, statuses: set[int]) -> None:
@@ -213,6 +195,7 @@ def test_malformed_requests_are_refused(server: Server, request_: bytes, statuse
     assert b"4711" not in got and b"Traceback" not in got
 
 
+LONG = "x" * (MAX_QUESTION + 1)
 SAID = [{"role": "user", "content": "When does the lease end?"}]
 GOOD: dict[str, dict[str, object]] = {
     "/api/search": {"query": "lease"},
@@ -221,27 +204,22 @@ GOOD: dict[str, dict[str, object]] = {
     "/v1/embeddings": {"model": "localrag-embedder", "input": "lease"},
 }
 NARROWED: list[dict[str, object]] = [
-    {"pages": [0, 1]},
-    {"pages": [5, 1]},
-    {"pages": [1, 10**20]},
+    *({"pages": pages} for pages in ([0, 1], [5, 1], [1, 10**20])),
     {"types": ["no"]},
     {"since": "2023-99"},
-    {"folder": 1},
-    {"mode": "no"},
     {"documents": "lease"},
     {"extra": 1},
 ]
 WRONG: list[tuple[str, dict[str, object]]] = [
-    *(("/api/search", one) for one in ({"query": 1}, {"query": ""}, {"query": None}, {"k": 1e9}, {"k": -1}, *NARROWED)),
-    *(("/api/ask", one) for one in ({"question": 1}, {"question": ""}, {"history": [1]}, {"stream": "x"}, *NARROWED)),
-    *((path, {"libraries": one}) for path in ("/api/search", "/api/ask") for one in ("papers", [1])),
-    *(("/v1/chat/completions", {"localrag": one}) for one in NARROWED),
-    *(("/v1/chat/completions", one) for one in ({"model": 1}, {"messages": "x"}, {"messages": [1]}, {"stream": "x"})),
-    *(("/v1/embeddings", one) for one in ({"input": 1}, {"input": [1]}, {"encoding_format": "x"}, {"dimensions": "x"})),
+    *(("/api/search", one) for one in ({"query": LONG}, {"query": None}, {"k": 1e9}, {"libraries": [1]}, *NARROWED)),
+    *(("/api/ask", one) for one in ({"question": LONG}, {"question": ""}, {"history": [1]}, {"mode": "no"})),
+    *(("/v1/chat/completions", one) for one in ({"localrag": NARROWED[0]}, {"messages": [1]}, {"stream": "x"})),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}]}),
+    *(("/v1/embeddings", one) for one in ({"input": [1]}, {"encoding_format": "x"})),
 ]
 
 
-NO_REQUESTS = (b"", b"{", b"null", b"[]", b"1e999", b"\xff\xfe", b'"aaa', b"[" * 100_000, b'{"a":' * 50_000, b"{}")
+NO_REQUESTS = (b"", b"null", b"\xff\xfe", b"[" * 100_000, b"{}")
 
 
 @pytest.mark.parametrize("path", GOOD)
@@ -259,11 +237,9 @@ def test_a_wrong_field_is_refused_and_named(server: Server, path: str, wrong: di
     assert status == 400 and error["type"] == "invalid_request_error" and error["message"]
 
 
-@pytest.mark.parametrize(
-    "query", ["\u0000", "\ud800", "a" * 200_000, "\u202e‮", "' OR 1=1 --", '"' * 999, "*" * 5000, "😀" * 999]
-)
-def test_odd_questions_are_answered_or_refused(server: Server, query: str) -> None:
-    assert server.request("POST", "/api/search", {"query": query})[0] in (200, 400)
+def test_odd_questions_are_answered_or_refused(server: Server) -> None:
+    for query in ("\u0000", "\ud800", "a" * 200_000, "' OR 1=1 --", '"' * 999, "*" * 3000, "😀" * 999):
+        assert server.request("POST", "/api/search", {"query": query})[0] in (200, 400)
 
 
 def test_a_library_that_is_not_served_is_like_one_that_is_not_there(server: Server) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -173,9 +172,6 @@ def test_the_inspector_calls_and_reads(leases: None) -> None:
     assert read["contents"][0]["text"] == "The rent is 100 euros."
 
 
-# --- with a model -------------------------------------------------------------------------------------------
-
-
 @asynccontextmanager
 async def client(**environment: str) -> AsyncIterator[Any]:
     from mcp import Client, StdioServerParameters
@@ -211,44 +207,3 @@ async def test_a_real_answer_comes_with_progress_and_is_recorded(papers: None) -
     shown = json.loads(localrag("audit", "show", "-l", "papers", "--json").stdout)["entries"]
     calls = [(one["details"]["call"], one["details"]["client"]) for one in shown if one["event"] == "call"]
     assert [call for call, _ in calls] == ["mcp search", "mcp ask"] and all(name for _, name in calls)
-
-
-@linux
-@pytest.mark.model
-async def test_a_cancelled_answer_stops_the_model(papers: None) -> None:
-    def spent() -> float:
-        """Seconds of processor time of every worker process of the tests' own children."""
-        total = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                if b"localrag.worker\0" in (stat.parent / "cmdline").read_bytes():
-                    fields = stat.read_text().rpartition(")")[2].split()
-                    parent = Path(f"/proc/{fields[1]}/stat").read_text().rpartition(")")[2].split()[1]
-                    total += (int(fields[11]) + int(fields[12])) * (parent == str(os.getpid()))
-            except (OSError, IndexError):
-                pass
-        return total / os.sysconf("SC_CLK_TCK")
-
-    from mcp import MCPError
-
-    begun = asyncio.Event()
-
-    async def progress(done: float, total: float | None, message: str | None) -> None:
-        begun.set()
-
-    async with client(LOCALRAG_ANSWER_TOKENS="4000") as one:
-        long = {"question": "When does the lease of Hall 3 end? Repeat the whole text.", "mode": "read"}
-        asking = asyncio.create_task(one.call_tool("ask", long, progress_callback=progress))
-        await asyncio.wait_for(begun.wait(), PATIENCE)
-        assert spent() > 0
-        asking.cancel()
-        with pytest.raises((asyncio.CancelledError, MCPError)):
-            await asking
-        for _ in range(10):  # the answer would take longer
-            before = spent()
-            await asyncio.sleep(1)
-            if spent() - before < 0.2:
-                break
-        else:
-            pytest.fail("the model goes on")
-        assert not (await one.call_tool("search", {"query": "lease"})).is_error

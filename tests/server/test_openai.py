@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from waiting import PATIENCE
 
-from localrag.grounding.annotations import unmarked
 from localrag.server.openai import _conversation, _Message
 from localrag.types import Turn
-from server.running import Server, command, environment, serving
+from server.running import Server
 
 pytestmark = pytest.mark.slow  # processes
 QUESTION = "When does the lease of Harbour House end?"
@@ -79,23 +76,15 @@ def test_a_stream_of_content_is_the_checked_answer(client: Any) -> None:
     assert chunks[-1].choices == [] and chunks[-1].usage is not None and chunks[0].choices[0].delta.role == "assistant"
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_what_no_source_supports_is_marked_in_the_content(client: Any, stream: bool) -> None:
-    how: dict[str, Any] = {"model": "localrag/papers", "messages": said(QUESTION.replace("When", "When (wrongly)"))}
-    if stream:
-        chunks = list(client.chat.completions.create(**how, stream=True))
-        content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-        annotations = (chunks[-1].choices[0].delta.model_extra or {})["annotations"]
-        full = (chunks[-1].model_extra or {})["localrag"]
-    else:
-        done = client.chat.completions.create(**how)
-        content = done.choices[0].message.content or ""
-        annotations = [one.to_dict() for one in done.choices[0].message.annotations or ()]
-        full = (done.model_extra or {})["localrag"]
+def test_what_no_source_supports_is_marked_in_the_content(client: Any) -> None:
+    wrongly = said(QUESTION.replace("When", "When (wrongly)"))
+    chunks = list(client.chat.completions.create(model="localrag/papers", messages=wrongly, stream=True))
+    content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    full = (chunks[-1].model_extra or {})["localrag"]
     assert full["unsupported"] == ["Elephants graze on the roof."] and "⚠" not in full["answer"]
     assert content == f"Elephants graze on the roof. ⚠ {ANSWER}"
-    places = [(one["url_citation"]["start_index"], one["url_citation"]["end_index"]) for one in annotations]
-    assert [content[start:end] for start, end in places] == ["[1]"]
+    (cited,) = (one["url_citation"] for one in (chunks[-1].choices[0].delta.model_extra or {})["annotations"])
+    assert content[cited["start_index"] : cited["end_index"]] == "[1]"
 
 
 def test_earlier_answers_lose_their_marks() -> None:
@@ -140,17 +129,12 @@ def test_fields_that_change_nothing_are_named(client: Any) -> None:
     [
         {"n": 2},
         {"tools": [{"type": "function", "function": {"name": "f"}}]},
-        {"logprobs": True},
-        {"stop": ["x"]},
-        {"response_format": {"type": "json_object"}},
         {"stream_options": {"include_usage": True}},
         {"max_tokens": 0},
-        {"messages": []},
         {"messages": said("a", "b")},
         {"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]},
         {"messages": said("")},
-        {"modalities": ["audio"]},
     ],
 )
 def test_what_cannot_be_done_is_refused(client: Any, more: dict[str, Any]) -> None:
@@ -161,16 +145,7 @@ def test_what_cannot_be_done_is_refused(client: Any, more: dict[str, Any]) -> No
     assert refused.value.type == "invalid_request_error" and refused.value.body
 
 
-def test_earlier_turns_complete_a_question(client: Any) -> None:
-    done = client.chat.completions.create(
-        model="localrag", messages=said("What is Harbour House?", "A house.", "When does its lease end?")
-    )
-    assert "Harbour House" in (done.model_extra or {})["localrag"]["looked_for"]
-
-
-@pytest.mark.parametrize(
-    "model", ["localrag/secret", "localrag/nothing", "gpt-4o", "localrag/papers:auto", "localrag-embedder", "localrag/"]
-)
+@pytest.mark.parametrize("model", ["localrag/secret", "localrag/papers:auto", "localrag-embedder"])
 def test_other_models_are_not_found(client: Any, model: str) -> None:
     import openai
 
@@ -193,28 +168,3 @@ def test_embeddings(client: Any) -> None:
     for wrong in ({"input": []}, {"input": [""]}, {"input": [[1, 2]]}, {"input": "x", "dimensions": 7}):
         with pytest.raises(openai.BadRequestError):
             client.embeddings.create(**{"model": "localrag-embedder", **wrong})
-
-
-def test_a_wrong_key_is_refused(server: Server) -> None:
-    import openai
-
-    other = openai.OpenAI(base_url=f"http://{server.host}/v1", api_key="wrong", max_retries=0)
-    with other, pytest.raises(openai.AuthenticationError):
-        other.models.list()
-
-
-@pytest.mark.model
-def test_a_real_model_answers(home: Path, tmp_path: Path) -> None:
-    import openai
-
-    (tmp_path / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
-    words = ["ingest", str(tmp_path / "lease.txt"), "--name", "papers"]
-    subprocess.run(command(*words, module="localrag"), env=environment(home), check=True, capture_output=True)
-    small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", "LOCALRAG_ANSWER_TOKENS": "20"}
-    with serving(home, "-l", "papers", module="localrag", **small) as server:
-        client = openai.OpenAI(base_url=f"http://{server.host}/v1", api_key=server.token, max_retries=0)
-        with client:
-            chunks = list(client.chat.completions.create(model="localrag", messages=said(QUESTION), stream=True))
-            content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-            assert content and (chunks[-1].model_extra or {})["localrag"]["answer"] == unmarked(content)
-            assert len(client.embeddings.create(model="localrag-embedder", input="lease").data[0].embedding) == 384

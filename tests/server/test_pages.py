@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,12 @@ import fake_core as fakes
 import pytest
 from fake_core import NOTICE, FakeLibrary, FakeWorld
 from starlette.testclient import TestClient
-from waiting import PATIENCE, wait_for
+from waiting import wait_for
 
 from localrag.server import showing
 from localrag.server.app import create_app
 from localrag.server.guard import Access
+from localrag.server.jobs import Jobs
 from localrag.sessions import SessionStore
 from server import fake_server
 from server.fake_server import EVIL_NAME, TOKEN
@@ -148,9 +147,6 @@ def test_a_conversation_is_exported_as_a_file(browser: Browser, form: str) -> No
     assert browser.get(f"{session}/export?form=exe").status_code == 400
 
 
-# --- sources ------------------------------------------------------------------------------------------------
-
-
 def test_a_citation_leads_to_its_page_with_the_quote_marked_and_boxed(browser: Browser) -> None:
     session = browser.ask("How much notice?").url.path
     page = browser.get(f"{session}?source=1.c0").text
@@ -244,8 +240,6 @@ def test_a_library_that_was_forgotten_is_said_and_not_offered(tmp_path: Path, mo
         assert answer.status_code == 404 and "leases" in answer.text and "not there any more" in answer.text
 
 
-# --- hostile texts ------------------------------------------------------------------------------------------
-
 ALLOWED = re.compile(r'<script src="/static/app\.js" defer></script>')
 
 
@@ -260,21 +254,14 @@ def harmless(page: str) -> bool:
 
 
 def test_an_answer_that_ends_while_its_page_is_made_is_on_it(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    load, append, saved = browser.store.load, browser.store.append, threading.Event()
-
-    def keep(*given: Any) -> Any:
-        kept = append(*given)
-        saved.set()
-        return kept
+    load, add, jobs = browser.store.load, Jobs.add, []
 
     def read_late(session_id: str) -> Any:
         before = load(session_id)
-        if not saved.is_set():
-            saved.wait(PATIENCE)
-            time.sleep(0.1)  # the question has ended now
+        wait_for(lambda: not jobs or jobs[0].ended)
         return before
 
-    monkeypatch.setattr(browser.store, "append", keep)
+    monkeypatch.setattr(Jobs, "add", lambda here, job: (jobs.append(job), add(here, job)))
     monkeypatch.setattr(browser.store, "load", read_late)
     assert 'Thirty days <a class="marker"' in browser.ask("How much notice?").text
 
@@ -295,9 +282,6 @@ def test_a_name_of_any_bytes_can_be_ticked_and_read(browser: Browser, monkeypatc
     assert "Its text." in browser.get(f"/?read={showing.name_of('contracts', name)}").text
     browser.ask("What?", tick=showing.name_of("contracts", name))
     assert browser.assistant.asked[-1]["documents"].these == (("contracts", name),)
-
-
-# --- surveys, reviews, jobs ---------------------------------------------------------------------------------
 
 
 def test_a_survey_is_a_table_whose_quotes_lead_to_their_pages(browser: Browser) -> None:
@@ -360,16 +344,6 @@ def test_a_running_answer_is_stopped_and_what_there_is_is_kept(
     page = browser.post(f"/jobs/{job[1]}/stop").text
     assert "word0" in page and "not complete" in page and "word59" not in page
     assert browser.get("/jobs/none/events").status_code == 404
-
-
-def test_events_of_an_answer_come_and_end_with_the_whole(browser: Browser) -> None:
-    headers = {"Accept": "application/json"}
-    told = browser.post("/ask", data={"question": "replaced thing", "library": "contracts"}, headers=headers).json()
-    job = re.search(r'data-job="([^"]+)"', told["html"])
-    assert job is not None
-    events = browser.get(f"/jobs/{job[1]}/events")
-    assert events.headers["content-type"].startswith("text/event-stream") and "event: ended" in events.text
-    assert "Thirty days" in events.text.partition("event: ended")[2]
 
 
 def test_a_page_that_has_gone_ends_the_answer(

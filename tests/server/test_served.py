@@ -1,16 +1,16 @@
-"""An engine awaited from asyncio: values in order, errors, and calls that stop with their task."""
+"""An engine awaited from asyncio, and the turns of its model: fair among clients, bounded, given up by who leaves."""
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from waiting import PATIENCE
 
-from localrag.errors import ModelError, NotFoundError
-from localrag.server.served import Served
+from localrag.errors import ModelError
+from localrag.server.served import Busy, FairQueue, Served, answer_events
 from localrag.settings import Settings
 
 
@@ -88,29 +88,6 @@ async def test_a_cancelled_call_stops(over) -> None:
     assert await asyncio.to_thread(engine.ended.wait, PATIENCE)
 
 
-def test_only_the_named_libraries_are_served(over) -> None:
-    here = over(Counting())
-    assert here.check(()) == ("one", "two") and here.check(("two", "two")) == ("two",)
-    with pytest.raises(NotFoundError):
-        here.check(("three",))
-
-
-async def test_what_a_stopped_call_still_yields_comes(over) -> None:
-    stopped, got = threading.Event(), []
-    async for value in over(Counting(last="the rest")).stream("ask", "?", stopped=stopped):
-        got.append(value)
-        stopped.set()
-    assert got[-1] == "the rest"
-
-
-async def test_the_end_of_a_call_is_known_before_its_values_are_taken(over) -> None:
-    ended = asyncio.Event()
-    values = over(Counting(50)).stream("ask", "?", on_end=ended.set)
-    assert await anext(values) == 0
-    await asyncio.wait_for(ended.wait(), PATIENCE)
-    assert [value async for value in values] == list(range(1, 50))
-
-
 async def test_one_batch_of_texts_is_embedded_at_a_time(over) -> None:
     inside, most = [], []
 
@@ -126,3 +103,97 @@ async def test_one_batch_of_texts_is_embedded_at_a_time(over) -> None:
     texts = ["x" * number for number in range(100)]
     both = await asyncio.gather(*(here.embed(texts, "one", False) for _ in range(3)))
     assert both[0] == both[2] == [(float(number),) for number in range(100)] and set(most) == {1}
+
+
+class Asking:
+    """Questions of a queue, and the names of those that had their turn."""
+
+    def __init__(self, **limits: int) -> None:
+        self.turns, self.done, self.tasks = FairQueue(**limits), [], []
+
+    async def begin(self, client: str, name: str, user: str = "", positions: list[int] | None = None) -> asyncio.Task:
+        async def ask() -> None:
+            async with self.turns.turn(client, (positions if positions is not None else []).append, user):
+                self.done.append(name)
+                await asyncio.sleep(0)
+
+        self.tasks.append(asyncio.create_task(ask()))
+        await asyncio.sleep(0)
+        return self.tasks[-1]
+
+    async def end(self) -> list[str]:
+        await asyncio.wait_for(asyncio.gather(*self.tasks, return_exceptions=True), PATIENCE)
+        return self.done
+
+
+async def test_clients_take_turns_and_the_users_of_one_within_its_own() -> None:
+    one, two = Asking(), Asking()
+    async with one.turns.turn("first"), two.turns.turn("first"):
+        for client, name in ("a1", "a2", "a3", "b1", "c1", "b2"):
+            await one.begin(client, name)
+        for client, user in [("p", "a"), ("p", "a"), ("p", "b"), ("p", "c"), ("browser", ""), ("browser", "")]:
+            await two.begin(client, client + user, user)
+    assert await one.end() == ["1", "1", "1", "2", "2", "3"]
+    assert await two.end() == ["pa", "browser", "pb", "browser", "pc", "pa"]
+
+
+async def test_who_waits_learns_how_many_are_before_them() -> None:
+    asking, positions = Asking(), []
+    async with asking.turns.turn("first"):
+        await asking.begin("a", "1")
+        two = await asking.begin("a", "2")
+        await asking.begin("a", "3", positions=positions)
+        assert positions == [3]
+        two.cancel()
+        await asking.begin("b", "other")
+        await asyncio.sleep(0)
+        assert positions == [3, 2, 3]
+    assert await asking.end() == ["1", "other", "3"]
+
+
+async def test_the_queue_is_bounded_for_all_and_for_each() -> None:
+    asking = Asking(most=3, each=2)
+    async with asking.turns.turn("first"):
+        for number in range(2):
+            await asking.begin("a", "a", user=str(number))
+        for client in ("a", "b", "c"):
+            if client == "b":  # the others leave it a place
+                await asking.begin("b", "b")
+                continue
+            with pytest.raises(Busy):
+                async with asking.turns.turn(client):
+                    pass
+    assert await asking.end() == ["a", "b", "a"]
+
+
+async def test_a_turn_of_one_who_leaves_goes_to_the_next() -> None:
+    asking = Asking()
+    async with asking.turns.turn("first"):
+        leaving = await asking.begin("a", "gone")
+        await asking.begin("b", "b")
+        leaving.cancel()
+    assert await asking.end() == ["b"]
+
+
+async def test_a_turn_that_came_while_it_was_left_goes_on() -> None:
+    asking = Asking()
+    holder = asking.turns.turn("first")
+    await holder.__aenter__()
+    leaving = await asking.begin("a", "gone")
+    await asking.begin("b", "b")
+    await holder.__aexit__(None, None, None)  # its turn is set, and it has not run yet
+    leaving.cancel()
+    assert await asking.end() == ["b"]
+
+
+async def test_an_answer_that_nobody_takes_holds_no_turn(settings: Settings) -> None:
+    class Engine:
+        def ask(self, question: str, **how: Any) -> Iterator[int]:
+            yield from range(50)
+
+    turns = FairQueue()
+    events = answer_events(Served(settings, Engine(), ()), turns, "slow", "", "?")  # type: ignore[arg-type]
+    assert await anext(events) == 0
+    async with asyncio.timeout(PATIENCE), turns.turn("other"):
+        pass
+    assert [event async for event in events] == list(range(1, 50))

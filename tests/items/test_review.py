@@ -195,14 +195,11 @@ LAID = (
     ("kind", "lie", "truth", "shown"),
     [
         ("party", "30 days", "the Firm", "the Firm"),
-        ("party", "14 days", "Client", "Client"),
         ("party", "Globex Inc", "The Client", "The Client"),
         ("duration", "30 days", "fourteen (14) days", "14 days"),
         ("money", "EUR 500", "5,000", "5,000 EUR"),
-        ("money", "14", "EUR 5,000", "5,000 EUR"),
         ("percent", "14", "3 %", "3 %"),
         ("date", "4 May 2025", "2025-05-03", "2025-05-03"),
-        ("number", "7", "12", "12"),
         ("choice", "weekly", "yearly", "yearly"),
     ],
 )
@@ -262,12 +259,6 @@ def test_a_yes_must_hold_whichever_way_it_is_asked(
     assert (found.state, found.value, bool(found.problem)) == (state, value, doubted)
     quoted = bool(state != "absent" or len(weights) > 1)  # a no has its quote, as a yes has
     assert (found.citation is not None and found.citation.quote == text) is quoted
-
-
-def test_a_document_without_text_is_unsure(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
-    shelf("law", {"a.txt": " \n ", "b.txt": LAW})
-    ended = reviewed(assistant, "law")
-    assert {one.state for one in ended.findings if one.document == "a.txt"} <= {"unsure"}
 
 
 def test_a_decision_is_kept_with_its_document_and_recorded(

@@ -32,8 +32,9 @@ from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.evaluation import datasets, metrics
 from localrag.events import Answered
-from localrag.items import extraction
+from localrag.items import engine, extraction
 from localrag.items import schema as schemas
+from localrag.items.item import Finding
 from localrag.items.labelled import Row
 from localrag.quantities import parse_number
 from localrag.security import storage
@@ -101,7 +102,7 @@ def cases_of(folder: Path, texts: Texts) -> list[Case]:
     if texts.name == "examples":
         lines = [line for line in (folder / INVOICES).read_text("utf-8").splitlines() if re.match(r"\| \d", line)]
         rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-        names = [one.name for one in schemas.parse(INVOICE_FIELDS).fields]
+        names = [one.id for one in schemas.parse(INVOICE_FIELDS).fields]
         expected = [dict(zip(names, row[1:], strict=True)) for row in rows if len(row) == 9]
         return [Case(INVOICES, INVOICE_FIELDS, expected, "row")]
     if texts.name == "sec10q":
@@ -187,7 +188,8 @@ def main() -> None:
     given = parser.parse_args()
     settings = load_settings()
     if not given.model:
-        extraction._asked = ask_nothing
+        extraction._filled = ask_nothing
+        engine.Engine._by_model = lambda *asked: Finding("absent")  # type: ignore[method-assign]
     for folder in [EXAMPLES, *(given.folder / name for name in given.sets if given.folder)]:
         texts = Texts(folder, settings, None)
         apart = datasets.apart(settings)

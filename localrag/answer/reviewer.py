@@ -133,7 +133,7 @@ class Reviewer:
         related = {library.name: Related(library, library.documents()) for library in opened}
         for library, document in read:
             pages, reviewed = library.pages(document.id), Reviews(library).of(document).dated
-            own = deadlines.find(library.name, document.path, pages, reviewed)
+            own = deadlines.find(library.name, document, pages, reviewed)
             with library.snapshot():
                 amended = conflicts.amended(library, document, related[library.name]) if own else ()
                 found += deadlines.with_amendments(own, amended)

@@ -15,12 +15,11 @@ from typing import Any
 from localrag.answer import summary
 from localrag.events import Event, Surveyed
 from localrag.grounding.annotations import laid_out
-from localrag.grounding.fact_checks import sound
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items.engine import Engine
 from localrag.items.filling import key
 from localrag.items.item import Finding, Item
-from localrag.items.values import Field, Measured, comparison, measure
+from localrag.items.values import Measured, comparison, measure
 from localrag.quantities import plural
 from localrag.question.each import DocumentQuestion
 from localrag.types import Citation, NotRead, Plan, Usage
@@ -88,28 +87,25 @@ def _ask(question: DocumentQuestion, pair: Pair, query: Query, engine: Engine) -
     if not question.columns:
         finding = engine.find(item_of(question), pair, only=query.only, stop=query.stop)
         return None if finding is None else Asked(pair, finding)
-    fields = [Field(column) for column in question.columns]
-    filled = engine.fill(
-        "fields", " ".join(question.columns), fields, pair, typed=False, only=query.only, stop=query.stop
-    )
-    if filled is None:
+    items = [Item(key(name), f"What is the {name} of this {question.noun}?", name, "text") for name in question.columns]
+    made = dict(engine.find_all(items, pair, only=query.only, stop=query.stop))
+    if len(made) < len(items):
         return None
-    row = filled.rows[0] if filled.rows else {}
-    columns = {key(name): row[name].value.form if name in row else "" for name in question.columns}
+    findings = [made[item] for item in items]
+    found = [one for one in findings if one.positive]
+    columns = {item.id: made[item].answer if made[item].positive else "" for item in items}
+    withheld = any(one.withheld for one in findings)
     finding = Finding(
-        "found" if row else "absent",
-        answer="; ".join(f"{name}: {value}" for name, value in columns.items() if value),
-        citation=next((one.citation for one in row.values()), None),
-        whole=filled.whole,
-        model=filled.model,
-        usage=filled.usage,
-        dropped=bool(filled.unstated),
-        injections=filled.injections,
+        "found" if found else "unsure" if withheld else "absent",
+        answer="; ".join(f"{item.title}: {columns[item.id]}" for item in items if columns[item.id]),
+        citation=next((one.citation for one in found), None),
+        whole=all(one.whole for one in findings),
+        model=next((one.model for one in findings if one.model), ""),
+        usage=sum((one.usage for one in findings), Usage()),
+        dropped=any(one.dropped for one in findings),
+        withheld=withheld and not found,
+        injections=tuple(dict.fromkeys(line for one in findings for line in one.injections)),
     )
-    if query.strict and (finding.dropped or not sound(finding.answer, question.text, filled.passages)):
-        return Asked(
-            pair, replace(finding, state="unsure", answer="", citation=None, withheld=True), dict.fromkeys(columns, "")
-        )
     return Asked(pair, finding, columns)
 
 

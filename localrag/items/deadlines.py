@@ -19,7 +19,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 from localrag import quantities
 from localrag.grounding import fact_checks
-from localrag.items import values
+from localrag.items import labelled, values
+from localrag.items.item import Item
+from localrag.items.labelled import SIGNING
 from localrag.quantities import (
     NUMBER_WORDS,
     TIME_UNITS,
@@ -28,11 +30,10 @@ from localrag.quantities import (
     format_date,
     lazy_re,
     load_patterns,
-    phrases,
 )
 from localrag.store.locations import place_at
 from localrag.store.text_analysis import sentences
-from localrag.types import Citation, Looked, Page
+from localrag.types import Citation, Document, Looked, Page, Passage
 
 Kind = Literal["payment", "notice", "renewal", "end", "duty", "right", "condition", "item"]
 
@@ -41,7 +42,6 @@ _P = {
     for name, lines in load_patterns("localrag.items", "deadlines.txt").items()
 }
 _KINDS: tuple[Kind, ...] = ("payment", "notice", "renewal", "end")
-(_DATED,) = phrases("localrag.diff", "related_documents", "dated")
 _WORDS, _UNITS = ("|".join(sorted(words, key=len, reverse=True)) for words in (NUMBER_WORDS, TIME_UNITS))
 _SPAN = lazy_re(
     rf"\b(?P<count>\d{{1,4}}|(?:{_WORDS})(?:[\s-]+(?:and\s+)?(?:{_WORDS})){{0,4}}|(?P<one>an?|eine?[mnrs]?|une?))"
@@ -52,7 +52,7 @@ _SPAN = lazy_re(
 _ITEM = re.compile(r"^\W{0,2}(?:\(?[a-z]{1,4}\)|\(?\d{1,2}\)|[-•*–·])\s")
 _TERM = re.compile(r"\b(?:[A-Z][\w-]{1,30} ){1,3}Date\b")  # a defined date
 _ENDING = "end of the term"  # where a renewal begins
-_MAX_SENTENCE, _MAX_WORDS, _NEAR, _OPENING = 1500, 110, 100, 4000  # characters
+_MAX_SENTENCE, _MAX_WORDS, _NEAR = 1500, 110, 100  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ class _Time(NamedTuple):
 
 
 Found = list[tuple[Deadline, _Time]]
-_Stated = tuple[date, Citation] | None  # a date and the sentence that states it
+_Start = tuple[date, Citation] | None  # a date and the sentence that states it
 
 
-def find(library: str, document: str, pages: Sequence[Page], reviewed: Sequence[Looked] = ()) -> list[Deadline]:
+def find(library: str, document: Document, pages: Sequence[Page], reviewed: Sequence[Looked] = ()) -> list[Deadline]:
     """Return the deadlines in the pages of a document, and what a review found of its items of date and duration."""
-    read = [one for page in pages for one in _sentences(library, document, page)]
+    read = [one for page in pages for one in _sentences(library, document.path, page)]
     found: Found = []
     before = ""  # who the last sentence was about
     for sentence in read:
@@ -134,9 +134,10 @@ def find(library: str, document: str, pages: Sequence[Page], reviewed: Sequence[
         who = _who(sentence.text, len(sentence.text)) or _who(sentence.text, len(sentence.text), anybody=True)
         before = before if _P["pronoun"].match(who) else who
     for looked in reviewed:
-        found = _with_item(found, looked, (library, document))
-    defined = cache(partial(_defined, read))
-    found = [(_counted(one, time, _start(read, one.citation, time.origin, defined)), time) for one, time in found]
+        found = _with_item(found, looked, (library, document.path))
+    pieces = labelled.pieces(library, document, list(enumerate(pages)))
+    stated_as = cache(partial(_stated, passages=pieces, pages=pages))
+    found = [(_counted(one, time, _start(read, one.citation, time.origin, stated_as)), time) for one, time in found]
     ends = {
         one.date: one.citation
         for one, time in found
@@ -296,14 +297,14 @@ def _spans(text: str) -> Iterator[_Time]:
     """Yield the spans of time that limit something, or for which it lasts, with what they are counted from."""
     for match in _SPAN.finditer(text):
         before, after = text[max(0, match.start() - 80) : match.start()], text[match.end() :]
-        limit, floor, back = (_P[name].search(before) for name in ("limit", "floor", "back"))
+        limit, back = (_P[name].search(before) for name in ("limit", "back"))
         anchor, notice = _P["anchor"].match(after), _P["notices"].match(after)
         lasts = bool(not limit and _P["lasting"].search(before) and _P["lasts"].search(text))
-        if _P["none"].match(after) or _P["ordinals"].match(match[0]) or (back and not (limit or floor)):
+        if _P["none"].match(after) or (back and not limit):
             continue
         if (match["one"] and not notice and not (anchor and limit)) or not (limit or lasts or anchor or notice):
             continue
-        if anchor and anchor["way"] in ("of", "from") and not (limit or floor or lasts or _P["end"].search(text)):
+        if anchor and anchor["way"] in ("of", "from") and not (limit or lasts or _P["end"].search(text)):
             continue
         begins, end, origin, way = match.start(), match.end(), "", ""
         if limit and not (anchor or notice):
@@ -376,10 +377,10 @@ def _what(text: str, time: _Time) -> str:
 # --- counting -----------------------------------------------------------------------------------------------
 
 
-def _start(read: Sequence[_Sentence], cited: Citation, origin: str, defined: Callable[[str], _Stated]) -> _Stated:
+def _start(read: Sequence[_Sentence], cited: Citation, origin: str, stated: Callable[[str], _Start]) -> _Start:
     """Return the date that a span of time counts from, with the sentence that states it, if the document has one.
 
-    `defined` returns the date that has a name, as `_defined` does.
+    `stated` returns the date that has a name.
     """
     own = next(find_dates(origin), None)
     if own is not None and own.start < 25:
@@ -387,43 +388,29 @@ def _start(read: Sequence[_Sentence], cited: Citation, origin: str, defined: Cal
     if _P["that"].match(origin):
         at = next((at for at, one in enumerate(read) if _overlap(one.citation, cited)), -1)
         return _only([(day.certain, one) for one in read[max(0, at - 1) : at + 1] for day in one.dates])
-    term = _TERM.match(re.sub(r"^the\s", "", origin, flags=re.I))
-    found = defined(term[0]) if term else None
-    if found or not _P["signing"].match(origin):
-        return found
-    size = 0
-    for sentence in read:  # the date of the document, in its opening
-        size += len(sentence.text)
-        if size > _OPENING:
-            break
-        for one in sentence.dates:
-            if one.certain and _DATED.search(sentence.text[max(0, one.start - 30) : one.start]):
-                return one.certain, sentence.citation
-    return None
+    name = re.sub(r"^the\s", "", origin, flags=re.I)
+    term = _TERM.match(name)
+    return stated(term[0] if term else name) if term or SIGNING.match(name) else None
 
 
-def _defined(read: Sequence[_Sentence], term: str) -> _Stated:
-    """Return the only date called so: “‘Start Date’ means 1 March 2025”, “1 May 2025 (the ‘Start Date’)”."""
-    name = rf"(?:the\s+)?[“\"'‘]?{re.escape(term)}[”\"'’]?"
-    stated = re.compile(rf"{name}\W{{0,4}}(?:shall\s+)?(?:means?|is|be|of|as\s+of)?\W{{0,3}}(?:the\s+)?$", re.I)
-    named = re.compile(rf"^\W{{0,3}}\(?\W?(?:hereinafter\s+)?{name}", re.I)
-    return _only(
-        [
-            (day.certain, one)
-            for one in read
-            if term.lower() in one.text.lower()
-            for day in one.dates
-            if stated.search(one.text[: day.start]) or named.search(one.text[day.end :])
-        ]
-    )
+def _stated(name: str, passages: Sequence[Passage], pages: Sequence[Page]) -> _Start:
+    """Return the date that a document states by a name, as it is found for whoever asks for it."""
+    item = Item("date", "", name, "date")
+    found = labelled.stated([item], passages).get(item)
+    day = next(find_dates(found.value.words), None) if found else None
+    if found is None or day is None or day.certain is None:
+        return None
+    at = found.citation
+    page = next(page for page in pages if page.number == at.page)
+    return day.certain, replace(at, place=place_at(page, at.start, at.end), marker=1)
 
 
-def _only(days: Sequence[tuple[date | None, _Sentence]]) -> _Stated:
+def _only(days: Sequence[tuple[date | None, _Sentence]]) -> _Start:
     day = days[0][0] if len({day for day, _ in days}) == 1 else None
     return (day, days[0][1].citation) if day else None
 
 
-def _counted(one: Deadline, time: _Time, start: _Stated) -> Deadline:
+def _counted(one: Deadline, time: _Time, start: _Start) -> Deadline:
     """Return a deadline with the date that its span of time leads to; as it is, where there is none."""
     if start is None or one.date or not time.length or time.unit in ("hour", "minute", "second"):
         return one

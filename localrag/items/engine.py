@@ -1,8 +1,9 @@
-"""Put items to one document: the one judgement of `ask`, `survey`, `review` and `extract`.
+"""Put items to one document: the one judgement of `ask`, `survey`, `review`, `extract` and `dates`.
 
-In this order: code looks for the clause in all passages (`evidence.py`); what is sure by that is decided; else the
-model is asked about the best passages. Whether a document says yes or no is decided by the log odds of its answers,
-asked in several ways about passages that it has read; a value is written in a fixed shape, and looked up in the text.
+In this order: code takes a value that the text names (`labelled.py`); it looks for the clause in all passages
+(`evidence.py`), and what is sure by that is decided; else the model is asked about the best passages. Whether a
+document says yes or no is decided by the log odds of its answers, asked in several ways about passages that it has
+read; a value is written in a fixed shape, looked up in the text, and counts where its quote bears it out.
 """
 
 from __future__ import annotations
@@ -15,21 +16,20 @@ from functools import cached_property, partial
 
 from localrag.errors import Cancelled
 from localrag.grounding import context, fact_checks, prompts
-from localrag.grounding.citations import nearest
+from localrag.grounding.citations import nearest, terms
 from localrag.grounding.locate import locate
 from localrag.grounding.stages import Pair
 from localrag.grounding.workspace import Workspace
-from localrag.items import filling, values
+from localrag.items import filling, labelled, values
 from localrag.items.clause_questions import ClauseQuestions
 from localrag.items.evidence import Evidence
-from localrag.items.filling import Filled, Shape, stated_by
-from localrag.items.item import Finding, Item
+from localrag.items.filling import FIGURES, Filled, Shape, sought, stated_by
+from localrag.items.item import Finding, Item, Stated
 from localrag.items.reading import Reading, Stop, beside, located, supported, together
-from localrag.items.values import MEASURED, Field, Value
+from localrag.items.values import MEASURED, Value
 from localrag.llm import Generator, calibration
 from localrag.quantities import phrases, plural
 from localrag.question import each
-from localrag.search.ranking import as_passage
 from localrag.store.text_analysis import FALLBACK
 from localrag.types import EVERYTHING, Citation, Document, Filter, Passage
 
@@ -111,7 +111,10 @@ class Engine:
         """
         library, document = pair
         with library.snapshot():
-            looks = {item: self._look(item, pair, only) for item in items}
+            pieces = labelled.pieces(library.name, document, context.pages_of(library, document, only))
+            stated = labelled.stated(items, pieces)
+            looks = {item: self._look(item, pair, only) for item in items if item not in stated}
+        yield from ((item, _by_name(item, one)) for item, one in stated.items())
         left = []
         for item, look in looks.items():
             decided = _nowhere(look, pair, only) or _by_code(look, document)
@@ -141,47 +144,35 @@ class Engine:
         self,
         shape: Shape,
         what: str,
-        fields: Sequence[Field],
+        items: Sequence[Item],
         pair: Pair,
         *,
-        typed: bool = True,
         only: Filter = EVERYTHING,
         stop: Stop = lambda: False,
         given: Sequence[Passage] | None = None,
     ) -> Filled | None:
-        """Have the model fill fields at once from the passages that fit them, or those given; None where stopped."""
+        """Have the model fill lines, or the fields of the passages given, at once; None where it was stopped."""
         tools, (library, document) = self._tools, pair
-        pages = context.page_passages(library.name, document, context.pages_of(library, document, only))
-        # All the fields of a schema are asked for at once, so they may take all the room.
-        limit = tools.budget if typed else min(_MAX_TOKENS, tools.budget)
-        whole = given is None and _fits(pages, limit, tools)
-        if given is not None:
+        if given is None:
+            pages = context.page_passages(library.name, document, context.pages_of(library, document, only))
+            whole = _fits(pages, tools.budget, tools)
+            find = partial(self.workspace.searcher.find, documents=only, document_ids=[document.id])
+            by_item = [] if whole else [find([library], one.title, _PER_FIELD) for one in items]
+            hits = [hit for rank in range(_PER_FIELD) for own in by_item for hit in own[rank : rank + 1]]
+            once = list({(hit.position, hit.start): hit for hit in hits}.values())
+            passages = pages if whole else _fitted(once, tools.budget, tools)
+        else:
             room = tools.budget * _CHARACTERS_PER_TOKEN
             cut = [replace(one, text=one.text[:room], end=one.start + len(one.text[:room])) for one in given]
-            passages = _fitted(cut, limit, tools)
+            passages = _fitted(cut, tools.budget, tools)
             whole = passages == list(given)
-        else:
-            passages = pages if whole else _fitted(self._of_fields(shape, fields, pair, typed, only), limit, tools)
         read = Reading(tools.model, self.workspace.cache([pair]), stop, whole)
         try:
-            filled = filling.fill(shape, what, fields, typed, read, passages)
+            filled = filling.fill(shape, what, items, read, passages)
         except Cancelled:
             return None
         seen = context.injections_in(passages)
-        return replace(
-            filled, passages=tuple(passages), whole=whole, model=tools.model.model, usage=read.usage, injections=seen
-        )
-
-    def _of_fields(self, shape: Shape, fields: Sequence[Field], pair: Pair, typed: bool, only: Filter) -> list[Passage]:
-        """Return the best passages of each field, in turn."""
-        library, document = pair
-        find = partial(self.workspace.searcher.find, documents=only, document_ids=[document.id])
-        by_field = [find([library], one.label, _PER_FIELD) for one in fields]
-        hits = [hit for rank in range(_PER_FIELD) for own in by_field for hit in own[rank : rank + 1]]
-        if shape == "fields" and typed and only.pages is None:
-            # Who, when and what about is said at the beginning, in words that are everywhere after it.
-            hits = [*(as_passage(library, row) for row in library.chunks_of(document.id)[:1]), *hits]
-        return list({(hit.position, hit.start): hit for hit in hits}.values())
+        return replace(filled, whole=whole, model=tools.model.model, usage=read.usage, injections=seen)
 
     def _look(self, item: Item, pair: Pair, only: Filter) -> _Look:
         """Look for an item by code; a question in plain words may be one for a kind of clause."""
@@ -239,6 +230,15 @@ def _required(item: Item, document: Document) -> tuple[str, ...]:
     )
 
 
+def _by_name(item: Item, one: Stated) -> Finding:
+    """Return the value that a document states by a name of the item."""
+    read = "the whole document by code, for what it names"
+    found = Finding("found", value=one.value, citation=one.citation, confidence=1.0, read=read, whole=True)
+    if item.type == "yes/no":
+        return replace(found, way="yes" if one.value.form == "true" else "no")
+    return replace(found, answer=one.value.words)
+
+
 def _nowhere(look: _Look, pair: Pair, only: Filter) -> Finding | None:
     """Return that an item is absent where a name that it requires is nowhere in the document."""
     nations = () if look.own else each.nations(look.item.question)
@@ -281,7 +281,7 @@ def _by_quote(item: Item, quote: Citation, found: Finding) -> Finding:
     if item.type == "yes/no":
         return replace(found, way="yes", citation=quote)
     words = " ".join(quote.quote.split()) if item.type == "text" else ""
-    value = None if item.type == "text" else values.read(item.type, quote.quote, item.choices)
+    value = item.read(quote.quote)
     return replace(found, answer=words, value=value, citation=quote)
 
 
@@ -375,10 +375,9 @@ def _value(look: _Look, passages: Sequence[Passage], read: Reading, tools: _Tool
     made = _written(look, passages, read) if odds >= 0 else None
     if made is not None and (made.state == "found" or made.doubt):
         return _strictly(replace(made, confidence=finding.confidence), tools, item.question, passages)
-    if look.sure:
-        return replace(
-            finding, citation=quote, confidence=look.evidence.likelihood
-        )  # there, but its value was not read
+    if look.sure and quote is not None:  # it is there, but the model did not read its value
+        there = replace(finding, confidence=look.evidence.likelihood)
+        return _by_quote(item, quote, there) if _readable(item, quote) else replace(there, citation=quote)
     likely = finding.confidence or 0.0
     if likely < _ABSENT or (odds >= 0 > look.odds):  # which the model took back
         return _absent(likely, "", document)
@@ -396,25 +395,47 @@ def _written(look: _Look, passages: Sequence[Passage], read: Reading) -> Finding
     bare = _ASKS.match(item.question) and " " not in first and values.read("yes/no", first) is not None
     if citation is None or bare:
         return Finding("unsure", doubt="the words that support it were not found", dropped=dropped)
-    if item.type == "text":
-        return Finding("found", answer=answer, citation=citation, dropped=dropped)
     value = _stated(item, answer, citation)
     if value is None:
         return Finding("unsure", citation=citation, doubt="the model gave a value that the quote does not state")
+    if not _bears_out(item, value, citation, read):
+        return Finding("unsure", citation=citation, doubt="the words beside the value do not say that it is this one")
     return Finding("found", answer=value.words, value=value, citation=citation, dropped=dropped)
 
 
 def _stated(item: Item, given: str, at: Citation) -> Value | None:
     """Return the value that the model gave, in the words of a quote; None where these do not state it."""
     if item.type == "choice":
-        chosen = values.read("choice", given, item.choices)
-        named = values.read("choice", at.quote, item.choices) or (
-            values.read("choice", at.quote, (chosen.form,)) if chosen else None
-        )
-        return replace(chosen, words=chosen.form) if chosen and named and named.form == chosen.form else None
-    quote = Passage(at.library, at.document, at.page, None, (), at.quote, at.start, at.end, 0.0)
-    found = stated_by(Field(item.id, item.type), given, given, [quote])
+        chosen = item.read(given)
+        return replace(chosen, words=chosen.form) if chosen else None
+    if item.type == "text":  # in other words than the quote's, the quote answers, unless a figure is another
+        measured = values.measure(given)
+        if terms(given) <= terms(at.quote) or (measured and values.states(measured.measure, given, at.quote)):
+            return values.read("text", given)
+        return None if measured else values.read("text", at.quote)
+    found = stated_by(item, given, given, [_passage(at)])
     return found.value if found else None
+
+
+def _bears_out(item: Item, value: Value, at: Citation, read: Reading) -> bool:
+    """Return whether the words beside a value give it the role that the item asks for.
+
+    A figure needs a word of the item beside it, a choice its own name, and a party a name instead of a role ("the
+    Tenant"); where they lack it, the model is asked, both ways round, whether the quote says so.
+    """
+    if item.type == "choice" and (named := item.read(at.quote) or values.read("choice", at.quote, (value.form,))):
+        return named.form == value.form
+    role = rf"\b(?i:the|an?|each|any|either|such)\s+{re.escape(value.words)}(?!\s+[A-Z])"
+    if item.type == "party" and not re.search(role, at.quote):
+        return True
+    if (item.type in FIGURES and sought(item) & terms(at.quote)) or item.type not in (*FIGURES, "choice", "party"):
+        return True
+    way = read.way([_passage(at)], f"Is {value.words} the {item.names[0]}?")
+    return way > 0 if item.type == "choice" else way >= 0
+
+
+def _passage(at: Citation) -> Passage:
+    return Passage(at.library, at.document, at.page, at.label, (), at.quote, at.start, at.end, 0.0)
 
 
 def _placed(look: _Look, words: str, passages: Sequence[Passage], answer: str = "") -> tuple[Citation | None, bool]:

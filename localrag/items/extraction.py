@@ -1,15 +1,16 @@
 """Fill a table from documents by a schema: a row for each document, section or line, each value with its quote.
 
-Code takes what the text labels (`labelled.py`); only for the rest the model is asked. A
-value whose words are not in the text, or are none of its type, is left empty, and said; in strict mode also yes, no and
-a choice that only the model read from words. What the model answers is kept within seconds (`store/reviews.py`), under
-everything that decides it, so that a later table with the same question to an unchanged document needs no model.
+The fields of a document are items of the engine, as those of a review are; those of a section, and lines that no table
+has, are read at once, after what the text labels. A value that the text does not bear out is left empty, and said; in
+strict mode also yes, no and a choice that only the model read from words. What is found is kept within seconds
+(`store/reviews.py`), under everything that decides it, so that a later table with the same question to an unchanged
+document needs no model.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -25,13 +26,13 @@ from localrag.items.engine import Engine
 from localrag.items.filling import Row, Shape
 from localrag.items.item import Item, Stated
 from localrag.items.schema import Schema
-from localrag.items.values import Field, Value
+from localrag.items.values import Value
 from localrag.quantities import plural
 from localrag.store.reviews import Reviews, key_of
 from localrag.types import NotRead, Passage, Plan, Usage
 
 Each = Literal["document", "section", "row"]
-_VERSION = "3"  # of how the model is asked: another one asks everything again
+_VERSION = "4"  # of how the model is asked: another one asks everything again
 _NUMBERS = ("money", "percent", "number")
 _KEEP_SECONDS = 5.0  # between two writes of what was answered: each one writes the whole file of a document
 _MAX_DIGITS = 15  # of a number that a program keeps exactly
@@ -47,7 +48,7 @@ class Work:
     engine: Engine
     asks: tuple[str, int]  # the model, and the tokens of text that it is given
     model: str | None = None  # that was asked, now or before
-    kept: Mapping[str, Any] = field(default_factory=dict)  # answers about the document at hand, by key
+    kept: dict[str, Any] = field(default_factory=dict)  # answers about the document at hand, by key
     answered: dict[str, Given] = field(default_factory=dict)  # that are not kept yet
     written: float = 0.0  # when answers were kept last (`time.monotonic`)
     usage: Usage = field(default_factory=Usage)
@@ -70,7 +71,7 @@ def answer(work: Work) -> Generator[Event, None, Findings]:
     query, done = work.query, 0
     with suppress(Cancelled):
         for library, document in query.documents:
-            work.kept = Reviews(library).of(document).filled
+            work.kept = dict(Reviews(library).of(document).filled)
             try:
                 parts = [(part, _rows((library, document), part, work)) for part in _parts((library, document), work)]
             finally:
@@ -100,13 +101,7 @@ def answer(work: Work) -> Generator[Event, None, Findings]:
 def _parts(pair: Pair, work: Work) -> Iterator[list[Passage]]:
     """Yield what makes a row: the whole document, or each of its sections."""
     library, document = pair
-    numbered = context.pages_of(library, document, work.query.only)
-    pages = dict(numbered)
-    pieces = [
-        piece
-        for page in context.page_passages(library.name, document, numbered)
-        for piece in context.headed(page, pages[page.position].headings)
-    ]
+    pieces = labelled.pieces(library.name, document, context.pages_of(library, document, work.query.only))
     if work.each != "section":
         yield pieces
         return
@@ -125,88 +120,109 @@ def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
     if work.query.stop():
         raise Cancelled("stopped")
     schema, (library, document) = work.schema, pair
-    stated = dict(labelled.by_label(schema.fields, passages))
+    if work.each == "section":
+        found = labelled.stated(schema.fields, passages)
+        stated = {item.id: one for item, one in found.items()}
+        missing = tuple(item for item in schema.fields if item not in found)
+        for row in _filled("fields", missing, pair, passages, work):
+            stated |= row
+    else:
+        stated = dict(_found(pair, passages, work))
     lines = labelled.by_table(schema.lines, passages) if schema.lines else []
-    missing = tuple(one for one in schema.fields if one.name not in stated)
-    # Whether a document says so is judged by the engine, as in a review; the other fields are read at once.
-    judged = tuple(one for one in missing if one.type == "yes/no" and work.each == "document")
-    for one in judged:
-        stated |= _judged(one, pair, passages, work)
-    for row in _asked("fields", tuple(one for one in missing if one not in judged), pair, passages, work):
-        stated |= row
-    if empty := [one.label for one in schema.lines if lines and not any(one.name in line for line in lines)]:
+    if empty := [one.title for one in schema.lines if lines and not any(one.id in line for line in lines)]:
         words = f"{', '.join(empty)}: no column with such values is called so, and the model was not asked"
         work.remarks.append(NotRead(library.name, document.path, words))
-    lines = lines or _asked("lines", schema.lines, pair, passages, work)
+    lines = lines or _filled("lines", schema.lines, pair, passages, work)
     if lines:
         return [{**stated, **line} for line in lines]
     return [stated] if stated or work.each == "document" else []
 
 
-def _judged(one: Field, pair: Pair, passages: Sequence[Passage], work: Work) -> Row:
-    """Return whether a document says yes to a field, or no, with the sentence that says so; nothing where neither."""
-
-    def given() -> Given:
-        found = work.engine.find(_question(one), pair, only=work.query.only, stop=work.query.stop)
-        if found is None:
-            raise Cancelled("stopped")
+def _found(pair: Pair, passages: Sequence[Passage], work: Work) -> Row:
+    """Return what the engine finds of the fields of a document, now or in an earlier run."""
+    if not passages:
+        return {}
+    keys = {item: _key(item, pair, passages, work) for item in work.schema.fields}
+    missing = [item for item, key in keys.items() if key not in work.kept]
+    for item, found in work.engine.find_all(missing, pair, only=work.query.only, stop=work.query.stop):
         work.usage += found.usage
-        if found.state != "found" or found.citation is None:
-            return Given(found.model, remarks=found.injections)
-        value = Value("yes/no", " ".join(found.citation.quote.split()), "true" if found.positive else "false")
-        stated = Stated(value, found.citation, bool(found.model))
-        return Given(found.model, ({one.name: stated},), found.injections)
-
-    rows = _answered(("yes/no", one), pair, passages, work, given)
-    return rows[0] if rows else {}
-
-
-def _question(one: Field) -> Item:
-    """Return a field of yes or no as the item that asks for it."""
-    words = next((words for words in (one.description, one.title) if words.rstrip().endswith("?")), "")
-    about = one.description or one.title or one.label
-    return Item(one.name, words or f"Does the document say that this is so: {about}?", one.label)
-
-
-def _asked(shape: Shape, fields: tuple[Field, ...], pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
-    """Return the rows that a model gives for fields, now or in an earlier run."""
-    if not fields:
-        return []
-    what = work.schema.name if shape == "lines" else ", ".join(one.label for one in fields)
-    return _answered((shape, fields), pair, passages, work, lambda: _given(shape, what, fields, pair, passages, work))
-
-
-def _answered(
-    asked: object, pair: Pair, passages: Sequence[Passage], work: Work, given: Callable[[], Given]
-) -> list[Row]:
-    """Return what is kept of a question about a document or section, or what is `given` now."""
-    library, document = pair
+        remarks = found.injections
+        if found.doubt and item.type != "yes/no":
+            remarks = (*remarks, NotRead(pair[0].name, pair[1].path, f"{item.title}: {found.doubt}"))
+        at, value = found.citation, found.value
+        if at is not None and value is None and item.type == "yes/no":
+            value = Value("yes/no", " ".join(at.quote.split()), "true" if found.positive else "false")
+        rows: tuple[Row, ...] = ()
+        if found.state == "found" and at is not None and value is not None:
+            rows = ({item.id: Stated(value, at, bool(found.model))},)
+        _answered(keys[item], Given(found.model, rows, remarks), pair, work)
     if work.query.stop():
         raise Cancelled("stopped")
-    if not passages:
+    row: dict[str, Stated] = {}
+    for key in keys.values():
+        row.update(*_given(key, pair, work))
+    return row
+
+
+def _filled(shape: Shape, items: tuple[Item, ...], pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
+    """Return the rows that a model gives for fields at once, now or in an earlier run."""
+    if not items or not passages:
         return []
+    key = _key((shape, items), pair, passages, work)
+    if key not in work.kept:
+        labels = ", ".join(one.title for one in items)
+        what = work.schema.name if shape == "lines" else labels
+        own = passages if work.each == "section" else None
+        filled = work.engine.fill(shape, what, items, pair, only=work.query.only, stop=work.query.stop, given=own)
+        if filled is None:
+            raise Cancelled("stopped")
+        work.usage += filled.usage
+        strange = ", ".join(filled.unstated)
+        remarks = {
+            f"{strange}: the model gave words that are not in the text, or another field's": strange,
+            "the model could not write it all, so lines or values are missing": filled.cut,
+            f"only passages of it were read for {labels}": not filled.whole,
+        }
+        notes = [NotRead(pair[0].name, pair[1].path, words) for words, so in remarks.items() if so]
+        _answered(key, Given(filled.model, filled.rows, (*filled.injections, *notes)), pair, work)
+    return _given(key, pair, work)
+
+
+# --- kept ---------------------------------------------------------------------------------------------------
+
+
+def _key(asked: object, pair: Pair, passages: Sequence[Passage], work: Work) -> str:
+    """Return a name for everything that decides what is found, beside the document."""
     first, last = passages[0], passages[-1]
     part = (work.each, first.position, first.start, last.position, last.end)
-    key = key_of(_VERSION, asked, part, work.asks, library.identity.sha256)
-    if key in work.kept:
-        one: Given = protocol.from_plain(work.kept[key], Given)
-    else:
-        one = work.answered[key] = given()
-        if time.monotonic() - work.written >= _KEEP_SECONDS:
-            _keep(pair, work)
+    return key_of(_VERSION, asked, part, work.asks, pair[0].identity.sha256)
+
+
+def _given(key: str, pair: Pair, work: Work) -> list[Row]:
+    """Return what is kept under a key, with the name that the document has now."""
+    kept = work.kept[key]
+    one: Given = kept if isinstance(kept, Given) else protocol.from_plain(kept, Given)
     work.model = one.model or work.model
-    # The document may have been renamed, or restored into another library, since it was read.
-    work.remarks += [replace(remark, library=library.name, document=document.path) for remark in one.remarks]
-
-    def placed(stated: Stated) -> Stated:
-        return replace(stated, citation=replace(stated.citation, library=library.name, document=document.path))
-
+    # It may have been renamed, or restored into another library, since it was read.
+    library, path = pair[0].name, pair[1].path
+    work.remarks += [replace(remark, library=library, document=path) for remark in one.remarks]
     # In strict mode what only the model judged is left out.
     judged = filling.JUDGED if work.query.strict else ()
     return [
-        {name: placed(found) for name, found in row.items() if not (found.by_model and found.value.type in judged)}
+        {
+            name: replace(found, citation=replace(found.citation, library=library, document=path))
+            for name, found in row.items()
+            if not (found.by_model and found.value.type in judged)
+        }
         for row in one.rows
     ]
+
+
+def _answered(key: str, given: Given, pair: Pair, work: Work) -> None:
+    """Take what was found, and write it with what came before once some seconds have passed."""
+    work.kept[key] = work.answered[key] = given
+    if time.monotonic() - work.written >= _KEEP_SECONDS:
+        _keep(pair, work)
 
 
 def _keep(pair: Pair, work: Work) -> None:
@@ -216,36 +232,16 @@ def _keep(pair: Pair, work: Work) -> None:
         work.answered, work.written = {}, time.monotonic()
 
 
-def _given(
-    shape: Shape, what: str, fields: tuple[Field, ...], pair: Pair, passages: Sequence[Passage], work: Work
-) -> Given:
-    """Have the model fill fields."""
-    library, document = pair
-    own = passages if work.each == "section" else None
-    filled = work.engine.fill(shape, what, fields, pair, only=work.query.only, stop=work.query.stop, given=own)
-    if filled is None:
-        raise Cancelled("stopped")
-    work.usage += filled.usage
-    labels, strange = ", ".join(one.label for one in fields), ", ".join(filled.unstated)
-    remarks = {
-        f"{strange}: the model gave words that are not in the text, or another field's": strange,
-        "the model could not write it all, so lines or values are missing": filled.cut,
-        f"only passages of it were read for {labels}": not filled.whole,
-    }
-    notes = [NotRead(library.name, document.path, words) for words, so in remarks.items() if so]
-    return Given(filled.model, filled.rows, (*filled.injections, *notes))
-
-
 def _row(pair: Pair, stated: Row, passages: Sequence[Passage], work: Work) -> dict[str, Any]:
     """Return a row: the values for machines, each currency in a column of its own, and the sources by field."""
     row: dict[str, Any] = {"library": pair[0].name, "document": pair[1].path}
     if work.each == "section":
         row["section"] = next((" › ".join(one.heading) or one.place for one in passages), "")
     for one in work.schema.all:
-        found = stated.get(one.name)
-        row[one.name] = _cell(found)
+        found = stated.get(one.id)
+        row[one.id] = _cell(found)
         if one.type == "money":
-            row[f"{one.name} currency"] = found.value.unit or None if found else None
+            row[f"{one.id} currency"] = found.value.unit or None if found else None
     return row | {"sources": {name: _source(found) for name, found in stated.items()}}
 
 

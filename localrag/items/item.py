@@ -6,11 +6,14 @@ gets the same finding of the same document, whoever asks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from localrag.items import values
 from localrag.items.values import Type, Value
+from localrag.question.each import topic_of
 from localrag.types import Citation, NotRead, Usage
 
 if TYPE_CHECKING:
@@ -20,15 +23,23 @@ State = Literal["found", "absent", "unsure"]
 Way = Literal["yes", "no", ""]
 
 
+# A name of one of several words of a question: "rent" of "rent of this lease". A word with a digit, and none that has a
+# fraction, may be a code where a name says that it is a number.
+_OF_THIS = re.compile(r"\s+(?:of|in|for|under|by|from)\s+this(?:\s+[\w’'-]+){1,3}$", re.I)
+_CODE, _NUMBERED = re.compile(r"(?=\S*\d)(?!0(?:[.,]|$))\S{1,40}"), re.compile(r"\bnumber\b", re.I)
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """A question to one document: whether it says something (type "yes/no"), or what value it states.
 
     Attributes:
+        id: its name in a playbook, schema or table.
         type: of the value; "text" where it may be any words.
         like: how such a clause is worded.
-        headings: those that such a clause has; `title` where there are none.
+        headings: those that such a clause has, and other names of the value; `title` where there are none.
         clause: the kind of clause of the classifier (docs/clauses.md), if it is one.
+        about: what the value means, where a schema says so.
     """
 
     id: str
@@ -39,6 +50,19 @@ class Item:
     headings: tuple[str, ...] = ()
     clause: str = ""
     choices: tuple[str, ...] = ()
+    about: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a text may call the value: its title and headings, and what the question asks for."""
+        asked = _OF_THIS.sub("", topic_of(self.question))
+        return tuple(dict.fromkeys(filter(None, (self.title, *self.headings, asked))))
+
+    def read(self, words: str) -> Value | None:
+        """Return the value of these words; that of an item called a number may be a code: "INV-77", "0042"."""
+        value = values.read(self.type, words, self.choices)
+        code = self.type == "number" and _NUMBERED.search(" ".join(self.names)) and _CODE.fullmatch(words.strip())
+        return values.read("text", words) if code and (value is None or words.strip().startswith("0")) else value
 
 
 @dataclass(frozen=True, slots=True)

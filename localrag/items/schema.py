@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from localrag.errors import NotFoundError, UsageError
-from localrag.items.values import Field, Type
+from localrag.items.item import Item
+from localrag.items.values import Type
 
 _MAX_FIELDS = 60
 _NOTES = {
@@ -56,16 +57,16 @@ _HINT = "Supported are objects of strings, numbers, booleans and enums, and one 
 class Schema:
     """The fields of a document, and those of each of its lines, with what these are called."""
 
-    fields: tuple[Field, ...]
-    lines: tuple[Field, ...] = ()
+    fields: tuple[Item, ...]
+    lines: tuple[Item, ...] = ()
     name: str = "lines"
 
     def __str__(self) -> str:
         """The schema in the short form."""
-        return ", ".join(f"{one.name} {'|'.join(one.choices) or one.type}" for one in self.all)
+        return ", ".join(f"{one.id} {'|'.join(one.choices) or one.type}" for one in self.all)
 
     @property
-    def all(self) -> tuple[Field, ...]:
+    def all(self) -> tuple[Item, ...]:
         return (*self.fields, *self.lines)
 
     def by_line(self) -> Schema:
@@ -114,38 +115,51 @@ def parse(text: str) -> Schema:
     return _checked(Schema(own))
 
 
-def _short(part: str) -> Field:
+def label(name: str) -> str:
+    """Return a name as people write it: "invoiceDate" and "invoice_date" are "invoice date"."""
+    return " ".join(re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", name).split())
+
+
+def _item(name: str, type: Type = "text", choices: tuple[str, ...] = (), title: str = "", about: str = "") -> Item:
+    """Return a field as the item that asks for it; its title or description may be the question."""
+    own = label(name)
+    default = f"Does the document say that this is so: {about or title or own}?" if type == "yes/no" else ""
+    asked = next((words for words in (about, title) if words.rstrip().endswith("?")), default or f"What is the {own}?")
+    return Item(name, asked, own, type, headings=(own, title) if title else (), choices=choices, about=about)
+
+
+def _short(part: str) -> Item:
     """Read "total money", "paid yes/no" or "status open|paid"; without a type it is text."""
     *words, last = part.split()
     name, type = " ".join(words) or last, _TYPES.get(last.lower())
     if words and "|" in last:
-        return Field(name, "choice", tuple(filter(None, last.split("|"))))
+        return _item(name, "choice", tuple(filter(None, last.split("|"))))
     if type is not None:
         # "due date" is labelled "Due date" or "Due".
-        return Field(name, type, title=f"{Field(name).label} {last}" if words and type in ("date", "number") else "")
+        return _item(name, type, title=f"{label(name)} {last}" if words and type in ("date", "number") else "")
     if words and (near := get_close_matches(last.lower(), _TYPES, 1, _LIKE)):
         hint = f"Did you mean '{name} {near[0]}'? If it belongs to the name, give the type: '{name} {last} text'"
         raise UsageError(f"{last!r} is no type of a field", hint)
-    return Field(" ".join((*words, last)))
+    return _item(" ".join((*words, last)))
 
 
 def _checked(schema: Schema) -> Schema:
-    names = [" ".join(re.findall(r"\w+", field.label)).casefold() for field in schema.all]
+    names = [" ".join(re.findall(r"\w+", field.title)).casefold() for field in schema.all]
     if not names or len(names) > _MAX_FIELDS:
         raise UsageError(f"the schema has {len(names)} fields", f"Name 1 to {_MAX_FIELDS}: 'vendor, total money'")
     for name in names:
         if names.count(name) > 1 or name in ("library", "document", "section", "sources") or not name:
             raise UsageError(f"the schema cannot have a field {name!r} here", "Give each field a name of its own.")
     # Columns of a table and its files beside those of the fields; SQLite takes no two that differ in case alone.
-    beside = {f"{one.name} {what}".casefold(): one.name for one in schema.all for what in _columns(one)}
-    for name in (field.name for field in schema.all):
+    beside = {f"{one.id} {what}".casefold(): one.id for one in schema.all for what in _columns(one)}
+    for name in (field.id for field in schema.all):
         if name.casefold() in beside:
             what = f"the schema cannot have a field {name!r}: {beside[name.casefold()]!r} gets a column of that name"
             raise UsageError(what, "Give the field another name.")
     return schema
 
 
-def _columns(field: Field) -> tuple[str, ...]:
+def _columns(field: Item) -> tuple[str, ...]:
     return ("quote", "place", "currency") if field.type == "money" else ("quote", "place")
 
 
@@ -187,7 +201,7 @@ def _properties(node: dict[str, Any], root: Any, at: str) -> dict[str, dict[str,
     return {name: _resolved(one, root, repr(name)) for name, one in given.items()}
 
 
-def _field(name: str, node: dict[str, Any]) -> Field:
+def _field(name: str, node: dict[str, Any]) -> Item:
     _refuse(node, {"enum", "format"}, repr(name))
     given = node.get("enum", [])
     if not isinstance(given, list):
@@ -197,4 +211,4 @@ def _field(name: str, node: dict[str, Any]) -> Field:
     if not isinstance(kind, str) or kind not in _TYPES:
         raise UsageError(f"{name!r} has an unsupported type {kind!r}", f"Types: {', '.join(_TYPES)}. {_HINT}")
     type = "choice" if choices else _TYPES[kind]
-    return Field(name, type, choices, str(node.get("title") or ""), str(node.get("description") or ""))
+    return _item(name, type, choices, str(node.get("title") or ""), str(node.get("description") or ""))

@@ -203,34 +203,6 @@ class Value:
     measured: Measured | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A value that is asked for: its name, its type, and, where they are given, another name and what it means."""
-
-    name: str
-    type: Type = "text"
-    choices: tuple[str, ...] = ()
-    title: str = ""
-    description: str = ""
-
-    @property
-    def label(self) -> str:
-        """The name as people write it: "invoiceDate" and "invoice_date" are "invoice date"."""
-        return " ".join(re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", self.name).split())
-
-    def read(self, words: str) -> Value | None:
-        """Return the value of these words; that of a field called number may be a code: "INV-77", "0042"."""
-        value = read(self.type, words, self.choices)
-        code = (
-            self.type == "number" and _NUMBERED.search(f"{self.title} {self.label}") and _CODE.fullmatch(words.strip())
-        )
-        return read("text", words) if code and (value is None or words.strip().startswith("0")) else value
-
-
-# A word with a digit, and none that has a fraction; and a name that may be that of a code.
-_CODE, _NUMBERED = re.compile(r"(?=\S*\d)(?!0(?:[.,]|$))\S{1,40}"), re.compile(r"\bnumber\b", re.I)
-
-
 def read(type: Type, words: str, choices: Sequence[str] = ()) -> Value | None:
     """Return the value of a type that these words hold, the first of several; None where they hold none.
 

@@ -76,5 +76,5 @@ def test_a_survey(library: Library, assistant: Assistant, models: Any) -> None:
 
 
 def test_a_deadline(library: Library) -> None:
-    (page,) = library.pages(library.documents()[0].id)
-    assert [one.citation.place for one in deadlines.find("law", "nda.md", [page])] == [PLACE]
+    (document,) = library.documents()
+    assert [one.citation.place for one in deadlines.find("law", document, library.pages(document.id))] == [PLACE]

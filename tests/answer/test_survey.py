@@ -109,12 +109,16 @@ def test_stopped_in_the_middle_it_says_what_was_asked_and_what_was_not(
 
 def test_a_table_of_fields_looks_each_field_up(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("leases", {"a.txt": f"The tenant is Tess Orlo. {FILLER} The deposit is EUR 900."})
-    models.generator.script = [("", json.dumps({"tenant": "Tess Orlo", "deposit": "EUR 900"}))]
+    for name, value in {"tenant": "Tess Orlo", "deposit": "EUR 900"}.items():
+        reply = {"found": True, "answer": value, "quote": f"The {name} is {value}"}
+        models.generator.script = [*models.generator.script, (f"What is the {name}", json.dumps(reply))]
     _, answer = ask(assistant, "List the tenant and deposit of every lease", "leases")
     (row,) = answer.table
-    assert (row["tenant"], row["deposit"]) == ("Tess Orlo", "EUR 900")
-    (text,) = told(models)
-    assert "The tenant is Tess Orlo." in text and "The deposit is EUR 900." in text
+    assert (row["tenant"], row["deposit"], row["answer"]) == (
+        "Tess Orlo",
+        "EUR 900",
+        "tenant: Tess Orlo; deposit: EUR 900",
+    )
 
 
 def test_only_the_pages_asked_about_are_searched_for_a_name(assistant: Assistant, models: Any, shelf: Shelf) -> None:

@@ -17,7 +17,6 @@ from localrag.items.engine import Engine
 from localrag.items.evidence import Evidence
 from localrag.items.item import Finding, Item
 from localrag.items.reading import Reading, together
-from localrag.items.values import Field
 from localrag.llm import Completed, Weighed
 from localrag.llm.llama import LlamaGenerator
 from localrag.models.records import ModelStore
@@ -275,9 +274,9 @@ def test_fields_keep_only_values_that_stand_in_the_text() -> None:
     text = "The tenant is Tess Orlo. The rent is EUR 48,000 a year."
     passages = Known([text]).evidence(LAW, None).passages
     values = json.dumps({"tenant": "Tess Orlo", "rent": "EUR 48,000", "deposit": "nine pelicans"})
-    fields = [Field(name) for name in ("tenant", "rent", "deposit")]
+    fields = [Item(name, "", name, "text") for name in ("tenant", "rent", "deposit")]
     read = Reading(Sure(script=[("", values)]), None, lambda: False)
-    filled = filling.fill("fields", "", fields, False, read, passages)
+    filled = filling.fill("fields", "", fields, read, passages)
     (row,) = filled.rows
     assert {name: one.value.form for name, one in row.items()} == {"tenant": "Tess Orlo", "rent": "EUR 48,000"}
     assert filled.unstated == ("deposit",) and row["tenant"].citation.quote == "The tenant is Tess Orlo."
@@ -285,7 +284,7 @@ def test_fields_keep_only_values_that_stand_in_the_text() -> None:
 
 def test_a_columns_key_can_stand_in_a_grammar() -> None:
     assert filling.key('Name (of "party")') == "name of party"
-    grammar = filling.fields_grammar("fields", (Field('Name "x"', "number"), Field("paid", "yes/no")))
+    grammar = filling.fields_grammar("fields", (Item("x", "", 'Name "x"', "number"), Item("paid", "", "paid")))
     assert grammar.startswith('root   ::= "{" "\\"name x\\": ') and '"\\"paid words\\": " string "}"' in grammar
 
 
@@ -344,8 +343,8 @@ def test_a_real_model_keeps_to_the_shape_and_reads_a_passage_once() -> None:
     text = "The tenant is Tess Orlo. The rent is EUR 48,000 a year. The lease renews each year for one year."
     passages = Known([text]).evidence(LAW, None).passages
     read = Reading(model, None, lambda: False)
-    fields = [Field("tenant"), Field("rent")]
-    assert set(*filling.fill("fields", "", fields, False, read, passages).rows) <= {"tenant", "rent"}
+    fields = [Item("tenant", "", "tenant", "text"), Item("rent", "", "rent", "text")]
+    assert set(*filling.fill("fields", "", fields, read, passages).rows) <= {"tenant", "rent"}
     before = read.usage
     read.says_so(passages, RENEWS.question)
     read.way(passages, RENEWS.question)

@@ -54,13 +54,19 @@ STATEMENT = """(in millions)
 """
 
 
+def replies(**said: tuple[str, str]) -> list[tuple[str, str]]:
+    """Return what a model answers to the question for each field: the answer, and the words that it quotes."""
+    made = {name: {"found": True, "answer": answer, "quote": quote} for name, (answer, quote) in said.items()}
+    return [(f"(?i)What is the {name}", json.dumps(reply)) for name, reply in made.items()]
+
+
 def pages(*texts: str) -> list[Passage]:
     return [Passage("papers", "a.pdf", n, None, (), text, 0, len(text), 1.0, 1) for n, text in enumerate(texts, 1)]
 
 
 def fields(schema: str, *texts: str) -> dict[str, tuple[str, str]]:
-    found = labelled.by_label(parse(schema).fields, pages(*texts))
-    return {name: (one.value.form, one.value.unit) for name, one in found.items()}
+    found = labelled.stated(parse(schema).fields, pages(*texts))
+    return {item.id: (one.value.form, one.value.unit) for item, one in found.items()}
 
 
 def lines(schema: str, *texts: str) -> list[dict[str, str]]:
@@ -174,15 +180,14 @@ def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it
 ) -> None:
     text = "Invoice number: INV-77\n\nOn 3 March 2025 we billed thirty (30) hours to Tess Orlo. Payment was received."
     library = shelf("papers", {"a.md": text})
-    reply = {
-        "customer": "Tess Orlo",
-        "date": "3 March 2025",
-        "hours": "sixty",
-        "phone": "",
-    }
     models.generator.script = [
-        ("shows it", json.dumps({"found": True, "answer": "", "quote": "Payment was received"})),
-        ("", json.dumps(reply)),
+        ("so: paid", json.dumps({"found": True, "answer": "", "quote": "Payment was received"})),
+        *replies(
+            customer=("Tess Orlo", "hours to Tess Orlo"),
+            date=("3 March 2025", "On 3 March 2025"),
+            hours=("sixty", "we billed thirty (30) hours"),
+        ),
+        ("", '{"found": false, "answer": "", "quote": ""}'),
     ]
     models.generator.weights = [("so: paid", "yes"), ("so: late", "no")]
     schema = "invoice_number, customer party, date date, hours number, paid yes/no, late yes/no, phone"
@@ -207,21 +212,22 @@ def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it
 @pytest.mark.parametrize(
     ("schema", "said", "value"),
     [
-        ("notice duration", {"notice": "9 months"}, "P9M"),
-        ("start date", {"start": "2021-03-22"}, "2021-03-22"),
-        ("notice duration", {"notice": "6 months"}, None),
-        ("start date", {"start": "2021-03-23"}, None),
-        ("landlord party, tenant party", {"landlord": "Tenant"}, None),
+        ("notice duration", {"notice": ("9 months", "gives notice of nine months")}, "P9M"),
+        ("start date", {"start": ("2021-03-22", "Made on 22 March 2021")}, "2021-03-22"),
+        ("notice duration", {"notice": ("6 months", "gives notice of nine months")}, None),
+        ("start date", {"start": ("2021-03-23", "Made on 22 March 2021")}, None),
+        ("landlord party", {"landlord": ("Tenant", "The Tenant gives notice")}, None),
     ],
 )
 def test_a_value_may_be_written_otherwise_and_no_other(
-    assistant: Assistant, models: Any, shelf: Shelf, schema: str, said: dict[str, str], value: Any
+    assistant: Assistant, models: Any, shelf: Shelf, schema: str, said: dict[str, tuple[str, str]], value: Any
 ) -> None:
     shelf(
         "papers",
         {"a.md": "Made on 22 March 2021. The Tenant gives notice of nine months."},
     )
-    models.generator.script = [("", json.dumps(said))]
+    models.generator.script = replies(**said)
+    models.generator.weights = [("(?s)Is Tenant the.*yes.\nB", "B"), ("(?s)Is Tenant the.*no.\nB", "A")]
     (row,) = extract(assistant, schema, "papers")[1].table
     assert row[next(iter(said))] == value
 
@@ -231,8 +237,15 @@ def test_a_figure_has_its_sign_and_scale_and_belongs_to_the_field_that_is_named_
 ) -> None:
     text = "The rent is $54,000.00 a year. Sales were $2.5 million and a deposit of EUR 9 was paid. Tax is 6 percent."
     shelf("papers", {"a.txt": text})
-    said = {"rent": "54,000.00", "price": "54,000.00", "turnover": "2.5", "deposit": "EUR 9", "tax": "6"}
-    models.generator.script = [("", json.dumps(said))]
+    rent = ("54,000.00", "The rent is $54,000.00 a year")
+    models.generator.script = replies(
+        rent=rent,
+        price=rent,
+        turnover=("2.5", "Sales were $2.5 million"),
+        deposit=("EUR 9", "a deposit of EUR 9 was paid"),
+        tax=("6", "Tax is 6 percent"),
+    )
+    models.generator.weights = [("(?s)the price.*yes.\nB", "B"), ("(?s)the price.*no.\nB", "A")]
     schema = "rent money, price money, turnover money, deposit money, tax percent"
     _, answer = extract(assistant, schema, "papers")
     (row,) = answer.table
@@ -248,7 +261,7 @@ def test_a_figure_has_its_sign_and_scale_and_belongs_to_the_field_that_is_named_
 def test_strict_mode_leaves_out_what_only_the_model_judged(models: Any, shelf: Shelf) -> None:
     shelf("papers", {"a.md": "Payment was received from Tess Orlo."})
     quote = json.dumps({"found": True, "answer": "", "quote": "Payment was received"})
-    models.generator.script = [("shows it", quote), ("", json.dumps({"customer": "Tess Orlo"}))]
+    models.generator.script = [("so: paid", quote), *replies(customer=("Tess Orlo", "from Tess Orlo"))]
     models.generator.weights = [("", "yes")]
     assistant = Assistant(load_settings().with_options(strict=True), models.generator)
     (row,) = extract(assistant, "customer party, paid yes/no", "papers")[1].table
@@ -343,20 +356,20 @@ def test_what_the_model_gave_is_kept_until_document_or_field_changes(
 ) -> None:
     library = localrag.open_library("papers", create=True)
     library.ingest(folder({"a.md": "Tess Orlo rents hall 3.", "b.md": "Ben Rowe rents hall 4."}))
+    names = {"3": "Tess Orlo", "4": "Ben Rowe", "5": "Ann Rowe"}
     models.generator.script = [
-        ("hall 3", '{"tenant": "Tess Orlo"}'),
-        ("hall 4", '{"tenant": "Ben Rowe"}'),
-        ("", '{"tenant": "Ann Rowe"}'),
+        (f"hall {hall}", replies(x=(name, f"{name} rents hall"))[0][1]) for hall, name in names.items()
     ]
+    written = lambda: sum("in JSON" in prompt[-1].tail for prompt in models.generator.prompts)  # noqa: E731
     first = extract(assistant, "tenant party", "papers")[1]
     warm = extract(assistant, "tenant party", "papers")[1]
-    assert warm.table == first.table and warm.citations == first.citations and len(models.generator.prompts) == 2
+    assert warm.table == first.table and warm.citations == first.citations and written() == 2
     assert warm.model == first.model and not warm.tokens.generated
     extract(assistant, "tenant party, hall number", "papers")
-    assert len(models.generator.prompts) == 4
+    assert written() == 4
     library.ingest(folder({"a.md": "Tess Orlo rents hall 3.", "b.md": "Ann Rowe rents hall 5."}))
     changed = extract(Assistant(load_settings(), models.generator), "tenant party", "papers")[1]
-    assert [row["tenant"] for row in changed.table] == ["Tess Orlo", "Ann Rowe"] and len(models.generator.prompts) == 5
+    assert [row["tenant"] for row in changed.table] == ["Tess Orlo", "Ann Rowe"] and written() == 5
     assert len([*(load_settings().library_dir("papers") / FOLDER).glob("*.json")]) == 2
 
 
@@ -400,7 +413,7 @@ def test_nothing_of_a_table_is_left_of_a_forgotten_document(
         secret = keyring.RecoveryKey.new()
         ring = lambda ring, key: ring.with_credential(key, "me", secret)  # noqa: E731
         list(encrypt(settings.library_dir("papers"), ring, lambda: False))
-    models.generator.script = [("", '{"tenant": "Tess Orlo"}')]
+    models.generator.script = replies(tenant=("Tess Orlo", "Tess Orlo rents hall 3"))
     extract(assistant, "tenant party", "papers")
     kept = (settings.library_dir("papers") / FOLDER).glob("*.json")
     assert any(b"Tess Orlo" in path.read_bytes() for path in kept) is not encrypted
@@ -412,7 +425,9 @@ def test_nothing_of_a_table_is_left_of_a_forgotten_document(
 
 def test_a_long_document_is_searched_for_each_field(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("papers", {"a.txt": f"The tenant is called Tess Orlo. {FILLER} The deposit amounts to EUR 900."})
-    models.generator.script = [("", json.dumps({"tenant": "Tess Orlo", "deposit": "EUR 900"}))]
+    models.generator.script = replies(
+        tenant=("Tess Orlo", "The tenant is called Tess Orlo"), deposit=("EUR 900", "The deposit amounts to EUR 900")
+    )
     (row,) = extract(assistant, "tenant party, deposit money", "papers")[1].table
     assert (row["tenant"], row["deposit"], row["deposit currency"]) == ("Tess Orlo", 900, "EUR")
 

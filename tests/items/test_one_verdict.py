@@ -1,11 +1,11 @@
-"""The same thing asked by `ask`, `survey`, `review` and `extract` gets one verdict of each document."""
+"""The same thing asked by `ask`, `survey`, `review`, `extract` and `dates` gets one verdict of each document."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,13 @@ from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.events import Answered, ReviewEnded
 from localrag.grounding.stages import Findings
-from localrag.items import schema
+from localrag.items import schema, values
 from localrag.items.engine import Engine
 from localrag.items.playbook import Playbook, PlaybookItem
 from localrag.llm import Weighed
 from localrag.settings import load_settings
 from localrag.store.library import Library
-from localrag.types import Answer, Filter, Message, Plan, Usage
+from localrag.types import Answer, Checked, Filter, Message, Plan, Usage
 
 Shelf = Callable[..., Library]
 # As it is asked of all documents and of one: the first in the words of a known kind of clause, the others in no such.
@@ -36,19 +36,41 @@ QUESTIONS = (
     ("Which contracts allow dogs?", "Does this contract allow dogs?"),
     ("Which contracts are governed by the law of Ohio?", "Is this contract governed by the law of Ohio?"),
 )
+# Values, as they are asked for of all documents and of one, with their type.
+VALUES = (
+    ("What is the governing law of each contract?", "What is the governing law of this contract?", "text"),
+    ("What is the effective date of each contract?", "What is the effective date of this contract?", "date"),
+    ("What is the notice period of each contract?", "What is the notice period of this contract?", "duration"),
+    ("What is the liability cap of each contract?", "What is the liability cap of this contract?", "money"),
+)
+STARTS = "“Effective Date” means 1 March 2025. The Supplier shall report within 30 days after the Effective Date."
+NOTICE = "Either party may end it on sixty (60) days’ notice."
 INSURED = "Insurance. Supplier shall maintain comprehensive general liability insurance of $1,000,000 per occurrence."
 CONTRACTS = {
-    "a.txt": f"{FILLER}\n\n{INSURED}",
-    "b.txt": INSURED,
+    "a.txt": f"{STARTS}\n\n{FILLER}\n\n{INSURED}",
+    "b.txt": f"{INSURED}\n\nEffective Date: 3 May 2024\n\n{NOTICE}",
     "c.txt": "Insurance. Neither party is required to maintain any liability insurance under this contract.",
     "d.txt": f"{FILLER}\n\nPets. Dogs and cats may be kept with the consent of the landlord.",
-    "e.txt": "Pets. Dogs are not allowed. Rent is due on the first day of each month.",
+    "e.txt": "Pets. Dogs are not allowed. The parties are liable for up to EUR 50,000 (the “Liability Cap”).",
     "f.txt": f"{FILLER}\n\nPets. Dogs shall not be kept. The law of Ohio governs this contract.",
-    "g.txt": FILLER,
+    "g.txt": f"{FILLER}\n\nNotice Period: thirty (30) days\n\n{NOTICE}",
     "h.txt": "This contract is governed by the law of Ohio. Dogs are welcome.",
     "i.txt": "This contract is governed by the law of Kansas, and not by that of Ohio.",
-    "j.txt": "Rent is due on the first day of each month, by bank transfer.",
+    "j.txt": f"Made on 4 May 2023. Rent is due on the first day of each month, by bank transfer. {NOTICE}",
 }
+
+
+def written(answer: str, quote: str) -> str:
+    return json.dumps({"found": True, "answer": answer, "quote": quote})
+
+
+SCRIPT = [
+    (r"(?s)sixty \(60\) days.*What is the notice", written("60 days", "sixty (60) days’ notice")),
+    (r"(?s)law of Kansas.*What is the governing", written("Kansas", "governed by the law of Kansas")),
+    ("(?s)EUR 50,000.*What is the liability", written("EUR 90,000", "liable for up to EUR 50,000")),
+    ("", '{"quote": "no words of it"}'),
+]
+Value = tuple[str, str]  # its form for machines, and its quote; both empty where none is found
 
 
 @dataclass(slots=True)
@@ -86,19 +108,28 @@ def by_survey(assistant: Assistant, library: str, question: str) -> dict[str, st
     return {row["document"]: "yes" if row["found"] else row["answer"] for row in last.answer.table}
 
 
-def by_review(assistant: Assistant, library: str, asked: str) -> dict[str, str]:
-    book = Playbook("One", (PlaybookItem("one", asked, "yes/no"),))
+def checked(assistant: Assistant, library: str, asked: str, type: Any) -> Sequence[Checked]:
+    book = Playbook("One", (PlaybookItem("one", asked, type),))
     *_, ended = Reviewer(assistant).review(book, libraries=[library])
     assert isinstance(ended, ReviewEnded)
+    return ended.findings
+
+
+def by_review(assistant: Assistant, library: str, asked: str) -> dict[str, str]:
     # What a document says nothing of has no quote; a no has one, as a yes has.
-    return {one.document: one.value if one.citation else "" for one in ended.findings}
+    return {one.document: one.value if one.citation else "" for one in checked(assistant, library, asked, "yes/no")}
+
+
+def extracted(assistant: Assistant, library: str, asked: str, **type: str) -> Sequence[Mapping[str, Any]]:
+    given = json.dumps({"properties": {"one": {"description": asked, **type}}})
+    *_, last = Reviewer(assistant).extract(schema.parse(given), libraries=[library])
+    assert isinstance(last, Answered)
+    return last.answer.table
 
 
 def by_extract(assistant: Assistant, library: str, asked: str) -> dict[str, str]:
-    given = json.dumps({"properties": {"one": {"type": "boolean", "description": asked}}})
-    *_, last = Reviewer(assistant).extract(schema.parse(given), libraries=[library])
-    assert isinstance(last, Answered)
-    return {row["document"]: {True: "yes", False: "no", None: ""}[row["one"]] for row in last.answer.table}
+    rows = extracted(assistant, library, asked, type="boolean")
+    return {row["document"]: {True: "yes", False: "no", None: ""}[row["one"]] for row in rows}
 
 
 def agreed(assistant: Assistant, library: str) -> list[str]:
@@ -114,10 +145,51 @@ def agreed(assistant: Assistant, library: str) -> list[str]:
     return verdicts
 
 
+def values_agreed(assistant: Assistant, library: str) -> dict[str, dict[str, Value]]:
+    """Return the value and quote of each document for each question, once survey, review and extract agree on them."""
+
+    def value(type: Any, words: str, quote: str) -> Value:
+        read = values.read(type, words)
+        return (read.form, quote) if read else ("", "")
+
+    made = {}
+    for question, asked, type in VALUES:
+        rows = extracted(assistant, library, asked, type="string", **({"format": type} if type != "text" else {}))
+        first = {row["document"]: ("", "") for row in rows} | {
+            row["document"]: (one["form"], one["quote"]) for row in rows if (one := row["sources"].get("one"))
+        }
+        *_, last = assistant.ask(question, libraries=[library], mode="survey")
+        assert isinstance(last, Answered) and len(last.answer.table) == len(CONTRACTS)
+        for row in last.answer.table:
+            own = value(type, row["answer"], row["quote"]) if row["found"] else ("", "")
+            assert own == first[row["document"]], question
+        for one in checked(assistant, library, asked, type):
+            quote = one.citation.quote if one.citation and one.state == "found" else ""
+            assert value(type, one.value if quote else "", quote) == first[one.document], question
+        made[type] = first
+    return made
+
+
 def test_ask_survey_review_and_extract_find_one_verdict(models: Any, settings: Any, shelf: Shelf) -> None:
     shelf("contracts", CONTRACTS)
-    with closing(Assistant(settings, Moody(script=[("", '{"quote": "no words of it"}')]))) as assistant:
+    with closing(Assistant(settings, Moody(script=SCRIPT))) as assistant:
         assert {*agreed(assistant, "contracts")} == {"yes", "no", ""}
+
+
+def test_survey_review_extract_and_dates_find_one_value(models: Any, settings: Any, shelf: Shelf) -> None:
+    shelf("contracts", CONTRACTS)
+    with closing(Assistant(settings, Moody(script=SCRIPT))) as assistant:
+        made = values_agreed(assistant, "contracts")
+        found = {type: {own[name][0] for name in own} - {""} for type, own in made.items()}
+        assert found["date"] == {"2025-03-01", "2024-05-03", "2023-05-04"} and found["money"] == {"50000"}
+        assert found["duration"] == {"P30D", "P60D"} and found["text"]
+        deadlines, _ = Reviewer(assistant).dates(libraries=["contracts"])
+        (counted,) = (one for one in deadlines if one.start)
+        assert counted.start and counted.start.quote == made["date"][counted.citation.document][1]
+        assert counted.date == "2025-03-31"
+        spans = {one.citation.document: values.read("duration", one.when) for one in deadlines if one.kind == "notice"}
+        for document, (form, _) in made["duration"].items():
+            assert form != "P60D" or (spans[document] and spans[document].form == form)
 
 
 def test_a_question_about_a_known_kind_of_clause_is_answered_by_this_judgement(
@@ -125,7 +197,7 @@ def test_a_question_about_a_known_kind_of_clause_is_answered_by_this_judgement(
 ) -> None:
     shelf("contracts", CONTRACTS)
     asked = QUESTIONS[0][1]
-    with closing(Assistant(settings, Moody(script=[("", '{"quote": "no words of it"}')]))) as assistant:
+    with closing(Assistant(settings, Moody(script=SCRIPT))) as assistant:
         found = {}
         for document in CONTRACTS:
             *_, last = assistant.ask(asked, libraries=["contracts"], documents=Filter(documents=(document,)))
@@ -141,5 +213,6 @@ def test_they_find_one_verdict_by_the_real_embedder(tmp_path: Path) -> None:
     settings = load_settings()
     with closing(api.open_library("contracts", settings=settings, create=True)) as library:
         library.ingest(tmp_path)
-    with closing(Assistant(settings, Moody(script=[("", '{"quote": "no words of it"}')]))) as assistant:
+    with closing(Assistant(settings, Moody(script=SCRIPT))) as assistant:
         assert "yes" in agreed(assistant, "contracts")
+        assert values_agreed(assistant, "contracts")["duration"]["g.txt"][0] == "P30D"

@@ -10,12 +10,11 @@ import pytest
 
 from localrag.errors import LocalragError, UsageError
 from localrag.items.schema import load, parse
-from localrag.items.values import Field
 
 
 def test_the_short_form_names_fields_with_their_types() -> None:
     schema = parse("vendor, invoice_date date, total money, paid yes/no, status open|paid, items int")
-    assert [(one.name, one.type, one.choices) for one in schema.fields] == [
+    assert [(one.id, one.type, one.choices) for one in schema.fields] == [
         ("vendor", "text", ()),
         ("invoice_date", "date", ()),
         ("total", "money", ()),
@@ -23,14 +22,14 @@ def test_the_short_form_names_fields_with_their_types() -> None:
         ("status", "choice", ("open", "paid")),
         ("items", "number", ()),
     ]
-    assert schema.lines == () and schema.fields[1].label == "invoice date"
+    assert schema.lines == () and schema.fields[1].title == "invoice date"
     assert schema.by_line().fields == () and schema.by_line().lines == schema.fields
-    assert str(parse(str(schema))) == str(schema) and parse("due date").fields[0].title == "due date"
+    assert str(parse(str(schema))) == str(schema) and parse("due date").fields[0].headings == ("due", "due date")
 
 
 def test_a_type_may_be_the_name_of_a_field_and_a_misspelt_one_is_no_name() -> None:
     assert [
-        (one.name, one.type) for one in parse("vendor, date, number, interest rate, last update, party name").fields
+        (one.id, one.type) for one in parse("vendor, date, number, interest rate, last update, party name").fields
     ] == [
         ("vendor", "text"),
         ("date", "date"),
@@ -43,14 +42,14 @@ def test_a_type_may_be_the_name_of_a_field_and_a_misspelt_one_is_no_name() -> No
         with pytest.raises(UsageError) as error:
             parse(f"vendor, {text}")
         assert f" {meant}'" in error.value.hint and f"'{text} text'" in error.value.hint
-    assert parse("total monney text").fields == (Field("total monney"),)
+    assert parse("total monney text").fields[0].id == "total monney"
 
 
 def test_a_schema_is_typed_or_comes_from_a_file_called_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bill.json").write_text('{"properties": {"vendor": {}}}')
     (tmp_path / "bills").write_text("vendor")
-    assert parse(load("bill.json")).fields == (Field("vendor"),)
+    assert parse(load("bill.json")).fields == parse("vendor").fields
     assert load("vendor, total money") == "vendor, total money" and load(f"{'a' * 300}") == "a" * 300
     for named in ("other.json", "bills", "bill.yaml", "sub/bill.txt"):
         with pytest.raises(LocalragError) as error:
@@ -78,13 +77,13 @@ def test_a_json_schema_gives_fields_and_lines() -> None:
         },
     }
     schema = parse(json.dumps(given))
-    assert schema.fields == (
-        Field("vendor", "party", (), "Supplier", "Who sends it."),
-        Field("due", "date"),
-        Field("paid", "yes/no"),
-        Field("status", "choice", ("open", "closed")),
-    )
-    assert schema.lines == (Field("item"), Field("amount", "money")) and schema.name == "lines"
+    assert [(one.id, one.type, one.choices, one.headings, one.about) for one in schema.fields] == [
+        ("vendor", "party", (), ("vendor", "Supplier"), "Who sends it."),
+        ("due", "date", (), (), ""),
+        ("paid", "yes/no", (), (), ""),
+        ("status", "choice", ("open", "closed"), (), ""),
+    ]
+    assert schema.lines == parse("item, amount money").fields and schema.name == "lines"
     assert parse(json.dumps({"type": "array", "items": given["$defs"]["Line"]})).lines == schema.lines  # type: ignore[index]
 
 

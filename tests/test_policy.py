@@ -254,8 +254,7 @@ def test_only_an_administrator_allows_an_address_or_a_cluster(rule, tmp_path, mo
 
 
 def test_no_table_or_conversation_is_exported_where_that_is_forbidden(rule, tmp_path, settings):
-    from localrag.items import table_export
-    from localrag.sessions import export, store_of
+    from localrag.sessions import export, store_of, table_export
 
     rule("allow_exports = false")
     audit.record_refusals(settings.audit_file)

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from localrag import quantities
-from localrag.answer import decomposition
+from localrag.answer import decomposition, survey_table
 from localrag.events import Event, Surveyed
 from localrag.grounding import cells, prompts
 from localrag.grounding.cells import Cell
 from localrag.grounding.stages import Findings, Query, Route
-from localrag.items import survey_table, values
+from localrag.items import values
 from localrag.quantities import (
     CURRENCY_SIGNS,
     QUANTITY,

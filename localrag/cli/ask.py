@@ -84,7 +84,7 @@ def ask_command(
 
     question = options.words_of(question)
     if file is not None:
-        from localrag.items import table_export
+        from localrag.sessions import table_export
 
         table_export.check(file)
     settings = load_settings().with_options(
@@ -136,7 +136,7 @@ def ask_command(
 
 
 def save_table(answer: Answer, path: Path, settings: Settings, recipients: Recipients | None) -> None:
-    from localrag.items import table_export
+    from localrag.sessions import table_export
 
     if not answer.table and answer.stopped:
         echo(f"Stopped before the first row, so {path} was not written.", err=True)
@@ -206,9 +206,9 @@ def progress_line(event: Event, pace: Pace) -> str:
 
 def print_answer(answer: Answer) -> None:
     """Print the answer and its sources on stdout, remarks about it on stderr."""
+    from localrag.answer import survey_table
     from localrag.answer.checks import references
     from localrag.grounding import annotations
-    from localrag.items import survey_table
 
     if survey_table.has_table(answer):
         echo(survey_table.without_rows(answer.answer) + "\n")
@@ -250,7 +250,7 @@ def _remarks(answer: Answer) -> list[str]:
 
 def print_table(answer: Answer) -> None:
     """Print the rows of a survey, each answer with the number of its quote."""
-    from localrag.items import table_export
+    from localrag.sessions import table_export
 
     libraries = {row.get("library") for row in answer.table}
     hidden = _HIDDEN - ({"library"} if len(libraries) > 1 else set())

@@ -116,7 +116,7 @@ def verify_command(libraries: Sequence[str], as_json: bool) -> None:
 @recipient_options
 def export_command(out: Path, libraries: Sequence[str], recipients: Recipients | None) -> None:
     """Write the logs to a new FILE: .csv, .xlsx or .jsonl."""
-    from localrag.items import table_export
+    from localrag.sessions import table_export
 
     policy.check_export("the audit log")
     form = decrypted_name(out)

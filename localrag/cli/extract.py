@@ -68,7 +68,7 @@ def extract_command(
     Ctrl-C stops; the same command goes on from there.
     """
     from localrag.items import schema as schemas
-    from localrag.items import table_export
+    from localrag.sessions import table_export
 
     given = options.words_of(schema)
     schema = schemas.load(given)
@@ -100,8 +100,8 @@ def extract_command(
 
 def _print(answer: Answer) -> None:
     """Print the rows on stdout; on stderr what was found how, and what was left out."""
+    from localrag.answer.survey_table import Results
     from localrag.grounding import annotations
-    from localrag.items.survey_table import Results
 
     results = Results(answer.question)
     results.settle(answer, unread=False)

@@ -19,10 +19,10 @@ from localrag import policy
 from localrag.diff.changes import LEVELS, Comparison, Entry, Paragraph, Run
 from localrag.diff.clauses import Comment
 from localrag.errors import UsageError
-from localrag.items import table_export
 from localrag.redline.three_way import ThreeWay
 from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
+from localrag.sessions import table_export
 from localrag.sessions.export.contents import line, page
 from localrag.settings import Settings
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from localrag import events
 from localrag.answer.progress import Progress, Step
+from localrag.answer.survey_table import Results
 from localrag.errors import Cancelled, LocalragError, internal
 from localrag.items.playbook import Playbook, to_yaml
-from localrag.items.survey_table import Results
 from localrag.security.terminal import counted
 from localrag.server.served import FairQueue, Served
 from localrag.sessions.session_store import ANSWER_SETTINGS, Session, SessionStore

@@ -17,13 +17,13 @@ from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 
+from localrag.answer import survey_table
 from localrag.answer.checks import cited_page, references
 from localrag.answer.progress import Step
+from localrag.answer.survey_table import Line, Results
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.grounding import annotations as marks
 from localrag.ingest import source_files
-from localrag.items import survey_table
-from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import UNSAFE, visible
 from localrag.sessions.export.contents import markdown_parser
 from localrag.types import Answer, Checked, Citation, Cost, place

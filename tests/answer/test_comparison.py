@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from asking import FILLER, Shelf, ask, verified
 
-from localrag.answer import comparison
+from localrag.answer import comparison, survey_table
 from localrag.answer.assistant import Assistant
 from localrag.cli.ask import print_answer
 from localrag.events import Answered, Delta, Event, Found, Planned, Surveyed
-from localrag.items import survey_table
 from localrag.question.comparison import Side
 from localrag.question.question import Question
 from localrag.settings import Settings

@@ -12,10 +12,9 @@ from conversations import WHOLE
 
 from localrag.cli import keys
 from localrag.errors import KeyRequired, LocalragError, NotFoundError, UsageError
-from localrag.items import table_export
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring, unlocked
-from localrag.sessions import store_of
+from localrag.sessions import store_of, table_export
 from localrag.settings import Settings
 from localrag.store import names
 

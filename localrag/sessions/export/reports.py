@@ -12,12 +12,12 @@ import msgspec
 
 from localrag import policy
 from localrag.events import ReviewEnded
-from localrag.items import table_export
 from localrag.items.deadlines import Deadline
 from localrag.items.playbook import PlaybookItem
 from localrag.quantities import plural
 from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
+from localrag.sessions import table_export
 from localrag.sessions.export import rendered
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources
 from localrag.types import Checked, source

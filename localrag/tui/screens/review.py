@@ -19,10 +19,10 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from localrag.answer.survey_table import Line, Results
 from localrag.errors import Cancelled, LocalragError
 from localrag.events import Reviewed, ReviewEnded
 from localrag.items.playbook import Playbook, to_yaml
-from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import counted
 from localrag.sessions.export import reports
 from localrag.sessions.export.reports import MARKS, SIGNS, summary, told

@@ -18,8 +18,8 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from localrag.answer.survey_table import Line, Results
 from localrag.errors import LocalragError
-from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import counted
 from localrag.sessions import export as exports
 from localrag.sessions.export import FORMS, Form

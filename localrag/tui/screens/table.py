@@ -22,9 +22,10 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
-from localrag.items import survey_table, table_export
-from localrag.items.survey_table import Line, Results
+from localrag.answer import survey_table
+from localrag.answer.survey_table import Line, Results
 from localrag.security.terminal import counted
+from localrag.sessions import table_export
 from localrag.tui.screens.dialogs import export, field
 from localrag.tui.text import clean_line, shorten
 from localrag.tui.threads import Core

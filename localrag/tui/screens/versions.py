@@ -23,8 +23,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from localrag import protocol
+from localrag.answer.survey_table import Line, Results
 from localrag.errors import LocalragError, NotFoundError, UsageError
-from localrag.items.survey_table import Line, Results
 from localrag.security.terminal import counted
 from localrag.tui.screens import dialogs
 from localrag.tui.screens.dialogs import InputScreen

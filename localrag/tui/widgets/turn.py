@@ -19,11 +19,11 @@ from textual.widgets import Collapsible, Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
 from localrag import events
+from localrag.answer import survey_table
 from localrag.answer.checks import references
 from localrag.answer.progress import Progress
 from localrag.errors import LocalragError
 from localrag.grounding import annotations as marks
-from localrag.items import survey_table
 from localrag.security.terminal import counted
 from localrag.sessions.export.contents import markdown_parser
 from localrag.tui.text import clean, clean_line, error_content, question_line, shorten, shorten_source

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localrag.items.survey_table import Results, has_table, matching, ordered, title, without_rows
+from localrag.answer.survey_table import Results, has_table, matching, ordered, title, without_rows
 from localrag.types import Answer, Citation, NotRead, Plan
 
 

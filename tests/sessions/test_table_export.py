@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from localrag.errors import UsageError
-from localrag.items.table_export import valued, written
+from localrag.sessions.table_export import valued, written
 
 ROWS = [
     {"document": "a.txt", "found": True, "answer": "90 days, at least", "likelihood": 0.93},

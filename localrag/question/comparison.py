@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 
 from localrag.quantities import lazy_re, load_patterns
 from localrag.question import naming
-from localrag.question.each import POLITE
 from localrag.question.followups import ASKING, CONTINUES
-from localrag.question.kinds import SINGULAR
+from localrag.question.kinds import SINGULAR, bare
 from localrag.question.naming import Pairs
 from localrag.store.library import Library
 from localrag.store.text_analysis import COMMON, folded, language
@@ -50,7 +49,7 @@ def sides(question: str, documents: Pairs) -> tuple[Side, ...]:
 
     "Compare the rents of the Calder lease and the Orlo lease" asks "What are the rents of the Calder lease?".
     """
-    text = POLITE.sub("", CONTINUES.sub("", " ".join(question.split()).rstrip(" .?!")))
+    text = bare(CONTINUES.sub("", " ".join(question.split()).rstrip(" .?!")))
     if len(text) > _MAX_QUESTION or "<<" in text or not _COMPARES.search(text) or language(text) == "german":
         return ()
     found, names = None, list[str]()

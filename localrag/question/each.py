@@ -26,7 +26,7 @@ from localrag.quantities import (
     parse_quantity,
     phrases,
 )
-from localrag.question.kinds import SINGULAR
+from localrag.question.kinds import SINGULAR, bare
 
 Kind = Literal["existence", "value", "fields", "summary", "open"]
 
@@ -47,9 +47,7 @@ class DocumentQuestion:
 
 def document_question(question: str) -> DocumentQuestion:
     """Return the question for one document."""
-    text = " ".join(question.split()).rstrip(" .?!")
-    while polite := POLITE.match(text):
-        text = text[polite.end() :]
+    text = bare(" ".join(question.split()).rstrip(" .?!"))
     for form, make in _FORMS:
         found = re.match(form, text, re.I)
         if found and (made := make(found)) is not None:
@@ -73,7 +71,7 @@ _NOUN = rf"{_OWN}{_KIND}(?P<noun>{_NAMES})\b"
 _BE = {"is": "Is", "are": "Is", "was": "Was", "were": "Was"}
 _MODALS = {"can", "could", "may", "might", "must", "should", "shall", "will", "would"}
 _PERFECT = re.compile(r"^(?:been|already|\w{3,}ed)\b", re.I)
-_NEGATED, _PLACED, POLITE, _LIMIT = phrases("localrag.question", "each", "negated", "placed", "polite", "limit")
+_NEGATED, _PLACED, _LIMIT = phrases("localrag.question", "each", "negated", "placed", "limit")
 _WITHOUT = re.compile(r"^(?:lacks?|without|(?:have|has|contains?|includes?)\s+no)\s+", re.I)
 # "Contracts with a bonus" have one, and those "requiring notice" require it.
 _WITH = {

@@ -13,7 +13,7 @@ from importlib import resources
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
 
-from localrag.quantities import load_words
+from localrag.quantities import load_words, phrases
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,7 @@ SINGULAR = {form: noun for noun in _NOUNS for form in (noun, noun[:-1] + "ies" i
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d[\d.,]*|[%$€?&/+:-]")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _MAX_CHARACTERS = 1000
+(_POLITE,) = phrases("localrag.question", "kinds", "polite")
 # The least share of words that the classifier knows: of English questions 95 % have more, of Spanish ones 6 %.
 _MIN_KNOWN = 0.4
 _EACH_UNNAMED = 0.9  # without a noun for documents: "Which of our cases were settled?"
@@ -86,8 +87,15 @@ def features(question: str) -> set[str]:
     return {*words, *pairs, f"^{' '.join(words[:1])}", f"^{' '.join(words[:2])}", f"{' '.join(words[-1:])}$"}
 
 
+def bare(question: str) -> str:
+    """Return a question without "please", "can you tell me" and the like in front of it."""
+    while polite := _POLITE.match(question):
+        question = question[polite.end() :]
+    return question
+
+
 def _words(question: str) -> list[str]:
-    words: list[str] = []
+    question, words = bare(question), list[str]()
     for match in _TOKEN.finditer(question):
         word, before = match[0], question[: match.start()].rstrip(" \"'“‘(")
         if word[0].isdigit():

@@ -29,6 +29,8 @@ OF_KIND = {
     "Is there a non-compete clause?": "existence",
     "When does the lease end?": "look-up",
     "Who signed the contract?": "look-up",
+    "Can you tell me who owns the IP?": "look-up",
+    "Could you please summarise the lease?": "summary",
     "Which party pays the costs?": "look-up",
     "By how much did sales grow from 2018 to 2019?": "calculation",
     "Which services are covered?": "list",

@@ -173,11 +173,11 @@ def _figure(name: str, question: str, answer: Findings) -> tuple[Quantity, froze
     That of a side that is a year must be in a text or cell of that year.
     """
     asked, stated = _quantities(question), _quantities(_MARKER.sub("", answer.answer))
-    said = [one for one in stated if one not in asked]
-    said = [one for one in said if one.unit] or (said if _COUNTED.search(question) else [])
-    if not answer.found or len(said) != 1:
+    figures = [one for one in stated if one not in asked]
+    figures = [one for one in figures if one.unit] or (figures if _COUNTED.search(question) else [])
+    if not answer.found or len(figures) != 1:
         return None
-    (figure,) = said
+    (figure,) = figures
     for at in answer.citations:
         table = [cell for cell in cells.find(answer.passages) if _holds(at, answer.passages[cell.passage], cell)]
         there = _quantities(at.quote)

@@ -128,7 +128,7 @@ def pages_with(library: Library, runs: Sequence[str]) -> dict[int, list[int]] | 
 _SEPARATING = " \n\t\r\u00a0\u2007\u2009\u202f-\u2010\u2011\u2012\u2013\u2014\u2212/"
 _SEPARATORS = re.compile(f"[{re.escape(_SEPARATING)}]+")
 # Fewer signs are found anywhere by chance if separators do not count.
-_MIN_LOOSE = 6
+_MIN_GROUPED = 6
 
 
 def _is_code(term: str) -> bool:
@@ -136,7 +136,7 @@ def _is_code(term: str) -> bool:
     signs = _SEPARATORS.sub("", term)
     digits = sum(sign.isdigit() for sign in signs)
     written = re.fullmatch(r"[\d.,]+", term) or re.search(r"\d[-/.]\d\d?[-/.]\d", term)  # as numbers and dates are
-    return len(signs) >= _MIN_LOOSE and digits >= 3 and not written and not re.search(r"[a-zß-ÿ]{2,}", term)
+    return len(signs) >= _MIN_GROUPED and digits >= 3 and not written and not re.search(r"[a-zß-ÿ]{2,}", term)
 
 
 def find_identifier(text: str, identifier: str) -> Iterator[tuple[int, int]]:
@@ -147,9 +147,9 @@ def find_identifier(text: str, identifier: str) -> Iterator[tuple[int, int]]:
         closed = closed.replace(sign, "")  # much quicker than the pattern below
     if not signs or signs not in closed.upper():
         return
-    loose = len(signs) >= _MIN_LOOSE and any(sign.isdigit() for sign in signs)
+    grouped = len(signs) >= _MIN_GROUPED and any(sign.isdigit() for sign in signs)
     between = f"[{re.escape(_SEPARATING)}]{{0,2}}"
-    shown = between.join(map(re.escape, signs)) if loose else r"\s+".join(map(re.escape, identifier.split()))
+    shown = between.join(map(re.escape, signs)) if grouped else r"\s+".join(map(re.escape, identifier.split()))
     before, after = (r"(?<!\w)" if signs[0].isalnum() else ""), (r"(?!\w)" if signs[-1].isalnum() else "")
     before += r"(?<!\d\.)" if signs[0].isdigit() else ""
     after += r"(?!\.\d)" if signs[-1].isdigit() else ""  # "4.1" is not "4.1.2"

@@ -162,8 +162,8 @@ def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -
 def _fits(place: _Place, wanted: frozenset[str], language: str) -> bool:
     """Whether a list is about all that is asked; where its lead says little ("Duties:"), its heading about no more."""
     own, nearest = _content(place.document, language), _content(" ".join(place.above[-1:]), language)
-    said = len(_content(place.lead, language)) > _BARE or nearest <= wanted | own
-    return said and wanted <= _content(" ".join((place.lead, *place.above)), language) | own
+    telling = len(_content(place.lead, language)) > _BARE or nearest <= wanted | own
+    return telling and wanted <= _content(" ".join((place.lead, *place.above)), language) | own
 
 
 def _content(text: str, language: str) -> frozenset[str]:

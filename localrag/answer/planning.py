@@ -32,7 +32,7 @@ BACKGROUND = 40
 # The likelihood of "many" from which every document is asked; in doubt passages, which are faster.
 _MANY = 0.6
 # Tokens of rules, question and answer without any text; of a question behind a cached text; of one survey document.
-_FRAME, _TAIL, _LEAF = 160, 60, 450
+_FRAME, _TAIL, _ONE_DOCUMENT = 160, 60, 450
 
 # Seconds to read so many tokens behind so many that are cached; None where unknown.
 SecondsToRead = Callable[[int, int], float | None]
@@ -216,13 +216,13 @@ def choose(mode: Mode, signals: Signals, seconds: SecondsToRead = lambda tokens,
 def costs(signals: Signals, seconds: SecondsToRead) -> tuple[Cost, ...]:
     """Return what each plan would take, and why it cannot be taken where that is so."""
     passages = min(signals.retrieve_tokens, signals.tokens) + _FRAME
-    leaf = min(_LEAF, max(1, signals.tokens // max(1, signals.documents))) + _FRAME
-    leaf, count = (passages, len(signals.sides)) if signals.sides else (leaf, signals.documents)
-    each = seconds(leaf, 0)
+    one = min(_ONE_DOCUMENT, max(1, signals.tokens // max(1, signals.documents))) + _FRAME
+    one, count = (passages, len(signals.sides)) if signals.sides else (one, signals.documents)
+    each = seconds(one, 0)
     return (
         Cost("retrieve", passages, seconds(passages, 0)),
         _read_cost(signals, seconds),
-        Cost("survey", leaf * count, None if each is None else each * count),
+        Cost("survey", one * count, None if each is None else each * count),
         Cost("exact", 0, 0.0, "" if signals.exact else "code can only count, find and list"),
     )
 

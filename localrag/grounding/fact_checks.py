@@ -276,9 +276,9 @@ class Amount:
             same = (quantities.convert(quantities.Quantity(value, other.unit), self.unit) for value in other.values)
             return any(one is not None and one.value in self.values for one in same)
         # A table says once that it counts in thousands, so one of the two may have no scale.
-        loose = 0 in (self.scale, other.scale)
+        unscaled = 0 in (self.scale, other.scale)
         alike = self.digits & other.digits or (self.written and self.written == other.written)
-        return bool(self.values & other.values or (loose and alike))
+        return bool(self.values & other.values or (unscaled and alike))
 
     def rounds(self, other: Amount) -> bool:
         """Whether this amount is the other one, rounded: they differ by half of its last place at most."""
@@ -559,18 +559,18 @@ def names(text: str, known: Collection[str] = ()) -> Iterator[Name]:
         parts, start = match[0].split(), match.start()
         while parts and (len(parts[0]) < 2 or re.sub(r"[’']s?$", "", parts[0]).lower() in COMMON):
             start += len(parts.pop(0)) + 1
-        said = re.sub(r"[’']s?$", "", " ".join(parts))
-        words = listed(re.sub(r"[’']s\b", "", said))
+        name = re.sub(r"[’']s?$", "", " ".join(parts))
+        words = listed(re.sub(r"[’']s\b", "", name))
         plain = {part.lower() for part in parts if not part.isdigit()}
         if not words or max(map(len, words)) < 3 or plain <= _NO_NAME or (words[0] in _NO_NAME and len(parts) == 2):
             continue
         if (
             len(parts) > 1
-            or said != parts[0]
+            or name != parts[0]
             or not _BEGINS.search(text, max(0, start - 20), start)
             or words[0] in known
         ):
-            yield Name(said, start, tuple(words))
+            yield Name(name, start, tuple(words))
 
 
 def acts(text: str) -> Iterator[tuple[int, str]]:

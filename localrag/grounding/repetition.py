@@ -47,8 +47,8 @@ def until_repeated(text: str) -> str:
     A sentence counts once something follows it, if only a space.
     """
     spans = sentences(text)[: None if text[-1:].isspace() else -1][-_TIMES:]
-    said = {_NUMBERED.sub("", " ".join(text[start:end].split())).casefold() for start, end in spans}
-    if len(spans) < _TIMES or len(said) > 1 or text.count(_FENCE, 0, spans[0][0]) % 2:
+    distinct = {_NUMBERED.sub("", " ".join(text[start:end].split())).casefold() for start, end in spans}
+    if len(spans) < _TIMES or len(distinct) > 1 or text.count(_FENCE, 0, spans[0][0]) % 2:
         return ""
-    only = said.pop()
+    only = distinct.pop()
     return "" if "|" in only or len(_WORD.findall(only)) < _MIN_WORDS else text[: spans[0][1]]

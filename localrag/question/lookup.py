@@ -85,9 +85,9 @@ class Lookup:
 
 def read(question: str, languages: Sequence[str]) -> Lookup:
     """Read a question for a search in documents of these languages."""
-    said = question[:_MAX_CHARACTERS]
-    text, rest, figures = _content(question) if said == question else (question, (), ())
-    parts = list(_lines_of(_PARTS, said)) or list(_PARTS[:_STATEMENTS] if figures else ())
+    start = question[:_MAX_CHARACTERS]
+    text, rest, figures = _content(question) if start == question else (question, (), ())
+    parts = list(_lines_of(_PARTS, start)) or list(_PARTS[:_STATEMENTS] if figures else ())
     groups = _groups(text, languages)
     quoted = [part for match in _QUOTED.finditer(question) for part in match.groups() if part]
     phrases = [phrase for part in quoted if (phrase := tuple(written(part)))]
@@ -106,7 +106,7 @@ def read(question: str, languages: Sequence[str]) -> Lookup:
         latest=bool(_LATEST.search(question)),
         figures=figures,
         parts=(*rest, *(name for line in parts for name in line[0])),
-        numbers=frozenset(structure_numbers(said)),
+        numbers=frozenset(structure_numbers(start)),
     )
 
 
@@ -140,8 +140,8 @@ def _content(question: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
 
 def _lines_of(lines: Sequence[tuple[list[str], ...]], question: str) -> Iterator[tuple[list[str], ...]]:
     """Yield the lines of which the question says a name, in the singular or the plural."""
-    said = _singular(question)
-    yield from (line for line in lines if any(_singular(name) in said for name in line[0]))
+    asked = _singular(question)
+    yield from (line for line in lines if any(_singular(name) in asked for name in line[0]))
 
 
 def _singular(text: str) -> str:

@@ -68,8 +68,8 @@ class Question:
             return "summary"
         if _EACH.search(self.text) or (self.each.kind == "summary" and self.each.each):
             return "each"
-        told = self._told[0]
-        kind = max((kind for kind in told if kind != "each" or told[kind] >= _SURELY_EACH), key=told.__getitem__)
+        shares = self._shares[0]
+        kind = max((kind for kind in shares if kind != "each" or shares[kind] >= _SURELY_EACH), key=shares.__getitem__)
         if kind in ONE_PLACE and followups.repeats(self.text, self.history):
             before = Question(self.history[-1].question).kind
             return kind if before == "each" else before
@@ -78,7 +78,7 @@ class Question:
     @cached_property
     def sure(self) -> bool:
         """Whether the kind is plain; if not, it may ask each document."""
-        return not _PERHAPS_EACH <= self._told[0]["each"] < _SURELY_EACH
+        return not _PERHAPS_EACH <= self._shares[0]["each"] < _SURELY_EACH
 
     @cached_property
     def value(self) -> Value:
@@ -86,7 +86,7 @@ class Question:
         if _EXPLAIN.match(self.text):  # hardly any question of the training sets is a request
             return "explanation"
         # A follow-up is looked up with the words of the question before it, which may want another.
-        values = self._told[1] if self.history or not self.search_text else kinds.tell(self.search_text)[1]
+        values = self._shares[1] if self.history or not self.search_text else kinds.tell(self.search_text)[1]
         return max(values, key=values.__getitem__)
 
     @property
@@ -167,7 +167,7 @@ class Question:
         return replace(self, search_text=text)
 
     @cached_property
-    def _told(self) -> tuple[dict[Kind, float], dict[Value, float]]:
+    def _shares(self) -> tuple[dict[Kind, float], dict[Value, float]]:
         return kinds.tell(self.text)
 
 

@@ -356,9 +356,9 @@ class _Check:
             frozenset(term for term in label - common if not re.fullmatch(r"(?:19|20)\d\d", term))
             for label in (labels.pop(cell.column), *labels.values())
         )
-        for said in wanted:
-            if any(other and other <= said and not other <= own for other in others):
-                return "" if own and own <= said else cell.column
+        for asked in wanted:
+            if any(other and other <= asked and not other <= own for other in others):
+                return "" if own and own <= asked else cell.column
         return None
 
     def _row(self, claim: _Claim, fact: Fact | None, span: _Span) -> str | None:
@@ -370,10 +370,10 @@ class _Check:
         named = claim.owners(rows, fact)
         if any(self.terms(label) | total == own | total for label in named):
             return ""
-        said = terms(claim.text, self.language)
-        if len(named) == 1 and (len(claim.places) == len(rows) or own.isdisjoint(said)):
+        stated = terms(claim.text, self.language)
+        if len(named) == 1 and (len(claim.places) == len(rows) or own.isdisjoint(stated)):
             return cell.row
-        wanted = said | terms(self.question, self.language)
+        wanted = stated | terms(self.question, self.language)
         if own <= wanted:
             return ""
         for at in range(len(self.passages)):

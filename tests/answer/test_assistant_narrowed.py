@@ -24,8 +24,6 @@ def large(shelf: Shelf) -> Library:
     return shelf("large", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS, "filler.txt": FILLER})
 
 
-# --- narrowed -----------------------------------------------------------------------------------------------
-
 NINE = [f"Page {n} of the lease speaks of kennel {n} and no other." for n in range(1, 10)]
 
 
@@ -72,8 +70,6 @@ def test_failed_files_are_listed_where_the_filter_might_pass_them(
         Filter(pages=(1, 2)): {"leases/locked.pdf", "board/locked.docx", ""},
     }
 
-
-# --- following up -------------------------------------------------------------------------------------------
 
 BEFORE = [Turn("When does the lease of Hall 3 end?", "It ends on 31 May 2030.")]
 JOINED = "When does the lease of Hall 3 end? And its rent?"

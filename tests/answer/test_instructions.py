@@ -34,9 +34,6 @@ def run(*args: str) -> Result:
     return result
 
 
-# --- kept -----------------------------------------------------------------------------------------------------
-
-
 def test_they_are_kept_shown_and_taken_back(papers: Editor) -> None:
     assert run("instruct", "papers").stdout == ""
     assert run("instruct", "papers", "Answer in\n German.").stdout == "Answer in German.\n"
@@ -83,9 +80,6 @@ def test_those_of_several_libraries_are_told_by_their_names(papers: Editor, shel
     assert prompt.instructions_of([papers, other]).endswith("For documents of 'people': Use first names.")
     other.instruct("Answer in German.")
     assert prompt.instructions_of([papers, other]) == "Answer in German."
-
-
-# --- what they reach ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read"])

@@ -102,9 +102,6 @@ def test_a_list_in_doubt_is_none(text: str) -> None:
     assert found(text) == []
 
 
-# --- which list answers -------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def ask(shelf: Callable[..., Any], models: Any, assistant: Assistant) -> Callable[..., Answer]:
     shelf("plans", {"Health Plus.txt": FOOT, "roles.txt": ROLES})

@@ -133,9 +133,6 @@ def test_what_does_not_fit_is_never_read_whatever_has_been_read_before() -> None
         assert plan.kind != "read"
 
 
-# --- going on -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("signals", "tried", "way"),
     [

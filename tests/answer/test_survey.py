@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
+import asking
 from asking import FILLER, Shelf
 from fakes import ScriptedGenerator
 
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Surveyed
-from localrag.types import Answer, Filter, Message
+from localrag.types import Filter, Message
 
-
-def ask(assistant: Assistant, question: str, library: str, **options: Any) -> tuple[list[Event], Answer]:
-    events = list(assistant.ask(question, libraries=[library], mode="survey", **options))
-    last = events[-1]
-    assert isinstance(last, Answered)
-    return events, last.answer
+ask = partial(asking.ask, mode="survey")
 
 
 def reply(found: bool = True, answer: str = "yes", quote: str = "") -> str:

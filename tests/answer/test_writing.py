@@ -42,9 +42,6 @@ def _fakes(models: Any) -> None:
     """No model is loaded."""
 
 
-# --- thought ------------------------------------------------------------------------------------------------
-
-
 def test_a_thought_comes_before_the_answer_and_is_no_part_of_it(settings: Settings, library: Library) -> None:
     model = ScriptedGenerator(otherwise=RIGHT, thought="The rent. Let me see.")
     events, answer = ask(settings, model, think="on")

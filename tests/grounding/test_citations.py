@@ -143,18 +143,7 @@ def test_a_quote_does_not_begin_in_the_middle_of_a_number_or_word() -> None:
 
 def test_no_answer_brings_a_quote_that_is_not_in_the_text() -> None:
     dice = random.Random(11)
-    words = [
-        *re.findall(r"\S+", PAGE + OTHER),
-        "[1]",
-        "[2]",
-        "[3]",
-        "[1, 2]",
-        "【2】",
-        "[",
-        "]",
-        "[passage 1]",
-        "[[1]]",
-    ]
+    words = [*re.findall(r"\S+", PAGE + OTHER), *"[1] [2] [3] 【2】 [ ] [[1]]".split(), "[1, 2]", "[passage 1]"]
     marks = ['"', "“", "”", "«", "»", "„", "\n", "\n- ", ". ", "? ", "[1][2]", "👩🏽‍⚖️", "中文。", "\x00", " ", ""]
     for round_ in range(400):
         parts = []

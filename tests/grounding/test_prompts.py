@@ -24,9 +24,6 @@ def told(messages: list[Message]) -> str:
     return "".join(message.whole for message in messages)
 
 
-# --- the budget ---------------------------------------------------------------------------------------------
-
-
 def test_what_fits_is_within_the_budget_but_for_a_single_passage() -> None:
     dice = random.Random(2)
     for _ in range(300):
@@ -72,9 +69,6 @@ def test_the_latest_turns_are_kept_in_full_and_earlier_ones_shortened() -> None:
 def test_a_conversation_that_leaves_no_room_is_forgotten() -> None:
     fitted = prompts.fit([passage(5)], [Turn("question", "word " * 20)], 30, count)
     assert fitted.history == () and fitted.left_out == 1 and len(fitted.taken) == 1
-
-
-# --- the order ----------------------------------------------------------------------------------------------
 
 
 def test_the_question_comes_last_behind_the_passages() -> None:
@@ -158,9 +152,6 @@ def test_the_check_parts_from_the_question_only_at_its_very_end() -> None:
         check = prompts.check_prompt(messages)
         assert check[:-1] == messages[:-1] and check[-1].text == messages[-1].text
         assert check[-1].tail and not messages[-1].tail
-
-
-# --- nothing found ------------------------------------------------------------------------------------------
 
 
 def test_an_answer_that_says_nothing_is_recognised() -> None:

@@ -98,9 +98,6 @@ def test_only_documents_that_are_searched_are_named(filings: Editor) -> None:
     assert {*paths(filings, said.meant), *paths(filings, said.newest), *paths(filings, said.best(99))} <= allowed
 
 
-# --- the newest ---------------------------------------------------------------------------------------------
-
-
 def test_the_latest_is_that_of_those_named(filings: Editor) -> None:
     assert paths(filings, asked(filings, "What does the latest Apple filing say?").newest) == ["Apple_2020.pdf"]
     assert paths(filings, asked(filings, "What do the latest filings say?").newest) == [
@@ -116,9 +113,6 @@ def test_a_document_without_a_date_is_never_the_latest(filings: Editor, put: Put
     assert paths(filings, asked(filings, "the latest Apple filing").newest) == ["Apple_2020.pdf"]
     undated = shelf("undated", {"a.txt": REST, "b.txt": REST + "."})
     assert asked(undated, "the latest filing").newest == frozenset()
-
-
-# --- any question -------------------------------------------------------------------------------------------
 
 
 def test_any_question_names_each_document_by_a_share(filings: Editor) -> None:

@@ -41,9 +41,6 @@ def order(hits: list[Hit], most: int = 99) -> list[int]:
     return [hit.passage for hit, _ in in_turn(hits, most)]
 
 
-# --- the order ----------------------------------------------------------------------------------------------
-
-
 def test_what_is_known_of_a_document_lifts_its_hits() -> None:
     plain = hit(1, 0.4)
     for better in (
@@ -93,8 +90,6 @@ def test_a_document_that_is_not_named_may_have_all_places() -> None:
     hits = [hit(n, 0.62 - n / 1000, 1, n) for n in range(40)] + [hit(100, 0.5, 2)]
     assert 100 not in order(hits, 15)
 
-
-# --- passages -----------------------------------------------------------------------------------------------
 
 TEXT = "\n\n".join(
     f"Paragraph {n} speaks of thing{n} at some length, as a clause of a contract does, and of nothing else. " * 5

@@ -272,23 +272,8 @@ def test_no_text_breaks_the_reading_of_tables() -> None:
 
 
 def test_no_question_breaks_its_understanding() -> None:
-    words = (
-        *"what is the change difference sum average percentage share ratio of in from to between and".split(),
-        "2020",
-        "2021",
-        "?",
-        "(",
-        "per cent",
-        "%",
-        "\x00",
-        "total",
-        "revenue",
-        "by how much",
-        "did",
-        "increase",
-        "ß",
-        ",",
-    )
+    plain = "what is the change difference sum average percentage share ratio of in from to between and 2020 2021 ? ( %"
+    words = (*plain.split(), *"total revenue did increase ß ,".split(), "per cent", "by how much", "\x00")
     chance = random.Random(29)
     for _ in range(1000):
         wanted = parse(" ".join(chance.choices(words, k=chance.randint(0, 14))))

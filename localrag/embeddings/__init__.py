@@ -83,12 +83,9 @@ class Embedder:
 
 
 def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> Embedder:
-    """Load the embedder that made a library's vectors, or the default one for a new library.
+    """Load the embedder that made a library's vectors, or for a new one the default, in ONNX form if it can.
 
-    A new library takes the ONNX form of the embedder if it has one. Libraries made by sentence-transformers keep it, in
-    their precision, until they are embedded again. With `embedder_server` set, a new library takes the embedder of that
-    server; others keep theirs. Raises ModelMissing if it is not installed; EmbedderMismatch if a
-    model of that name is installed, but with other weights or another engine.
+    Raises ModelMissing if it is not installed, EmbedderMismatch if it is with other weights or another engine.
     """
     if (settings.embedder_server and identity is None) or (identity is not None and identity.engine == "server"):
         return _served(settings, identity)
@@ -163,11 +160,7 @@ def quiet_torch() -> Any:
 
 
 class SentenceTransformerEmbedder(Embedder):
-    """A sentence-transformers folder, run by torch on the CPU.
-
-    Uses bfloat16 where the CPU supports it: 1.8 times as fast, with cosine 0.99995 to float32
-    (docs/decisions/0005-embedding-precision.md).
-    """
+    """A sentence-transformers folder, run by torch on the CPU, in bfloat16 where it can (docs/decisions/0005)."""
 
     engine = "sentence-transformers"
     slice = 256  # it sorts them by length, so that one long text does not pad a whole batch

@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 
 
 class OnnxEmbedder(Embedder):
-    """An ONNX graph that holds transformer, pooling and normalisation, and the model's own tokenizer.json.
-
-    `folder` is the sentence-transformers folder (only its tokenizer.json is read), `graph` the ONNX form, and `sha256`
-    that of the weights it was made from. Raises ModelError if one of the files cannot be loaded.
-    """
+    """An ONNX graph, made of weights of `sha256`, and the tokenizer.json in `folder`; raises ModelError."""
 
     engine = "onnxruntime"
 
@@ -106,11 +102,7 @@ _LONGEST = 512  # tokens of one text: memory grows with its square, and chunks a
 
 
 class LlamaEmbedder(Embedder):
-    """A GGUF file with a pooling layer, on the processor.
-
-    `precision` is that of its weights, for the identity; `prefixes` go before a question and before a passage. Raises
-    ModelError if the file cannot be loaded or makes no vector of a text.
-    """
+    """A GGUF file with a pooling layer; `prefixes` go before a question and before a passage. Raises ModelError."""
 
     engine = "llama.cpp"
     slice = 1

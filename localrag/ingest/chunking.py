@@ -207,10 +207,7 @@ _MAX_CAPTION = 300
 
 
 def _tables(text: str, headings: Sequence[Heading] = ()) -> Iterator[_Table]:
-    """Runs of lines between bars. The header ends at a line of dashes; without one it is the lines without a row name.
-
-    The line above belongs to the header: "CONSOLIDATED STATEMENTS OF CASH FLOWS" says what the rows are.
-    """
+    """Tables; the header is a caption above it and the lines to one of dashes, or else those without a row name."""
     for match in _TABLE.finditer(text) if "|\n|" in text else ():
         lines = match[0].split("\n", _MAX_HEADER_LINES + 1)
         dashes = next((i for i, line in enumerate(lines[: _MAX_HEADER_LINES + 1]) if _DASHES.fullmatch(line)), None)

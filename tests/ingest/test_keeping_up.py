@@ -2,11 +2,11 @@
 
 import os
 import threading
-import zipfile
 from pathlib import Path
 
 import pypdf
 import pytest
+from containers import zipped
 from papers import contents, indexed, ingest, never, sound, with_words
 from stores import both_stores
 from waiting import PATIENCE
@@ -149,15 +149,10 @@ def test_a_folder_that_is_suddenly_empty_removes_nothing(library, folder):
 # --- what is inside files -----------------------------------------------------------------------------------
 
 
-def archive(path, members):
-    with zipfile.ZipFile(path, "w") as made:
-        for name, text in members.items():
-            made.writestr(name, text)
-
-
 def test_members_of_an_archive_are_documents_that_know_their_file(library, folder):
     root = folder({})
-    archive(root / "box.zip", {"a.txt": letter(1), "in/b.txt": letter(2), "tool.exe": "MZ", "bad.pdf": "%PDF-"})
+    members = {"a.txt": letter(1), "in/b.txt": letter(2), "tool.exe": "MZ", "bad.pdf": "%PDF-"}
+    (root / "box.zip").write_bytes(zipped(members))
     report = ingest(library, root)
     assert report.read == ("box.zip/a.txt", "box.zip/in/b.txt")
     assert [failure.document for failure in report.failed] == ["box.zip/bad.pdf"] and report.ignored == {".exe": 1}

@@ -131,8 +131,7 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
     def _read(self, process: _Process | None, path: Path, replies: _Replies) -> _Process | None:
         """Put the parts of one file; return the process, or None where it is gone.
 
-        Where a process that served before dies, the file is tried in a new one: it may have died while idle, or of what
-        earlier files left behind in it.
+        If one that served before dies, a new one tries: the cause may be what earlier files left in it.
         """
         while (process := process or self._start_process()) is not None:
             last: Part | Refused | None = None
@@ -211,11 +210,7 @@ class _Replies:
 
 
 class Drawer(contextlib.AbstractContextManager["Drawer"]):
-    """Draws pages, one at a time; its process is kept for the next page of the file, since the start takes longest.
-
-    It is kept for one file only, so a hostile file cannot affect the pages of another. A context manager, so that no
-    process is left behind. The arguments are those of `ReaderPool`.
-    """
+    """Draws pages, one at a time; its process is kept for the next page, but of one file only: it may be hostile."""
 
     def __init__(self, seconds: float = 60, options: Options | None = None, memory: int = 1_500_000_000) -> None:
         self._limits = wire.Setup(seconds, memory, options or Options())

@@ -249,10 +249,7 @@ def _headings(document: Any, pages: Sequence[_Read]) -> list[tuple[Heading, ...]
 
 
 def _joined(outline: Sequence[Sequence[Heading]], found: Sequence[Sequence[Heading]]) -> list[tuple[Heading, ...]]:
-    """Return the outline's headings, and on pages without any those of the text, below the last entry.
-
-    Titles of pages and numbered sections follow that entry: it does not go on over pages with titles of their own.
-    """
+    """Return the outline's headings, and on pages without any those of the text, below or beside the last entry."""
     joined: list[tuple[Heading, ...]] = []
     stack: list[Heading] = []
     for entries, own in zip(outline, found, strict=True):

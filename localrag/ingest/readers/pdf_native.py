@@ -155,10 +155,7 @@ def text(textpage: Any) -> str:
 
 
 def end_boxes(textpage: Any, spans: Sequence[tuple[int, int]]) -> list[float]:
-    """Return left, top, right, bottom of the first and the last letter of each span, in file coordinates.
-
-    Eight numbers a span, in one list. Boxes have the same height in one font.
-    """
+    """Return left, top, right, bottom of the first and of the last letter of each span, all in one list."""
     boxes = (ctypes.c_float * (8 * len(spans)))()
     handle, address, get = _address(textpage.raw), ctypes.addressof(boxes), _pdfium().Text_GetLooseCharBox
     for start, end in spans:

@@ -34,10 +34,7 @@ class Setup(Message):
 
 
 class Job(Message):
-    """Read a file, or draw a page of it.
-
-    On POSIX the open file follows on the reader's socket, and only the name of the path is sent.
-    """
+    """Read a file, or draw a page of it. On POSIX the open file follows on a socket; the path is only its name."""
 
     path: Path
     draw: PageRequest | None = None

@@ -186,11 +186,6 @@ def test_every_kind_of_pixel_is_read(mode):
     assert images.recognise(image).text == "Rent 1,200"
 
 
-def test_a_picture_too_large_is_refused_before_it_is_unpacked():
-    with pytest.raises(ReadError, match="is too large a picture"):
-        images.check_size((20_000, 20_000))
-
-
 def test_nothing_is_downloaded_and_nothing_heavy_is_loaded_before_use():
     code = (
         "import sys, socket; from localrag.ingest.readers import images; heavy = {'onnxruntime', 'rapidocr', 'cv2', 'numpy'} & set(sys.modules);"

@@ -1,6 +1,7 @@
 """Pages as pictures: the quote's words are boxed where they are drawn, and only on the file that was read."""
 
 import pytest
+from containers import zipped
 
 from localrag import types
 from localrag.errors import ReadError
@@ -164,13 +165,8 @@ def test_a_damaged_page_is_reported(tmp_path):
 
 
 def test_document_inside_an_archive_is_drawn(tmp_path):
-    import zipfile
-
-    inner = pdf(tmp_path, name="inner.pdf")
     outer = tmp_path / "a.zip"
-    with zipfile.ZipFile(outer, "w") as archive:
-        archive.writestr("papers/note.txt", "nothing here")
-        archive.write(inner, "papers/inner.pdf")
+    outer.write_bytes(zipped({"papers/note.txt": "nothing here", "papers/inner.pdf": pdf(tmp_path).read_bytes()}))
     (part,) = [one for one in base.read_parts(outer) if getattr(one, "name", "").endswith(".pdf")]
     document = Document(1, str(tmp_path), f"a.zip/{part.name}", "", part.sha256, 1, 1, 1, True, "a.zip")
     assert source_files.has_pictures(document)

@@ -71,6 +71,7 @@ def test_a_reader_that_makes_offsets_into_unclean_text_is_caught(tmp_path, monke
     "data, kind",
     [
         (b"{\\rtf1", "an RTF text"),
+        (b"<?xml version='1.0'?>", "an XML file"),
         (b"\xef\xbb\xbf \n<!DOCTYPE html>", "an HTML page"),
         (b"MIME junk\r\n%PDF-1.4", "a PDF with something before it"),
         (b"Dear Sir or Madam", ""),

@@ -263,6 +263,20 @@ def test_a_process_gives_up_what_it_does_not_need(trap):
         assert b"OMP_NUM_THREADS=1" in environment and b"OPENBLAS_NUM_THREADS=1" in environment
 
 
+@linux
+def test_closing_leaves_no_process_even_in_the_middle_of_files(trap):
+    before = children()
+    paths = [trap("a", "hang"), trap("b", "spin"), trap("c", "fine"), trap("d", "hang")]
+    with ReaderPool(workers=3, seconds=600) as pool:
+        for path, _ in pool.read_all(paths):
+            assert path == paths[2]
+            break
+        assert len(children() - before) == 3
+        began = time.monotonic()
+    assert time.monotonic() - began < PATIENCE, "it waited for the readers"
+    assert not children() - before and not reader_threads()
+
+
 def running(program):
     """The processes that run a program."""
     found = []

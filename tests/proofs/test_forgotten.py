@@ -24,7 +24,7 @@ from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
-LEASE = "The Zanzibar lease of Harbour House ends in May 2031.\nShared with every other letter of ours.\n"
+LEASE = 'The Zanzibar lease of Harbour House ("Früh") ends in May 2031.\nShared with every other letter of ours.\n'
 
 
 @pytest.fixture

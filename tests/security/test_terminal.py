@@ -156,7 +156,9 @@ def test_what_is_drawn_obeys_no_name_and_no_markup(
         assert all(part in shown for part in MARKUP)
 
 
-def test_honest_text_stays_as_it_is() -> None:
+def test_honest_text_stays_as_it_is_and_nothing_else() -> None:
+    obeyed = "".join(map(chr, sorted({*range(32), *range(0x7F, 0xA0), 0x202E, 0x2066, 0xD800, 0xE0041} - {9, 10})))
+    assert not set(obeyed) & set(visible(obeyed))
     for text in ("naïve “quotes”\n\t条 é 🦩 a\u200db \ue000 \xa0", "שלום العقد"):
         assert visible(text) == text
     assert visible("\u200fשלום\u200e\r\n") == "שלום\n" and one_line("a\u200f\tb") == "a\\u200f\\tb"

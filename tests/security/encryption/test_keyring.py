@@ -48,11 +48,13 @@ def test_nobody_else_opens_it(credential: keyrings.Credential) -> None:
     assert raised.value.hint
 
 
-def test_an_entry_copied_from_another_keyring_opens_nothing() -> None:
+def test_an_entry_of_another_keyring_or_with_too_much_in_it_opens_nothing() -> None:
     other = Key.new()
     foreign = keyrings.new_keyring(other).with_public_key(other, "anna", ANNA.public).holders
-    with pytest.raises(KeyRequired):
-        Keyring(KEY.id, foreign).unlock(ANNA)
+    longer = pyrage.encrypt(KEY.id + bytes(40), [pyrage.x25519.Recipient.from_str(ANNA.public)])
+    for holders in (foreign, (replace(foreign[0], wrapped=longer),)):
+        with pytest.raises(KeyRequired):
+            Keyring(KEY.id, holders).unlock(ANNA)
 
 
 def test_the_keyring_holds_neither_the_key_nor_a_credential() -> None:

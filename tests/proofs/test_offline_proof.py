@@ -155,7 +155,8 @@ def test_a_changed_report_has_an_invalid_signature_and_another_machines_is_not_o
         assert found.good and not found.ours
     report["heard"] = 1
     file.write_text(json.dumps(report))
-    assert not proofs.verify(file, tmp_path / "proofs").good
+    found = proofs.verify(file, tmp_path / "proofs")
+    assert not found.good and not found.ours
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"signature": {"key": "zz", "value": ""}}', "[" * 100_000])

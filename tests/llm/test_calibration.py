@@ -44,7 +44,7 @@ def test_saving_speeds_alone_keeps_what_else_is_known(tmp_path: Path) -> None:
 
 def test_a_threshold_from_real_questions_comes_before_a_calibration(tmp_path: Path) -> None:
     file, model = tmp_path / "calibration.json", "qwen2.5-coder-1.5b-instruct"
-    calibration.save(file, model, Calibration(50.0, answer_from=0.1))
+    calibration.save(file, model, Calibration(50.0, answer_from=0.1, weights="abc"))
     assert calibration.load(file, model).answer_from == 0.7
     assert calibration.load(file, f"{model}+adapter").answer_from == 0.7
 
@@ -78,6 +78,8 @@ def test_speeds_alone_of_other_weights_leave_what_was_measured_before(tmp_path: 
     calibration.save(file, "a", replace(calibration.load(file, "a", "def"), read_speed=60.0))
     known = calibration.load(file, "a", "abc")
     assert (known.read_speed, known.answer_from) == (60, 0.3)
+    calibration.save(file, "a", Calibration(70.0, weights="def"))  # measured anew: nothing of the others counts
+    assert calibration.load(file, "a", "def").answer_from == 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
-"""A worker whose engine plays a part for each question, with nothing behind it."""
+"""A worker whose engine plays a part for each question, and a command that asks it as `localrag ask` does."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,9 +14,11 @@ from typing import Any
 
 from localrag import protocol
 from localrag.errors import NotFoundError
-from localrag.events import Delta, Event, IngestProgress, IngestReport
-from localrag.settings import Settings
-from localrag.types import Document, Mode, Page, Turn
+from localrag.events import Asking, Delta, Event, IngestProgress, IngestReport
+from localrag.security import offline, sandbox
+from localrag.settings import Settings, load_settings
+from localrag.types import Document, Filter, Mode, Page, Turn
+from localrag.worker import resident
 from localrag.worker.__main__ import main
 from localrag.worker.engine import Engine, Folder, Opened, Shelf
 
@@ -124,7 +128,32 @@ def raw(data: bytes) -> None:
     time.sleep(600)
 
 
+def ask(library: str, question: str) -> None:
+    """Print a line for each event; "here" where it would answer by itself, which it then does with that text."""
+    resident.Asker = ScriptedEngine  # type: ignore[assignment,misc]
+    offline.confine_python()
+    resident.connect()
+    offline.confine()
+    settings = load_settings()
+    only = Filter()
+    connection = resident.connection_for(settings, [library], only, [])
+    sandbox.restrict(settings, [library], reads=[])
+
+    def here() -> Asking:
+        return Asking(lambda stop: iter([Delta("here")]))
+
+    asking = here()
+    if connection is not None:
+        asking = resident.Asking(connection, here, settings, question=question, libraries=[library], documents=only)
+    signal.signal(signal.SIGINT, lambda *_: asking.stop())
+    for event in asking:
+        print(event.text if isinstance(event, Delta) else type(event).__name__, flush=True)
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        ask(*sys.argv[1:])
     kept = protocol.own_pipes
 
     def own_pipes() -> Any:

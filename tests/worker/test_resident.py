@@ -53,7 +53,7 @@ def kept(monkeypatch: pytest.MonkeyPatch, short: Path) -> Iterator[Settings]:
 
 
 def begun(question: str, library: str = "ours") -> subprocess.Popen[str]:
-    command = [sys.executable, "-P", "-m", "worker.resident_ask", library, question]
+    command = [sys.executable, "-P", "-m", "worker.scripted_worker", library, question]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 

@@ -57,11 +57,12 @@ class LlamaGenerator:
     ) -> None:
         self._threads = threads or catalog.physical_cores()
         self._model = LlamaModel(model, path, adapter=adapter, gpu_layers=gpu_layers, apart=apart)
+        self.model = self._model.name
         self._thread = ThreadPoolExecutor(1, "llama")
         self._context: LlamaContext | None = None
-        self._window = min(context or self._model.trained, self._model.trained)
+        self.window = min(context or self._model.trained, self._model.trained)
         if context:
-            self._open(self._window)
+            self._open(self.window)
 
     def _open(self, size: int) -> LlamaContext:
         """Open a window of at least `size` tokens, with what was read so far."""
@@ -77,14 +78,6 @@ class LlamaGenerator:
         if kept is not None and self._context.restore(*kept[:3]):
             self._context.checkpoints = kept[3]
         return self._context
-
-    @property
-    def model(self) -> str:
-        return self._model.name
-
-    @property
-    def window(self) -> int:
-        return self._window
 
     @cached_property
     def _footprint(self) -> tuple[int, int]:
@@ -139,7 +132,7 @@ class LlamaGenerator:
         prompt = self._model.encode(messages, thinking)
         # A short window shortens the reasoning before the answer.
         end = len(self._model.tokenize(tags.end, special=True)) if tags is not None else 0
-        room = self._window - len(prompt) - end
+        room = self.window - len(prompt) - end
         max_tokens = max(1, min(max_tokens, room))
         think = max(0, min(think, room - max_tokens)) if thinking else 0
         context = self._with_room(prompt, max_tokens + think + end)
@@ -204,12 +197,12 @@ class LlamaGenerator:
 
     def _with_room(self, prompt: Prompt, room: int) -> LlamaContext:
         """Return a context for a prompt and this many more tokens. Raises ModelError if it does not fit."""
-        if len(prompt) + 1 > self._window:
+        if len(prompt) + 1 > self.window:
             raise ModelError(
-                f"the prompt has {len(prompt):,} tokens and the window of {self.model!r} {self._window:,}",
+                f"the prompt has {len(prompt):,} tokens and the window of {self.model!r} {self.window:,}",
                 "Ask a shorter question, set context_tokens higher, or choose a model with a larger window.",
             )
-        needed = min(len(prompt) + room, self._window)
+        needed = min(len(prompt) + room, self.window)
         if self._context is None or needed > self._context.size:
             return self._open(needed)
         return self._context

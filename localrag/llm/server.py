@@ -38,26 +38,16 @@ _COUNTERS: tuple[tuple[str, Mapping[str, Any]], ...] = (
 class ServerGenerator:
     """The model `name` of a server. `context` limits its window in tokens; 0: as the server says."""
 
+    thinks = False
+
     def __init__(self, server: Server, name: str | None, context: int = 0) -> None:
         self._server = server
-        self._name, window = endpoint.model_at(server, name)
-        self._window = min(context or window, window or context) or _UNKNOWN_WINDOW
+        self.model, window = endpoint.model_at(server, name)
+        self.window = min(context or window, window or context) or _UNKNOWN_WINDOW
         self._root = server.path.removesuffix("/v1")
         self._counters = list(_COUNTERS)
         self._counts: dict[str, int] = {}
         self._grammars = self._likelihoods = True
-
-    @property
-    def model(self) -> str:
-        return self._name
-
-    @property
-    def window(self) -> int:
-        return self._window
-
-    @property
-    def thinks(self) -> bool:
-        return False
 
     def state_bytes(self, tokens: int) -> int:
         return 0
@@ -87,7 +77,7 @@ class ServerGenerator:
         """Count by the server's tokenizer, or estimate where it has none."""
         while self._counters:
             path, more = self._counters[0]
-            said = {"model": self._name, "content": text, "prompt": text, "input": text, **more}
+            said = {"model": self.model, "content": text, "prompt": text, "input": text, **more}
             try:
                 found = self._server.ask(self._root + path, said, patience=endpoint.SHORT_PATIENCE)
             except ModelError:  # the next request says so, if it is more than this
@@ -217,18 +207,18 @@ class ServerGenerator:
     def _size(self, messages: Sequence[Message]) -> int:
         """Return about how many tokens a prompt has. Raises ModelError if it does not fit the window."""
         about = sum(estimated_tokens(message.whole) for message in messages) + self.overhead(len(messages))
-        if about >= self._window:
+        if about >= self.window:
             about = sum(self.count(message.whole) for message in messages)
-            if about >= self._window:
+            if about >= self.window:
                 raise ModelError(
-                    f"the prompt has {about:,} tokens and the window of {self.model!r} {self._window:,}",
+                    f"the prompt has {about:,} tokens and the window of {self.model!r} {self.window:,}",
                     "Ask a shorter question, or set context_tokens to the window of the server if it does not say.",
                 )
         return about
 
     def _asked(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
         return {
-            "model": self._name,
+            "model": self.model,
             "max_tokens": max_tokens,
             "messages": [{"role": message.role, "content": message.whole} for message in messages],
             "chat_template_kwargs": {"enable_thinking": False},  # of reasoning models, on llama-server and vLLM

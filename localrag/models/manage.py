@@ -300,7 +300,8 @@ class Installation:
                 folder, record = self.models.record(id)
                 if records.ONNX not in record.files:
                     return False
-                records.write_record(folder, record.without_onnx())
+                kept = {name: entry for name, entry in record.files.items() if name != records.ONNX}
+                records.write_record(folder, replace(record, files=kept))
                 self.models.verified(id)
             except (ModelMissing, ModelDamaged):
                 return False

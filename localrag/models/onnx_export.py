@@ -40,7 +40,7 @@ _PROBES = (
 
 def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]) -> Manifest:
     """Make the ONNX form in `folder`, by way of `work`, and add it to the record, or say why it cannot be made."""
-    if record.kind != "embedder" or record.is_gguf:
+    if record.kind != "embedder" or record.main.endswith(".gguf"):
         return record
     obstacle = _obstacle(folder / record.main)
     if obstacle:

@@ -116,10 +116,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return self.files if self.adapter is None else {**self.files, self.adapter.file: self.adapter}
 
     @property
-    def is_gguf(self) -> bool:
-        return self.main.endswith(".gguf")
-
-    @property
     def bytes(self) -> int:
         return sum(entry.size for entry in self.files.values())
 
@@ -137,10 +133,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             adapter_sha256=None if self.adapter is None else self.adapter.sha256,
             onnx=folder / ONNX if ONNX in self.files else None,
         )
-
-    def without_onnx(self) -> Manifest:
-        """Return the record without the ONNX form, which can be made again."""
-        return replace(self, files={name: entry for name, entry in self.files.items() if name != ONNX})
 
     def stamped(self, folder: Path) -> Manifest:
         """Return the record with the files' present stamps; call only after hashing them."""

@@ -156,7 +156,7 @@ class Connection:
 
     def __init__(self, store: Store, *, write: bool = False) -> None:
         self.store = store
-        self._library: int | None = None
+        self.library: int | None = None  # the number of the open one, which no other of the store ever has
         self._write = write
         self._locked = False
         self._connect()
@@ -171,17 +171,12 @@ class Connection:
             self._native.register_in_adapter(_NUMERIC, int)  # sums of integers
             if (found := self._native.run("SELECT CAST('halfvec' AS regtype)::oid"))[0][0] is not None:
                 self._native.register_in_adapter(found[0][0], _vector_bytes)
-            if self._library is not None:
-                self.use(self._library)
-
-    @property
-    def library(self) -> int | None:
-        """The number of the open library, which no other library of the store ever has."""
-        return self._library
+            if self.library is not None:
+                self.use(self.library)
 
     def use(self, library: int) -> None:
         """Work with this library from now on."""
-        self._library = library
+        self.library = library
         with _errors(self.store):
             self._native.run(f"SET localrag.library = '{int(library)}'")
 
@@ -275,8 +270,8 @@ class Connection:
             return
         self._again(lambda: self._plain("BEGIN"))
         self.in_transaction = True
-        if self._library is not None:
-            self._again(lambda: self._plain(f"SELECT pg_advisory_xact_lock({_WRITING}, hashint8({self._library}))"))
+        if self.library is not None:
+            self._again(lambda: self._plain(f"SELECT pg_advisory_xact_lock({_WRITING}, hashint8({self.library}))"))
 
     def _end(self, how: str) -> None:
         self.in_transaction = False
@@ -298,9 +293,9 @@ class Connection:
 
     def hold(self, root: str | None, what: str, *, wait: bool, on_wait: Callable[[str], None] | None) -> None:
         """Hold a lock until the connection closes: of the whole library, or of one root of it beside other roots'."""
-        wanted = [(f"pg_try_advisory_lock{'' if root is None else '_shared'}", f"library {self._library}")]
+        wanted = [(f"pg_try_advisory_lock{'' if root is None else '_shared'}", f"library {self.library}")]
         if root is not None:
-            wanted.append(("pg_try_advisory_lock", f"root {self._library} {root}"))
+            wanted.append(("pg_try_advisory_lock", f"root {self.library} {root}"))
         for function, name in wanted:
             waits = False
             while not self.execute(f"SELECT {function}({_HELD}, hashtext(?))", (name,)).fetchall()[0][0]:

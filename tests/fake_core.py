@@ -39,12 +39,10 @@ from localrag.types import (
     Decision,
     Document,
     Filter,
-    Mode,
     Page,
     Passage,
     Plan,
     Seconds,
-    Turn,
     Usage,
     Verdict,
 )
@@ -79,16 +77,9 @@ CITATIONS = (citation(), citation(TERM, 2, 2))
 
 
 def answered(text: str = "Thirty days [1], within a term of three years [2].", **more: Any) -> Answered:
-    given: dict[str, Any] = {
-        "question": "",
-        "found": True,
-        "plan": PLAN,
-        "citations": CITATIONS,
-        "tokens": Usage(1204, 900, 64),
-        "seconds": Seconds(0.1, 0.2, 1.9, 3.2),
-        "model": "fake-1b",
-    }
-    return Answered(Answer(answer=text, **(given | more)))
+    took = {"tokens": Usage(1204, 900, 64), "seconds": Seconds(0.1, 0.2, 1.9, 3.2), "model": "fake-1b"}
+    given: dict[str, Any] = {"question": "", "found": True, "plan": PLAN, "citations": CITATIONS, **took, **more}
+    return Answered(Answer(answer=text, **given))
 
 
 def passage(text: str) -> Passage:
@@ -149,28 +140,10 @@ class FakeAssistant:
             raise self.missing
         return "fake-1b"
 
-    def ask(
-        self,
-        question: str,
-        *,
-        libraries: Sequence[str],
-        documents: Filter = EVERYTHING,
-        mode: Mode = "auto",
-        history: Sequence[Turn] = (),
-        options: Mapping[str, Any] | None = None,
-        reproducible: bool = False,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Event]:
-        self.options = options
-        self.asked.append(
-            {
-                "question": question,
-                "libraries": libraries,
-                "documents": documents,
-                "mode": mode,
-                "history": list(history),
-            }
-        )
+    def ask(self, question: str, *, stop: Callable[[], bool] = lambda: False, **how: Any) -> Iterator[Event]:
+        self.options = how.pop("options", None)
+        asked = {"documents": EVERYTHING, "mode": "auto", **how, "history": list(how.get("history", ()))}
+        self.asked.append({"question": question, **asked})
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         said = ""
         for step in script:
@@ -181,7 +154,7 @@ class FakeAssistant:
             elif isinstance(step, Exception):
                 raise step
             elif isinstance(step, Answered):
-                yield Answered(with_question(step.answer, question))
+                yield Answered(replace(step.answer, question=question))
             else:
                 said += step.text if isinstance(step, Delta) else ""
                 yield step
@@ -319,10 +292,6 @@ class FakeEngine:
         pass
 
 
-def with_question(answer: Answer, question: str) -> Answer:
-    return replace(answer, question=question)
-
-
 def shelved_document(path: str, **more: Any) -> Document:
     return replace(Document(1, "/docs", path, "", "", 1, 60, 1, True, path), **more)
 
@@ -405,10 +374,7 @@ class FakeStore:
     begun: int = 0
 
     def list(self) -> list[Listed]:
-        return [
-            Listed(one.id, one.title, one.libraries, one.created, len(one.turns))
-            for one in reversed(self.kept.values())
-        ]
+        return [Listed(one.id, one.title, one.libraries, one.created, len(one.turns)) for one in self.all()]
 
     def all(self) -> tuple[Session, ...]:
         return tuple(reversed(self.kept.values()))

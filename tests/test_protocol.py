@@ -41,6 +41,12 @@ def test_values_come_back_unchanged() -> None:
         assert back == value and type(back) is type(value)
 
 
+def test_numpy_numbers_travel_as_numbers() -> None:
+    import numpy as np
+
+    assert travelled({"a": np.float32(0.5), "b": np.int64(3)}, Any) == {"a": 0.5, "b": 3}
+
+
 def test_a_value_of_another_type_is_refused() -> None:
     fields = [("page", "1"), ("page", True), ("page", 1.5), ("quote", None), ("verified", False), ("unit", "leaflet")]
     wrong: list[tuple[Any, Any]] = [

@@ -61,6 +61,11 @@ def test_documents_of_a_library_are_compared_and_recorded(shelf: Callable[..., L
     assert (entry.event, entry.details["old"], entry.details["new"]) == ("compare", "v1.txt", "v2.txt")
 
 
+def test_a_file_is_compared_with_a_document(shelf: Callable[..., Library], files: tuple[Path, Path]) -> None:
+    shelf("leases", {"v1.txt": OLD})
+    assert run_json("compare", "v1.txt", files[1], "-l", "leases")["counts"]["amount"] == 1
+
+
 def test_the_latest_two_versions_are_found(shelf: Callable[..., Library]) -> None:
     shelf("leases", {"lease v1.txt": OLD, "lease v2.txt": OLD, "lease v10.txt": NEW, "other.txt": "Dogs."})
     result = run("--latest", "lease", "--json")

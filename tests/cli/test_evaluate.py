@@ -11,7 +11,7 @@ from typing import Any
 
 import command_line
 import pytest
-from command_line import run_json
+from command_line import refused, run_json
 from fakes import ScriptedGenerator
 from office import (  # noqa: F401
     QUESTIONS,
@@ -26,7 +26,7 @@ from office import (  # noqa: F401
 from localrag.api import Library, open_library
 from localrag.cli import evaluate
 from localrag.cli.doctor import _calibration
-from localrag.errors import Cancelled, UsageError
+from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.llm import calibration, loading
 from localrag.models.records import InstalledModel, ModelStore
 from localrag.settings import Settings
@@ -93,6 +93,11 @@ def test_the_documents_of_a_dataset_are_read_by_the_same_command(dataset: Path, 
     assert Path(json.loads(again.stdout)["library_folder"]).parent.name == "evaluation"
 
 
+def test_no_question_about_the_library_is_an_error(documents: Path) -> None:
+    path = write(documents / "qa.jsonl", [{**QUESTIONS[1], "doc": "elsewhere.txt"}])
+    refused(NotFoundError, "eval", "retrieval", path, "-l", "office")
+
+
 def test_a_library_and_a_folder_are_not_taken_together(dataset: Path, documents: Path) -> None:
     with pytest.raises(UsageError, match="both given"):
         run("retrieval", dataset, "--documents", documents, "-l", "office")
@@ -103,6 +108,7 @@ def test_kept_libraries_are_listed_and_deleted(dataset: Path) -> None:
     run("retrieval", dataset)
     (row,) = run_json("eval", "forget")["libraries"]
     assert row["documents"] == 3 and row["name"] in run("forget").stdout
+    refused(NotFoundError, "eval", "forget", "another")
     run("forget", row["name"])
     assert not Path(row["folder"]).exists()
 

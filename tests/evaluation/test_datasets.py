@@ -33,6 +33,7 @@ def document(path: str, root: str = "/data") -> Document:
     ("line", "said"),
     [
         ("{", "line 2"),
+        ("[1]", "line 2 .* not a JSON object"),
         ('{"id": "2"}', "line 2 .* `question`"),
         (LINE.replace('"1"', "7"), r"line 2 .*\$\.id"),
         (LINE.replace('"1"', '"2"').replace("null", "0"), r"line 2 .*\$\.page"),

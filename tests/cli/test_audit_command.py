@@ -40,6 +40,7 @@ def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings: S
     assert entries[3]["words"]["question"] == "=1+1" and "words" not in entries[1]
     assert run("audit", "show", "-l", "people", "--event", "ask").stdout.count("\n") == 1
     assert run("audit", "show", "--until", "2001").stdout == ""
+    assert run("audit", "show", "--since", "2999").stdout == ""
     assert run("audit", "show", "--last", "3").stdout.count("\n") == 3
 
 

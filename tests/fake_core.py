@@ -449,4 +449,6 @@ class FakeWorld:
         """The app over this world; its clock stands still at `now`, and notices stay however busy the machine is."""
         app = LocalragApp(self.core(), clock=lambda: self.now, **options)
         app.NOTIFICATION_TIMEOUT = 3600
+        notify, stays = app.notify, {"severity": "error", "timeout": 3600}
+        app.notify = lambda message, **how: notify(message, **(how | stays if "error" in how.values() else how))  # type: ignore[method-assign]
         return app

@@ -60,11 +60,7 @@ class ModelState:
 
 
 class LocalragApp(App[None]):
-    """The app over libraries or a folder; if neither is given, the person chooses.
-
-    A `folder` that is no library yet is read after a yes. Questions are narrowed to `only`. `look` is what the terminal
-    can show, and `resumed` a conversation to continue. `without_model` says that no model is installed.
-    """
+    """The app over libraries or a folder, which is read after a yes; if neither is given, the person chooses."""
 
     TITLE = "localrag"
     CSS_PATH = "app.tcss"
@@ -95,8 +91,8 @@ class LocalragApp(App[None]):
         mode: Mode = "auto",
         clock: Callable[[], float] = time.monotonic,
         preferences: Preferences | None = None,
-        look: Look | None = None,
-        without_model: bool = False,
+        look: Look | None = None,  # what the terminal can show
+        without_model: bool = False,  # none is installed
         resumed: Resumed | None = None,
     ) -> None:
         self._look = look or Look()
@@ -151,7 +147,7 @@ class LocalragApp(App[None]):
         self._offer_missing_model()
 
     async def _choose_library(self) -> str | None:
-        from localrag.tui.screens.start import ChooseScreen, welcome
+        from localrag.tui.screens.dialogs import ChooseScreen, welcome
 
         names = self.core.engine.libraries()
         if len(names) == 1:
@@ -166,7 +162,7 @@ class LocalragApp(App[None]):
                 return read
 
     async def _read_folder(self, folder: Path) -> str | None:
-        from localrag.tui.screens.start import IngestScreen
+        from localrag.tui.screens.dialogs import IngestScreen
 
         return await self.push_screen_wait(IngestScreen(self.core, folder))
 
@@ -212,7 +208,7 @@ class LocalragApp(App[None]):
         self._offer_missing_model()
 
     async def _offer_model(self) -> bool:
-        from localrag.tui.screens.start import NoModelScreen
+        from localrag.tui.screens.dialogs import NoModelScreen
 
         return await self.push_screen_wait(NoModelScreen())
 
@@ -291,10 +287,7 @@ class LocalragApp(App[None]):
             self.push_screen(SettingsScreen())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: keys of the screen and the app, and commands.
-
-        Textual's own commands are left out; one of them writes the words of documents into a screenshot.
-        """
+        """List keys and commands, not Textual's own: one writes the words of documents into a screenshot."""
         from localrag.tui.screens.dialogs import own_bindings
 
         actions = set()

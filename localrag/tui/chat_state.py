@@ -44,14 +44,11 @@ class Scope:
 
 @dataclass(slots=True)
 class ChatState:
-    """The turns so far, the saved conversation, and the documents that the last answer cites.
-
-    Only the "model" thread changes it.
-    """
+    """A conversation; only the "model" thread changes it."""
 
     history: list[Turn] = field(default_factory=list)
     session: Session | None = None
-    cited: tuple[tuple[str, str], ...] = ()
+    cited: tuple[tuple[str, str], ...] = ()  # documents of the last answer
 
     @classmethod
     def of(cls, session: Session) -> ChatState:
@@ -62,18 +59,14 @@ class ChatState:
 
 @dataclass(eq=False, slots=True)
 class PendingQuestion:
-    """A question on its way, the settings that shape its answer, and the flag that stops it.
-
-    `scope` is what it is asked of, `saved_scope` what later questions are asked of. `before` is the same question with
-    another plan, whose answer this one replaces in the history.
-    """
+    """A question on its way, the settings that shape its answer, and the flag that stops it."""
 
     text: str
     state: ChatState
     scope: Scope
-    saved_scope: Scope
+    saved_scope: Scope  # of later questions
     settings: Mapping[str, Value] = field(default_factory=dict)
-    before: PendingQuestion | None = None
+    before: PendingQuestion | None = None  # the same with another plan; this answer replaces its in the history
     plan: Plan | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -234,16 +227,13 @@ def earlier_questions(core: Core, libraries: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A saved conversation to continue: its scope as far as it still exists, and notes for the person.
-
-    `turn` is the one to show, counted from 1; 0 is the end. `keep` are settings that must not be restored.
-    """
+    """A saved conversation to continue: its scope as far as it still exists, and notes for the person."""
 
     session: Session
     scope: Scope
     notes: tuple[str, ...] = ()
-    turn: int = 0
-    keep: frozenset[str] = frozenset()
+    turn: int = 0  # to show, counted from 1; 0 is the end
+    keep: frozenset[str] = frozenset()  # settings that must not be restored
 
 
 def resume(session: Session, libraries: Sequence[str], models: Sequence[str], turn: int = 0) -> Resumed:

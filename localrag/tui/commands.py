@@ -15,8 +15,6 @@ from localrag.types import Mode
 
 Choices = Literal["", "models", "libraries", "formats", "thinking", "playbooks", "documents"]
 
-FORMATS = ("markdown", "html", "docx", "json")
-THINKING = ("off", "on", "auto")
 MAX_OFFERS = 8
 _COMMAND = re.compile(r"/([a-z]*)(?:\s+(.*))?\Z", re.DOTALL)
 _HALF_COMMAND = re.compile(r"/([a-z]*)\Z")
@@ -27,14 +25,10 @@ _HALF_MENTION = re.compile(r'(?:(?<=\s)|\A)@(?:"([^"\n]*)|([^\s"@]*))\Z')
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`/name takes`: what it does.
-
-    `takes` is its argument, in brackets if optional, chosen from `choices`. It either runs an `action` of the screen or
-    app, or sets the `mode` in which questions are looked up from then on.
-    """
+    """`/name takes`: it runs an `action` of the screen or app, or sets the `mode` of questions from then on."""
 
     name: str
-    takes: str
+    takes: str  # its argument, in brackets if optional
     does: str
     action: str = ""
     mode: Mode | None = None
@@ -78,10 +72,7 @@ BY_NAME = {command.name: command for command in COMMANDS}
 
 
 def parse(text: str) -> tuple[str, Command | None, str] | None:
-    """Split "/name argument" into the name, its command (None if there is none) and the argument.
-
-    Returns None for a question; "/etc/hosts" and " /read" are questions.
-    """
+    """Split "/name argument" into name, command, if there is one, and argument; None for a question ("/etc/hosts")."""
     found = _COMMAND.match(text)
     if found is None:
         return None
@@ -97,53 +88,37 @@ class Known:
     libraries: tuple[str, ...] = ()
     playbooks: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()  # of the documents: library and path
-
-    def choices(self, command: Command) -> tuple[str, ...]:
-        known = {
-            "models": self.models,
-            "libraries": self.libraries,
-            "formats": FORMATS,
-            "thinking": THINKING,
-            "playbooks": self.playbooks,
-            "documents": self.documents,
-        }
-        return known.get(command.choices, ())
+    formats: tuple[str, ...] = ("markdown", "html", "docx", "json")
+    thinking: tuple[str, ...] = ("off", "on", "auto")
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A completion: what is shown, and the text that replaces all from `start` to the cursor.
-
-    `complete` says that nothing is missing after it, so that Enter may submit.
-    """
+    """A completion: what is shown, and the text that replaces all from `start` to the cursor."""
 
     shown: str
     about: str
     start: int
     text: str
-    complete: bool = False
+    complete: bool = False  # nothing is missing after it, so that Enter may submit
 
 
 def offers(before: str, known: Known) -> list[Offer]:
     """Complete the text before the cursor, the best match first."""
     if half := _HALF_COMMAND.match(before):
+        fitting = [one for one in COMMANDS if one.name.startswith(half[1])]
+        space = [" " * bool(one.takes) for one in fitting]
         return [
-            Offer(
-                f"/{one.name} {one.takes}".rstrip(),
-                one.does,
-                0,
-                f"/{one.name} " if one.takes else f"/{one.name}",
-                not one.takes,
-            )
-            for one in COMMANDS
-            if one.name.startswith(half[1])
+            Offer(f"/{one.name}{gap}{one.takes}", one.does, 0, f"/{one.name}{gap}", not one.takes)
+            for one, gap in zip(fitting, space, strict=True)
         ]
     if half := _HALF_CHOICE.match(before):
         command, earlier, typed = BY_NAME.get(half[1]), names_in(half[2]), half[3] or half[4] or ""
         if command is None or len(earlier) >= len(command.takes.split()):
             return []
         if command.choices != "documents":
-            return [Offer(name, "", half.end(2), name, True) for name in nearest(typed, known.choices(command))]
+            choices = getattr(known, command.choices, ())
+            return [Offer(name, "", half.end(2), name, True) for name in nearest(typed, choices)]
         if typed in known.documents or (earlier and not typed):
             return []  # so that Enter submits
         offered = nearest(typed, [name for name in known.documents if name not in earlier])

@@ -3,8 +3,7 @@
 What the administrator's policy or a LOCALRAG_* variable sets cannot be changed here. Saving writes the user's settings
 file and takes effect at once; folders and key files change with the next start.
 
-The colours are in themes.toml. Limit: the theme `auto` follows COLORFGBG, which many terminals do not set; those count
-as dark.
+Limit: the theme `auto` follows COLORFGBG; terminals that do not set it count as dark.
 """
 
 from __future__ import annotations

@@ -112,10 +112,7 @@ def _start(text: str, room: int) -> str:
 
 
 def _end(text: str, room: int) -> str:
-    text = text[-room:] if room > 0 else ""
-    while cell_len(text) > room:
-        text = text[1:]
-    return text
+    return _start(text[::-1], room)[::-1]
 
 
 def shorten_source(document: str, place: str, room: int, others: Sequence[str] = ()) -> str:

@@ -124,14 +124,9 @@ class JobThread:
             try:
                 return self._jobs.get(timeout=held) if held > 0 else self._jobs.get_nowait()
             except Empty:
-                if held <= 0:
-                    return self._run_behind
+                if held <= 0:  # a job that is finished returns True, one that failed None
+                    return lambda: self._behind[0]() is False or self._behind.pop(0)
         return self._jobs.get()
-
-    def _run_behind(self) -> None:
-        # A job that is finished returns True, one that failed None.
-        if self._behind[0]() is not False:
-            self._behind.pop(0)
 
 
 def _guarded(job: Callable[[], object], failed: Failed) -> Callable[[], object]:

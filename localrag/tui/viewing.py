@@ -60,10 +60,7 @@ def command(
     which: Callable[[str], str | None] = shutil.which,
     default: Callable[[], str] = lambda: "",
 ) -> Command:
-    """Find out how to open a file, at a page (1-based) if possible.
-
-    `setting` is the user's own viewer, with {file} and {page}; `default` names the system's PDF viewer.
-    """
+    """Find out how to open a file, at a page if possible: by the user's `setting`, or the `default` PDF viewer."""
     if setting:
         return _own(setting, file, page)
     if file.suffix.lower() in _known()["executable"]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fake_core import NOTICE, TERM, FakeWorld, Gate, citation
+from fake_core import TERM, FakeWorld, Gate, citation
 
 from localrag.events import Reviewed, ReviewEnded
 from localrag.types import Checked, Decision, NotRead
@@ -26,50 +27,24 @@ items:
 LEFT = NotRead("contracts", "contracts/old.pdf", "could not be read")
 
 
-def finding(document: str, item: str, state: Any, **more: Any) -> Checked:
-    given = {
-        "library": "contracts",
-        "document": document,
-        "item": item,
-        "title": item.capitalize(),
-        "question": "?",
-        "importance": "high" if item == "notice" else "medium",
-        "state": state,
-        "value": "",
-        "as_expected": None,
-        "problem": "",
-        "citation": None,
-        "confidence": 0.9,
-        "read": "all 12 passages",
-        "model": "",
-    }
-    return Checked(**{**given, **more})
+MSA, LEASE = "contracts/msa.pdf", "contracts/lease.pdf"
+
+
+def finding(
+    document: str, item: str, state: Any, value: str = "", expected: bool | None = None, **more: Any
+) -> Checked:
+    weight = "high" if item == "notice" else "medium"
+    first = ("contracts", document, item, item.capitalize(), "?", weight, state, value, expected, "", None)
+    return replace(Checked(*first, confidence=0.9, read="all 12 passages", model=""), **more)
 
 
 FINDINGS = (
-    finding(
-        "contracts/msa.pdf",
-        "notice",
-        "deviates",
-        value="30 days",
-        as_expected=False,
-        citation=citation(NOTICE),
-        problem="30 days is more than 2 weeks",
-    ),
-    finding(
-        "contracts/msa.pdf", "term", "found", value="three years from the effective date", citation=citation(TERM, 2)
-    ),
-    finding("contracts/msa.pdf", "non-compete", "absent", value="no", as_expected=True, confidence=0.02),
-    finding("contracts/lease.pdf", "notice", "absent", as_expected=False, problem="the clause is not there"),
-    finding("contracts/lease.pdf", "term", "unsure", confidence=0.4),
-    finding(
-        "contracts/lease.pdf",
-        "non-compete",
-        "absent",
-        value="no",
-        as_expected=True,
-        decision=Decision("accepted", "", "bob", "2026-02-01T09:00:00+00:00"),
-    ),
+    finding(MSA, "notice", "deviates", "30 days", False, citation=citation(), problem="30 days is more than 2 weeks"),
+    finding(MSA, "term", "found", "three years from the effective date", citation=citation(TERM, 2)),
+    finding(MSA, "non-compete", "absent", "no", True, confidence=0.02),
+    finding(LEASE, "notice", "absent", expected=False, problem="the clause is not there"),
+    finding(LEASE, "term", "unsure", confidence=0.4),
+    finding(LEASE, "non-compete", "absent", "no", True, decision=Decision("accepted", "", "bob", "2026-02-01T09:00Z")),
 )
 
 

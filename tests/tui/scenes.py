@@ -20,7 +20,7 @@ from localrag.tui.preferences import Preferences
 from localrag.types import Remark, SkippedPage
 from localrag.worker.engine import Shelved
 from tui import surveys
-from tui.screen_text import NARROW, WIDE, ask, marked, open_chat, see, until
+from tui.screen_text import NARROW, WIDE, ask, marked, open_chat, press
 
 QUESTION = "How long is the notice?"
 Drive = Callable[[Pilot], Awaitable[None]]
@@ -65,8 +65,7 @@ def talked() -> FakeWorld:
 def pressing(*keys: str, sees: str) -> Drive:
     async def drive(pilot: Pilot) -> None:
         await open_chat(pilot)
-        await pilot.press(*keys)
-        await see(pilot, sees)
+        await press(pilot, *keys, sees=sees)
 
     return drive
 
@@ -74,20 +73,15 @@ def pressing(*keys: str, sees: str) -> Drive:
 async def quoted(pilot: Pilot) -> None:
     """Ask, and open the source of the first citation."""
     await open_chat(pilot)
-    await ask(pilot, QUESTION)
-    await see(pilot, "1,204 tokens read")
-    await pilot.press("tab")
-    await until(pilot, lambda: NOTICE in marked(pilot.app))
+    await ask(pilot, QUESTION, sees="1,204 tokens read")
+    await press(pilot, "tab", then=lambda: NOTICE in marked(pilot.app))
 
 
 async def surveyed(pilot: Pilot) -> None:
     await open_chat(pilot)
-    await ask(pilot, surveys.QUESTION)
-    await see(pilot, "1,204 tokens read")
-    await pilot.press("ctrl+t")
-    await see(pilot, "document 1")
-    await pilot.press("2", "enter")
-    await until(pilot, lambda: NOTICE in marked(pilot.app))
+    await ask(pilot, surveys.QUESTION, sees="1,204 tokens read")
+    await press(pilot, "ctrl+t", sees="document 1")
+    await press(pilot, "2", "enter", then=lambda: NOTICE in marked(pilot.app))
 
 
 LIBRARY = pressing("f6", "home", "down", "right", "down", "space", sees="Only 1 of 4 documents")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from textual.widgets import DataTable, Input
 from waiting import PATIENCE
 
 SIZES = NARROW, WIDE = [(80, 24), (160, 48)]
+Pilot._wait_for_screen.__defaults__ = (PATIENCE,)  # not the 30 seconds in which a busy machine does not always react
 
 
 def segments(app: App) -> list[list[Segment]]:
@@ -74,23 +75,33 @@ async def unsee(pilot: Pilot, words: str) -> None:
     await until(pilot, lambda: words not in shown(pilot.app))
 
 
+async def press(
+    pilot: Pilot, *keys: str, sees: str | Sequence[str] = (), then: Callable[[], bool] | None = None
+) -> None:
+    """Press keys, and wait for what they do: words on the screen, or something that holds."""
+    await pilot.press(*keys)
+    await see(pilot, *([sees] if isinstance(sees, str) else sees))
+    if then is not None:
+        await until(pilot, then)
+
+
 async def on(pilot: Pilot, screen: type) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, screen))
 
 
-async def ask(pilot: Pilot, question: str = "How long?") -> None:
+async def ask(pilot: Pilot, question: str = "How long?", sees: str | Sequence[str] = ()) -> None:
     """Wait for the conversation, type a question and press Enter."""
     from localrag.tui.widgets.asking import QuestionInput
 
     await until(pilot, lambda: bool(pilot.app.screen.query(QuestionInput)))
     pilot.app.screen.query_one(QuestionInput).value = question
-    await pilot.press("enter")
+    await press(pilot, "enter", sees=sees)
 
 
-async def fill(pilot: Pilot, text: str) -> None:
+async def fill(pilot: Pilot, text: str, sees: str | Sequence[str] = ()) -> None:
     """Put text into the dialog's field and press Enter."""
     pilot.app.screen.query_one(Input).value = text
-    await pilot.press("enter")
+    await press(pilot, "enter", sees=sees)
 
 
 async def idle(pilot: Pilot) -> None:

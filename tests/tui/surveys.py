@@ -7,30 +7,19 @@ from typing import Any
 from fake_core import NOTICE, PAGE_12, answered, citation
 
 from localrag.events import Answered, Event, Planned, Surveyed
-from localrag.types import Answer, Citation, NotRead, Plan
+from localrag.types import Answer, NotRead, Plan
 
 QUESTION = "How much notice ends each contract?"
 SURVEY = Plan("survey", "each of 5 documents is asked")
 ANSWER = "3 of 4 documents answer “How much notice ends this contract?”.\n- a: 30 days [1]\nNothing found in: memo.txt."
 
 
-def row(document: str, answer: str, quote: str = "", place: str = "", **more: Any) -> dict[str, Any]:
+def row(document: str, answer: str, quote: str = "", place: str = "") -> dict[str, Any]:
     start = PAGE_12.find(quote) if quote else None
-    given = {
-        "library": "contracts",
-        "document": document,
-        "found": bool(answer),
-        "answer": answer,
-        "place": place,
-        "quote": quote,
-        "read": "passages",
-        "likelihood": 0.9 if answer else 0.08,
-        "why_not": "" if answer else "too unlikely (8%)",
-        "page": 12 if quote else None,
-        "start": start,
-        "end": start + len(quote) if start is not None else None,
-    }
-    return {**given, **more}
+    found = {"library": "contracts", "document": document, "found": bool(answer), "answer": answer, "place": place}
+    how = {"read": "passages", "likelihood": 0.9 if answer else 0.08, "why_not": "" if answer else "too unlikely (8%)"}
+    end = start + len(quote) if start is not None else None
+    return {**found, "quote": quote, **how, "page": 12 if quote else None, "start": start, "end": end}
 
 
 ROWS = (
@@ -48,8 +37,7 @@ def asked(count: int = 4) -> tuple[Event, ...]:
 
 
 def settled(**more: Any) -> Answered:
-    places: tuple[Citation, ...] = (citation(),)
-    return answered(ANSWER, plan=SURVEY, table=ROWS, citations=places, **more)
+    return answered(ANSWER, plan=SURVEY, table=ROWS, citations=(citation(),), **more)
 
 
 SCRIPT: tuple[Event, ...] = (*asked(), settled())

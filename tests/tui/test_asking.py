@@ -17,7 +17,7 @@ from localrag.sessions import SavedTurn, Session
 from localrag.tui.widgets import asking
 from localrag.tui.widgets.asking import QuestionInput
 from localrag.types import Conflict, Cost, Figure, Filter, NotRead, Plan, Seconds, Side, Usage, Working
-from tui.screen_text import answer, ask, chatting, idle, see, shown, unsee, until
+from tui.screen_text import answer, ask, chatting, idle, press, see, shown, unsee, until
 
 COSTS = (
     Cost("retrieve", 1100, 4.0),
@@ -38,17 +38,13 @@ def saying(*scripts) -> FakeWorld:
     return FakeWorld(FakeAssistant(*scripts))
 
 
-# --- the answer ---------------------------------------------------------------------------------------------
-
-
 async def test_progress_is_shown_and_the_checked_answer_replaces_the_stream():
     first, second = Gate(), Gate()
     begun = [Planned(PLAN), Planned(PLAN, "How much notice ends the lease?"), PromptRead(0, 1204), first]
     written = [PromptRead(602, 1204), Delta("Perhaps"), second, Delta(" forty"), answered("Thirty [1].")]
     world = saying([*begun, *written])
     async with chatting(world, SIZE) as pilot:
-        await ask(pilot)
-        await see(pilot, "0 of 1,204 tokens", "Looked for: How much notice ends the lease?")
+        await ask(pilot, sees=("0 of 1,204 tokens", "Looked for: How much notice ends the lease?"))
         world.now = 6.0
         first.opened.set()
         await see(pilot, "Perhaps", "Writing · 1 token")
@@ -62,14 +58,12 @@ async def test_what_comes_nearest_is_shown_as_no_answer_with_its_source():
     near, gate = (citation(marker=0), citation(TERM, 2, 0)), Gate()
     final = answered("Nothing.", found=False, citations=(), nearest=near, withheld="a number has a mark")
     async with chatting(saying([Planned(PLAN), Writing(3), gate, final]), SIZE) as pilot:
-        await ask(pilot)
-        await see(pilot, "Writing · 3 tokens, shown once they are checked")
+        await ask(pilot, sees="Writing · 3 tokens, shown once they are checked")
         gate.opened.set()
         await see(pilot, "Withheld in strict mode: a number has a mark.")
         screen = shown(pilot.app)
         assert screen.index(marks.NEAREST) < screen.index(f"msa.pdf, p. 12: “{NOTICE[:20]}") and "[0]" not in screen
-        await pilot.press("tab")
-        await see(pilot, "Earlier clause, of no interest here.")
+        await press(pilot, "tab", sees="Earlier clause, of no interest here.")
 
 
 async def test_everything_that_limits_an_answer_is_shown():
@@ -89,38 +83,25 @@ async def test_everything_that_limits_an_answer_is_shown():
     script = [Planned(PLAN), Notice("two documents left out"), Delta("Forty."), Replaced("wrong"), final]
     world = saying(script, [answered("Twice.", tokens=Usage(), seconds=Seconds(), model=None)])
     async with chatting(world, (140, 70)) as pilot:
-        await ask(pilot)
-        await see(
-            pilot,
-            "Not read: big.pdf, p. 7: it does not fit",
-            "! two documents left out",
-            "! The documents do not say.",
-            "! Only passages were read.",
-            "! 2 quotes left out",
-            "⚠ No source for: “Renewal is yearly.”",
-            "5,363 / 32,765 = 16.37 %, from p. 60",
-            "! The documents differ, the later first.",
-            "8 passages of 2 documents. Context: 980 of 3,980 tokens",
-        )
+        await ask(pilot, sees=("Not read: big.pdf, p. 7: it does not fit", "! two documents left out"))
+        await see(pilot, "! 2 quotes left out", "⚠ No source for: “Renewal is yearly.”")
+        await see(pilot, "5,363 / 32,765 = 16.37 %, from p. 60", "! The documents differ, the later first.")
+        await see(pilot, "8 passages of 2 documents. Context: 980 of 3,980 tokens")
         screen = shown(pilot.app)
         assert screen.index("Something") < screen.index("5,363 / 32,765") < screen.index("[1] contracts/msa.pdf")
-        await ask(pilot, "How often?")
-        await see(pilot, "0.0 s · no model used")
+        await ask(pilot, "How often?", sees="0.0 s · no model used")
 
 
 async def test_many_unread_parts_and_the_reasoning_are_folded():
     unread, gate = tuple(NotRead("contracts", f"scan{n}.pdf", "no text", 1) for n in range(20)), Gate()
     final = answered("Thirty.", reasoning="Hm, thirty.", not_read=unread)
     async with chatting(saying([Planned(PLAN), Reasoning("Hm, thirty"), gate, final]), SIZE) as pilot:
-        await pilot.press("f5")
-        await see(pilot, "Nothing is folded.")
-        await ask(pilot)
-        await see(pilot, "Reasoning … 2 words")
+        await press(pilot, "f5", sees="Nothing is folded.")
+        await ask(pilot, sees="Reasoning … 2 words")
         gate.opened.set()
         await see(pilot, "! 20 parts of the documents not read")
         assert "scan3.pdf" not in shown(pilot.app) and "Hm, thirty" not in shown(pilot.app)
-        await pilot.press("f5")
-        await see(pilot, "scan19.pdf", "Hm, thirty.")
+        await press(pilot, "f5", sees=("scan19.pdf", "Hm, thirty."))
         await pilot.press("f5")
         await unsee(pilot, "scan19.pdf")
         await unsee(pilot, "Hm, thirty.")
@@ -129,12 +110,10 @@ async def test_many_unread_parts_and_the_reasoning_are_folded():
 async def test_errors_are_shown_with_a_hint_and_the_next_question_is_answered():
     broken = [Planned(PRICED), Delta("so far"), ZeroDivisionError("oops")]
     async with chatting(saying([ModelError("too long", "Ask less at once.")], broken, SCRIPT), SIZE) as pilot:
-        await ask(pilot)
-        await see(pilot, "Error: too long", "What to do: Ask less at once.")
+        await ask(pilot, sees=("Error: too long", "What to do: Ask less at once."))
         await ask(pilot, "second")
         await see(pilot, "internal error: ZeroDivisionError: oops", "F9 answers again by reading whole", "so far")
-        await ask(pilot, "third")
-        await see(pilot, "Thirty days [1], within")
+        await ask(pilot, "third", sees="Thirty days [1], within")
 
 
 async def test_a_broken_library_a_full_disk_and_a_model_that_fails_are_shown():
@@ -143,26 +122,18 @@ async def test_a_broken_library_a_full_disk_and_a_model_that_fails_are_shown():
     world.libraries["contracts"].broken = StorageError("the library is unreadable", "Read the folder again.")
     async with world.app().run_test(size=SIZE) as pilot:
         await see(pilot, "Error: it needs 9 GB", "Error: the library is unreadable")
-        await ask(pilot)
-        await see(pilot, "Error: the disk is full", "Thirty days [1], within", "no model")
-
-
-# --- stopping and waiting -----------------------------------------------------------------------------------
+        await ask(pilot, sees=("Error: the disk is full", "Thirty days [1], within", "no model"))
 
 
 @pytest.mark.parametrize("key", ["escape", "ctrl+c"])
 async def test_stopping_keeps_what_was_written_and_the_question_typed_meanwhile(key):
     world = saying([Planned(PLAN), Delta("half"), Gate()], SCRIPT)
     async with chatting(world, SIZE) as pilot:
-        await ask(pilot, "first")
-        await see(pilot, "half")
-        await ask(pilot, "second")
-        await see(pilot, "The answer is still coming.")
-        await pilot.press(key)
-        await see(pilot, "! This answer is not complete", "half")
+        await ask(pilot, "first", sees="half")
+        await ask(pilot, "second", sees="The answer is still coming.")
+        await press(pilot, key, sees=("! This answer is not complete", "half"))
         assert field(pilot.app).value == "second" and len(world.assistant.asked) == 1
-        await pilot.press("enter")
-        await see(pilot, "Thirty days [1], within")
+        await press(pilot, "enter", sees="Thirty days [1], within")
 
 
 class DeafGate(Gate):
@@ -178,10 +149,8 @@ async def test_a_stop_is_shown_at_once_even_if_the_engine_is_slow():
     async with chatting(world, SIZE) as pilot:
         await ask(pilot, "first")
         await until(pilot, deaf.reached.is_set)
-        await pilot.press("escape")
-        await see(pilot, "Stopped.")
-        await ask(pilot, "second")
-        await see(pilot, "Waiting for the previous answer")
+        await press(pilot, "escape", sees="Stopped.")
+        await ask(pilot, "second", sees="Waiting for the previous answer")
         deaf.opened.set()
         await until(pilot, held.reached.is_set)
         await pilot.pause()
@@ -195,10 +164,8 @@ async def test_a_question_before_the_model_is_loaded_waits_and_can_be_taken_back
     world = FakeWorld(FakeAssistant(SCRIPT, loading=loading))
     async with world.app().run_test(size=SIZE) as pilot:
         await see(pilot, "loading model …")
-        await ask(pilot, "first")
-        await see(pilot, "The model is loading")
-        await pilot.press("escape")
-        await see(pilot, "Stopped.")
+        await ask(pilot, "first", sees="The model is loading")
+        await press(pilot, "escape", sees="Stopped.")
         await ask(pilot, "second")
         assert world.assistant.asked == []
         loading.opened.set()
@@ -222,14 +189,10 @@ async def test_quitting_stops_the_answer_and_ends_the_threads():
 
 async def test_ctrl_c_twice_quits_when_nothing_runs():
     async with chatting(FakeWorld()) as pilot:
+        await press(pilot, "ctrl+c", sees="Press Ctrl-C again to quit.")
+        assert not pilot.app._exit
         await pilot.press("ctrl+c")
-        await see(pilot, "Press Ctrl-C again to quit.")
-        assert pilot.app._exit is False
-        await pilot.press("ctrl+c")
-        assert pilot.app._exit is True
-
-
-# --- another plan -------------------------------------------------------------------------------------------
+        assert pilot.app._exit
 
 
 async def test_each_further_plan_is_offered_with_its_price_until_none_is_left():
@@ -237,23 +200,17 @@ async def test_each_further_plan_is_offered_with_its_price_until_none_is_left():
     read, survey = ([answered("No.", plan=replace(PRICED, kind=kind), **no)] for kind in ("read", "survey"))
     world = saying([Planned(PRICED), NOTHING], read, survey, SCRIPT)
     async with chatting(world, SIZE) as pilot:
-        await pilot.press("f9")
-        await see(pilot, "There is no question yet.")
-        await ask(pilot, "How long?")
-        await see(pilot, "F9 answers again by reading whole (about 5,160 tokens, about 19 s).")
+        await press(pilot, "f9", sees="There is no question yet.")
+        await ask(pilot, "How long?", sees="F9 answers again by reading whole (about 5,160 tokens, about 19 s).")
         for _ in range(2):
             await pilot.press("f9")
             await pilot.pause()
             await idle(pilot)
         await see(pilot, "↻ Again, by reading whole")
         assert shown(pilot.app).count("❯ How long?") == 1
-        await pilot.press("f9")
-        await see(pilot, "There is no other plan")
+        await press(pilot, "f9", sees="There is no other plan")
     assert [asked["mode"] for asked in world.assistant.asked] == ["auto", "read", "survey"]
     assert world.assistant.asked[2]["history"] == []
-
-
-# --- typing -------------------------------------------------------------------------------------------------
 
 
 async def test_several_lines_are_typed_pasted_and_asked_whole():
@@ -267,8 +224,7 @@ async def test_several_lines_are_typed_pasted_and_asked_whole():
         await until(pilot, lambda: one.size.height == height + 3)
         one.post_message(events.Paste("\r\none\x1b[31m" + " clause" * 300))
         await until(pilot, lambda: one.value.endswith("clause"))
-        await pilot.press("enter")
-        await see(pilot, "characters)")
+        await press(pilot, "enter", sees="characters)")
         await idle(pilot)
     (asked,) = world.assistant.asked
     assert asked["question"].startswith("a\nb\nc\nd\none\\u001b[31m clause clause") and len(asked["question"]) > 2000
@@ -300,13 +256,10 @@ async def test_the_model_reads_ahead_while_a_person_types_and_gives_way():
     world = FakeWorld()
     gate = world.assistant.reading_ahead = Gate()
     async with chatting(world, SIZE) as pilot:
-        await pilot.press(*"How long is the")
-        await until(pilot, gate.reached.is_set)
-        await pilot.press(*" term?", "enter")
-        await see(pilot, "Thirty days [1], within")
+        await press(pilot, *"How long is the", then=gate.reached.is_set)
+        await press(pilot, *" term?", "enter", sees="Thirty days [1], within")
         gate.opened.set()
-        await pilot.press(*"And")
-        await until(pilot, lambda: any(not one["draft"] for one in world.assistant.ahead))
+        await press(pilot, *"And", then=lambda: any(not one["draft"] for one in world.assistant.ahead))
     first, *_, last = world.assistant.ahead
     assert (first["draft"], first["finished"]) == ("How long is the", False)
     assert (last["draft"], last["likely"][0]) == ("", ("contracts", "contracts/msa.pdf"))
@@ -324,29 +277,23 @@ async def test_after_an_answer_the_next_passages_are_read_once_while_nobody_type
         await ask(pilot)
         await until(pilot, gate.reached.is_set)
         (first,) = world.assistant.ahead
-        await pilot.press("A")
-        await until(pilot, lambda: "finished" in first)
+        await press(pilot, "A", then=lambda: "finished" in first)
         gate.opened.set()
         await until(pilot, lambda: finished("How long?") == [False, True])
         await idle(pilot)
         assert finished("How long?") == [False, True] and first["mode"] == "retrieve" and first["history"] == ()
 
 
-# --- commands -----------------------------------------------------------------------------------------------
-
-
 async def test_commands_are_completed_and_esc_hides_the_list():
     world = FakeWorld()
     async with chatting(world, SIZE) as pilot:
-        await pilot.press("/")
-        await see(pilot, "/survey [QUESTION]")
+        await press(pilot, "/", sees="/survey [QUESTION]")
         await pilot.press(*"re", "escape")
         await unsee(pilot, "/retrieve")
         assert field(pilot.app).value == "/re"
         await pilot.press("backspace", "e", "down", "tab")
         assert field(pilot.app).value == "/retrieve " and pilot.app.focused is field(pilot.app)
-        await ask(pilot, "/raed it")
-        await see(pilot, "There is no command /raed.")
+        await ask(pilot, "/raed it", sees="There is no command /raed.")
         assert field(pilot.app).value == "/raed it" and world.assistant.asked == []
 
 
@@ -358,8 +305,7 @@ async def test_modes_and_mentions_hold_as_said():
         assert field(pilot.app).value == "what says @1.pdf "
         await pilot.press("enter")
         await idle(pilot)
-        await pilot.press(*"/survey", "escape", "enter")
-        await until(pilot, lambda: str(field(pilot.app).border_title) == "/survey")
+        await press(pilot, *"/survey", "escape", "enter", then=lambda: str(field(pilot.app).border_title) == "/survey")
         await answer(pilot, "and then?")
         await ask(pilot, "what says @nosuch.pdf")
         await until(pilot, lambda: any("no document here" in one.message for one in pilot.app._notifications))
@@ -375,44 +321,30 @@ async def test_another_model_and_another_library_are_used():
     world = FakeWorld()
     world.libraries["letters"] = FakeLibrary("letters", held=3)
     async with chatting(world, SIZE, libraries=["contracts"]) as pilot:
-        await pilot.press(*"/model 7b", "enter")
-        await until(pilot, lambda: world.assistant.loads == 2)
+        await press(pilot, *"/model 7b", "enter", then=lambda: world.assistant.loads == 2)
         assert pilot.app.core.engine.configured == {"generator": "fake-7b"}
-        await ask(pilot, "/library nope")
-        await see(pilot, "There is no library 'nope'. Libraries: contracts, letters.")
-        await pilot.press(*"/library let", "enter")
-        await see(pilot, "Ask about letters", "3 documents")
+        await ask(pilot, "/library nope", sees="There is no library 'nope'. Libraries: contracts, letters.")
+        await press(pilot, *"/library let", "enter", sees=("Ask about letters", "3 documents"))
 
 
 async def test_the_palette_and_the_help_list_keys_and_commands():
     async with chatting(FakeWorld(), (100, 90)) as pilot:
-        await pilot.press("ctrl+p")
-        await see(pilot, "Show or hide the source", "/survey [QUESTION]")
+        await press(pilot, "ctrl+p", sees=("Show or hide the source", "/survey [QUESTION]"))
         assert "screenshot" not in shown(pilot.app).lower()
-        await pilot.press(*"another model")
-        await see(pilot, "Answer with another model")
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: not isinstance(pilot.app.screen, CommandPalette))
+        await press(pilot, *"another model", sees="Answer with another model")
+        await press(pilot, "down", "enter", then=lambda: not isinstance(pilot.app.screen, CommandPalette))
         await until(pilot, lambda: field(pilot.app).value == "/model ")
-        await pilot.press("f1")
-        await see(pilot, "On this screen", "Ctrl+Q", "PgUp", "Shift+Y", "/survey [QUESTION]")
-        await pilot.press("pagedown", "pagedown")
-        await see(pilot, "Ask this document only")
-        await pilot.press("f1")
-        await until(pilot, lambda: pilot.app.screen.query(QuestionInput))
-
-
-# --- the conversation ---------------------------------------------------------------------------------------
+        await press(pilot, "f1", sees=("On this screen", "Ctrl+Q", "PgUp", "Shift+Y", "/survey [QUESTION]"))
+        await press(pilot, "pagedown", "pagedown", sees="Ask this document only")
+        await press(pilot, "f1", then=lambda: pilot.app.screen.query(QuestionInput))
 
 
 async def test_a_new_conversation_is_empty_and_stops_the_answer_of_the_old_one():
     world = saying(SCRIPT, [Planned(PLAN), Delta("half"), Gate()], SCRIPT)
     async with chatting(world, SIZE) as pilot:
         await answer(pilot, "first")
-        await ask(pilot, "second")
-        await see(pilot, "half")
-        await pilot.press("ctrl+l")
-        await see(pilot, "Ask about contracts")
+        await ask(pilot, "second", sees="half")
+        await press(pilot, "ctrl+l", sees="Ask about contracts")
         await idle(pilot)
         assert "half" not in shown(pilot.app)
         await answer(pilot, "third")

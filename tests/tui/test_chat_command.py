@@ -10,7 +10,6 @@ from localrag.errors import NotFoundError, UsageError
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
 from localrag.store import names
-from localrag.worker.engine import Folder
 
 
 @pytest.fixture
@@ -70,19 +69,6 @@ def test_a_missing_model_is_noticed_at_the_start(tmp_path, record, without):
         folder.mkdir(parents=True)
         (folder / "model.json").write_text(f'{{"kind": "{record}"}}')
     assert chat._without_model(settings) is without
-
-
-def test_real_core_looks_at_folders_without_reading_them(tmp_path):
-    core = chat.real_core(Settings(home=tmp_path))
-    (tmp_path / "leases").mkdir()
-    try:
-        assert core.engine.libraries() == ()
-        assert core.engine.look_at(tmp_path / "leases") == Folder("leases", False, 0)
-    finally:
-        core.engine.close()
-
-
-# --- resuming -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -25,27 +25,19 @@ def texts(before: str) -> list[str]:
     [
         ("/re", ["/read ", "/retrieve ", "/review "]),
         ("/ne", ["/new"]),
-        ("What is 1/2", []),
         ("/etc/hosts", []),
         (" /re", []),
         ("/model bi", ["big-7b"]),
-        ("/library le", ["letters"]),
-        ("/export doc", ["docx"]),
+        ("/think a", ["auto"]),
         ("/export docx h", []),
-        ("/compare msa", ["contracts/msa.pdf "]),
-        ("/compare lease", ['"contracts/lease 2024.pdf" ']),
         ('/compare "contracts/lease 2', ['"contracts/lease 2024.pdf" ']),
         ("/compare contracts/msa.pdf", []),
         ("/compare contracts/msa.pdf ", []),
-        ("/compare contracts/msa.pdf contr", ['"contracts/lease 2024.pdf" ']),
-        ('/compare "contracts/lease 2024.pdf" contr', ["contracts/msa.pdf "]),
         ('/compare "contracts/lease 2024.pdf" b.pdf msa', ["contracts/msa.pdf "]),
         ("/compare a b c d", []),
         ("/read con", []),
-        ("What says @MIETVER", ["@Zürich/Mietvertrag.docx "]),
-        ("@me", ["@notes/meeting.md "]),
+        ("What says @me", ["@notes/meeting.md "]),
         ("write to jane@cont", []),
-        ("@lease", ['@"contracts/lease 2024.pdf" ']),
         ('@"contracts/lease 2', ['@"contracts/lease 2024.pdf" ']),
         ("What says @contracts/msa.pdf?", []),
     ],
@@ -59,36 +51,27 @@ def test_a_slash_offers_every_command_and_an_at_every_document():
     assert texts("@") == [f"{mention(name)} " for name in DOCUMENTS]
     for name in DOCUMENTS:
         assert mentioned(f"What says {mention(name)} of it?", NAMES)[1] == (("firm", name),)
+        assert commands.names_in(f"{mention(name)[1:]} other.pdf") == [name, "other.pdf"]
 
 
-def test_documents_are_mentioned_once_and_other_words_are_left_alone():
+def test_documents_are_mentioned_once_in_each_library_and_other_words_are_left_alone():
     question = "Compare @contracts/msa.pdf, @notes/meeting.md and @contracts/msa.pdf."
     assert mentioned(question, NAMES) == (
         "Compare contracts/msa.pdf, notes/meeting.md and contracts/msa.pdf.",
         (("firm", "contracts/msa.pdf"), ("firm", "notes/meeting.md")),
     )
-    assert mentioned('Rent in @"contracts/lease 2024.pdf"?', NAMES)[0] == "Rent in “contracts/lease 2024.pdf”?"
     for text in ("he said @... @", "write to jane@contracts/msa.pdf"):
         assert mentioned(text, NAMES) == (text, ())
-
-
-def test_a_library_may_stand_before_a_mentioned_name():
     both = [("firm", "a.pdf"), ("old", "a.pdf")]
     assert mentioned("Rent in @old/a.pdf?", both) == ("Rent in a.pdf?", (("old", "a.pdf"),))
     assert mentioned("Rent in @a.pdf?", both)[1] == tuple(both)
 
 
-@pytest.mark.parametrize("text", ["Rent in @nosuch.pdf?", 'Rent in @"no such.pdf"?', "@firm/nosuch.pdf", "@msa"])
+@pytest.mark.parametrize("text", ['Rent in @"no such.pdf"?', "@firm/nosuch.pdf", "@msa"])
 def test_a_mention_that_fits_nothing_is_said(text):
     with pytest.raises(UsageError, match="no document here is named"):
         mentioned(text, NAMES)
     assert mentioned(text, ()) == (text, ())  # what there is is not known yet
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_an_offered_document_to_compare_is_understood(name):
-    offered = texts("/compare lease" if " " in name else f"/compare {name[:-1]}")
-    assert commands.names_in(f"{offered[0]}other.pdf") == [name, "other.pdf"]
 
 
 def test_a_command_is_told_from_a_question():

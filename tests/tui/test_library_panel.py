@@ -10,19 +10,32 @@ from waiting import PATIENCE
 
 from localrag.events import Failure, IngestReport
 from localrag.tui.chat_state import Scope
-from localrag.tui.widgets.library import LibraryPane, describe
-from localrag.tui.widgets.library_tree import LibraryTree
+from localrag.tui.widgets.library import LibraryPane, LibraryTree, describe
 from localrag.tui.widgets.source import SourceText
 from localrag.types import Filter, SkippedPage
 from localrag.worker.branches import build, state
 from localrag.worker.engine import Shelf, Shelved
 from tui.scenes import shelved
-from tui.screen_text import NARROW, SIZES, WIDE, answer, ask, chatting, fill, lines, open_chat, see, shown, unsee, until
+from tui.screen_text import (
+    NARROW,
+    SIZES,
+    WIDE,
+    answer,
+    ask,
+    chatting,
+    fill,
+    lines,
+    open_chat,
+    press,
+    see,
+    shown,
+    unsee,
+    until,
+)
 
 
 async def opened(pilot) -> LibraryTree:
-    await pilot.press("f6")
-    await see(pilot, "1 not read")
+    await press(pilot, "f6", sees="1 not read")
     await pilot.press("home")
     tree = pilot.app.screen.query_one(LibraryTree)
     await until(pilot, lambda: tree.at is not None)
@@ -48,16 +61,13 @@ async def test_documents_show_their_state_and_ticked_ones_narrow_questions(size,
         await opened(pilot)
         await see(pilot, "4 documents, 1 not read")
         assert any("leases" in line and "1 failed of 2" in line for line in lines(app))
-        await pilot.press("down", "space", "right")
-        await see(pilot, "locked.pdf")
+        await press(pilot, "down", "space", "right", sees="locked.pdf")
         line = {name: next(line for line in lines(app) if name in line) for name in ("hall[1]", "yard", "locked")}
         assert "● warm" in line["hall[1]"] and "! read" in line["yard"] and "× failed" in line["locked"]
         await see(pilot, "Only 2 of 4 documents: hall[1].pdf, yard.pdf")
-        await pilot.press("down", "space", "down", "down")
-        await see(pilot, "1 page without text: p. 3: a picture without text")
+        await press(pilot, "down", "space", "down", "down", sees="1 page without text: p. 3: a picture without text")
         assert any("[-] leases" in line for line in lines(app))
-        await pilot.press("up")
-        await see(pilot, "Not read: is encrypted")
+        await press(pilot, "up", sees="Not read: is encrypted")
         await pilot.press("escape")
         assert app.screen.query_one(LibraryPane).display == (size == WIDE)
         await answer(pilot, "When does it end?")
@@ -65,8 +75,7 @@ async def test_documents_show_their_state_and_ticked_ones_narrow_questions(size,
         await pilot.press("f6", "c", "escape")
         await unsee(pilot, "Only 1")
         await answer(pilot, "And the others?")
-        await pilot.press("f6", "home", "right", "down", "enter")
-        await until(pilot, lambda: isinstance(app.focused, SourceText))
+        await press(pilot, "f6", "home", "right", "down", "enter", then=lambda: isinstance(app.focused, SourceText))
         await see(pilot, "Article 1")
         assert app.screen.query_one(LibraryPane).display == (size == WIDE)
     filters = [asked["documents"] for asked in here.assistant.asked]
@@ -84,12 +93,10 @@ async def test_documents_are_found_by_name_and_state_and_ticks_stay():
         for words, found in (("failed", "locked"), ("warm", "hall[1]"), ("long", "msa"), ("skipped", "yard")):
             await find(pilot, words)
             await until(pilot, lambda name=found: documents(tree) == [f"{name}.pdf"])
-        await pilot.press("slash", "escape")
-        await see(pilot, "notes.txt")
+        await press(pilot, "slash", "escape", sees="notes.txt")
         assert tree.ticked == {("contracts", "leases/yard.pdf")}
         here.libraries["contracts"].shelved += (Shelved(shelved_document("new.pdf"), 10, 0),)
-        await pilot.press("r")
-        await see(pilot, "5 documents, 1 not read", "new.pdf")
+        await press(pilot, "r", sees=("5 documents, 1 not read", "new.pdf"))
 
 
 async def test_several_libraries_and_folders_are_branches_of_their_own():
@@ -99,10 +106,8 @@ async def test_several_libraries_and_folders_are_branches_of_their_own():
     here.libraries["mails"] = FakeLibrary("mails", roots=("/a", "/b"), shelved=mails)
     async with chatting(here, NARROW, libraries=["contracts", "mails"]) as pilot:
         await opened(pilot)
-        await pilot.press("down", "right", "down", "right", "down", "right")
-        await see(pilot, "deed.pdf", "/a", "/b")
-        await pilot.press("space")
-        await see(pilot, "Only 2 of 7 documents: x.eml, deed.pdf")
+        await press(pilot, "down", "right", "down", "right", "down", "right", sees=("deed.pdf", "/a", "/b"))
+        await press(pilot, "space", sees="Only 2 of 7 documents: x.eml, deed.pdf")
 
 
 async def test_ticks_come_back_and_documents_that_are_gone_are_reported():
@@ -113,9 +118,6 @@ async def test_ticks_come_back_and_documents_that_are_gone_are_reported():
         assert tree.ticked == {("contracts", "notes.txt")}
 
 
-# --- in the background --------------------------------------------------------------------------------------
-
-
 async def test_folders_are_read_in_the_background_also_in_another_conversation():
     here = shelved()
     gate = here.fresh.gate = Gate()
@@ -124,24 +126,20 @@ async def test_folders_are_read_in_the_background_also_in_another_conversation()
     async with chatting(here, WIDE) as pilot:
         app = pilot.app
         await opened(pilot)
-        await pilot.press("i")
-        await see(pilot, "reading: b.md")
+        await press(pilot, "i", sees="reading: b.md")
         await pilot.press("escape")
-        await ask(pilot, "How long?")
-        await see(pilot, "Thirty days")
+        await ask(pilot, "How long?", sees="Thirty days")
         app.open_chat(Scope(("contracts",)))
         await unsee(pilot, "reading")
         await open_chat(pilot)
-        await pilot.press("f6")
-        await see(pilot, "reading: b.md")
+        await press(pilot, "f6", sees="reading: b.md")
         gate.opened.set()
         await see(pilot, "/docs: Read 1 document into", "! Not read: b.pdf: is damaged")
         await see(pilot, "No text on p. 2 of c.pdf: a picture")
         await pilot.press("x")
         await unsee(pilot, "is damaged")
         gate.opened.clear()
-        await pilot.press("i")
-        await see(pilot, "reading: b.md")
+        await press(pilot, "i", sees="reading: b.md")
     assert app.shut_down(PATIENCE)
 
 
@@ -152,22 +150,18 @@ async def test_warming_gives_way_to_questions_and_can_be_stopped(monkeypatch):
     gate = held.keeping = Gate()
     async with chatting(here, WIDE) as pilot:
         await opened(pilot)
-        await pilot.press("down", "w")
-        await until(pilot, gate.reached.is_set)
+        await press(pilot, "down", "w", then=gate.reached.is_set)
         await see(pilot, "Warming")
         await pilot.press("escape")
-        await ask(pilot, "How long?")
-        await see(pilot, "Thirty days")
+        await ask(pilot, "How long?", sees="Thirty days")
         assert held.kept == []
         gate.opened.set()
         await see(pilot, "2 documents warm")
         assert held.kept == ["leases/hall[1].pdf", "leases/yard.pdf"]
         gate.opened.clear()
         gate.reached.clear()
-        await pilot.press("f6", "w")
-        await until(pilot, gate.reached.is_set)
-        await pilot.press("x")
-        await see(pilot, "0 documents warm")
+        await press(pilot, "f6", "w", then=gate.reached.is_set)
+        await press(pilot, "x", sees="0 documents warm")
 
 
 async def test_forgetting_and_adding_a_folder_ask_first(tmp_path: Path):
@@ -175,19 +169,13 @@ async def test_forgetting_and_adding_a_folder_ask_first(tmp_path: Path):
     before = here.libraries["contracts"].shelved
     async with chatting(here, NARROW) as pilot:
         await opened(pilot)
-        await pilot.press("end", "d")
-        await see(pilot, "Delete the text of notes.txt?")
-        await pilot.press("n", "d")
-        await see(pilot, "Delete the text of notes.txt?")
+        await press(pilot, "end", "d", sees="Delete the text of notes.txt?")
+        await press(pilot, "n", "d", sees="Delete the text of notes.txt?")
         assert here.libraries["contracts"].shelved == before
-        await pilot.press("y")
-        await see(pilot, "Deleted the text of 1 document.", "3 documents, 1 not read")
-        await pilot.press("a")
-        await see(pilot, "Add a folder to contracts")
-        await fill(pilot, str(tmp_path))
-        await see(pilot, "into contracts?")
-        await pilot.press("y")
-        await see(pilot, f"{tmp_path.name}: Read 3 documents into")
+        await press(pilot, "y", sees=("Deleted the text of 1 document.", "3 documents, 1 not read"))
+        await press(pilot, "a", sees="Add a folder to contracts")
+        await fill(pilot, str(tmp_path), sees="into contracts?")
+        await press(pilot, "y", sees=f"{tmp_path.name}: Read 3 documents into")
         assert "error" not in shown(pilot.app).lower()
 
 

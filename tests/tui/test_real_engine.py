@@ -17,7 +17,7 @@ from localrag.tui.screens.table import ResultsScreen
 from localrag.tui.screens.versions import VersionsScreen
 from localrag.tui.threads import Core
 from localrag.worker.engine import Engine
-from tui.screen_text import WIDE, ask, fill, marked, on, open_chat, rows, see, until
+from tui.screen_text import WIDE, ask, fill, marked, on, open_chat, press, rows, see, until
 
 NOTICE = "Either party may end this lease with ninety days' written notice."
 LEASE = f"Lease of the mill house.\n\n1. Notice. {NOTICE}\n\n2. Rent. The rent is 900 euros a month."
@@ -48,19 +48,14 @@ async def test_a_folder_is_read_asked_and_the_conversation_found_again(
         await see(pilot, "Read 2 files into a library named papers?")
         await pilot.press("y")
         await open_chat(pilot)
-        await ask(pilot, QUESTION)
-        await see(pilot, "It takes ninety days", "lease.md")
-        await pilot.press("f4")
-        await until(pilot, lambda: "ninety days" in marked(pilot.app))
-        await pilot.press("f6")
-        await see(pilot, "2 documents", "minutes.txt")
-        await pilot.press("f6", "f7")
-        await see(pilot, f"1 turn {QUESTION}")
+        await ask(pilot, QUESTION, sees=("It takes ninety days", "lease.md"))
+        await press(pilot, "f4", then=lambda: "ninety days" in marked(pilot.app))
+        await press(pilot, "f6", sees=("2 documents", "minutes.txt"))
+        await press(pilot, "f6", "f7", sees=f"1 turn {QUESTION}")
         await pilot.press("enter")
         await on(pilot, ChatScreen)
         await see(pilot, f"❯ {QUESTION}")
-        await pilot.press("f8")
-        await see(pilot, "source_view")
+        await press(pilot, "f8", sees="source_view")
 
 
 async def test_documents_are_surveyed_reviewed_and_compared(
@@ -70,8 +65,7 @@ async def test_documents_are_surveyed_reviewed_and_compared(
     (here / "p.yaml").write_text(PLAYBOOK)
     async with open_app().run_test(size=WIDE, notifications=True) as pilot:
         await open_chat(pilot)
-        await ask(pilot, f"/survey {QUESTION}")
-        await see(pilot, "Ctrl+T: all of them")
+        await ask(pilot, f"/survey {QUESTION}", sees="Ctrl+T: all of them")
         await pilot.press("ctrl+t")
         await on(pilot, ResultsScreen)
         await until(pilot, lambda: len(rows(pilot)) == 2)

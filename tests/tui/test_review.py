@@ -18,7 +18,22 @@ from localrag.tui.screens.review import ReviewScreen
 from localrag.tui.widgets.asking import Completions, QuestionInput
 from localrag.worker.engine import Shelved
 from tui import reviews
-from tui.screen_text import NARROW, SIZES, ask, chatting, columns, fill, lines, marked, on, rows, see, unsee, until
+from tui.screen_text import (
+    NARROW,
+    SIZES,
+    ask,
+    chatting,
+    columns,
+    fill,
+    lines,
+    marked,
+    on,
+    press,
+    rows,
+    see,
+    unsee,
+    until,
+)
 
 
 async def grid(pilot: Pilot) -> None:
@@ -34,8 +49,7 @@ async def test_playbooks_are_completed_and_one_that_cannot_be_read_is_refused(he
         await until(pilot, lambda: pilot.app.screen.query_one(Completions).chosen is not None)
         assert pilot.app.screen.query_one(Completions).chosen.text == "cuad"
         await pilot.press("escape")
-        await ask(pilot, "/review nowhere.yaml")
-        await see(pilot, "cannot read the playbook")
+        await ask(pilot, "/review nowhere.yaml", sees="cannot read the playbook")
         assert isinstance(pilot.app.screen, ChatScreen)
 
 
@@ -44,8 +58,7 @@ async def test_the_grid_fills_while_documents_are_checked(here, size):
     gate = Gate()
     made = reviews.world(here, gate)
     async with chatting(made, size) as pilot:
-        await ask(pilot, "/review p.yaml")
-        await see(pilot, "3 of 6 items")
+        await ask(pilot, "/review p.yaml", sees="3 of 6 items")
         await until(pilot, lambda: rows(pilot) == [["contracts/msa.pdf", "≠ 30 days", "✓", "✗ no"]])
         assert columns(pilot) == ["document", "notice", "term", "non-compete"]
         gate.opened.set()
@@ -62,13 +75,11 @@ async def test_the_grid_fills_while_documents_are_checked(here, size):
 async def test_ticked_documents_are_reviewed_and_escape_keeps_what_was_found(here):
     made = reviews.world(here, Gate())
     async with chatting(made) as pilot:
-        await pilot.press("f6", "down", "space")
-        await see(pilot, "Only 1 of 2 documents")
+        await press(pilot, "f6", "down", "space", sees="Only 1 of 2 documents")
         await pilot.press("escape")
         await ask(pilot, "/review p.yaml")
         await until(pilot, lambda: isinstance(pilot.app.screen, ReviewScreen) and len(rows(pilot)) == 1)
-        await pilot.press("escape")
-        await see(pilot, "Stopped. What was found is kept")
+        await press(pilot, "escape", sees="Stopped. What was found is kept")
         assert len(rows(pilot)) == 1 and pilot.app.screen.ended.stopped
         await pilot.press("escape")
         await on(pilot, ChatScreen)
@@ -94,8 +105,7 @@ async def test_keys_show_one_state_and_words_filter_rows(here):
         assert [row[1:] for row in rows(pilot)] == [["≠ 30 days"], ["✗"]]
         await pilot.press("5", "slash", *"unsure", "enter")
         await until(pilot, lambda: [row[0] for row in rows(pilot)] == ["contracts/lease.pdf"])
-        await pilot.press("escape")
-        await until(pilot, lambda: len(rows(pilot)) == 2)
+        await press(pilot, "escape", then=lambda: len(rows(pilot)) == 2)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -109,15 +119,12 @@ async def test_enter_shows_the_quote_and_all_that_is_known_of_the_finding(here, 
     ]
     async with chatting(made, size) as pilot:
         await grid(pilot)
-        await pilot.press("enter")
-        await until(pilot, lambda: "written notice" in marked(pilot.app))
+        await press(pilot, "enter", then=lambda: "written notice" in marked(pilot.app))
         await see(pilot, "Value: 30 days Position: at most: 2 weeks Differs: 30 days is more than 2 weeks")
-        await pilot.press("tab", "end")
-        await see(pilot, "Fallback: Either party may end this agreement with two weeks' notice.")
+        await press(pilot, "tab", "end", sees="Fallback: Either party may end this agreement with two weeks' notice.")
         await pilot.press("tab", "y")
         assert NOTICE in pilot.app.clipboard
-        await pilot.press("tab", "right")
-        await see(pilot, "citation 2 of 2")
+        await press(pilot, "tab", "right", sees="citation 2 of 2")
         await pilot.press("down")
         await unsee(pilot, "citation 2 of 2")
         assert [row[0] for row in rows(pilot)] == ["contracts/msa.pdf", "! contracts/lease.pdf"]
@@ -132,19 +139,13 @@ async def test_marks_and_comments_are_kept_and_shown(here):
     made = reviews.world(here)
     async with chatting(made, NARROW) as pilot:
         await grid(pilot)
-        await pilot.press("a")
-        await until(pilot, lambda: rows(pilot)[0][1] == "≠ A 30 days")
-        await pilot.press("c")
-        await see(pilot, "Comment on Notice")
-        await fill(pilot, "agreed")
-        await see(pilot, "accepted · agreed")
-        await pilot.press("r")
-        await until(pilot, lambda: rows(pilot)[0][1] == "≠ R 30 days")
-        await pilot.press("r")
-        await until(pilot, lambda: rows(pilot)[0][1] == "≠ C 30 days")
+        await press(pilot, "a", then=lambda: rows(pilot)[0][1] == "≠ A 30 days")
+        await press(pilot, "c", sees="Comment on Notice")
+        await fill(pilot, "agreed", sees="accepted · agreed")
+        await press(pilot, "r", then=lambda: rows(pilot)[0][1] == "≠ R 30 days")
+        await press(pilot, "r", then=lambda: rows(pilot)[0][1] == "≠ C 30 days")
         made.deciding = StorageError("the disk is full", "Free some space.")
-        await pilot.press("a")
-        await see(pilot, "the disk is full. Free some space.")
+        await press(pilot, "a", sees="the disk is full. Free some space.")
         assert rows(pilot)[0][1] == "≠ C 30 days"
     where = ("contracts", "contracts/msa.pdf", "notice")
     said = [("accepted", ""), ("accepted", "agreed"), ("rejected", "agreed"), ("open", "agreed")]
@@ -158,17 +159,12 @@ async def test_what_is_shown_is_exported_with_its_marks_and_replaces_no_document
     (here / "msa.docx").write_text("the contract")
     async with chatting(made) as pilot:
         await grid(pilot)
-        await pilot.press("a")
-        await until(pilot, lambda: rows(pilot)[0][1] == "≠ A 30 days")
-        await pilot.press("5", "e")
-        await see(pilot, "services-agreements.docx")
-        await fill(pilot, "out.csv")
-        await see(pilot, "Wrote 2 findings to out.csv")
-        await pilot.press("e")
-        await see(pilot, "services-agreements.docx")
+        await press(pilot, "a", then=lambda: rows(pilot)[0][1] == "≠ A 30 days")
+        await press(pilot, "5", "e", sees="services-agreements.docx")
+        await fill(pilot, "out.csv", sees="Wrote 2 findings to out.csv")
+        await press(pilot, "e", sees="services-agreements.docx")
         await fill(pilot, "msa.docx")
-        await pilot.press("enter")
-        await see(pilot, "is a document of the library")
+        await press(pilot, "enter", sees="is a document of the library")
     assert (here / "msa.docx").read_text() == "the contract"
     found = list(csv.DictReader((here / "out.csv").read_text(encoding="utf-8-sig").splitlines()))
     marks = [(one["item"], one["state"], one["decision"]) for one in found]

@@ -11,7 +11,7 @@ from localrag.settings import load_settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.settings import EditScreen, SettingsScreen
-from tui.screen_text import SIZES, chatting, lines, on, see, until
+from tui.screen_text import SIZES, chatting, lines, on, press, see, until
 
 SIZE = (100, 30)
 
@@ -46,8 +46,7 @@ async def test_settings_are_listed_with_value_origin_and_explanation(own, size):
     async with chatting(FakeWorld(), size, preferences=preferred(workers=3)) as pilot:
         await search(pilot, "")
         await see(pilot, "theme")
-        await pilot.press(*"answer_tokens")
-        await see(pilot, "Set by your settings file.")
+        await press(pilot, *"answer_tokens", sees="Set by your settings file.")
         (line,) = [line for line in lines(pilot.app) if "  answer_tokens " in line]
         assert "300" in line and "your settings file" in line
         await search(pilot, "workers")
@@ -61,24 +60,19 @@ async def test_a_value_is_checked_as_typed_used_now_saved_or_reset(own):
     async with chatting(FakeWorld(), SIZE, preferences=preferred()) as pilot:
         app, configured = pilot.app, pilot.app.core.engine.configured
         await search(pilot, "workers")
-        await pilot.press("enter", "end", "0", "0", "enter")
-        await see(pilot, "between 1 and 64")
+        await press(pilot, "enter", "end", "0", "0", "enter", sees="between 1 and 64")
         await pilot.press("ctrl+s")
         assert isinstance(app.screen, EditScreen) and configured == {}
         await pilot.press("backspace", "backspace", "backspace", "4", "enter")
         await until(pilot, lambda: configured == {"workers": "4"})
         assert own.read_text() == "# mine\nworkers = 3\n" and app.preferences.settings.workers == 4
-        await pilot.press("enter", "end", "backspace", "5", "ctrl+s")
-        await until(pilot, lambda: configured == {"workers": "5"})
+        await press(pilot, "enter", "end", "backspace", "5", "ctrl+s", then=lambda: configured == {"workers": "5"})
         assert own.read_text() == "# mine\nworkers = 5\n"
-        await pilot.press("enter", "ctrl+r")
-        await until(pilot, lambda: configured == {"workers": "2"})
+        await press(pilot, "enter", "ctrl+r", then=lambda: configured == {"workers": "2"})
         assert own.read_text() == "# mine\n"
         await search(pilot, "home")
-        await pilot.press("enter", *"elsewhere", "enter")
-        await see(pilot, "takes effect with the next start")
-        await pilot.press("ctrl+s")
-        await see(pilot, "Saved home.")
+        await press(pilot, "enter", *"elsewhere", "enter", sees="takes effect with the next start")
+        await press(pilot, "ctrl+s", sees="Saved home.")
     assert app.preferences.settings.home is None and "elsewhere" in own.read_text()
 
 
@@ -86,15 +80,12 @@ async def test_choices_are_listed_and_the_theme_and_the_model_change_at_once(own
     world = FakeWorld()
     async with chatting(world, SIZE, preferences=preferred()) as pilot:
         await search(pilot, "theme")
-        await pilot.press("enter")
-        await see(pilot, "auto dark light contrast")
-        await pilot.press("down", "down", "down", "enter")
-        await until(pilot, lambda: pilot.app.theme == "localrag-contrast")
+        await press(pilot, "enter", sees="auto dark light contrast")
+        await press(pilot, "down", "down", "down", "enter", then=lambda: pilot.app.theme == "localrag-contrast")
         assert pilot.app.core.engine.configured == {}
         await search(pilot, "generator")
         await until(pilot, lambda: bool(pilot.app.screen._models))
-        await pilot.press("enter")
-        await see(pilot, "not set fake-1b fake-7b")
+        await press(pilot, "enter", sees="not set fake-1b fake-7b")
         await pilot.press("down", "down", "enter")
         await until(pilot, lambda: pilot.app.core.engine.configured == {"generator": "fake-7b"})
         await until(pilot, lambda: world.assistant.loads == 2)
@@ -108,12 +99,10 @@ async def test_what_variables_and_policy_set_cannot_be_changed(own, settings):
         for name, words in (("workers", "LOCALRAG_WORKERS"), ("audit_words", "the policy")):
             await search(pilot, name)
             await see(pilot, f"It is set by {words}")
-            await pilot.press("enter", "ctrl+s")
-            await see(pilot, "cannot be changed here")
+            await press(pilot, "enter", "ctrl+s", sees="cannot be changed here")
             await pilot.press("escape")
         await search(pilot, "retention")
-        await pilot.press("enter", "end", "backspace", "backspace", "9", "9", "enter")
-        await see(pilot, "! retention_days = 99")
+        await press(pilot, "enter", "end", "backspace", "backspace", "9", "9", "enter", sees="! retention_days = 99")
         assert isinstance(pilot.app.screen, EditScreen)
         assert not settings.audit_file.exists()  # typing is no attempt
     policy.on_refusal(None)

@@ -25,7 +25,7 @@ from localrag.tui.widgets.asking import QuestionInput
 from localrag.tui.widgets.source import NO_EXTRA, NO_PIXELS, OTHER, QUOTE, Pictures, SourcePane, SourceText
 from localrag.tui.widgets.turn import CitationLine
 from localrag.types import Page
-from tui.screen_text import NARROW, SIZES, WIDE, ask, chatting, marked, see, shown, until
+from tui.screen_text import NARROW, SIZES, WIDE, ask, chatting, marked, press, see, shown, until
 
 AT = PAGE_12.index(NOTICE), PAGE_12.index(NOTICE) + len(NOTICE)
 
@@ -58,22 +58,17 @@ async def read(pilot):
     await until(pilot, lambda: isinstance(pilot.app.focused, SourceText))
 
 
-# --- the text of a page -------------------------------------------------------------------------------------
-
-
 def styled(content: Content, style: str = QUOTE) -> list[str]:
     return [content.plain[span.start : span.end] for span in content.spans if span.style == style]
 
 
-def test_the_quoted_words_are_marked_and_found_again_where_they_moved():
+def test_the_quoted_words_are_marked_beside_those_of_other_citations():
     text = "one THE QUOTE \u202eend\x1b"
     cited = dataclasses.replace(citation(), page=1, quote="THE QUOTE", start=4, end=13)
     found = cited_page.locate(cited, Page(text, 1))
     drawn = source.draw(text, *cited_page.window(text, found), found, [Found(0, 13), Found(15, 18)])
     assert styled(drawn.content) == ["THE QUOTE"] and len(drawn.content.plain) == len(text) and drawn.at == 4
     assert styled(drawn.content, OTHER) == ["one THE QUOTE", "end"]
-    assert cited_page.locate(cited, Page("now the\nTHE QUOTE", 1)) == Found(8, 17, moved=True)
-    assert cited_page.locate(cited, Page(text, 2)) is None and cited_page.locate(cited, Page("nothing", 1)) is None
 
 
 def test_a_very_long_page_is_drawn_in_parts_that_cover_it():
@@ -93,30 +88,22 @@ def test_a_very_long_page_is_drawn_in_parts_that_cover_it():
     assert all(before[1] == after[0] for before, after in pairwise(seen))
 
 
-# --- the pane -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("size", SIZES)
 async def test_each_citation_shows_its_page_with_the_quote_in_view(size):
     async with chatting(FakeWorld(), size) as pilot:
         app = pilot.app
-        await pilot.press("f4")
-        await see(pilot, "There is no citation yet.")
+        await press(pilot, "f4", sees="There is no citation yet.")
         app.clear_notifications()  # it lies over the source
         await cite(pilot)
         pane = app.screen.query_one(SourcePane)
         await until(pilot, lambda: pane.display == (size == WIDE))  # beside the answer if there is room
-        await pilot.press(*["f2"] * (size == NARROW))
-        await until(pilot, lambda: marked(app) == NOTICE)
+        await press(pilot, *["f2"] * (size == NARROW), then=lambda: marked(app) == NOTICE)
         await see(pilot, "contracts/msa.pdf, p. 12 library contracts · citation 1 of 2", "41. Termination.")
-        await pilot.press("f4")
-        await until(pilot, lambda: marked(app) == TERM)
-        await pilot.press("f3")
-        await until(pilot, lambda: marked(app) == NOTICE)
+        await press(pilot, "f4", then=lambda: marked(app) == TERM)
+        await press(pilot, "f3", then=lambda: marked(app) == NOTICE)
         await pilot.resize_terminal(*(WIDE if size == NARROW else NARROW))
         await until(pilot, lambda: marked(app) == NOTICE and "▸ [1]" in shown(app))
-        await pilot.press("f2")
-        await until(pilot, lambda: not pane.display)
+        await press(pilot, "f2", then=lambda: not pane.display)
         await pilot.click(list(app.screen.query(CitationLine))[1])
         await until(pilot, lambda: marked(app) == TERM)
 
@@ -125,21 +112,14 @@ async def test_keys_move_between_question_citations_and_source():
     async with chatting(FakeWorld(), NARROW) as pilot:
         app = pilot.app
         await cite(pilot)
-        await pilot.press("tab")
-        await until(pilot, lambda: marked(app) == NOTICE)
-        await pilot.press("down")
-        await see(pilot, "▸ [2]")
-        await pilot.press("w")
-        await until(pilot, lambda: app.clipboard == TERM)
-        await pilot.press("down")
-        await until(pilot, lambda: isinstance(app.focused, QuestionInput))
-        await pilot.press("tab", "up", "enter")
-        await until(pilot, lambda: isinstance(app.focused, SourceText))
-        await pilot.press("n")
-        await until(pilot, lambda: marked(app) == TERM)
+        await press(pilot, "tab", then=lambda: marked(app) == NOTICE)
+        await press(pilot, "down", sees="▸ [2]")
+        await press(pilot, "w", then=lambda: app.clipboard == TERM)
+        await press(pilot, "down", then=lambda: isinstance(app.focused, QuestionInput))
+        await press(pilot, "tab", "up", "enter", then=lambda: isinstance(app.focused, SourceText))
+        await press(pilot, "n", then=lambda: marked(app) == TERM)
         assert isinstance(app.focused, SourceText)
-        await pilot.press("escape")
-        await until(pilot, lambda: not app.screen.query_one(SourcePane).display)
+        await press(pilot, "escape", then=lambda: not app.screen.query_one(SourcePane).display)
         assert isinstance(app.focused, QuestionInput)
 
 
@@ -147,20 +127,14 @@ async def test_pages_are_turned_and_the_quote_copied():
     async with chatting(FakeWorld(), NARROW) as pilot:
         app = pilot.app
         await read(pilot)
-        await pilot.press("right_square_bracket")
-        await see(pilot, "The page after.", "13 of 60 · Enter returns to the quote")
-        await pilot.press("left_square_bracket", "left_square_bracket")
-        await see(pilot, "The page before.")
-        await pilot.press("enter")
-        await until(pilot, lambda: marked(app) == NOTICE)
-        await pilot.press("end", "pagedown")
-        await see(pilot, "The page after.")
-        await pilot.press("pageup")
-        await see(pilot, "59. Later clause.")
+        await press(pilot, "right_square_bracket", sees=("The page after.", "13 of 60 · Enter returns to the quote"))
+        await press(pilot, "left_square_bracket", "left_square_bracket", sees="The page before.")
+        await press(pilot, "enter", then=lambda: marked(app) == NOTICE)
+        await press(pilot, "end", "pagedown", sees="The page after.")
+        await press(pilot, "pageup", sees="59. Later clause.")
         reference = "— contracts/msa.pdf, p. 12, library contracts"
         for key, copied in (("y", f"“{NOTICE}” {reference}"), ("Y", f"> {NOTICE}\n>\n> {reference}\n"), ("w", NOTICE)):
-            await pilot.press(key)
-            await until(pilot, lambda words=copied: app.clipboard == words)
+            await press(pilot, key, then=lambda words=copied: app.clipboard == words)
 
 
 @pytest.mark.parametrize(
@@ -177,9 +151,6 @@ async def test_a_changed_document_and_a_missing_quote_are_reported(monkeypatch, 
         await see(pilot, *words)
         await pilot.press("left_square_bracket")
         await see(pilot, "The page before." if state == "missing" else "This is the first page.")
-
-
-# --- opening the file ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -200,20 +171,17 @@ async def test_the_file_is_opened_at_its_page_once_that_is_recorded(viewer, monk
     world = FakeWorld()
     async with chatting(world, WIDE) as pilot:
         await cite(pilot)
-        await pilot.press("ctrl+o")
-        await see(pilot, "Opened msa.pdf. Go to page 12: this viewer cannot be sent there.")
+        await press(pilot, "ctrl+o", sees="Opened msa.pdf. Go to page 12: this viewer cannot be sent there.")
         assert world.noted == [("contracts", "contracts/msa.pdf", 12)]
         world.noted = [StorageError("the disk is full", "Make room.")]
-        await pilot.press("ctrl+o")
-        await see(pilot, "the disk is full")
+        await press(pilot, "ctrl+o", sees="the disk is full")
         world.noted = []
 
         def command(file, page, **how):
             raise NoViewer("there is no screen", "The file is /docs/x")
 
         monkeypatch.setattr(viewing, "command", command)
-        await pilot.press("ctrl+o")
-        await see(pilot, "there is no screen. The file is /docs/x")
+        await press(pilot, "ctrl+o", sees="there is no screen. The file is /docs/x")
     assert viewer == [("/docs/contracts/msa.pdf", 12)]
 
 
@@ -221,18 +189,12 @@ async def test_a_missing_file_and_one_that_loads_more_are_not_opened_at_once(vie
     world = whole("a.html", monkeypatch)
     async with chatting(world, WIDE) as pilot:
         await cite(pilot)
-        await pilot.press("ctrl+o")
-        await see(pilot, "may load pictures from the network")
+        await press(pilot, "ctrl+o", sees="may load pictures from the network")
         assert viewer == []
-        await pilot.press("ctrl+o")
-        await see(pilot, "Opened a.html.")
+        await press(pilot, "ctrl+o", sees="Opened a.html.")
         world.file_state = "missing"
-        await pilot.press("f4", "ctrl+o")
-        await see(pilot, "was read. /docs/a.html")
+        await press(pilot, "f4", "ctrl+o", sees="was read. /docs/a.html")
     assert viewer == [("/docs/a.html", None)]
-
-
-# --- pictures -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -247,33 +209,24 @@ async def test_a_page_is_shown_as_a_picture_and_the_choice_is_saved(pictures):
     world = FakeWorld()
     async with chatting(world, WIDE) as pilot:
         await read(pilot)
-        await pilot.press("i")
-        await see(pilot, "PICTURE 1x2")
+        await press(pilot, "i", sees="PICTURE 1x2")
         assert world.pictured == [("contracts/msa.pdf", 12, (AT,))]
         assert load_settings().source_view == "picture" and marked(pilot.app) == ""
-        await pilot.press("right_square_bracket")
-        await until(pilot, lambda: len(world.pictured) == 2)
+        await press(pilot, "right_square_bracket", then=lambda: len(world.pictured) == 2)
         assert world.pictured[1] == ("contracts/msa.pdf", 13, ((0, 0),))  # no quote to box
-        await pilot.press("enter")
-        await until(pilot, lambda: len(world.pictured) == 3)
-        await pilot.press("i", "i", "i")
-        await until(pilot, lambda: marked(pilot.app) == NOTICE)
+        await press(pilot, "enter", then=lambda: len(world.pictured) == 3)
+        await press(pilot, "i", "i", "i", then=lambda: marked(pilot.app) == NOTICE)
         assert "PICTURE" not in shown(pilot.app)
 
 
-@pytest.mark.parametrize(
-    ("picture", "words"),
-    [
-        (ReadError("msa.pdf has changed", "Ingest again."), ("! No picture of this page: msa.pdf has changed.",)),
-        (dataclasses.replace(WHITE, boxes=()), ("! The quote was not found", "PICTURE")),
-    ],
-)
-async def test_what_cannot_be_drawn_stays_text_and_says_why(pictures, picture, words):
-    preferences = Preferences(Settings(source_view="picture"))
-    async with chatting(FakeWorld(picture=picture), WIDE, preferences=preferences) as pilot:
+async def test_what_cannot_be_drawn_stays_text_and_says_why(pictures):
+    world = FakeWorld(picture=dataclasses.replace(WHITE, boxes=()))
+    async with chatting(world, WIDE, preferences=Preferences(Settings(source_view="picture"))) as pilot:
         await cite(pilot)
-        await see(pilot, *words)
-        assert ("PICTURE" in shown(pilot.app)) == ("PICTURE" in words)
+        await see(pilot, "! The quote was not found", "PICTURE")
+        world.picture = ReadError("msa.pdf has changed", "Ingest again.")
+        await press(pilot, "f4", sees="! No picture of this page: msa.pdf has changed.")
+        assert "PICTURE" not in shown(pilot.app)
 
 
 @pytest.mark.parametrize(("name", "words"), [("a.md", "Only PDFs and pictures"), ("", NO_EXTRA)])
@@ -282,8 +235,7 @@ async def test_documents_and_terminals_without_pictures_say_so(monkeypatch, name
     world = whole(name, monkeypatch) if name else FakeWorld()
     async with chatting(world, WIDE) as pilot:
         await read(pilot)
-        await pilot.press("i")
-        await see(pilot, words)
+        await press(pilot, "i", sees=words)
         assert world.pictured == [] and load_settings().source_view == "text"
 
 

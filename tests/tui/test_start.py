@@ -15,7 +15,7 @@ from localrag.events import Failure, IngestReport
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.dialogs import FolderSuggester
 from localrag.types import SkippedPage
-from tui.screen_text import ask, fill, see, shown, until
+from tui.screen_text import ask, fill, press, see, shown, until
 
 LEASES = Path("/somewhere/leases")
 
@@ -24,9 +24,6 @@ async def opened(pilot, library):
     await until(
         pilot, lambda: isinstance(pilot.app.screen, ChatScreen) and pilot.app.screen.scope.libraries == (library,)
     )
-
-
-# --- a folder -----------------------------------------------------------------------------------------------
 
 
 async def test_a_folder_is_read_after_a_yes_and_ignored_settings_are_named(here):
@@ -51,8 +48,7 @@ async def test_a_no_leaves_the_folder_alone_and_a_known_folder_opens_at_once():
     world = FakeWorld()
     async with world.app(folder=LEASES).run_test() as pilot:
         await see(pilot, "y yes")
-        await pilot.press("n")
-        await until(pilot, lambda: pilot.app._exit)
+        await press(pilot, "n", then=lambda: pilot.app._exit)
     assert list(world.libraries) == ["contracts"]
     async with FakeWorld(roots={LEASES: "contracts"}).app(folder=LEASES).run_test() as pilot:
         await opened(pilot, "contracts")
@@ -71,16 +67,10 @@ async def test_reading_can_be_stopped_and_keeps_what_was_read(held_by, key, word
         await see(pilot, "y yes")
         await pilot.press("y")
         await see(pilot, *([held_by] if held_by else ["33% · 1 of 3 files", "reading: b.md"]))
-        await pilot.press(key)
-        await see(pilot, words)
+        await press(pilot, key, sees=words)
         if not held_by:
             await pilot.press("enter")
             await opened(pilot, "leases")
-
-
-class Full(FakeLibrary):
-    def ingest(self, path, **_):
-        raise StorageError("the disk is full", "Make room.")
 
 
 FAILED, SKIPPED = (Failure("b.pdf", "it needs a password"),), (("c.pdf", SkippedPage(4, "no text on it")),)
@@ -88,23 +78,21 @@ UNREAD = IngestReport("leases", "/", read=("a.md",), failed=FAILED, skipped_page
 
 
 @pytest.mark.parametrize(
-    ("fresh", "words"),
+    ("full", "words"),
     [
-        (
-            FakeLibrary("leases", report=UNREAD),
-            ["! Not read: b.pdf: it needs a password", "! No text on p. 4 of c.pdf"],
-        ),
-        (Full("leases"), ["Error: the disk is full", "What to do: Make room."]),
+        (False, ["! Not read: b.pdf: it needs a password", "! No text on p. 4 of c.pdf"]),
+        (True, ["Error: the disk is full", "What to do: Make room."]),
     ],
 )
-async def test_what_was_not_read_is_shown(fresh, words):
-    async with FakeWorld(fresh=fresh).app(folder=LEASES).run_test() as pilot:
+async def test_what_was_not_read_is_shown(monkeypatch, full, words):
+    def ingest(self, path, **_):
+        raise StorageError("the disk is full", "Make room.")
+
+    if full:
+        monkeypatch.setattr(FakeLibrary, "ingest", ingest)
+    async with FakeWorld(fresh=FakeLibrary("leases", report=UNREAD)).app(folder=LEASES).run_test() as pilot:
         await see(pilot, "y yes")
-        await pilot.press("y")
-        await see(pilot, *words)
-
-
-# --- a library ----------------------------------------------------------------------------------------------
+        await press(pilot, "y", sees=words)
 
 
 async def test_several_libraries_are_offered():
@@ -120,18 +108,13 @@ async def test_without_a_library_a_folder_is_asked_for(here):
     world = FakeWorld(libraries={}, readable=0)
     async with world.app().run_test() as pilot:
         await see(pilot, "There is no library yet.")
-        await fill(pilot, "nowhere")
-        await see(pilot, "! 'nowhere' is not a folder")
+        await fill(pilot, "nowhere", sees="! 'nowhere' is not a folder")
         pilot.app.screen.query_one(Input).value = ""
-        await pilot.press("m")
-        await until(pilot, lambda: pilot.app.screen.query_one(Input)._suggestion == f"my leases{os.sep}")
-        await pilot.press("tab", "enter")
-        await see(pilot, "There is no file in this folder that localrag can read.")
+        await press(pilot, "m", then=lambda: pilot.app.screen.query_one(Input)._suggestion == f"my leases{os.sep}")
+        await press(pilot, "tab", "enter", sees="There is no file in this folder that localrag can read.")
         world.readable = 3
-        await pilot.press("escape")
-        await see(pilot, "There is no library yet.")
-        await fill(pilot, "my leases")
-        await see(pilot, "into a library named my leases?")
+        await press(pilot, "escape", sees="There is no library yet.")
+        await fill(pilot, "my leases", sees="into a library named my leases?")
         await pilot.press("y")
         await opened(pilot, "my leases")
 
@@ -146,9 +129,6 @@ async def test_folders_are_suggested_as_they_are_typed(tmp_path, monkeypatch):
     assert await suggest("") is None and await suggest(f"{tmp_path}/none/x") is None
 
 
-# --- a model ------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("key", ["r", "escape"])
 async def test_without_a_model_the_command_is_shown_and_the_model_awaited_or_not(key):
     assistant = FakeAssistant(SCRIPT, missing=ModelMissing("no generator is installed", "localrag models install"))
@@ -159,6 +139,5 @@ async def test_without_a_model_the_command_is_shown_and_the_model_awaited_or_not
         await opened(pilot, "contracts")
         await see(pilot, "fake-1b ready" if key == "r" else "no model")
         if key == "r":
-            await ask(pilot)
-            await see(pilot, "Thirty days [1], within")
+            await ask(pilot, sees="Thirty days [1], within")
             assert "no model" not in shown(pilot.app)

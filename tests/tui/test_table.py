@@ -18,7 +18,7 @@ from localrag.security import storage
 from localrag.tui.screens.table import ResultsScreen, file_name
 from localrag.tui.widgets.turn import CitationLine
 from tui import surveys
-from tui.screen_text import ask, chatting, fill, marked, on, see, shown, until
+from tui.screen_text import ask, chatting, fill, marked, on, press, see, shown, until
 
 
 def world(*script: Any) -> FakeWorld:
@@ -31,8 +31,7 @@ def documents(pilot: Pilot) -> list[str]:
 
 async def table(pilot: Pilot) -> None:
     """Ask, and open the table of the answer."""
-    await ask(pilot, surveys.QUESTION)
-    await see(pilot, "1,204 tokens read")
+    await ask(pilot, surveys.QUESTION, sees="1,204 tokens read")
     await pilot.press("ctrl+t")
     await on(pilot, ResultsScreen)
     await see(pilot, "4 rows")
@@ -46,38 +45,29 @@ async def test_a_table_of_fields_shows_the_source_of_the_cell():
     final = answered("1 row", plan=surveys.SURVEY, table=(row,), citations=(citation(),))
     made = world(Surveyed(1, 1, row), final)
     async with chatting(made) as pilot:
-        await ask(pilot, "/extract notice duration, fee monney")
-        await see(pilot, "'fee money'")
+        await ask(pilot, "/extract notice duration, fee monney", sees="'fee money'")
         assert not made.assistant.asked
-        await ask(pilot, "/extract notice duration, fee money @1.pdf")
-        await see(pilot, "1 row.")
+        await ask(pilot, "/extract notice duration, fee money @1.pdf", sees="1 row.")
         asked = made.assistant.asked[-1]
         assert (asked["mode"], asked["question"]) == ("extract", "notice duration, fee money")
         assert asked["documents"].these == (("contracts", "1.pdf"),)
-        await pilot.press("ctrl+t")
-        await see(pilot, "P30D")
-        await pilot.press("enter")
-        await see(pilot, NOTICE[:20])
-        await pilot.press("tab", "escape", "right", "enter")
-        await see(pilot, "This field has no quote")
+        await press(pilot, "ctrl+t", sees="P30D")
+        await press(pilot, "enter", sees=NOTICE[:20])
+        await press(pilot, "tab", "escape", "right", "enter", sees="This field has no quote")
 
 
 async def test_rows_appear_in_the_answer_and_the_table_while_documents_are_read():
     gate = Gate()
     made = world(*surveys.asked(2), gate, surveys.asked(3)[-1], surveys.settled(not_read=(surveys.LEFT,)))
     async with chatting(made) as pilot:
-        await pilot.press("ctrl+t")
-        await see(pilot, "No answer has a table")
-        await ask(pilot, surveys.QUESTION)
-        await see(pilot, "2 rows so far")
-        await pilot.press("ctrl+t")
-        await see(pilot, "2 rows · more are coming")
+        await press(pilot, "ctrl+t", sees="No answer has a table")
+        await ask(pilot, surveys.QUESTION, sees="2 rows so far")
+        await press(pilot, "ctrl+t", sees="2 rows · more are coming")
         await pilot.press("2")
         gate.opened.set()
         await until(pilot, lambda: len(documents(pilot)) == 5)
         assert "more are coming" not in shown(pilot.app) and documents(pilot)[0] == "contracts/licence.docx"
-        await pilot.press("escape")
-        await see(pilot, "5 rows. Ctrl+T: all of them")
+        await press(pilot, "escape", sees="5 rows. Ctrl+T: all of them")
         assert "6 months" in shown(pilot.app) and "- a: 30 days" not in shown(pilot.app)
 
 
@@ -93,24 +83,17 @@ async def test_rows_are_sorted_and_filtered_and_the_source_follows_the_cursor():
         assert documents(pilot)[0] == "contracts/lease.pdf"
         await pilot.press("2")
         assert documents(pilot) == came
-        await pilot.press("home", "up", "enter")
-        await until(pilot, lambda: "written notice" in marked(pilot.app))
-        await pilot.press("y")
-        await until(pilot, lambda: "— contracts/msa.pdf, p. 12, library contracts" in pilot.app.clipboard)
-        await pilot.press("right_square_bracket")
-        await see(pilot, "The page after.")
-        await pilot.press("down")
-        await see(pilot, "contracts/lease.pdf, p. 3")
-        await pilot.press("ctrl+end", "enter")
-        await see(pilot, "This row has no quote: too unlikely (8%)")
+        await press(pilot, "home", "up", "enter", then=lambda: "written notice" in marked(pilot.app))
+        await press(pilot, "y", then=lambda: "— contracts/msa.pdf, p. 12, library contracts" in pilot.app.clipboard)
+        await press(pilot, "right_square_bracket", sees="The page after.")
+        await press(pilot, "down", sees="contracts/lease.pdf, p. 3")
+        await press(pilot, "ctrl+end", "enter", sees="This row has no quote: too unlikely (8%)")
         await pilot.press("escape")
         await pilot.click(DataTable, offset=(3, 0))
         await see(pilot, "sorted by document")
-        await pilot.press("slash", *"contracts", "space", *"days", "enter")
-        await see(pilot, "1 of 4 rows")
+        await press(pilot, "slash", *"contracts", "space", *"days", "enter", sees="1 of 4 rows")
         assert documents(pilot) == ["contracts/msa.pdf"]
-        await pilot.press("escape")
-        await see(pilot, "4 rows ·")
+        await press(pilot, "escape", sees="4 rows ·")
         await pilot.press("escape")
         assert not isinstance(pilot.app.screen, ResultsScreen)
 
@@ -121,29 +104,21 @@ async def test_the_rows_shown_are_exported_in_their_order_and_recorded(here, mon
     (here / "notice.csv").write_text("mine")
     async with chatting(made) as pilot:
         await table(pilot)
-        await pilot.press("2", "slash", *"contracts/", "enter")
-        await see(pilot, "3 of 4 rows")
-        await pilot.press("ctrl+e")
-        await see(pilot, "Export the table")
+        await press(pilot, "2", "slash", *"contracts/", "enter", sees="3 of 4 rows")
+        await press(pilot, "ctrl+e", sees="Export the table")
         for name, words in (("t.docx", "a table cannot be written"), ("nowhere/t.csv", "there is no folder")):
-            await fill(pilot, name)
-            await see(pilot, words)
-        await fill(pilot, "notice.csv")
-        await see(pilot, "Enter again replaces it")
+            await fill(pilot, name, sees=words)
+        await fill(pilot, "notice.csv", sees="Enter again replaces it")
         assert (here / "notice.csv").read_text() == "mine"
-        await pilot.press("enter")
-        await see(pilot, "Wrote 3 rows")
-        await pilot.press("e")
-        await see(pilot, "how-much-notice-ends-each-contract.xlsx")
-        await pilot.press("enter")
-        await until(pilot, (here / "how-much-notice-ends-each-contract.xlsx").exists)
+        await press(pilot, "enter", sees="Wrote 3 rows")
+        await press(pilot, "e", sees="how-much-notice-ends-each-contract.xlsx")
+        await press(pilot, "enter", then=(here / "how-much-notice-ends-each-contract.xlsx").exists)
 
         def full(*given, **how):
             raise StorageError("the disk is full", "Free some space.")
 
         monkeypatch.setattr(storage, "write_bytes", full)
-        await pilot.press("e")
-        await see(pilot, "Export the table")
+        await press(pilot, "e", sees="Export the table")
         await fill(pilot, "t.csv")
         full_disk = "the disk is full. Free some space."
         await until(pilot, lambda: any(full_disk in one.message for one in pilot.app._notifications))
@@ -156,11 +131,9 @@ async def test_the_rows_shown_are_exported_in_their_order_and_recorded(here, mon
 async def test_many_rows_are_shown_and_few_citations_drawn():
     cited = tuple(citation(marker=n) for n in range(1, 101))
     async with chatting(world(Answered(replace(surveys.many(500), citations=cited)))) as pilot:
-        await ask(pilot)
-        await see(pilot, "80 more quotes: Ctrl+T")
+        await ask(pilot, sees="80 more quotes: Ctrl+T")
         assert len(pilot.app.screen.query(CitationLine)) == 20
-        await pilot.press("ctrl+t")
-        await see(pilot, "500 rows")
+        await press(pilot, "ctrl+t", sees="500 rows")
         await pilot.press("2", "2")
         assert documents(pilot)[0] == "d499.pdf"
 

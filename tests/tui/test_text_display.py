@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import fake_core as fakes
-import pytest
 from fake_core import FakeAssistant, FakeLibrary, FakeWorld, answered, citation
 from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
 from localrag.events import Planned
-from localrag.tui.text import clean, clean_in_place, clean_line, shorten, shorten_all, shorten_source
+from localrag.tui.text import clean_in_place, clean_line, shorten, shorten_all, shorten_source
 from localrag.types import Plan
 from tui.screen_text import ask, chatting, lines, see, segments, shown, until
 
@@ -25,23 +24,6 @@ HARMLESS = (
     r"\u001b[2J\u009b31m\u0007\u202eesrever"
 )
 LONG = "contracts/2024/final/master-services-agreement-with-annexes-and-schedules-signed-v12-final.pdf"
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("\x1b[31mred", r"\u001b[31mred"),
-        ("\x1b]0;title\x07x", r"\u001b]0;title\u0007x"),
-        ("\x9b31mred", r"\u009b31mred"),
-        ("a\x00b\x7f\ud800", r"a\u0000b\u007f\ud800"),
-        ("a\tb\r\nc", "a b\nc"),
-        ("\u202eabc\u2066", r"\u202eabc\u2066"),
-        ("\u200fabc\u200e", "abc"),
-        ("naïve “quotes” 条 é", "naïve “quotes” 条 é"),
-    ],
-)
-def test_clean_shows_what_a_terminal_would_obey(text, left):
-    assert clean(text) == left
 
 
 def test_clean_in_place_keeps_offsets():
@@ -68,8 +50,7 @@ async def test_hostile_text_is_drawn_as_it_is_also_where_a_widget_forgot_to_clea
     world.libraries["[red]c"] = FakeLibrary("c")
     async with chatting(world, (200, 60), libraries=["[red]c"]) as pilot:
         app = pilot.app
-        await ask(pilot, HOSTILE)
-        await see(pilot, "citation 1 of 1", f"retrieve · {HARMLESS}")
+        await ask(pilot, HOSTILE, sees=("citation 1 of 1", f"retrieve · {HARMLESS}"))
         await until(pilot, lambda: shown(app).count(HARMLESS) >= 5)
         await see(pilot, "[red]c", "[site](http://evil.example/a)", "![p](http")
         assert effects(app) == []

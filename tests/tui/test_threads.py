@@ -35,15 +35,6 @@ def test_jobs_run_in_order_in_one_thread_that_survives_errors(thread):
     assert [type(error).__name__ for error in errors] == ["LocalragError", "NotFoundError"]
 
 
-async def test_a_result_or_an_error_is_awaited(thread):
-    def missing():
-        raise NotFoundError("gone")
-
-    assert await thread.result(lambda: 7) == 7
-    with pytest.raises(NotFoundError):
-        await thread.result(missing)
-
-
 def test_closing_a_busy_thread_returns(thread):
     go = threading.Event()
     thread.submit(lambda: go.wait(PATIENCE))

@@ -1,7 +1,4 @@
-"""The conversation: ask, watch the answer come, look at its sources.
-
-Widgets post messages; this screen connects them and moves the keyboard between them.
-"""
+"""The conversation: widgets post messages, this screen connects them and moves the keyboard between them."""
 
 from __future__ import annotations
 
@@ -26,8 +23,7 @@ from localrag.tui.commands import Known, names_in
 from localrag.tui.text import clean_line, shorten_all
 from localrag.tui.threads import Core
 from localrag.tui.widgets.asking import Asking, QuestionInput
-from localrag.tui.widgets.library import LibraryPane
-from localrag.tui.widgets.library_tree import LibraryTree
+from localrag.tui.widgets.library import LibraryPane, LibraryTree
 from localrag.tui.widgets.panels import Conversation, Panels, SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
 from localrag.tui.widgets.status import Status, StatusLine
@@ -313,10 +309,7 @@ class ChatScreen(Screen[None]):
 
     @work
     async def _resume(self, resumed: Resumed) -> None:
-        """Show a saved conversation and continue it as it was left.
-
-        A worker, because it waits for layouts, which need the screen's own message loop.
-        """
+        """Continue a saved conversation; a worker, because it waits for layouts, which need the message loop."""
         session = resumed.session
         self._asking.switch(ChatState.of(session))
         self._asking.field.value = session.draft

@@ -1,7 +1,4 @@
-"""A review as a grid: a row for each document, a column for each item of the playbook, filled while they are checked.
-
-The state of a cell is a sign, which colour only repeats. Marks of the reviewer are kept at once.
-"""
+"""A review as a grid: a row for each document, a column for each item; marks of the reviewer are kept at once."""
 
 from __future__ import annotations
 
@@ -105,8 +102,6 @@ class ReviewScreen(TableScreen):
             notes.append("Stopped. What was found is kept; the same command goes on from there.")
         self._finish(notes)
 
-    # --- the grid -------------------------------------------------------------------------------------------
-
     def _put(self, one: Checked) -> None:
         """Add a finding, or replace it by one with another mark."""
         named = f"{one.library}: {one.document}" if len(self._scope.libraries) > 1 else one.document
@@ -159,8 +154,6 @@ class ReviewScreen(TableScreen):
         self._title.update(Content.assemble(title, rows, unexpected, "\n", *spaced))
         self._draw_finding()
 
-    # --- a finding ------------------------------------------------------------------------------------------
-
     def on_data_table_cell_highlighted(self) -> None:
         one = self._finding
         self._draw_finding()
@@ -207,8 +200,6 @@ class ReviewScreen(TableScreen):
             self.action_only("")
         elif self._filter.display or not self.stop_work():
             super().action_back()
-
-    # --- marks and export -----------------------------------------------------------------------------------
 
     def action_mark(self, verdict: Verdict) -> None:
         if (one := self._finding) is not None:

@@ -1,12 +1,9 @@
-"""The saved conversations: list, search, open, rename, branch, export, delete.
-
-The list has the keyboard, so that single letters act; `/` goes to the search line. Everything is read from the disk in
-a thread, and again after each change.
-"""
+"""The saved conversations: list, search, open, rename, branch, export, delete; read again after each change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,10 +34,7 @@ MAX_HITS = 200
 
 
 class SessionsScreen(TableScreen):
-    """The result is the conversation to continue (`Resumed`), or None.
-
-    The row of a line has its `session` (`Listed`), and the `turn` that the search has found, else 0.
-    """
+    """The result is a conversation to continue, or None. A row has its `session` and the `turn` found, else 0."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open_source", "Continue it, from the turn found"),
@@ -75,6 +69,13 @@ class SessionsScreen(TableScreen):
     def on_mount(self) -> None:
         self._change(lambda: "")
 
+    @contextmanager
+    def _errors_shown(self) -> Iterator[None]:
+        try:
+            yield
+        except LocalragError as error:
+            self._message.update(error_content(error))
+
     @work
     async def _change(self, change: Callable[[], str]) -> None:
         """Change something, read all again, and show what was done."""
@@ -83,22 +84,15 @@ class SessionsScreen(TableScreen):
         def run() -> tuple[str, list[Listed], Searched]:
             return change(), store.list(), Searched(store.all())
 
-        try:
+        with self._errors_shown():
             done, self._listed, self._searched = await self.app.threads["pages"].result(run)
-        except LocalragError as error:
-            self._message.update(error_content(error))
-            return
-        self._message.update(Content(done))
-        self._draw()
+            self._message.update(Content(done))
+            self._draw()
 
     @work
     async def _continue(self, load: Callable[[], Resumed]) -> None:
-        try:
+        with self._errors_shown():
             self.dismiss(await self.app.threads["pages"].result(load))
-        except LocalragError as error:
-            self._message.update(error_content(error))
-
-    # --- drawing --------------------------------------------------------------------------------------------
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
@@ -156,8 +150,6 @@ class SessionsScreen(TableScreen):
         here = " This is the current conversation." if one.id == self._current else ""
         self._about.update(Content(f"{clean_line(one.title)}\n{turn}Library: {of}. Begun {begun} (UTC).{here}"))
 
-    # --- keys -----------------------------------------------------------------------------------------------
-
     def on_input_submitted(self) -> None:
         self._filter.display = True
         self._draw()  # the pause after the last letter may not be over
@@ -198,12 +190,9 @@ class SessionsScreen(TableScreen):
     @work
     async def action_export(self) -> None:
         if (found := self._readable()) is not None:
-            try:
+            with self._errors_shown():
                 session = await self.app.threads["pages"].result(lambda: self._core.store.load(found[0].id))
-            except LocalragError as error:
-                self._message.update(error_content(error))
-                return
-            await export_session(self.app, self._core, session)
+                await export_session(self.app, self._core, session)
 
     @work
     async def action_delete(self) -> None:

@@ -1,7 +1,4 @@
-"""A table that fills the screen: rows are filtered, sorted and exported by keys, and lead to their sources.
-
-`TableScreen` is what a survey, a review, a comparison and the list of conversations have in common.
-"""
+"""A table that fills the screen, of a survey, a review, a comparison or the conversations: filter, export, sources."""
 
 from __future__ import annotations
 
@@ -105,8 +102,6 @@ class TableScreen(Screen[Any]):
         self._progress.say("\n".join(notes))
         self._progress.display = bool(notes)
 
-    # --- drawing --------------------------------------------------------------------------------------------
-
     def _update(self) -> None:
         """Show rows that have come since."""
         if self._drawn not in (None, self._stage):
@@ -173,8 +168,6 @@ class TableScreen(Screen[Any]):
             for at, (name, text) in enumerate(classes.items(), 1)
         ]
 
-    # --- keys -----------------------------------------------------------------------------------------------
-
     def _sort(self, column: str) -> None:
         """Sort by a column: ascending, descending, then unsorted."""
         if column != self._sorted_by:
@@ -228,8 +221,7 @@ class TableScreen(Screen[Any]):
     def on_data_table_row_selected(self) -> None:
         self.action_open_source()
 
-    def on_data_table_cell_selected(self) -> None:
-        self.action_open_source()
+    on_data_table_cell_selected = on_data_table_row_selected
 
     def action_open_source(self) -> None:
         raise NotImplementedError
@@ -289,8 +281,7 @@ class ResultsScreen(TableScreen):
         if self._source.display and (line := self._line) is not None:
             self._open(line)
 
-    def on_data_table_cell_highlighted(self) -> None:
-        self.on_data_table_row_highlighted()
+    on_data_table_cell_highlighted = on_data_table_row_highlighted
 
     def _cited(self, line: Line) -> Citation | None:
         """The citation of a line, or that of the field under the cursor."""

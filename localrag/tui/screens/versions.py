@@ -1,8 +1,6 @@
 """Versions of a document: what changed as a list, substance first, and around the chosen change the whole text.
 
 Of three documents, the list has each clause of the base with who changed it, and the text is theirs or ours.
-
-What went and what came stands in [-brackets-] and {+brackets+}, which colour only repeats.
 """
 
 from __future__ import annotations
@@ -122,8 +120,6 @@ class VersionsScreen(TableScreen):
         self._finish(notes)
         self._draw()
 
-    # --- the list -------------------------------------------------------------------------------------------
-
     @property
     def _compared(self) -> Comparison | None:
         """The comparison whose text is shown."""
@@ -180,8 +176,6 @@ class VersionsScreen(TableScreen):
             self._table.move_cursor(row=next(later, rows[0]), animate=False)
         else:
             self.notify("There is no conflict.")
-
-    # --- the text -------------------------------------------------------------------------------------------
 
     def action_side(self) -> None:
         others = [side for side, _ in self._changes if side != self._side]
@@ -261,8 +255,6 @@ class VersionsScreen(TableScreen):
 
     def _reveal(self) -> None:
         self._scroll.scroll_to(y=max(0, self._row - self._scroll.size.height // 4), animate=False, immediate=True)
-
-    # --- keys -----------------------------------------------------------------------------------------------
 
     def action_next_panel(self) -> None:
         (self._scroll if self.focused is self._table else self._table).focus()

@@ -63,9 +63,6 @@ IDLE_HINT = "Enter asks · Tab citations · F1 help"
 BUSY_HINT = "Esc stops · F1 help"
 
 
-# --- the field ----------------------------------------------------------------------------------------------
-
-
 class Completions(OptionList, can_focus=False):
     """Completions above the question field, which keeps the keyboard."""
 
@@ -218,9 +215,6 @@ class QuestionInput(TextArea, inherit_bindings=False):
         event.prevent_default()
         event.stop()
         self.insert(clean(event.text))
-
-
-# --- asking -------------------------------------------------------------------------------------------------
 
 
 class Asking(Vertical):

@@ -306,10 +306,7 @@ class Panels(SourceKeys):
         self.source.focus_text()
 
     def step(self, step: int, focus: bool = False) -> bool:
-        """Go to the next or previous citation of the conversation; False if there is none.
-
-        With `focus`, the keyboard goes along, and after the last citation to the question.
-        """
+        """Go to another citation (with `focus` the keyboard too, and at the end to the question); False without one."""
         lines = self.conversation.citations()
         if not lines:
             return False
@@ -332,8 +329,7 @@ class Panels(SourceKeys):
     def focus_citation(self) -> None:
         """Put the keyboard on the chosen citation, or on the first of the newest answer."""
         if lines := self.conversation.citations():
-            line = self._chosen if self._chosen in lines else lines[_newest(lines)]
-            line.focus()
+            (self._chosen if self._chosen in lines else lines[_newest(lines)]).focus()
 
     def toggle(self) -> bool:
         """Show or hide the source; False if there is none."""

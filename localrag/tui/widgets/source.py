@@ -244,11 +244,14 @@ class SourcePane(Vertical):
             then(opened)
 
     def _draw(self, page: Page, start: int, end: int, show_from: str) -> None:
-        quote = locate(self._citation, page)
+        citation, opened = self._citation, self.opened
+        assert citation is not None and opened is not None
+        quote = locate(citation, page)
         others = [found for other in self._others if (found := locate(other, page))]
-        self._show(self._page_notes(page, quote), draw(page.text, start, end, quote, others), show_from)
-        if self.as_picture and self.opened is not None and source_files.has_pictures(self.opened.document):
-            self._fetch_picture(self.opened, quote, [one for one in others if one != quote])
+        notes = cited_page.notes(opened.document, page, opened.state, citation, quote)
+        self._show("\n".join(map(clean_line, notes)), draw(page.text, start, end, quote, others), show_from)
+        if self.as_picture and source_files.has_pictures(opened.document):
+            self._fetch_picture(opened, quote, [one for one in others if one != quote])
 
     @work(exclusive=True, group="picture")
     async def _fetch_picture(self, opened: Opened, quote: Found | None, others: Sequence[Found]) -> None:
@@ -294,13 +297,6 @@ class SourcePane(Vertical):
     def _note(self, text: str) -> None:
         self._notes = "\n".join(filter(None, (self._notes, text)))
         self._draw_title()
-
-    def _page_notes(self, page: Page, quote: Found | None) -> str:
-        """What a reader must know about the text of this page."""
-        assert self.opened is not None and self._citation is not None
-        opened = self.opened
-        lines = cited_page.notes(opened.document, page, opened.state, self._citation, quote)
-        return "\n".join(map(clean_line, lines))
 
     def _draw_title(self) -> None:
         citation, opened = self._citation, self.opened

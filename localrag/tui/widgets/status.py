@@ -34,10 +34,7 @@ class Column(Vertical):
 
 
 class ProgressLine(Static):
-    """Shows "Reading ████████░░░░░░░░░░░░ 40% · 400 of 1,000 tokens · about 6 s left".
-
-    The estimate assumes an even pace since the first report.
-    """
+    """Shows "Reading ████████░░░░░░░░░░░░ 40% · 400 of 1,000 tokens · about 6 s left", at an even pace."""
 
     app: LocalragApp
 
@@ -72,22 +69,19 @@ class ProgressLine(Static):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the status line shows. `documents` is None while they are counted; `context` is that of the last answer.
-
-    The share `warm` of the text is in the prompt cache; the model reads at most `max_tokens` at once.
-    """
+    """What the status line shows."""
 
     model: str
     ready: bool
     libraries: tuple[str, ...]
-    documents: int | None = None
-    warm: float = 0.0
-    max_tokens: int = 0
+    documents: int | None = None  # while they are counted
+    warm: float = 0.0  # share of the text in the prompt cache
+    max_tokens: int = 0  # that the model reads at once
     encrypted: bool = False
     filter: str = ""
     mode: str = "auto"
     title: str = ""
-    context: Mapping[str, int] = field(default_factory=dict)
+    context: Mapping[str, int] = field(default_factory=dict)  # of the last answer
 
 
 def network_state() -> tuple[str, str]:

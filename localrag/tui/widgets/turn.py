@@ -1,7 +1,4 @@
-"""One question and its answer, drawn from the engine's events as they come.
-
-Importing this module takes Textual's Markdown along, so it is imported when the first turn is drawn.
-"""
+"""One question and its answer, drawn from the engine's events; imported late, as it takes Textual's Markdown along."""
 
 from __future__ import annotations
 

@@ -461,7 +461,7 @@ def real(home: Path) -> Iterator[str]:
     shutil.copy(ROOT / "examples/contracts/amendment-no-1.pdf", papers)
     running.ingest(home, papers, "papers", module="localrag")
     # One thread, because threads that wait for one another are slow where the cores are busy.
-    small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", "LOCALRAG_ANSWER_TOKENS": "20"}
+    small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1"}
     with running.serving(home, "--library", "papers", module="localrag", **small) as server:
         yield next(line.split()[1] for line in server.said.splitlines() if "?code=" in line)
 
@@ -470,7 +470,7 @@ def real(home: Path) -> Iterator[str]:
 def test_a_real_answer_leads_to_the_picture_of_its_page_and_the_quote_in_sight(chromium: Browser, real: str) -> None:
     with opened(chromium, real) as visit:
         page = visit.page
-        visit.ask("Within how many days must the Trust pay an invoice?")
+        visit.ask('How many times does "invoice" occur?')  # code counts, so there is a citation for sure
         page.click(".citation >> nth=0")
         picture = page.locator("#source img[data-revealed]")
         expect(picture).to_be_visible()

@@ -434,7 +434,8 @@ def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
     try:
         converted = _convert(kind, value, base)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError: "~nobody" names no home
-        raise SettingsError(f"{key} = {value!r} in {origin} is not a {_kind_name(kind)}", about) from None
+        hint = f"Give a {_kind_name(kind)}. {about}"
+        raise SettingsError(f"{key} = {value!r} in {origin} is not a {_kind_name(kind)}", hint) from None
     low, high = _FIELDS[key].metadata["low"], _FIELDS[key].metadata["high"]
     if low is not None and not low <= converted <= high:
         raise SettingsError(f"{key} = {value!r} in {origin} must be between {low} and {high}", about)

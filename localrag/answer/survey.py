@@ -114,7 +114,9 @@ def _answer(
 ) -> Findings:
     considered = len(asked) + len(left)
     joined = join(question, asked, considered)
-    whole = sum(one.finding.whole for one in asked)
+    by_code = sum(not one.finding.model for one in asked)
+    whole = sum(one.finding.whole and bool(one.finding.model) for one in asked)
+    read = {"compared by code": by_code, "read whole": whole, "in their best passages": len(asked) - by_code - whole}
     withheld = [one for one in asked if one.finding.withheld]
     return Findings(
         joined.text,
@@ -128,8 +130,9 @@ def _answer(
         stopped=bool(left),
         withheld=f"what {_names(withheld)} may say, because no text supports it throughout" if withheld else "",
         looked_for=query.search_text,
-        looked_at=f"{len(asked)} of {considered} asked: {whole} read whole, {len(asked) - whole} in their best "
-        "passages.",
+        looked_at=f"{len(asked)} of {considered} asked: "
+        + ", ".join(f"{count} {how}" for how, count in read.items() if count or not asked)
+        + ".",
     )
 
 

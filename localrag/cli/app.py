@@ -1,7 +1,7 @@
 """The `localrag` command: the table of commands, shell completion, and how errors end a command.
 
 Each command is imported when it is called, so that `--help` and `--version` are instant. Answers go to stdout,
-everything else to stderr. Exit codes are those of `errors.py`; 0 is success, 130 a stop by Ctrl-C.
+everything else to stderr. Exit codes are those of `errors.py`; 0 is success, 130 a stop by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # name -> (module in localrag.cli, one-line help). The help is here so that listing the commands imports none.
 COMMANDS = {
     "ask": ("ask", "Answer a question from a library, with page and quote."),
-    "audit": ("audit", "Show who asked what, and verify the audit log."),
+    "audit": ("audit", "Show who did what, and verify the audit log."),
     "backup": ("libraries", "Write a library to one file."),
     "calibrate": ("evaluate", "Measure when a model should answer."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
@@ -134,7 +134,9 @@ class Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.pass_context
 def localrag(ctx: click.Context, debug: bool) -> None:
-    """Ask questions about private documents. They never leave this machine.
+    """Ask questions about private documents, offline.
+
+    Nothing leaves this machine, except to the stores and model servers that a policy allows.
 
     Without a command, opens the terminal app.
     """
@@ -164,6 +166,7 @@ def main() -> None:
         _warn()
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)  # of service managers
     try:
         # `python -m localrag` needs the name for the same help and completion.
         code = localrag.main(prog_name="localrag", standalone_mode=False)
@@ -175,7 +178,7 @@ def main() -> None:
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         echo("Stopped.", err=True)
-        code = 130
+        code = _stopped
     except LocalragError as error:
         if debug:
             raise
@@ -261,16 +264,21 @@ def _show(file: Path, page: int | None) -> bool:
     return viewing.show(file, page)
 
 
+_stopped = 128 + signal.SIGINT  # the exit code
+
+
 def _stop(signum: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, or exit at once during an import.
+    """Raise KeyboardInterrupt, so that what is half done is cleared away, or exit at once during an import.
 
     While they load, some extension modules abort at an exception, others turn it into an ImportError, and the importer
     itself can lose it.
     """
+    global _stopped
+    _stopped = 128 + signum
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             echo("Stopped.", err=True)
-            os._exit(130)
+            os._exit(128 + signum)
         frame = frame.f_back
     raise KeyboardInterrupt
 

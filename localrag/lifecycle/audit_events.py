@@ -45,7 +45,7 @@ def ingested(file: Path, report: IngestReport, before: Collection[str], after: C
 def save_setting(name: str, value: Any, environ: Mapping[str, str] | None = None) -> Path:
     """Write a setting to the user's file, and record it if it chooses a model. Raises as `settings.save`."""
     path = settings.save(name, value, storage.write_bytes, environ)
-    _record_choice(name, settings.as_text(settings.check(name, value, str(path))), environ)
+    _record_choice(name, settings.as_text(settings.check(name, value, "the command")), environ)
     return path
 
 

@@ -73,6 +73,13 @@ def test_short_documents_are_read_whole_and_long_ones_in_passages(
         "1 document was not read whole, only the passages that fit best"
     ]
     assert any("Rent is due. Dogs are welcome." in text for text in told(models))
+    assert answer.looked_at == "2 of 2 asked: 1 read whole, 1 in their best passages."
+
+
+def test_what_code_alone_decides_is_not_called_read(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("two", {"long.txt": FILLER, "short.txt": "Rent is due. Dogs are welcome."})
+    _, answer = ask(assistant, "Which leases name Quillfeather?", "two")
+    assert told(models) == [] and answer.looked_at == "2 of 2 asked: 2 compared by code."
 
 
 def test_the_likeliest_document_is_asked_first(assistant: Assistant, models: Any, shelf: Shelf) -> None:

@@ -171,13 +171,14 @@ def names(home: Path) -> set[str]:
     return {path.name for path in (home / "models").iterdir()} - {"models.lock", "models.holder"}
 
 
-def test_ctrl_c_leaves_nothing_and_ends_with_130(home: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_half_installed(home: Path, sent: signal.Signals) -> None:
     process = start("slow")
     until_half_way(process)
     assert any(name.startswith(".staging") for name in names(home))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, message = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130 and "Stopped." in message and "Traceback" not in message
+    assert process.returncode == 128 + sent and "Stopped." in message and "Traceback" not in message
     assert names(home) == set()
 
 

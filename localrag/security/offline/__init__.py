@@ -153,7 +153,7 @@ def layers() -> tuple[Layer, ...]:
             _files is not None,
             f"files that are not allowed by name (Landlock ABI {abi})",
             "names and sizes, and files that were already open",
-            "" if _files is not None else absent or f"{unasked}: commands turn it on once they know their library",
+            "" if _files is not None else absent or "turned on by each command that opens a library",
             possible=not absent,
         ),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -102,19 +102,28 @@ class Engine:
         return next((found for _, found in self.find_all([item], pair, only=only, stop=stop)), None)
 
     def find_all(
-        self, items: Sequence[Item], pair: Pair, *, only: Filter = EVERYTHING, stop: Stop = lambda: False
+        self,
+        items: Sequence[Item],
+        pair: Pair,
+        *,
+        only: Filter = EVERYTHING,
+        stop: Stop = lambda: False,
+        named: Mapping[Item, Stated] | None = None,
     ) -> Iterator[tuple[Item, Finding]]:
         """Yield what a document says to items, first what code decides; ends early where it is stopped.
+
+        `named` is what the document states by their names, where that was looked up before.
 
         What the model is asked comes in the order of the document, so that items that share a passage follow each
         other behind the same cached text.
         """
         library, document = pair
         with library.snapshot():
-            pieces = labelled.pieces(library.name, document, context.pages_of(library, document, only))
-            stated = labelled.stated(items, pieces)
-            looks = {item: self._look(item, pair, only) for item in items if item not in stated}
-        yield from ((item, _by_name(item, one)) for item, one in stated.items())
+            if named is None:
+                pages = context.pages_of(library, document, only)
+                named = labelled.stated(items, labelled.pieces(library.name, document, pages))
+            looks = {item: self._look(item, pair, only) for item in items if item not in named}
+        yield from ((item, _by_name(item, one)) for item, one in named.items())
         left = []
         for item, look in looks.items():
             decided = _nowhere(look, pair, only) or _by_code(look, document)

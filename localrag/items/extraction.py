@@ -120,14 +120,13 @@ def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
     if work.query.stop():
         raise Cancelled("stopped")
     schema, (library, document) = work.schema, pair
-    if work.each == "section":
-        found = labelled.stated(schema.fields, passages)
-        stated = {item.id: one for item, one in found.items()}
-        missing = tuple(item for item in schema.fields if item not in found)
-        for row in _filled("fields", missing, pair, passages, work):
-            stated |= row
-    else:
-        stated = dict(_found(pair, passages, work))
+    named = labelled.stated(schema.fields, passages)  # of figures, by the table that has most of them all
+    stated = {item.id: one for item, one in named.items()}
+    missing = tuple(item for item in schema.fields if item not in named)
+    whole = work.each != "section"
+    found = _found(missing, pair, passages, work) if whole else _filled("fields", missing, pair, passages, work)
+    for row in found:
+        stated |= row
     lines = labelled.by_table(schema.lines, passages) if schema.lines else []
     if empty := [one.title for one in schema.lines if lines and not any(one.id in line for line in lines)]:
         words = f"{', '.join(empty)}: no column with such values is called so, and the model was not asked"
@@ -138,13 +137,13 @@ def _rows(pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
     return [stated] if stated or work.each == "document" else []
 
 
-def _found(pair: Pair, passages: Sequence[Passage], work: Work) -> Row:
-    """Return what the engine finds of the fields of a document, now or in an earlier run."""
+def _found(items: Sequence[Item], pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:
+    """Return what the engine finds of items that the document does not name, now or in an earlier run."""
     if not passages:
-        return {}
-    keys = {item: _key(item, pair, passages, work) for item in work.schema.fields}
+        return []
+    keys = {item: _key(item, pair, passages, work) for item in items}
     missing = [item for item, key in keys.items() if key not in work.kept]
-    for item, found in work.engine.find_all(missing, pair, only=work.query.only, stop=work.query.stop):
+    for item, found in work.engine.find_all(missing, pair, only=work.query.only, stop=work.query.stop, named={}):
         work.usage += found.usage
         remarks = found.injections
         if found.doubt and item.type != "yes/no":
@@ -158,10 +157,7 @@ def _found(pair: Pair, passages: Sequence[Passage], work: Work) -> Row:
         _answered(keys[item], Given(found.model, rows, remarks), pair, work)
     if work.query.stop():
         raise Cancelled("stopped")
-    row: dict[str, Stated] = {}
-    for key in keys.values():
-        row.update(*_given(key, pair, work))
-    return row
+    return [row for key in keys.values() for row in _given(key, pair, work)]
 
 
 def _filled(shape: Shape, items: tuple[Item, ...], pair: Pair, passages: Sequence[Passage], work: Work) -> list[Row]:

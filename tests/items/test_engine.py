@@ -197,6 +197,17 @@ def test_a_value_is_read_from_all_passages_together() -> None:
     assert found(LAW, ["Governed by the laws of Kansas."], model, odds=-2.0).state == "unsure"
 
 
+def test_what_a_text_answers_is_in_its_quote() -> None:
+    for answer, quote, state, shown in (
+        ("90 days", "ends in 30 days", "unsure", ""),
+        ("thirty days", "ends in 30 days", "found", "thirty days"),
+        ("rather soon", "ends in 30 days", "found", "ends in 30 days"),
+    ):
+        model = Sure(shares={"days": 0.9}, script=[("", reply(answer=answer, quote=quote))])
+        made = found(LAW, ["It ends in 30 days."], model)
+        assert (made.state, made.answer) == (state, shown)
+
+
 def test_a_quote_is_the_documents_own_at_its_place() -> None:
     model = Sure(shares={"year": 0.8}, script=[("", reply(quote="RENEWS  each\nyear."))])
     made = found(RENEWS, ["It renews each year for one year."], model)

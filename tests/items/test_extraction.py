@@ -160,6 +160,17 @@ def extract(assistant: Assistant, schema: str, library: str, **options: Any) -> 
     return events, events[-1].answer
 
 
+def test_a_figure_is_taken_from_the_table_that_has_most_of_the_fields_though_it_was_asked_alone_before(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    other = "# Other\n\n| | 2023 |\n|---|---|\n| Net sales | 12 |\n| Employees | 7 |\n"
+    shelf("papers", {"a.md": f"# Statement\n\n{STATEMENT}\n{other}"})
+    models.generator.weights = [("", "no")]
+    assert extract(assistant, "net sales money", "papers")[1].table[0]["net sales"] is None
+    row = extract(assistant, "net sales money, cost of sales money", "papers")[1].table[0]
+    assert row["net sales"] == 94_836_000_000
+
+
 def test_what_is_labelled_needs_no_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     library = shelf("papers", {"a.md": INVOICE, "b.md": INVOICE.replace("INV-77", "INV-78")})
     events, answer = extract(assistant, "invoice_number, total money", "papers")

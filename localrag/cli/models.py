@@ -66,7 +66,8 @@ def list_command(everything: bool, as_json: bool) -> None:
         right=("SIZE", "CONTEXT", "MEMORY"),
     )
     if len(listed) < len(rows):
-        echo(f"{len(rows) - len(listed)} more need more memory than this machine has: --all", err=True)
+        hidden = counted(len(rows) - len(listed), "model")
+        echo(f"Not listed: {hidden} too large for the memory of this machine (--all lists all).", err=True)
 
 
 @models_command.command()

@@ -106,7 +106,7 @@ class LlamaGenerator:
         return [
             f"{self._threads} thread{'s' * (self._threads != 1)}",
             f"batches of {llm.STEP} tokens",
-            f"{self._footprint[0] / 1000:.0f} KB of memory a token",
+            f"{self._footprint[0] / 1000:.0f} KB of memory per token",
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
             *([f"recurrent layers ({self._footprint[1] / 1e6:.1f} MB, kept as checkpoints)"] if model.forgets else []),

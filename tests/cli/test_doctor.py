@@ -190,7 +190,7 @@ def test_the_model_in_use_reports_how_it_runs(
     found = of("llama.cpp", settings)
     assert {one.state for one in found} == {"ok"} and version("llama-cpp-python") in found[0].message
     result = found[-1]
-    for part in ("1 thread,", "batches of 256", "KB of memory a token", "a GPU", "sliding window"):
+    for part in ("1 thread,", "batches of 256", "KB of memory per token", "a GPU", "sliding window"):
         assert part in result.message
 
 

@@ -94,7 +94,7 @@ def load(path: Path) -> list[Question]:
 def _question(row: Any) -> Question:
     if not isinstance(row, dict):
         raise TypeError("it is not a JSON object")
-    given = {name: value for name, value in row.items() if value not in (None, "")}
+    given = {name: value for name, value in row.items() if value not in (None, "") or name == "answerable"}
     category = next((given[name] for name in _CATEGORIES if name in given), "")
     found = msgspec.convert({"answer": "", "doc": "", **given, "category": category, "fields": ()}, Question)
     needed = ["id", "question", *["answer"] * found.answerable, *["doc"] * (found.answerable and not found.docs)]

@@ -39,7 +39,7 @@ def document(path: str, root: str = "/data") -> Document:
         (LINE.replace('"1"', '"2"').replace("null", "0"), r"line 2 .*\$\.page"),
         (LINE.replace('"1"', '"2"').replace('"a.txt"', "null"), "line 2 .* it has no doc"),
         (LINE.replace('"1"', '"2"')[:-1] + ', "docs": "a"}', r"line 2 .*\$\.docs"),
-        (LINE.replace('"1"', '"2"')[:-1] + ', "answerable": "no"}', r"line 2 .*\$\.answerable"),
+        (LINE.replace('"1"', '"2"')[:-1] + ', "answerable": null}', r"line 2 .*\$\.answerable"),
         (LINE, "line 2 .* has the id '1' of another line"),
     ],
 )

@@ -64,6 +64,7 @@ class Given:
     model: str
     rows: tuple[Row, ...] = ()
     remarks: tuple[NotRead, ...] = ()
+    part: bool = False  # only passages were read for a field of a document
 
 
 def answer(work: Work) -> Generator[Event, None, Findings]:
@@ -154,9 +155,12 @@ def _found(items: Sequence[Item], pair: Pair, passages: Sequence[Passage], work:
         rows: tuple[Row, ...] = ()
         if found.state == "found" and at is not None and value is not None:
             rows = ({item.id: Stated(value, at, bool(found.model))},)
-        _answered(keys[item], Given(found.model, rows, remarks), pair, work)
+        _answered(keys[item], Given(found.model, rows, remarks, bool(found.model) and not found.whole), pair, work)
     if work.query.stop():
         raise Cancelled("stopped")
+    if parts := [item.title for item, key in keys.items() if _kept(key, work).part]:
+        words = f"only passages of it were read for {', '.join(parts)}"
+        work.remarks.append(NotRead(pair[0].name, pair[1].path, words))
     return [row for key in keys.values() for row in _given(key, pair, work)]
 
 
@@ -194,10 +198,15 @@ def _key(asked: object, pair: Pair, passages: Sequence[Passage], work: Work) -> 
     return key_of(_VERSION, asked, part, work.asks, pair[0].identity.sha256)
 
 
+def _kept(key: str, work: Work) -> Given:
+    kept = work.kept[key]
+    given: Given = kept if isinstance(kept, Given) else protocol.from_plain(kept, Given)
+    return given
+
+
 def _given(key: str, pair: Pair, work: Work) -> list[Row]:
     """Return what is kept under a key, with the name that the document has now."""
-    kept = work.kept[key]
-    one: Given = kept if isinstance(kept, Given) else protocol.from_plain(kept, Given)
+    one = _kept(key, work)
     work.model = one.model or work.model
     # It may have been renamed, or restored into another library, since it was read.
     library, path = pair[0].name, pair[1].path

@@ -57,7 +57,7 @@ def test_list_shows_what_is_here_and_what_fits(home: Path) -> None:
     assert rows[0] == "ID KIND LICENCE SIZE CONTEXT MEMORY FITS STATE SOURCE".split()
     assert [row[0] for row in rows[1:]] == ["tiny", "unpinned"]
     assert rows[1][-3:] == ["in", "use", "wheel"] and rows[2][-2:] == ["available", "wheel"]
-    assert "1 more" in shown.stderr
+    assert "1 model" in shown.stderr
     everything = run("list", "--all").stdout
     assert "huge" in everything and "no " in everything.splitlines()[-1]
 

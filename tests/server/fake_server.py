@@ -40,7 +40,7 @@ EVIL_ANSWER = f"""# {SCRIPT}
 **Bold** [a link](javascript:alert(1)) ![x](http://example.org/x.png) <http://example.org> {IMAGE} [1] [99]
 
 - one {"y" * 400}
-- two `{SCRIPT}`
+- two \u202e`{SCRIPT}`
 
 <div onclick="alert(1)">html</div>
 """

@@ -188,9 +188,6 @@ def test_time_grows_with_the_text_and_not_faster():
     assert min(seconds(1600) for _ in range(3)) < 24 * min(seconds(200) for _ in range(3))
 
 
-# --- tables -------------------------------------------------------------------------------------------------
-
-
 def test_rows_in_a_later_chunk_carry_the_header_of_their_table():
     text = f"Some words before it.\n\n{table(60)}\n\nSome words after it."
     chunks = split([Page(text)], count=count, limit=160)
@@ -217,9 +214,6 @@ def test_lines_without_a_row_name_are_the_header_without_dashes():
     assert len(chunks) > 2 and all(chunk.header_text == header for chunk in chunks[1:])
     plain = split([Page(table(60, dashes=False))], count=count, limit=160)
     assert all(chunk.header is None for chunk in plain)
-
-
-# --- captions -----------------------------------------------------------------------------------------------
 
 
 def headers(text, headings=(), **options):

@@ -86,9 +86,6 @@ def _ray_of(pid):
     return {each for each in _below(pid) if Path(commands().get(each, [""])[0]).name == "raylet"}
 
 
-# --- on two machines ----------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 @pytest.mark.model
 def test_a_stopped_ingest_goes_on_though_a_worker_is_killed(nodes, home, documents, expected):
@@ -119,9 +116,6 @@ def test_a_lost_machine_costs_nothing(nodes, home, documents, expected):
     assert report["complete"] and report["failed"] == [] and _contents(home) == expected
 
 
-# --- on this machine ----------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 @pytest.mark.model
 def test_a_cluster_of_its_own_is_out_of_reach_and_leaves_nothing(home, documents, expected, pg):
@@ -150,9 +144,6 @@ def test_no_process_is_left_behind(short, documents, how, monkeypatch):
         process.communicate(timeout=ray_nodes.PATIENCE)
     assert process.returncode == (130 if how == signal.SIGINT else -9)
     wait_for(lambda: not started & commands().keys())
-
-
-# --- refused ------------------------------------------------------------------------------------------------
 
 
 def _ingest(folder, address):

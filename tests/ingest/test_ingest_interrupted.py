@@ -24,9 +24,6 @@ pytestmark = pytest.mark.slow
 
 TESTS = str(Path(__file__).parents[1])
 
-
-# --- stopping -----------------------------------------------------------------------------------------------
-
 MANY = {f"{number:02}.txt": f"Document {number} speaks of topic{number}. " * 40 for number in range(12)}
 
 
@@ -217,9 +214,6 @@ def test_searches_in_another_process_see_whole_documents_of_one_generation(libra
     assert looker.returncode == 0 and "looked" in out, err
 
 
-# --- two at once --------------------------------------------------------------------------------------------
-
-
 def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder, home, tmp_path):
     root, target = folder({"a.txt": "Alpha."}), home / "indexes" / "papers"
     with names.writing(target, "papers"):
@@ -234,9 +228,6 @@ def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder, home, tm
         assert second.poll() is None and not (target / "library.db").exists()
     out, err = second.communicate(timeout=PATIENCE)
     assert "read 1" in out, err
-
-
-# --- new vectors --------------------------------------------------------------------------------------------
 
 
 @both_stores

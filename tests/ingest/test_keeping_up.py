@@ -21,9 +21,6 @@ def letter(number):
     return f"Letter number {number} about topic{number}. " * 20
 
 
-# --- moved, copied, alike -----------------------------------------------------------------------------------
-
-
 @both_stores
 def test_a_moved_folder_of_files_is_recognised_and_nothing_is_embedded(library, folder):
     root = folder({f"old/{n}.txt": letter(n) for n in range(5)})
@@ -91,9 +88,6 @@ def test_of_two_roots_with_the_same_files_each_goes_alone(library, folder):
     sound(library)
 
 
-# --- what is gone -------------------------------------------------------------------------------------------
-
-
 def test_more_than_a_fifth_gone_removes_nothing_without_prune(library, folder):
     root = folder({f"{n}.txt": letter(n) for n in range(10)})
     ingest(library, root)
@@ -146,9 +140,6 @@ def test_a_folder_that_is_suddenly_empty_removes_nothing(library, folder):
     assert library.counts()["documents"] == 1
 
 
-# --- what is inside files -----------------------------------------------------------------------------------
-
-
 def test_members_of_an_archive_are_documents_that_know_their_file(library, folder):
     root = folder({})
     members = {"a.txt": letter(1), "in/b.txt": letter(2), "tool.exe": "MZ", "bad.pdf": "%PDF-"}
@@ -160,9 +151,6 @@ def test_members_of_an_archive_are_documents_that_know_their_file(library, folde
     again = ingest(library, root, embedder=never)
     assert again.unchanged == 1 and [failure.document for failure in again.failed] == ["box.zip/bad.pdf"]
     sound(library)
-
-
-# --- while it runs ------------------------------------------------------------------------------------------
 
 
 def meanwhile(monkeypatch, step, change):
@@ -198,9 +186,6 @@ def test_a_file_that_goes_while_it_is_looked_at_costs_nothing_else(library, fold
     sound(library)
 
 
-# --- reading again ------------------------------------------------------------------------------------------
-
-
 def test_files_are_read_again_when_their_readers_changed(library, folder, monkeypatch):
     root = folder({"a.txt": letter(1)})
     ingest(library, root)
@@ -233,9 +218,6 @@ def test_an_encrypted_file_is_tried_again_with_passwords(library, folder):
     assert "encrypted" not in tried.failed[0].reason and "blank" in tried.failed[0].reason
 
 
-# --- which files --------------------------------------------------------------------------------------------
-
-
 def test_an_ignore_file_names_what_is_passed_over(library, folder):
     read = ("a.txt", "old/keep.txt", "secret.txt", "sub/drafts/d.txt")
     names = (*read, "a.log", "drafts/c.txt", "old/e.txt", "sub/secret.txt")
@@ -254,9 +236,6 @@ def test_a_pipe_is_one_line_of_the_report_and_hangs_nothing(library, folder):
     report = ingest(library, root)
     assert report.read == ("a.txt",) and "not a regular file" in report.failed[0].reason
     assert "rights" not in report.failed[0].reason
-
-
-# --- at the same time ---------------------------------------------------------------------------------------
 
 
 def test_a_change_in_a_watched_folder_is_told(tmp_path):

@@ -24,8 +24,6 @@ def test_libraries_below_a_folder_are_no_documents_of_it(folder):
     assert found(folder(dict.fromkeys(names, "text"))) == theirs
 
 
-# --- .localragignore ----------------------------------------------------------------------------------------
-
 # Each as git decides it; asked of `git check-ignore`.
 PATTERNS = [
     ("/a.txt", "a.txt", True),
@@ -93,9 +91,6 @@ def test_where_an_ignore_file_cannot_be_read_nothing_is_read(folder, monkeypatch
     assert found(root) == ["a.txt"]
 
 
-# --- what cannot be looked at -------------------------------------------------------------------------------
-
-
 def test_links_to_nowhere_and_to_themselves_are_told_to_nobody(folder):
     root = folder({"a.txt": "text"})
     (root / "nowhere.txt").symlink_to(root / "gone.txt")
@@ -114,9 +109,6 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder, monkeypatch)
     with pytest.raises(ReadError) as raised:
         scan.readable(root)
     assert raised.value.hint
-
-
-# --- names --------------------------------------------------------------------------------------------------
 
 
 def test_files_come_in_one_order_whatever_order_the_disk_has(folder):

@@ -68,9 +68,6 @@ def test_another_embedder_is_refused_before_anything_changes(library, folder):
     assert library.page_text(library.documents()[0].id, 0) == "Alpha."
 
 
-# --- bad input ----------------------------------------------------------------------------------------------
-
-
 def test_each_bad_file_is_one_line_and_the_others_are_read(library, folder):
     bad = {"empty.txt": b"", "broken.pdf": b"%PDF-1.7 and then nothing", "blank.txt": "  \n "}
     root = folder({**bad, "good.txt": "Fine."})
@@ -110,9 +107,6 @@ def test_a_missing_path_is_named(library, tmp_path):
     with pytest.raises(NotFoundError) as raised:
         ingest(library, tmp_path / "not here")
     assert "not here" in raised.value.message and raised.value.hint
-
-
-# --- which files --------------------------------------------------------------------------------------------
 
 
 def test_names_of_every_kind_are_read(library, folder):

@@ -151,8 +151,6 @@ def test_a_last_message_of_the_assistant_is_the_beginning_of_the_answer() -> Non
     assert not pieces[-1].trusted
 
 
-# --- reasoning ----------------------------------------------------------------------------------------------
-
 TURNS = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 START = "{% if add_generation_prompt %}<|im_start|>assistant\n"
 # How families switch it, each in the fewest words that behave as theirs do.
@@ -328,9 +326,6 @@ def test_a_stop_is_heard_in_the_middle_of_a_thought(model: LlamaGenerator) -> No
     asked = iter([False] * 12)
     done = list(model.generate(READ, max_tokens=12, think=50, stop=lambda: next(asked, True)))[-1]
     assert isinstance(done, Completed) and done.ended == "stopped" and done.text == ""
-
-
-# --- with real words: no thinking model can be had where this is tested, so one that is none gets the template of one ---
 
 
 @pytest.mark.model

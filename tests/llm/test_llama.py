@@ -92,9 +92,7 @@ def shares(model: LlamaGenerator, asked: Sequence[Message], **options: Any) -> t
     return done.shares
 
 
-def test_cold_warm_and_in_another_process_the_result_is_the_same_to_the_last_bit(
-    start: Start,
-) -> None:
+def test_cold_warm_and_in_another_process_the_result_is_the_same_to_the_last_bit(start):
     cache = Kept()
     cold = shares(start(), messages())
     model = start()
@@ -142,9 +140,7 @@ def test_joined_is_near_to_together(start: Start) -> None:
 
 
 @pytest.mark.parametrize("kind", [tiny_llamas.sliding, tiny_llamas.convolved])
-def test_a_model_that_cannot_move_them_reads_them_together(
-    start: Start, tmp_path: Path, kind: Callable[[Path], Path]
-) -> None:
+def test_a_model_that_cannot_move_them_reads_them_together(start, tmp_path, kind):
     cache, model = Kept(), start(kind(tmp_path / "other.gguf"))
     first = shares(model, messages(), cache=cache)
     assert not any(prefix.start for prefix in cache.states)
@@ -192,9 +188,7 @@ def test_a_state_of_something_else_is_read_anew(start: Start) -> None:
         assert shares(start(), messages(), cache=cache) == expected
 
 
-def test_equal_passages_of_two_libraries_are_read_each_with_its_own_beginning(
-    start: Start,
-) -> None:
+def test_equal_passages_of_two_libraries_are_read_each_with_its_own_beginning(start):
     one, two = PASSAGES[0], PASSAGES[1] * 20
     asked = continued((one, two), (one, two))
     cold, cache = shares(start(), asked), Kept()
@@ -203,9 +197,7 @@ def test_equal_passages_of_two_libraries_are_read_each_with_its_own_beginning(
 
 
 @pytest.mark.parametrize("method", ["fork", "link"])
-def test_an_exception_in_a_batch_leaves_nothing_behind(
-    start: Start, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
+def test_an_exception_in_a_batch_leaves_nothing_behind(start, monkeypatch, method):
     expected, cache, model = forked(start()), Kept(), start()
     forked(model, cache=cache)
     real, failed = LlamaContext._run, []
@@ -227,9 +219,7 @@ def test_an_exception_in_a_batch_leaves_nothing_behind(
     assert (again[0], again[1].text) == (expected[0], expected[1].text)
 
 
-def test_stopped_while_first_tokens_are_read_again_the_passages_are_no_prompt(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_while_first_tokens_are_read_again_the_passages_are_no_prompt(start, monkeypatch):
     cache, model, stopped = Kept(), start(), []
     expected = run(start(), messages())
     run(model, messages(PASSAGES[::-1]), cache=cache)
@@ -241,9 +231,6 @@ def test_stopped_while_first_tokens_are_read_again_the_passages_are_no_prompt(
     assert stopped and done.ended == "stopped" and done.usage.reused <= done.usage.prompt
     monkeypatch.undo()
     assert run(model, messages(), cache=cache).text == expected.text
-
-
-# --- the check and the answer in one batch ---------------------------------------------------------------------------
 
 
 def forked(model: LlamaGenerator, **options: Any) -> tuple[tuple[float, ...], Completed, int]:
@@ -288,9 +275,6 @@ def test_tails_too_long_for_one_batch_are_read_one_after_the_other(start: Start)
     assert run(model, then).text
 
 
-# --- 8 bits -------------------------------------------------------------------------------------------------
-
-
 def test_packed_a_state_takes_little_more_than_half(start: Start) -> None:
     model = start()
     shares(model, messages())
@@ -307,9 +291,6 @@ def test_a_state_of_another_form_is_kept_as_it_is(state: bytes) -> None:
     assert bytes(llama.unpack(llama.pack(memoryview(state), 2))) == state
 
 
-# --- on the disk --------------------------------------------------------------------------------------------
-
-
 def test_each_passage_lies_with_its_document_and_goes_with_it(start: Start, tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("a", "b")]
     caches = [DiskPromptCache(folders[n % 2], "model", [f"hash{n}"], 1 << 30) for n in range(4)]
@@ -320,9 +301,6 @@ def test_each_passage_lies_with_its_document_and_goes_with_it(start: Start, tmp_
     assert drop_missing(folders[0], ["hash0"]) == 1 and drop_missing(folders[1], ["hash1", "hash3"]) == 0
     done = run(start(), messages(), cache=PassageCache(caches))
     assert done.usage.reused > 0
-
-
-# --- drawing ------------------------------------------------------------------------------------------------
 
 
 def test_a_grammar_draws_the_likeliest_token_that_it_allows(start: Start) -> None:

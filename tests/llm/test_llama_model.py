@@ -85,9 +85,7 @@ def test_what_can_be_moved_and_the_size_of_a_state_are_known_before_it_is_read(t
     generator.close()
 
 
-def test_recurrent_layers_and_their_checkpoints_count_as_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recurrent_layers_and_their_checkpoints_count_as_memory(tmp_path, monkeypatch):
     path = tiny_llamas.recurrent(tmp_path / "tiny.gguf")
     monkeypatch.setattr(catalog, "available_memory", lambda: 200_000)
     with pytest.raises(ModelError):  # no token takes any, but the layers take 59 KB, once and for each batch
@@ -232,9 +230,6 @@ def test_another_try_at_a_prompt_writes_what_it_would_have_alone(model: LlamaGen
     assert again[0].usage.reused == 0 and all(done.usage.reused for done in again[1:])
 
 
-# --- as much is reused as with full attention ---------------------------------------------------------------
-
-
 def passages(
     question: str, tail: str = "", rules: str = "Answer from the passages below, and name them. " * 3
 ) -> list[Message]:
@@ -300,17 +295,13 @@ def of_full(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, int], i
     return found
 
 
-def test_as_much_is_reused_as_with_full_attention(
-    model: LlamaGenerator, of_full: tuple[dict[str, int], int], tmp_path: Path
-) -> None:
+def test_as_much_is_reused_as_with_full_attention(model, of_full, tmp_path):
     found = reuse(model, tmp_path)
     assert found == of_full or model.model == "real"
     assert found[1] == 2  # states loaded: at the first question, and when its memory held passages
 
 
-def test_with_room_for_no_more_a_document_and_the_last_cut_are_kept(
-    model: LlamaGenerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_with_room_for_no_more_a_document_and_the_last_cut_are_kept(model, monkeypatch, tmp_path):
     monkeypatch.setattr(llama_model, "MAX_CHECKPOINTS", 0)
     (prefix,) = model.prefixes(messages())
     model._free_context()

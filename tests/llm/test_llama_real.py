@@ -78,9 +78,7 @@ def test_it_answers_and_says_what_it_cost(model: LlamaGenerator) -> None:
     assert run(model, messages(), max_tokens=3).ended == "length"
 
 
-def test_native_code_runs_in_one_thread_that_is_only_its(
-    model: LlamaGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_native_code_runs_in_one_thread_that_is_only_its(model, monkeypatch):
     """With AMX, an embedder in the same thread makes the model write nonsense, or ends the process."""
     threads: list[int] = []
     decode = model._model.c.llama_decode
@@ -94,9 +92,7 @@ def test_native_code_runs_in_one_thread_that_is_only_its(
     assert len(set(threads)) == 1 and threading.get_ident() not in threads
 
 
-def test_likelihoods_are_the_same_to_the_last_bit_however_it_was_read(
-    model: LlamaGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_likelihoods_are_the_same_to_the_last_bit_however_it_was_read(model, tmp_path, monkeypatch):
     """Likelihoods show what a word may hide. A short text has several batches of 64 tokens."""
     monkeypatch.setattr(llm, "lay", partial(llm.lay, step=64))
     asked = messages("Is the fee of Hall 3 stated?")

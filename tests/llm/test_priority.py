@@ -63,9 +63,6 @@ def test_no_folder_for_marks_is_no_reason_not_to_answer(tmp_path: Path) -> None:
         pass
 
 
-# --- ranks --------------------------------------------------------------------------------------------------
-
-
 def test_the_ranks_are_question_typing_warming_ingest(tmp_path: Path) -> None:
     ranks = list(Rank)
     assert ranks == [Rank.QUESTION, Rank.TYPING, Rank.WARMING, Rank.INGEST]

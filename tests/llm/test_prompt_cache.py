@@ -142,18 +142,13 @@ def test_what_a_killed_write_left_goes_with_the_next_state_or_with_documents(tmp
 
 
 @pytest.mark.parametrize("error", [StorageError("the disk is full"), FileNotFoundError("swept by another process")])
-def test_a_state_that_cannot_be_kept_does_not_cost_the_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_a_state_that_cannot_be_kept_does_not_cost_the_answer(tmp_path, monkeypatch, error):
     def fails(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(storage, "create", fails)
     cache(tmp_path).put(TOKENS, STATE)
     assert cache(tmp_path).get(TOKENS) is None
-
-
-# --- what is kept, without loading it -----------------------------------------------------------------------
 
 
 def test_what_is_warm_is_told_by_documents_in_their_order(tmp_path: Path) -> None:
@@ -185,9 +180,7 @@ def test_reading_ahead_pushes_out_nothing(tmp_path: Path) -> None:
     assert cache(tmp_path).has(prefix(6))
 
 
-def test_without_a_bound_of_its_own_a_share_of_the_free_disk_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_bound_of_its_own_a_share_of_the_free_disk_holds(tmp_path, monkeypatch):
     def disk(free: int) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
 
@@ -212,9 +205,7 @@ def block(*tokens: int, start: int = 1, parts: int = 1) -> Prefix:
     return Prefix(tokens, (start, len(tokens)), parts, start, 1)
 
 
-def test_passages_are_counted_by_document_and_model_without_opening_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_passages_are_counted_by_document_and_model_without_opening_them(tmp_path, monkeypatch):
     cache(tmp_path).put(prefix(1, 22), STATE)
     for n, document in enumerate(("h1", "h1", "h2")):
         cache(tmp_path, documents=(document,)).put(block(1, 5, 6, n), STATE)

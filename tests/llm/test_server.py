@@ -211,9 +211,7 @@ def test_a_server_without_grammars_is_asked_without(server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("pieces", [['{"found": ', 'true, "quote": "In', ' May."}'], ["In", ' May."}']])
-def test_a_begun_answer_is_continued_whether_or_not_the_server_repeats_it(
-    server: FakeServer, pieces: list[str]
-) -> None:
+def test_a_begun_answer_is_continued_whether_or_not_the_server_repeats_it(server, pieces):
     server.replies[CHAT] = events(*map(said, pieces), said("", "stop"))
     asked = [*ASKED, Message("assistant", '{"found": true, "quote": "')]
     *found, done = generator(server).generate(asked, max_tokens=50, grammar='root   ::= [a-z]+ "\\"}"')
@@ -232,9 +230,7 @@ def test_a_begun_answer_is_continued_whether_or_not_the_server_repeats_it(
         ("/extras/tokenize/count", {"count": 3}, "input"),
     ],
 )
-def test_tokens_are_counted_by_the_server_once(
-    server: FakeServer, path: str, reply: dict[str, Any], field: str
-) -> None:
+def test_tokens_are_counted_by_the_server_once(server, path, reply, field):
     server.replies[path] = ok(reply)
     made = generator(server)
     assert made.count("In May.") == made.count("In May.") == 3 and made.count("") == 0
@@ -269,9 +265,7 @@ def test_a_prompt_beyond_the_window_is_not_sent(server: FakeServer) -> None:
         ({"max_model_len": -1}, {"n_ctx": "x"}, 0, 2048),
     ],
 )
-def test_the_window_is_the_servers_or_the_settings(
-    server: FakeServer, model: dict[str, Any], props: dict[str, Any] | None, context: int, window: int
-) -> None:
+def test_the_window_is_the_servers_or_the_settings(server, model, props, context, window):
     server.replies["/v1/models"] = ok({"data": [{"id": "small", **model}]})
     if props is not None:
         server.replies["/props"] = ok({"default_generation_settings": props})
@@ -294,9 +288,7 @@ def test_a_server_without_models_is_refused(server: FakeServer, reply: dict[str,
         generator(server)
 
 
-def test_where_models_are_allowed_by_hash_a_socket_of_the_users_own_is_not(
-    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_models_are_allowed_by_hash_a_socket_of_the_users_own_is_not(server, tmp_path, monkeypatch):
     rules = tmp_path / "policy.toml"
     rules.write_text(f"allowed_models = ['{'0' * 64}']")
     monkeypatch.setenv(policy.VARIABLE, str(rules))

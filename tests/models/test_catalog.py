@@ -56,9 +56,7 @@ def test_embedders_list_the_files_that_sentence_transformers_reads_and_pin_those
         (48, "qwen3.6-35b-a3b"),
     ],
 )
-def test_there_is_a_generator_for_every_size_of_machine(
-    monkeypatch: pytest.MonkeyPatch, gigabytes: int, best: str
-) -> None:
+def test_there_is_a_generator_for_every_size_of_machine(monkeypatch, gigabytes, best):
     monkeypatch.setattr(catalog, "total_memory", lambda: gigabytes * 1_020_000_000)  # what is sold as 8 GB tells less
     fitting = [card for card in CATALOG if card.kind == "generator" and not card.terms and catalog.suits(card)]
     assert max(fitting, key=lambda card: card.rank).id == best

@@ -87,9 +87,7 @@ def test_a_second_source_is_tried_and_each_attempt_said(bench: Bench, offer: Any
     assert said.index("expected") < said.index("trying wheel (tiny-wheel")
 
 
-def test_sources_are_tried_in_the_order_of_the_setting(
-    tmp_path: Path, offer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sources_are_tried_in_the_order_of_the_setting(tmp_path, offer, monkeypatch):
     tried: list[str] = []
 
     def refuse(source: Any, *_: Any) -> Any:
@@ -122,9 +120,7 @@ def test_an_unknown_hash_is_asked_about(bench: Bench, tiny: Offered) -> None:
     assert bench.asked == [], "it is installed"
 
 
-def test_a_given_hash_answers_the_question_and_cannot_overrule_the_pinned_one(
-    bench: Bench, tiny: Offered, offer: Any
-) -> None:
+def test_a_given_hash_answers_the_question_and_cannot_overrule_the_pinned_one(bench, tiny, offer):
     tiny(sha256=None)
     with pytest.raises(ModelDamaged):
         bench.install("tiny", sha256="0" * 64)
@@ -163,9 +159,6 @@ def test_a_whole_model_is_not_fetched_again_and_a_damaged_one_is(bench: Bench, t
     model.path.write_bytes(EVIL)
     assert bench.install("tiny").path.read_bytes() == GOOD
     assert bench.names() == {"tiny"}
-
-
-# --- install without an id ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -268,9 +261,6 @@ def test_a_model_is_also_found_by_its_alias(bench: Bench, tiny: Offered) -> None
     assert bench.store.use("small").id == bench.store.get("small").id == "tiny"
 
 
-# --- what is here -------------------------------------------------------------------------------------------
-
-
 def installed(bench: Bench, tmp_path: Path, id: str = "tiny", data: bytes = GOOD, **options: Any) -> Path:
     """A model taken in from a file; returns its weights."""
     path = tmp_path / f"{id}.gguf"
@@ -278,12 +268,7 @@ def installed(bench: Bench, tmp_path: Path, id: str = "tiny", data: bytes = GOOD
     return bench.store.import_path(path, **options).path
 
 
-# --- verified before use ------------------------------------------------------------------------------------
-
-
-def test_a_touched_file_is_hashed_once_and_then_known(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_touched_file_is_hashed_once_and_then_known(bench, tmp_path, monkeypatch):
     path = installed(bench, tmp_path)
     os.utime(path, (1, 1))
     hashed, real = [], records.sha256_of
@@ -324,9 +309,7 @@ def test_a_forged_record_cannot_overrule_the_catalog(bench: Bench, offer: Any, t
 @pytest.mark.parametrize(
     "record", ["[]", '{"format": 9}', "\x00", '{"format": 1, "files": {"../x": {"sha256": "", "size": 1}}}', None]
 )
-def test_a_record_that_is_damaged_or_lost_is_told_and_listed_nowhere(
-    bench: Bench, tmp_path: Path, record: str | None
-) -> None:
+def test_a_record_that_is_damaged_or_lost_is_told_and_listed_nowhere(bench, tmp_path, record):
     file = installed(bench, tmp_path).parent / "model.json"
     file.unlink() if record is None else file.write_text(record)
     assert bench.store.installed() == []
@@ -363,9 +346,6 @@ def test_an_id_never_leads_out_of_the_models_folder(bench: Bench, tmp_path: Path
     assert outside.is_dir() and bench.names() == {"tiny"}
 
 
-# --- choosing -----------------------------------------------------------------------------------------------
-
-
 def test_with_no_model_the_command_to_type_is_told(bench: Bench) -> None:
     for kind, command in (("generator", "localrag models install"), ("embedder", "install all-minilm-l6-v2")):
         with pytest.raises(ModelMissing, match=f"no {kind} is installed") as caught:
@@ -373,9 +353,7 @@ def test_with_no_model_the_command_to_type_is_told(bench: Bench) -> None:
         assert command in caught.value.hint
 
 
-def test_setting_goes_before_choice_before_rank(
-    bench: Bench, offer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_setting_goes_before_choice_before_rank(bench, offer, tmp_path, monkeypatch):
     for id in ("base", "small", "medium", "large"):
         installed(bench, tmp_path, id)
     offer(
@@ -420,9 +398,6 @@ def test_a_damaged_default_is_told_not_replaced(bench: Bench, tmp_path: Path) ->
         bench.store.default("generator")
 
 
-# --- adapters -----------------------------------------------------------------------------------------------
-
-
 def test_an_adapter_is_checked_copied_verified_replaced_and_taken_off(bench: Bench, tmp_path: Path) -> None:
     installed(bench, tmp_path)
     lora, other = tmp_path / "lora.gguf", tmp_path / "b.gguf"
@@ -465,12 +440,7 @@ def test_an_adapter_of_another_kind_is_refused(bench: Bench, tmp_path: Path) -> 
         bench.store.use("emb", lora)
 
 
-# --- import -------------------------------------------------------------------------------------------------
-
-
-def test_a_gguf_is_taken_in_under_a_name_made_from_its_file_or_that_of_the_catalog(
-    bench: Bench, offer: Any, tmp_path: Path
-) -> None:
+def test_a_gguf_is_taken_in_under_a_name_made_from_its_file_or_that_of_the_catalog(bench, offer, tmp_path):
     path = tmp_path / "My Model (v2).Q4_K_M.gguf"
     path.write_bytes(GOOD)
     model = bench.store.import_path(path)

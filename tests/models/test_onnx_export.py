@@ -139,9 +139,7 @@ def test_it_never_travels_but_is_made_where_the_model_arrives(bench: Bench, tmp_
         ({"config.json": "[]"}, "cannot be read"),
     ],
 )
-def test_other_kinds_of_embedders_stay_with_sentence_transformers(
-    bench: Bench, tmp_path: Path, maker: Any, changes: dict[str, str], reason: str
-) -> None:
+def test_other_kinds_of_embedders_stay_with_sentence_transformers(bench, tmp_path, maker, changes, reason):
     maker(AssertionError("must not be tried"))
     model = bench.store.import_path(fitting(tmp_path / "emb", **changes), say=bench.said.append)
     assert model.onnx is None and reason in bench.said[-1]

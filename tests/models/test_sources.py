@@ -94,9 +94,7 @@ def test_an_index_that_does_not_answer_is_unreachable(room: Any, monkeypatch: py
     assert "geheim" not in caught.value.message + caught.value.hint
 
 
-def test_what_pip_says_last_is_shown_without_passwords_and_a_full_disk_as_such(
-    wheels: Path, room: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_pip_says_last_is_shown_without_passwords_and_a_full_disk_as_such(wheels, room, monkeypatch):
     said = ["Looking in indexes", "ERROR: HTTP error 403 while getting http://user:geheim@mirror/x.whl", ""]
     error = sources._explained(said)
     assert isinstance(error, SourceFailed)
@@ -117,9 +115,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_a_folder_named_pip_does_not_run_in_pips_place(
-    pip: Path, room: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: bool
-) -> None:
+def test_a_folder_named_pip_does_not_run_in_pips_place(pip, room, monkeypatch, tmp_path, installed):
     """With pipx and uv, which leave pip out, the copy that this Python carries downloads."""
     if not installed:
         without(monkeypatch, "pip")
@@ -176,8 +172,6 @@ def test_the_network_is_open_only_while_fetching(wheels: Path, room: Any, monkey
     assert open_then == [1]
     assert offline._allowed == 0
 
-
-# --- the model hub ------------------------------------------------------------------------------------------
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 DATA = gguf(filling=b"from the hub" * 1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import log
 
@@ -17,7 +17,7 @@ from localrag.security.storage import sqlite3
 from localrag.store import full_text
 from localrag.store.full_text import PASSAGES, FullText, Indexer
 from localrag.store.text_analysis import Token, tokens, written
-from localrag.store.writer import TABLES, Editor
+from localrag.store.writer import TABLES
 
 
 @dataclass
@@ -82,9 +82,6 @@ def bm25(words: dict[int, list[Token]], groups: list[tuple[str, ...]]) -> dict[i
     return {i: score / (most or 1.0) for i, score in scores.items()}
 
 
-# --- scores -------------------------------------------------------------------------------------------------
-
-
 def test_scores_are_bm25_while_passages_come_and_go(held: Held) -> None:
     dice = random.Random(11)
     alphabet = [f"word{n}" for n in range(30)]
@@ -128,9 +125,6 @@ def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) 
     assert held.text.words_starting("comm") == [("common", len(ids) // 2)]
 
 
-# --- phrases ------------------------------------------------------------------------------------------------
-
-
 def test_a_phrase_is_found_just_where_its_words_stand_in_a_row(held: Held) -> None:
     dice = random.Random(13)
     for id_ in range(1, 120):
@@ -146,9 +140,6 @@ def test_a_phrase_is_found_just_where_its_words_stand_in_a_row(held: Held) -> No
             ]
             assert held.text.with_phrase(phrase) == expected
     assert held.text.with_phrase(["force", "nowhere"]) == []
-
-
-# --- what is left, and what was never there -----------------------------------------------------------------
 
 
 def test_nothing_is_left_of_the_last_passage(held: Held) -> None:
@@ -201,9 +192,7 @@ def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:
         "UPDATE passages SET vector = x'00000000' WHERE id = 1",
     ],
 )
-def test_damage_to_what_is_looked_up_is_said_and_not_reckoned_with(
-    library: Editor, put: Callable[..., None], statement: str
-) -> None:
+def test_damage_to_what_is_looked_up_is_said_and_not_reckoned_with(library, put, statement):
     put(library, "a.txt", "Flamingos are pink.")
     put(library, "b.txt", "Elephants are grey.")
     library._db.execute(statement)

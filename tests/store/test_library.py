@@ -39,9 +39,6 @@ def everything_on_disk(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-# --- storing ------------------------------------------------------------------------------------------------
-
-
 def test_a_document_comes_back_as_it_was_read(library: Editor, put: Put) -> None:
     put(library, "lease.pdf", ["First page.", "Second page."], title="The lease")
     (document,) = library.documents()
@@ -172,9 +169,6 @@ def test_the_similarity_of_two_texts_is_estimated(changed: int) -> None:
     assert len(minhash(" ".join(words(5, 100)))) == 4 * BINS
 
 
-# --- removing -----------------------------------------------------------------------------------------------
-
-
 def canary_anywhere(library: Library) -> list[str]:
     """The tables in which the canary is: every column of every table."""
     found = []
@@ -205,9 +199,6 @@ def test_removing_leaves_nothing_in_any_table_index_or_byte(library: Editor, put
     assert with_words(library, CANARY) == []
     assert len(library.index()) == library.counts()["chunks"]
     assert library.counts()["documents"] == 30
-
-
-# --- opening ------------------------------------------------------------------------------------------------
 
 
 def test_a_library_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:
@@ -291,9 +282,7 @@ def test_a_reader_cannot_write_and_leaves_the_file_as_it_is(library: Editor, put
 
 @sqlite_only
 @pytest.mark.skipif(sys.platform == "win32", reason="folders have no mode there")
-def test_a_library_in_a_read_only_folder_is_not_reported_as_damaged(
-    library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_in_a_read_only_folder_is_not_reported_as_damaged(library, put, monkeypatch):
     put(library, "a.txt", "Words.")
     library.close()
     with tempfile.TemporaryDirectory() as place:
@@ -361,9 +350,6 @@ def test_the_digest_changes_only_with_what_answers_depend_on(library: Editor, pu
         change()
         seen.append(library.digest())
     assert len(set(seen)) == len(seen)
-
-
-# --- the full text follows the documents --------------------------------------------------------------------
 
 
 def called(library: Editor, term: str) -> list[str]:

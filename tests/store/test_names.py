@@ -12,7 +12,7 @@ import pytest
 
 from localrag import api
 from localrag.errors import LibraryError, UsageError
-from localrag.settings import Settings, load_settings
+from localrag.settings import load_settings
 from localrag.store import names
 from localrag.store.library import Library, open_library
 from localrag.store.names import DATABASE
@@ -48,9 +48,6 @@ def test_globs(glob: str, fits: bool) -> None:
     assert names.matches("a/lease.pdf", glob) is fits
 
 
-# --- whose a library is -------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def theirs(shelf: Callable[..., Editor]) -> Path:
     library = shelf("theirs", DOCUMENTS)
@@ -74,9 +71,7 @@ def of_another_user(folder: Path) -> None:
         of_another_user,
     ],
 )
-def test_what_others_can_change_is_neither_read_nor_written(
-    theirs: Path, settings: Settings, change: Callable[[Path], None]
-) -> None:
+def test_what_others_can_change_is_neither_read_nor_written(theirs, settings, change):
     open_library(settings, "theirs").close()
     change(theirs)
     before = (theirs / DATABASE).read_bytes()
@@ -93,9 +88,7 @@ def test_what_others_can_change_is_neither_read_nor_written(
 
 
 @posix
-def test_a_library_in_the_current_folder_is_trusted_only_if_made_here(
-    theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: object, folder: Callable[..., Path]
-) -> None:
+def test_a_library_in_the_current_folder_is_trusted_only_if_made_here(theirs, tmp_path, monkeypatch, models, folder):
     monkeypatch.delenv("LOCALRAG_HOME")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(theirs, tmp_path / "indexes" / "sent")

@@ -29,7 +29,6 @@ from localrag import policy
 from localrag.api import open_library
 from localrag.errors import LibraryError, LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
 from localrag.security import audit
-from localrag.settings import Settings
 from localrag.store import names, postgres
 from localrag.store.library import Library
 from localrag.store.postgres import PostgresIndex
@@ -74,9 +73,6 @@ def folder_of(place: Path, store: postgres.Store, library: str = "papers") -> Pa
     return place
 
 
-# --- addresses ----------------------------------------------------------------------------------------------
-
-
 def test_urls_are_read_as_libpq_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGUSER", "anna")
     local = postgres.Store.parse("postgresql:///firm")
@@ -105,9 +101,7 @@ def test_a_url_that_is_none_is_refused_and_no_password_is_kept(url: str) -> None
     assert raised.value.hint
 
 
-def test_passwords_come_from_the_environment_or_the_password_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_passwords_come_from_the_environment_or_the_password_file(tmp_path, monkeypatch):
     far = postgres.Store.parse("postgresql://anna@db.firm.example/firm")
     file = tmp_path / "pgpass"
     file.write_bytes(b"# L\xe9a\ndb.firm.example:5433:*:anna:wrong\ndb.firm.example:5432:*:anna:a\\:b\n")
@@ -116,9 +110,6 @@ def test_passwords_come_from_the_environment_or_the_password_file(
     assert far.password() == "a:b"
     monkeypatch.setenv("PGPASSWORD", "given")
     assert far.password() == "given"
-
-
-# --- rights -------------------------------------------------------------------------------------------------
 
 
 def rows_seen(pg: Cluster, store: postgres.Store, library: int) -> dict[str, int]:
@@ -144,9 +135,7 @@ def number_of(store: postgres.Store) -> int:
 
 
 @pytest.mark.smoke
-def test_who_has_no_right_sees_neither_text_nor_name_nor_counts(
-    pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
-) -> None:
+def test_who_has_no_right_sees_neither_text_nor_name_nor_counts(pg, store, papers, tmp_path):
     stranger, library = role(pg, store, "stranger"), number_of(store)
     assert sum(rows_seen(pg, store, library).values()) > 20
     assert set(rows_seen(pg, stranger, library).values()) == {0}
@@ -190,9 +179,7 @@ def test_a_reader_reads_and_changes_nothing(pg: Cluster, store: postgres.Store, 
     assert "write" in raised.value.hint
 
 
-def test_rights_come_by_membership_and_go_at_once(
-    pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
-) -> None:
+def test_rights_come_by_membership_and_go_at_once(pg, store, papers, tmp_path):
     member = role(pg, store, "member")
     pg.role("matter", login=False)
     place = folder_of(tmp_path / "theirs", member)
@@ -209,9 +196,7 @@ def test_rights_come_by_membership_and_go_at_once(
     assert postgres.rights(db(papers)) == [("matter", "read"), ("writer", "own")]
 
 
-def test_only_owners_delete_a_library_and_a_try_of_others_marks_nothing_as_forgotten(
-    pg: Cluster, store: postgres.Store, papers: Editor, settings: Settings
-) -> None:
+def test_only_owners_delete_a_library_and_a_try_of_others_marks_nothing_as_forgotten(pg, store, papers, settings):
     clerk, place = role(pg, store, "clerk"), settings.library_dir("papers")
     postgres.set_right(db(papers), "clerk", "write")
     place.parent.mkdir(parents=True)
@@ -221,9 +206,7 @@ def test_only_owners_delete_a_library_and_a_try_of_others_marks_nothing_as_forgo
     assert not papers.tombstones and len(papers.documents()) == 2 and place.exists()
 
 
-def test_an_open_library_that_others_delete_is_not_called_damaged(
-    store: postgres.Store, papers: Editor, tmp_path: Path
-) -> None:
+def test_an_open_library_that_others_delete_is_not_called_damaged(store, papers, tmp_path):
     with closing(Library.open(papers.folder, "papers")) as reader:
         papers.drop()
         for look in (reader.index, lambda: reader.identity, lambda: reader.uid, lambda: reader.generation):
@@ -244,9 +227,7 @@ def test_libraries_of_one_database_do_not_mix(store: postgres.Store, papers: Edi
     sound(papers)
 
 
-def test_who_may_not_make_libraries_makes_none_and_nobody_adds_functions(
-    pg: Cluster, store: postgres.Store, tmp_path: Path
-) -> None:
+def test_who_may_not_make_libraries_makes_none_and_nobody_adds_functions(pg, store, tmp_path):
     with pytest.raises(StorageError) as raised:
         Editor.create_in(role(pg, store, "stranger"), tmp_path / "new", "new", IDENTITY)
     assert "GRANT EXECUTE" in raised.value.hint and not (tmp_path / "new").exists()
@@ -254,9 +235,7 @@ def test_who_may_not_make_libraries_makes_none_and_nobody_adds_functions(
         connection.execute("CREATE FUNCTION localrag.format(text, bigint) RETURNS text RETURN 'mine'")
 
 
-def test_rows_of_another_library_cannot_be_pointed_at_and_ids_not_chosen(
-    store: postgres.Store, papers: Editor, put: Put, tmp_path: Path
-) -> None:
+def test_rows_of_another_library_cannot_be_pointed_at_and_ids_not_chosen(store, papers, put, tmp_path):
     """PostgreSQL checks keys without regard to row-level security, so a chosen id would tell what others have."""
     theirs = {table: db(papers).execute(f"SELECT min(id) FROM {table}").fetchone()[0] for table in ("terms", "roots")}
     with closing(Editor.create_in(store, tmp_path / "deals", "deals", IDENTITY)) as deals:
@@ -293,9 +272,7 @@ def test_a_store_of_another_version_and_a_superuser_as_owner_are_refused(pg: Clu
 
 
 @pytest.mark.parametrize("attribute", ["SUPERUSER", "BYPASSRLS"])
-def test_a_role_that_row_level_security_does_not_hold_for_is_refused(
-    pg: Cluster, store: postgres.Store, papers: Editor, attribute: str
-) -> None:
+def test_a_role_that_row_level_security_does_not_hold_for_is_refused(pg, store, papers, attribute):
     mighty = role(pg, store, f"mighty_{attribute.lower()}")
     pg.sql(store.database, f"ALTER ROLE {mighty.user} {attribute}")
     with pytest.raises(UsageError) as raised:
@@ -315,12 +292,7 @@ def test_the_owner_of_the_tables_sees_no_library_that_is_not_theirs(pg: Cluster,
     assert {table: n for table, n in seen.items() if n and table not in ("libraries", "rights")} == {}
 
 
-# --- the audit log ------------------------------------------------------------------------------------------
-
-
-def test_the_log_of_the_store_has_what_every_machine_did_and_owners_read_it(
-    pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
-) -> None:
+def test_the_log_of_the_store_has_what_every_machine_did_and_owners_read_it(pg, store, papers, tmp_path):
     clerk = role(pg, store, "clerk")
     postgres.set_right(db(papers), "clerk", "read")
     place = folder_of(tmp_path / "theirs", clerk)
@@ -345,8 +317,6 @@ def test_the_log_of_the_store_has_what_every_machine_did_and_owners_read_it(
     with pytest.raises(StorageError):
         db(papers).execute("DELETE FROM audit")
 
-
-# --- several machines -----------------------------------------------------------------------------------------
 
 MACHINE = """
 import sys
@@ -378,9 +348,7 @@ def machine(tmp_path: Path, store: postgres.Store, name: str, *roots: Path) -> s
     )
 
 
-def test_two_machines_ingest_while_others_read(
-    store: postgres.Store, papers: Editor, folder: Folder, tmp_path: Path
-) -> None:
+def test_two_machines_ingest_while_others_read(store, papers, folder, tmp_path):
     words = [f"word{n * n % 997}" for n in range(400)]
     one = folder(MANY | {"draft.txt": " ".join(words)}, "one")
     two = folder({f"b{name}": f"{text}And more." for name, text in MANY.items()}, "two")
@@ -413,9 +381,7 @@ def test_two_machines_ingest_while_others_read(
     assert [{*pair[:2]} for pair in papers.near_duplicates()] == [{"draft.txt", "final.txt"}]
 
 
-def test_one_root_is_ingested_by_one_machine_and_renewing_waits_for_all(
-    store: postgres.Store, papers: Editor, tmp_path: Path
-) -> None:
+def test_one_root_is_ingested_by_one_machine_and_renewing_waits_for_all(store, papers, tmp_path):
     with closing(Editor.open(folder_of(tmp_path / "theirs", store), "theirs")) as other:
         papers.hold("/a", wait=False)
         other.hold("/b", wait=False)  # another folder
@@ -436,9 +402,7 @@ def test_one_root_is_ingested_by_one_machine_and_renewing_waits_for_all(
         assert not waiting.is_alive()
 
 
-def test_a_library_of_others_never_takes_the_place_of_one_with_its_name(
-    pg: Cluster, store: postgres.Store, papers: Editor, tmp_path: Path
-) -> None:
+def test_a_library_of_others_never_takes_the_place_of_one_with_its_name(pg, store, papers, tmp_path):
     other = role(pg, store, "other_maker")
     pg.sql(store.database, "GRANT EXECUTE ON FUNCTION localrag.create_library TO other_maker")
     for name in ("papers", "deals"):
@@ -455,9 +419,6 @@ def test_a_library_of_others_never_takes_the_place_of_one_with_its_name(
         Library.open(papers.folder, "papers")
 
 
-# --- a server that ends ---------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def own() -> Iterator[Cluster]:
     """A cluster that may be killed."""
@@ -465,9 +426,7 @@ def own() -> Iterator[Cluster]:
         yield cluster
 
 
-def test_a_server_killed_in_an_ingest_loses_nothing_and_the_next_run_goes_on(
-    own: Cluster, folder: Folder, home: Path, tmp_path: Path
-) -> None:
+def test_a_server_killed_in_an_ingest_loses_nothing_and_the_next_run_goes_on(own, folder, home, tmp_path):
     own.stop()
     own.start(fsync=True)
     root, seed = folder(MANY, "documents"), random.randrange(10**6)
@@ -544,9 +503,6 @@ def test_a_reader_goes_on_after_the_server_was_restarted(own: Cluster, tmp_path:
     assert "does not answer" in raised.value.message
 
 
-# --- over TCP -------------------------------------------------------------------------------------------------
-
-
 def certificate(place: Path) -> tuple[Path, Path]:
     """A key and a certificate for localhost, signed by itself."""
     key, file = place.with_suffix(".key"), place.with_suffix(".crt")
@@ -558,9 +514,7 @@ def certificate(place: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-def test_tcp_reaches_what_the_policy_names_with_its_certificate_and_a_password(
-    own: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tcp_reaches_what_the_policy_names_with_its_certificate_and_a_password(own, tmp_path, monkeypatch):
     local = new_store(own)
     own.sql("postgres", "ALTER ROLE writer PASSWORD 'secret'")
     (key, file), (_, other) = certificate(tmp_path / "server"), certificate(tmp_path / "other")
@@ -599,13 +553,8 @@ def test_tcp_reaches_what_the_policy_names_with_its_certificate_and_a_password(
     assert "certificate" in raised.value.message
 
 
-# --- through the API ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.smoke
-def test_a_library_in_a_store_is_used_and_forgotten_as_any_other(
-    pg: Cluster, store: postgres.Store, settings: Settings, folder: Folder, models: object, tmp_path: Path
-) -> None:
+def test_a_library_in_a_store_is_used_and_forgotten_as_any_other(pg, store, settings, folder, models, tmp_path):
     library = open_library("papers", settings=settings.with_options(store=str(store)), create=True)
     root = folder({"lease.txt": "The rent is 900 pounds.", "secret.txt": "The merger closes in May."})
     assert len(library.ingest(root).read) == 2
@@ -722,9 +671,7 @@ def test_a_small_library_beside_a_large_one_finds_its_own_and_has_no_index(made:
     assert pg.sql(small.store.database, names) == []
 
 
-def test_an_ingest_makes_no_index_and_keeps_the_one_that_is_there(
-    pg: Cluster, tmp_path: Path, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_ingest_makes_no_index_and_keeps_the_one_that_is_there(pg, tmp_path, put, monkeypatch):
     monkeypatch.setattr(postgres, "EXACT_ROWS", 3)
     store, made = new_store(pg), "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'vectors\\_%'"
     with closing(Editor.create_in(store, tmp_path / "papers", "papers", IDENTITY)) as library:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 from localrag import api
-from localrag.settings import Settings
 from localrag.store.reviews import FOLDER, Kept
 from localrag.types import Decision, Looked
 
@@ -16,9 +11,7 @@ def looked(playbook: str, answer: str, at: str, found: bool = True) -> Looked:
     return Looked(found, answer, None, 0.9, "", "", at, "term", "duration", playbook)
 
 
-def test_a_damaged_review_stops_no_forgetting(
-    folder: Callable[..., Path], models: Any, settings: Settings, home: Path
-) -> None:
+def test_a_damaged_review_stops_no_forgetting(folder, models, settings, home):
     library = api.open_library("papers", settings=settings, create=True)
     library.ingest(folder({"a.txt": "The lease ends in May.", "b.txt": "The kennel is open."}))
     damaged = settings.library_dir("papers") / FOLDER / "0123456789abcdef.json"

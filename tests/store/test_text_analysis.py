@@ -25,9 +25,6 @@ def terms(text: str, spoken: str = "english") -> set[str]:
     return {token.term for token in tokens(text, spoken)}
 
 
-# --- words --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -57,9 +54,6 @@ def test_a_letter_composed_or_not_and_a_capital_or_not_are_one() -> None:
         forms = {form: written(unicodedata.normalize(form, text)) for form in ("NFC", "NFD", "NFKC", "NFKD")}
         assert len({tuple(words) for words in forms.values()}) == 1, text
         assert written(text.upper()) == written(text.lower()) == written(text)
-
-
-# --- terms --------------------------------------------------------------------------------------------------
 
 
 def test_each_language_has_its_stems() -> None:
@@ -130,9 +124,6 @@ def test_any_text_has_words_that_can_be_kept_and_found() -> None:
 def test_no_text_takes_more_than_its_length(name: str) -> None:
     tokens(LONG[name], "english")
     language(LONG[name])
-
-
-# --- sentences ----------------------------------------------------------------------------------------------
 
 
 def split(text: str) -> list[str]:

@@ -144,8 +144,6 @@ def test_what_does_not_belong_or_is_damaged_is_refused(kind: Kind) -> None:
             read(data, library, dimension)
 
 
-# --- the index of a library ---------------------------------------------------------------------------------
-
 Put = Callable[..., None]
 IDENTITY = HashingEmbedder().identity
 
@@ -193,9 +191,7 @@ def test_the_kind_follows_the_number_of_vectors_both_ways(library: Editor, put: 
     reader.close()
 
 
-def test_a_removed_vector_is_not_left_rounded_either(
-    library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_removed_vector_is_not_left_rounded_either(library, put, monkeypatch):
     fill(library, put, 0, 20)
     library.save_index()
     ids, stored = all_vectors(library)
@@ -220,9 +216,6 @@ def test_a_removed_vector_is_not_left_rounded_either(
     assert code not in (library.folder / INDEX).read_bytes() and len(library.index()) == 20
 
 
-# --- a file that is missing, damaged, stale or another's ------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "harm",
     [
@@ -232,9 +225,7 @@ def test_a_removed_vector_is_not_left_rounded_either(
         lambda index: index.write_bytes(b""),
     ],
 )
-def test_a_missing_or_damaged_index_is_remade_from_the_database(
-    library: Editor, put: Put, harm: Callable[[Path], None]
-) -> None:
+def test_a_missing_or_damaged_index_is_remade_from_the_database(library, put, harm):
     fill(library, put, 0, 5)
     library.save_index()
     question = HashingEmbedder().embed_question("topic3")

@@ -138,9 +138,7 @@ def test_after_a_crash_the_next_call_starts_another_worker(engine: Any, number: 
     assert pid(engine) != before
 
 
-def test_the_last_line_of_a_crash_and_what_cannot_start_are_reported(
-    engine: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_last_line_of_a_crash_and_what_cannot_start_are_reported(engine, monkeypatch):
     with pytest.raises(LocalragError, match=r"exit code 3.*GGML_ASSERT"):
         list(ask(engine, "assert"))
     monkeypatch.setattr(process, "WORKER", "worker.there_is_none")
@@ -249,9 +247,6 @@ def test_the_worker_leaves_when_its_parent_is_killed(tmp_path: Path, question: s
     assert gone(worker)
 
 
-# --- walls between libraries --------------------------------------------------------------------------------
-
-
 def test_another_library_is_asked_in_another_process(engine: Any) -> None:
     engine.use(("ours",))
     engine.load()
@@ -277,9 +272,7 @@ def test_an_engine_for_some_libraries_has_one_worker_and_refuses_others(settings
             fixed.page("others", "a.txt")
 
 
-def test_a_file_made_after_the_worker_confined_itself_is_compared_by_another(
-    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_made_after_the_worker_confined_itself_is_compared_by_another(engine, tmp_path, monkeypatch):
     engine.use(("ours",))
     first = pid(engine, "ours")
     file = tmp_path / "later.txt"
@@ -302,9 +295,7 @@ def test_calls_in_progress_survive_a_change_of_library(engine: Any) -> None:
     assert gone(first)
 
 
-def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(
-    shelf: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(shelf, settings, monkeypatch):
     held = {settings.library_dir(name): Key.new() for name in ("ours", "theirs")}
     monkeypatch.setattr(unlocked, "keys", lambda: held)
     monkeypatch.setattr(process.Process, "_run", lambda self: None)
@@ -312,9 +303,7 @@ def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(
     assert made._setup.keys == ((str(settings.library_dir("ours")), held[settings.library_dir("ours")].secret),)
 
 
-def test_a_worker_opens_what_its_parent_has_the_key_of(
-    shelf: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_opens_what_its_parent_has_the_key_of(shelf, settings, monkeypatch):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     folder = shelf("contracts", {"a.txt": "The lease ends in May."}).folder
     list(encrypt(folder, lambda ring, key: ring.with_credential(key, "me", RecoveryKey.new()), lambda: False))
@@ -382,8 +371,6 @@ def test_the_screen_finds_the_library_of_a_folder(engine: Any, tmp_path: Path, m
     assert engine.look_at(tmp_path).library == "theirs"
     assert engine.look_at(Path("elsewhere")).files == 3
 
-
-# --- with real models ---------------------------------------------------------------------------------------
 
 LEASE = "The lease of Hall 3 ends on 31 May 2030. Rent is due on the first day of each quarter.\n\n" * 60
 

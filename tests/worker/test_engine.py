@@ -59,9 +59,7 @@ def test_only_the_named_documents_are_cached_and_forgotten(engine: Engine, paper
     assert len(engine.shelf("papers").documents) == 2
 
 
-def test_a_long_document_that_is_kept_by_its_sections_is_warm(
-    shelf: Callable[..., Editor], settings: Settings, models: Any
-) -> None:
+def test_a_long_document_that_is_kept_by_its_sections_is_warm(shelf, settings, models):
     shelf("papers", {"long.txt": LONG})
     engine = Engine(settings.with_options(read_tokens=1000))
     shares = [one.share for one in engine.warm("papers")]
@@ -91,9 +89,7 @@ def test_an_ingest_that_waits_can_be_stopped(engine: Engine, papers: Editor, fol
     assert isinstance(list(engine.ingest("papers", root))[-1], IngestReport)
 
 
-def test_the_shelf_says_how_much_of_a_document_is_warm(
-    engine: Engine, shelf: Callable[..., Editor], settings: Settings, models: Any
-) -> None:
+def test_the_shelf_says_how_much_of_a_document_is_warm(engine, shelf, settings, models):
     models.generator.apart = True
     library = shelf("papers", {"long.txt": LONG, "a.txt": LEASE})
     share = lambda: {one.document.path: one.share for one in engine.shelf("papers").documents}  # noqa: E731
@@ -109,9 +105,7 @@ def test_the_shelf_says_how_much_of_a_document_is_warm(
     assert share() == {"long.txt": 1.0, "a.txt": 1.0}
 
 
-def test_an_exact_path_is_no_glob_and_its_first_page_is_shown(
-    engine: Engine, shelf: Callable[..., Editor], put: Callable[..., None]
-) -> None:
+def test_an_exact_path_is_no_glob_and_its_first_page_is_shown(engine, shelf, put):
     made = shelf("papers", {"in/a.pdf": [LEASE, HANDBOOK], "b.txt": HANDBOOK, "[b].txt": LEASE, "c.txt": "of one"})
     put(made, "c.txt", "of another", root="/elsewhere")
     assert engine.page("papers", "in/a.pdf", exact=True).page.text == LEASE
@@ -122,8 +116,6 @@ def test_an_exact_path_is_no_glob_and_its_first_page_is_shown(
             engine.page("papers", name, exact=True)
         assert "/elsewhere" not in caught.value.message + caught.value.hint
 
-
-# --- two versions -------------------------------------------------------------------------------------------
 
 OLD = "1. Payment. The Client shall pay $5,000 within thirty (30) days of the receipt of each invoice.\n"
 
@@ -181,15 +173,11 @@ def test_the_versions_of_a_document_are_listed(engine: Engine, drafts: Path) -> 
     assert engine.drafts("nowhere", libraries=("first", "msa")) == ()
 
 
-# --- a review -----------------------------------------------------------------------------------------------
-
 PLAYBOOK = "title: Laws\nitems:\n- {id: law, question: Which law, like: [governed by the laws of]}\n"
 TEXT = "Governing Law. This Agreement is governed by the laws of Kansas."
 
 
-def test_findings_come_one_by_one_and_marks_are_kept_meanwhile(
-    engine: Engine, shelf: Callable[..., Any], settings: Settings
-) -> None:
+def test_findings_come_one_by_one_and_marks_are_kept_meanwhile(engine, shelf, settings):
     shelf("laws", {"a.txt": TEXT, "b.txt": TEXT.replace("Kansas", "Iowa")})
     with pytest.raises(UsageError):
         list(engine.review("title: none", libraries=("laws",)))
@@ -207,9 +195,7 @@ def test_findings_come_one_by_one_and_marks_are_kept_meanwhile(
     assert "rejected" in settings.library_audit_file("laws").read_text()
 
 
-def test_marks_and_comments_are_kept_in_an_encrypted_library(
-    engine: Engine, folder: Callable[..., Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_marks_and_comments_are_kept_in_an_encrypted_library(engine, folder, settings, monkeypatch):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     with closing(api.open_library("laws", settings=settings, create=True)) as library:
         library.ingest(folder({"a.txt": TEXT}))

@@ -155,9 +155,7 @@ def test_questions_wait_for_their_turn(kept: Settings) -> None:
 
 
 @pytest.mark.parametrize("how", ["file", "shared", "long", "setting", "policy"])
-def test_without_a_socket_or_a_yes_the_command_answers(
-    kept: Settings, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_socket_or_a_yes_the_command_answers(kept, how, tmp_path, monkeypatch):
     if how == "file":
         kept.running_dir.write_text("")
     elif how == "shared":
@@ -195,9 +193,6 @@ def test_a_confined_process_cannot_reach_it(kept: Settings) -> None:
     assert "PermissionError" in done.stderr
 
 
-# --- the side of the command ---------------------------------------------------------------------------------
-
-
 def asked(kept: Settings, *replies: calls.Reply, question: str = "x") -> tuple[list[str], bool]:
     """Ask a worker that sends these and then nothing: the events, and whether it saw the command leave before that
     answered by itself."""
@@ -228,9 +223,6 @@ def test_the_command_answers_what_no_worker_recorded(kept: Settings) -> None:
     assert asked(kept, calls.Item(1, protocol.to_plain(answer, events.Event)))[0] == ["Answered"]
 
 
-# --- what must be the same ------------------------------------------------------------------------------------
-
-
 def test_settings_of_a_question_need_no_other_worker_but_changes_of_all_else_do(kept: Settings, short: Path) -> None:
     def fit(**options: Any) -> Any:
         return resident._fit(kept.with_options(**options), ["ours"])
@@ -255,9 +247,6 @@ def test_a_key_that_must_be_typed_is_not_kept(kept: Settings, monkeypatch: pytes
     monkeypatch.setattr(unlocked, "keys_for", keys_for)
     monkeypatch.setattr(resident, "_connections", {})
     assert resident.connection_for(kept, ["ours"], Filter(), []) is None and asked == [False]
-
-
-# --- the worker itself ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -334,14 +323,9 @@ def test_other_users_and_late_clients_are_turned_away(house: Any, monkeypatch: p
     assert said(connect(), question("pid")) == []
 
 
-# --- the real thing -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.model
 @pytest.mark.slow
-def test_a_second_ask_gives_the_same_answer_from_the_same_process(
-    short: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_second_ask_gives_the_same_answer_from_the_same_process(short, monkeypatch, tmp_path):
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "lease.txt").write_text(LEASE)
     monkeypatch.setenv("LOCALRAG_GENERATOR", "smollm2-135m-instruct")

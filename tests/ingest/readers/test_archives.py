@@ -107,9 +107,6 @@ def test_a_name_that_occurs_twice_is_read_once():
     assert first.reading.pages[0].text == "one" and (second.name, "twice" in second.reason) == ("a.txt", True)
 
 
-# --- encryption ------------------------------------------------------------------------------------------------
-
-
 # One member in the old encryption, which Python reads but does not write.
 LOCKED = zlib.decompress(
     base64.b85decode(
@@ -132,9 +129,6 @@ def test_other_encryption_and_compression_is_named():
             struct.pack_into("<H", other, other.index(mark) + at, method)
         found = unpack("a.zip", bytes(other))
         assert reason in found["a.txt"] and found["b.txt"] == b"two"
-
-
-# --- bombs -----------------------------------------------------------------------------------------------------
 
 
 def test_a_bomb_that_declares_its_size_is_not_unpacked():
@@ -201,9 +195,6 @@ def test_all_members_together_are_bounded():
         unpack("a.tar", tarred(("a.txt", b"x" * 600), ("b.txt", b"y" * 600)), unpacked=1000)
 
 
-# --- damage ----------------------------------------------------------------------------------------------------
-
-
 def test_a_damaged_member_costs_itself_only():
     data = bytearray(zipped(("a.txt", b"spoilt"), ("b.txt", b"kept"), method=zipfile.ZIP_STORED))
     data[data.index(b"spoilt")] ^= 1
@@ -253,9 +244,6 @@ def test_what_is_no_archive_is_named(name, data, reason):
     with pytest.raises(ReadError) as caught:
         unpack(name, data)
     assert reason in caught.value.message and caught.value.hint
-
-
-# --- names -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

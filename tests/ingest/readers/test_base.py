@@ -93,8 +93,6 @@ def test_an_open_file_is_read_as_a_path_is(tmp_path):
     os.close(descriptor)
 
 
-# --- what lies in other files ----------------------------------------------------------------------------------------
-
 MAIL = b"""From: Jane Doe <jane@example.org>
 Subject: The lease
 Content-Type: multipart/mixed; boundary=b

@@ -49,9 +49,6 @@ def test_a_damaged_one_is_refused():
         decrypted(Source("a.docx", data=bytes(data)), ("s3cret",))
 
 
-# --- XLS --------------------------------------------------------------------------------------------------------
-
-
 # A workbook of one number, locked with RC4 and "s3cret" as Excel 97 does ([MS-OFFCRYPTO] 2.3.6).
 XLS = zlib.decompress(
     base64.b85decode(

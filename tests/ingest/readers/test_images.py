@@ -113,8 +113,6 @@ def test_a_heic_picture_names_the_extra_that_reads_it(monkeypatch):
     assert "heic" in caught.value.hint
 
 
-# --- recognition -----------------------------------------------------------------------------------------------------
-
 pytestmark = pytest.mark.slow
 
 SENTENCE = "The tenant shall pay the rent monthly in advance."
@@ -194,9 +192,6 @@ def test_nothing_is_downloaded_and_nothing_heavy_is_loaded_before_use():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# --- the choice of the engine ---------------------------------------------------------------------------------
-
-
 def test_a_language_that_nothing_reads_is_refused_with_what_to_install(monkeypatch):
     monkeypatch.setattr(images, "_installed", lambda: frozenset())
     with pytest.raises(ReadError) as caught:
@@ -214,9 +209,6 @@ def test_tesseract_reads_through_pipes_and_locates_words(monkeypatch):
     assert found.text == SENTENCE
     assert [found.text[word.start : word.end] for word in found.words] == SENTENCE.split()
     assert 0.04 < found.words[0].left < 0.07 and found.words[-1].right < 0.8
-
-
-# --- the order of reading -------------------------------------------------------------------------------------
 
 
 def test_two_columns_are_read_one_after_the_other():

@@ -88,9 +88,6 @@ def reader_threads():
     return [thread for thread in threading.enumerate() if thread.name == "localrag-reader"]
 
 
-# --- what comes ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.smoke
 def test_every_file_comes_as_its_reader_read_it_and_ends_once(tmp_path, trap):
     from localrag.ingest.readers import base
@@ -138,9 +135,6 @@ def test_file_names_that_are_no_text_can_be_read(trap, tmp_path):
 def test_a_pipe_is_refused_and_nobody_waits_for_its_writer(trap, tmp_path):
     os.mkfifo(tmp_path / "pipe.trap")
     assert "not a regular file" in only(read_all([tmp_path / "pipe.trap"], seconds=30)[tmp_path / "pipe.trap"]).reason
-
-
-# --- bad files -----------------------------------------------------------------------------------------------
 
 
 def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_read(trap):
@@ -233,9 +227,6 @@ def test_a_process_that_gives_a_file_another_identity_is_replaced(trap, sha256, 
     part = Part("", sha256 or "0" * 64, size or 5, Reading((Page("forged"),)))
     path = trap("a", f"forge {b''.join(map(protocol.encode, wire.messages(part)))!r}")
     assert "malformed" in only(read_all([path], seconds=20)[path]).reason
-
-
-# --- processes -----------------------------------------------------------------------------------------------
 
 
 @linux
@@ -376,9 +367,6 @@ def test_a_plain_script_can_read_and_the_folder_it_runs_in_is_not_imported(trap,
     done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.strip() == "['note', None]", done.stderr
     assert not (tmp_path / "owned").exists()
-
-
-# --- a slow or vanished caller -------------------------------------------------------------------------------
 
 
 def test_a_slow_caller_makes_the_workers_wait_and_loses_nothing(trap, monkeypatch):

@@ -151,9 +151,6 @@ def test_other_files_are_refused_by_name():
         read(deep)
 
 
-# --- attachments -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "head, name",
     [
@@ -197,9 +194,6 @@ def test_forwarded_mails_are_members_with_their_own_attachments():
     assert members(data) == {"a.pdf": b"%PDF-"}
     packed = b"Content-Type: message/rfc822; name=x.eml" + PACKED + base64.encodebytes(inner)
     assert members(members(multipart(b"mixed", PLAIN, packed))["x.eml"]) == {"a.pdf": b"%PDF-"}
-
-
-# --- signed and encrypted --------------------------------------------------------------------------------------
 
 
 def der(tag, *content, indefinite=False):
@@ -266,9 +260,6 @@ def test_attachments_are_taken_out_of_a_winmail_package():
     assert "not a winmail.dat package" in members(multipart(b"mixed", PLAIN, part + b"eHh4"))["winmail.dat"]
 
 
-# --- mailboxes -------------------------------------------------------------------------------------------------
-
-
 def boxed(*mails):
     return b"".join(b"From jane@x.org Sat Mar  2 10:15:00 2024\n" + one + b"\n\n" for one in mails)
 
@@ -292,9 +283,6 @@ def test_a_sentence_that_begins_with_from_does_not_split_a_mail():
 )
 def test_all_forms_of_the_from_line_split_mails(line):
     assert len(members((line + HEAD + b"\nText.\n\n") * 2, archives, "a.mbox")) == 2
-
-
-# --- mails that Outlook saved ----------------------------------------------------------------------------------------
 
 
 def folder(header, values, **inside):
@@ -394,9 +382,6 @@ def test_protected_mails_are_refused():
         read_outlook({0x001A: "IPM.Note.SMIME", 0x0037: "x"})
 
 
-# --- attachments -----------------------------------------------------------------------------------------------
-
-
 def test_attachments_are_members():
     attachments = [
         {0x3704: "A.TXT", 0x3701: b"text"},
@@ -424,9 +409,6 @@ def test_an_attached_mail_becomes_a_mail_with_its_own_attachments():
 def test_attachments_count_against_the_budget():
     with pytest.raises(OverBudget):
         outlook_members(ole(message(LEASE, [], [{0x3707: "a.pdf", 0x3701: b"x" * 99}])), unpacked=50)
-
-
-# --- damage ----------------------------------------------------------------------------------------------------
 
 
 def test_a_mail_without_its_properties_is_read():

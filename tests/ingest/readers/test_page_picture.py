@@ -75,9 +75,6 @@ def test_words_that_are_mostly_not_there_are_not_boxed():
     assert boxed("| --- | --- |", "| --- |", drawn("a b c")) == []
 
 
-# --- drawing ------------------------------------------------------------------------------------------------
-
-
 def pdf(tmp_path, rotate=0, name="a.pdf"):
     from reportlab.pdfgen import canvas
 

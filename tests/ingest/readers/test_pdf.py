@@ -249,8 +249,6 @@ def test_a_layout_that_is_not_understood_costs_only_the_layout_of_its_page(tmp_p
     assert [remark.number for remark in reading.remarks] == [2] and "not understood" in reading.remarks[0].text
 
 
-# --- comments, form fields, signatures and metadata, as pypdf reads them ---------------------------------------------
-
 LINE = "The rent is 1,200 euros and is due monthly."
 
 

@@ -96,17 +96,11 @@ def text(*rows, **details):
     return read(xlsx(sheet(rows, **details))).pages[0].text
 
 
-# --- pages ------------------------------------------------------------------------------------------------------
-
-
 def test_each_sheet_is_a_page_under_its_tabs_name_and_number():
     reading = read(xlsx(sheet([["a"]]), sheet([]), sheet([["c"]]), names=["Prices", "Nothing", "Notes"]))
     pages = [(page.unit, page.number, page.label, page.text) for page in reading.pages]
     assert pages == [("sheet", 1, "Prices", "a"), ("sheet", 2, "Nothing", ""), ("sheet", 3, "Notes", "c")]
     assert reading.skipped == ()  # nothing was lost
-
-
-# --- layout -----------------------------------------------------------------------------------------------------
 
 
 def test_rows_are_markdown_and_every_row_knows_its_first_cell():
@@ -165,9 +159,6 @@ def test_group_rows_are_joined_into_the_header():
     assert text(*rows, merged=["B1:C1"]).startswith("| Region | 2023 / Q1 | 2023 / Q2 |")
 
 
-# --- values -----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -221,9 +212,6 @@ def test_text_boxes_come_behind_the_cells_with_the_cell_they_hang_on():
     assert lines(page) == [("A1", "a"), ("C5", "Agreed by phone")]
 
 
-# --- large and hostile --------------------------------------------------------------------------------------------
-
-
 def test_a_sheet_that_reaches_too_far_is_skipped():
     stray = '<row r="1048576"><c r="XFD1048576" t="inlineStr"><is><t>far</t></is></c></row></sheetData>'
     reading = read(xlsx(sheet([["first"]]), sheet([["a"]]).replace("</sheetData>", stray)))
@@ -275,9 +263,6 @@ def test_a_damaged_sheet_does_not_cost_the_others():
     reading = read(xlsx(sheet([["a"]]), "<worksheet><sheetData><row", sheet([["c"]])))
     assert [page.text for page in reading.pages] == ["a", "", "c"]
     assert reading.skipped[0].number == 2 and reading.skipped[0].reason.startswith("cannot be read")
-
-
-# --- delimited text --------------------------------------------------------------------------------------------------
 
 
 def read_text(text, name="a.csv", encoding="utf-8", **options):
@@ -393,8 +378,6 @@ def test_a_chart_sheet_is_reported():
     reading = read_old(old_sheet(number(0, 0, 1.0)), b"".join([begin(0x20), END]), kinds={2: 2})
     assert [(skipped.number, "chart" in skipped.reason) for skipped in reading.skipped] == [(2, True)]
 
-
-# --- OpenDocument ----------------------------------------------------------------------------------------------------
 
 NS = "urn:oasis:names:tc:opendocument:xmlns:"
 TYPE = "application/vnd.oasis.opendocument.spreadsheet"

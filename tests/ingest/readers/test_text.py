@@ -197,9 +197,6 @@ def test_headings_of_markdown_are_found_and_nothing_else(tmp_path):
     assert starts == ["The *Lease* of [the Mill](http://example.com)", "Terms", "2. Rent", "Parties", "Deep"]
 
 
-# --- cleaned text and titles -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "raw, stored",
     [

@@ -21,9 +21,6 @@ def shown(*lines, kind="VEVENT"):
     return page.text.partition("\n")[2]
 
 
-# --- calendars -------------------------------------------------------------------------------------------------
-
-
 def test_an_event_is_a_block_with_time_place_and_people():
     reading = read(
         "a.ics",
@@ -98,9 +95,6 @@ def test_exceptions_of_a_recurrence_are_listed():
 def test_tasks_and_notes_are_read():
     assert shown("DUE:20240302", "STATUS:NEEDS-ACTION", kind="VTODO") == "Due: 2024-03-02\nStatus: needs action"
     assert shown("DESCRIPTION:Words.", kind="VJOURNAL") == "\nWords."
-
-
-# --- transcripts -----------------------------------------------------------------------------------------------
 
 
 def spoken(name, text):

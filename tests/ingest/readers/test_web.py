@@ -210,8 +210,6 @@ def test_a_label_that_spans_the_rows_below_it_is_no_header():
     assert text.split("\n")[-2:] == ["| 2025 | May | 7 |", "| 2025 | June | 8 |"]
 
 
-# --- books -----------------------------------------------------------------------------------------------------------
-
 CONTAINER = """<?xml version="1.0"?><container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>
 <rootfile full-path="OEBPS/book.opf" media-type="application/oebps-package+xml"/></rootfiles></container>"""
 OPF = """<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" xmlns:opf="http://www.idpf.org/2007/opf" version="3.0">

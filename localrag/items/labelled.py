@@ -43,8 +43,8 @@ _MEANS = re.compile(r"[”\"'’]?\W{0,4}(?:(?:shall\s+)?(?:means?|is|be|of|as\s
 _CALLED = re.compile(r"\W{0,3}\(?\W?(?:hereinafter\s+)?(?:the\s+)?[“\"'‘]?$", re.I)
 _FIGURE = re.compile(r"\W{0,3}(?:[A-Z]{3}\b)?\W{0,3}\d")
 _NEAR, _OPENING = 60, 4000  # characters
-# A label that fits exactly, one that says that it is the total, and one with another word.
-_EXACT, _IN_TOTAL, _WIDER = 3, 2, 1
+# A label that fits exactly, one that says that it is the total, one with another word, and the day of a signature.
+_EXACT, _IN_TOTAL, _WIDER, _SIGNED = 3, 2, 1, 0
 _QUANTITIES: tuple[Type, ...] = ("duration", "money", "percent")
 _FIGURES, _MAX_YES = frozenset({"money", "percent", "number"}), 2
 
@@ -151,14 +151,19 @@ def _row(
 
 
 def _of_lines(items: Sequence[Item], passages: Sequence[Passage]) -> Iterator[_Candidate]:
+    before = 0
     for at, passage in enumerate(passages):
         for group, label, text, start, end in _pairs(passage):
             for item in items:
                 rank = _fit(item, label)
                 value = item.read(text) if rank else None
                 # "Insurance: No party shall..." is no "no".
-                if value is not None and (item.type != "yes/no" or len(text.split()) <= _MAX_YES):
-                    yield _Candidate(item, rank, (at, group), Stated(value, cite_span(passage, start, end)))
+                if value is None or (item.type == "yes/no" and len(text.split()) > _MAX_YES):
+                    continue
+                signed = before + start > _OPENING and item.type == "date" and any(map(SIGNING.match, item.names))
+                stated = Stated(value, cite_span(passage, start, end))
+                yield _Candidate(item, _SIGNED if signed else rank, (at, group), stated)
+        before += len(passage.text)
 
 
 def _pairs(passage: Passage) -> Iterator[tuple[int, str, str, int, int]]:

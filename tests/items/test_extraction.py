@@ -109,6 +109,13 @@ def test_a_label_with_two_values_decides_nothing() -> None:
     assert fields("total money", "Total: see page 2") == {}
 
 
+def test_the_date_of_a_document_is_that_of_its_opening_before_that_of_a_signature() -> None:
+    opening, end = "This Agreement is made on 3 May 2024 by two parties.", f"{FILLER}\n\nDate: 9 May 2024"
+    assert fields("date date", f"{opening}\n\n{end}") == {"date": ("2024-05-03", "")}
+    assert fields("date date", end) == {"date": ("2024-05-09", "")}
+    assert fields("date date", f"{opening}\n\nDate: 9 May 2024") == {"date": ("2024-05-09", "")}
+
+
 def test_a_row_of_a_table_gives_the_figure_of_its_latest_year_in_its_scale() -> None:
     assert fields("net_sales money, cost of sales money, gross margin percentage percent", STATEMENT) == {
         "net_sales": ("94836000000", "USD"),

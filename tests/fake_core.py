@@ -46,7 +46,7 @@ from localrag.types import (
     Usage,
     Verdict,
 )
-from localrag.worker.engine import Folder, Opened, Shelf, Shelved
+from localrag.worker.engine import Contents, Entry, Folder, Opened
 
 NOTICE = "Either party may end this agreement with thirty (30) days' written notice."
 TERM = "The term is three years from the effective date."
@@ -246,7 +246,7 @@ class FakeEngine:
 
     def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
         held = self.world.libraries[library]
-        held.shelved = tuple(one for one in held.on_shelf() if one.document.path not in documents)
+        held.shelved = tuple(one for one in held.entries() if one.document.path not in documents)
         return tuple(documents)
 
     def libraries(self) -> tuple[str, ...]:
@@ -256,10 +256,10 @@ class FakeEngine:
         known = self.world.roots.get(folder)
         return Folder(known or folder.name, known is not None, self.world.readable, 34_000_000)
 
-    def shelf(self, library: str) -> Shelf:
+    def contents(self, library: str) -> Contents:
         held = self.world.libraries[library]
-        return Shelf(
-            library, held.roots, held.on_shelf(), held.failed, held.instructions, 10_000, encrypted=held.encrypted
+        return Contents(
+            library, held.roots, held.entries(), held.failed, held.instructions, 10_000, encrypted=held.encrypted
         )
 
     def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened:
@@ -309,16 +309,16 @@ class FakeLibrary:
     encrypted: bool = False
     instructions: str = ""
     roots: tuple[str, ...] = ("/docs",)
-    shelved: tuple[Shelved, ...] | None = None
+    shelved: tuple[Entry, ...] | None = None
     failed: tuple[Failure, ...] = ()
     keeping: Gate | None = None
     held_by: str = ""
     kept: list[str] = field(default_factory=list)
 
-    def on_shelf(self) -> tuple[Shelved, ...]:
+    def entries(self) -> tuple[Entry, ...]:
         if self.shelved is not None:
             return self.shelved
-        return tuple(Shelved(document, 100, 0) for document in self.documents())
+        return tuple(Entry(document, 100, 0) for document in self.documents())
 
     def keep(self, paths: Sequence[str], stop: Callable[[], bool]) -> Iterator[Warmed]:
         """Each document in two steps; the gate stands between those of the first."""
@@ -329,8 +329,7 @@ class FakeLibrary:
                 return
             self.kept.append(path)
             self.shelved = tuple(
-                replace(one, warm=one.tokens, share=1.0) if one.document.path == path else one
-                for one in self.on_shelf()
+                replace(one, warm=one.tokens, share=1.0) if one.document.path == path else one for one in self.entries()
             )
             yield Warmed(piece, number, len(paths), 100, "kept", 1.0)
 

@@ -258,7 +258,7 @@ class PlainChat:
         """Answer lines until the end of the input; return the exit code of the last error."""
         say("Loading the model …")
         model = self.engine.load()
-        documents = sum(len(self.engine.shelf(name).documents) for name in self.libraries)
+        documents = sum(len(self.engine.contents(name).documents) for name in self.libraries)
         say(f"{model} is ready. Library {', '.join(self.libraries)}: {counted(documents, 'document')}.")
         if self._session is not None:
             say(f"Continuing “{self._session.title}”, {counted(len(self._session.turns), 'question')} so far.")

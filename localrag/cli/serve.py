@@ -127,7 +127,7 @@ def _serve(
 
 def _start(engine: Engine, library: str) -> None:
     with suppress(LocalragError):  # the page meets it again
-        engine.shelf(library)
+        engine.contents(library)
 
 
 def _token(file: Path | None) -> str:

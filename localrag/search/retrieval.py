@@ -282,7 +282,7 @@ def merged(ordered: Sequence[Passage], libraries: Sequence[Library]) -> list[Pas
 
 # --- typing errors ------------------------------------------------------------------------------------------
 
-Shelf = tuple[FullText, Sequence[str]]
+Vocabulary = tuple[FullText, Sequence[str]]
 
 _WORD = re.compile(r'"[^"]*"|“[^“”]*”|«[^«»]*»|„[^„“”]*[“”]|\b[^\W\d_]{5,}\b')
 _LONG = 8
@@ -291,7 +291,7 @@ _MAX_ERRORS = 16
 _COMMON = frozenset(folded(word) for words in COMMON.values() for word in words)
 
 
-def corrected(question: str, shelves: Sequence[Shelf]) -> str:
+def corrected(question: str, vocabularies: Sequence[Vocabulary]) -> str:
     """Return the question with its typing errors corrected by the full text of each library, in its languages.
 
     A word is a typing error where no library has it or its stem, and has one that differs by a letter, or by two in a
@@ -309,10 +309,10 @@ def corrected(question: str, shelves: Sequence[Shelf]) -> str:
         if plain not in seen:
             error = errors < _MAX_ERRORS and not any(
                 text.has_word(plain, {stem(word.lower(), language) for language in (*languages, "")})
-                for text, languages in shelves
+                for text, languages in vocabularies
             )  # a hyphen or an apostrophe may have cut off a stem
             errors += error
-            seen[plain] = _nearest(plain, shelves) if error else None
+            seen[plain] = _nearest(plain, vocabularies) if error else None
         found = seen[plain]
         if found is None:
             return word
@@ -321,12 +321,12 @@ def corrected(question: str, shelves: Sequence[Shelf]) -> str:
     return _WORD.sub(corrected_word, question)
 
 
-def _nearest(plain: str, shelves: Sequence[Shelf]) -> str | None:
+def _nearest(plain: str, vocabularies: Sequence[Vocabulary]) -> str | None:
     from rapidfuzz.distance import OSA
 
     most = 1 if len(plain) < _LONG else 2
     best: tuple[int, int, str] | None = None
-    for text, _ in shelves:
+    for text, _ in vocabularies:
         for other, held in text.words_starting(plain[0]):
             if abs(len(other) - len(plain)) <= most and other.isalpha():
                 apart = OSA.distance(plain, other, score_cutoff=most)

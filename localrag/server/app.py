@@ -64,7 +64,7 @@ class _Api:
         """The documents of a library, from `after` on, so many at a time."""
         (library,) = self._served.check((request.path_params["library"],))
         await exchange.record(self._served, request, "documents", (library,))
-        held = await exchange.while_there(request, self._served.call("shelf", library))
+        held = await exchange.while_there(request, self._served.call("contents", library))
         after = request.query_params.get("after", "")
         later = [one.document for one in held.documents if one.document.path > after]
         shown = [

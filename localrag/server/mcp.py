@@ -231,7 +231,7 @@ class Libraries:
     async def _listed(self, libraries: Sequence[str]) -> list[values.Listed]:
         found = []
         for library in libraries:
-            held = await self._served.call("shelf", library)
+            held = await self._served.call("contents", library)
             found += [values.listed(library, one.document) for one in held.documents]
         return found
 

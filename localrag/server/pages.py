@@ -149,7 +149,7 @@ class Pages:
         held, problems, there = [], [], list(self._served.libraries)
         for name in self._served.libraries:
             try:
-                held.append(await self._served.call("shelf", name))
+                held.append(await self._served.call("contents", name))
             except NotFoundError:
                 there.remove(name)
                 problems.append(f"The library {name} is not there any more.")
@@ -242,7 +242,7 @@ class Pages:
 
             schema.parse(question)
         if "@" in question:
-            held = [await self._served.call("shelf", library) for library in libraries]
+            held = [await self._served.call("contents", library) for library in libraries]
             known = [(each.library, one.document.path) for each in held for one in each.documents]
             question, named = mentioned(question, known, drop=mode == "extract")
             if named:

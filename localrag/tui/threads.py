@@ -45,7 +45,7 @@ class Core:
     def check_spared(self, path: Path, libraries: Iterable[str]) -> Path:
         """Refuse to replace a file that was read into one of these libraries."""
         for library in libraries if path.exists() else ():
-            files = [one.document for one in self.engine.shelf(library).documents]
+            files = [one.document for one in self.engine.contents(library).documents]
             names.check_spared(path, [str(Path(one.root, one.file or one.path)) for one in files])
         return path
 

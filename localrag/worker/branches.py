@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from localrag.events import Failure
 from localrag.security.terminal import counted
 from localrag.types import Document
-from localrag.worker.engine import Shelf, Shelved
+from localrag.worker.engine import Contents, Entry
 
 WARM = 0.95  # the share from which a document counts as warm; passages that it repeats are kept once
 MAX_LISTED = 50  # pages and remarks of one document
@@ -33,7 +33,7 @@ class Branch:
     root: str = ""
     path: str = ""
     max_tokens: int = 0
-    shelved: Shelved | None = None
+    entry: Entry | None = None
     failure: Failure | None = None
     branches: dict[str, Branch] = field(default_factory=dict)
     documents: int = 0
@@ -52,25 +52,25 @@ class Branch:
 
     def leaves(self) -> Iterator[Branch]:
         """The documents and failed files at and below it, in order."""
-        if self.shelved is not None or self.failure is not None:
+        if self.entry is not None or self.failure is not None:
             yield self
         for branch in self.branches.values():
             yield from branch.leaves()
 
     def names(self) -> list[Name]:
         """The documents at and below it."""
-        return [leaf.name for leaf in self.leaves() if leaf.shelved is not None]
+        return [leaf.name for leaf in self.leaves() if leaf.entry is not None]
 
     @property
     def states(self) -> frozenset[str]:
         """The words for its state that a search finds."""
-        shelved = self.shelved
+        entry = self.entry
         has = {
             "failed": self.failure is not None,
-            "read": shelved is not None,
-            "skipped": shelved is not None and bool(shelved.document.skipped),
-            "remark": shelved is not None and bool(shelved.document.remarks),
-            "warm": shelved is not None and shelved.share >= WARM,
+            "read": entry is not None,
+            "skipped": entry is not None and bool(entry.document.skipped),
+            "remark": entry is not None and bool(entry.document.remarks),
+            "warm": entry is not None and entry.share >= WARM,
             "long": self.long,
         }
         return frozenset(word for word, holds in has.items() if holds)
@@ -78,23 +78,26 @@ class Branch:
     @property
     def long(self) -> bool:
         """Whether the model cannot read it at once."""
-        return self.shelved is not None and self.shelved.tokens > self.max_tokens > 0
+        return self.entry is not None and self.entry.tokens > self.max_tokens > 0
 
 
-def build(shelves: Sequence[Shelf]) -> list[Branch]:
+def build(libraries: Sequence[Contents]) -> list[Branch]:
     """The top branches: the contents of one library, or several libraries."""
-    libraries = [_library(shelf) for shelf in shelves]
-    return list(libraries[0].branches.values()) if len(libraries) == 1 else libraries
+    tops = [_library(contents) for contents in libraries]
+    return list(tops[0].branches.values()) if len(tops) == 1 else tops
 
 
-def _library(shelf: Shelf) -> Branch:
-    top = Branch(shelf.library, shelf.library, max_tokens=shelf.most)
-    several = len(shelf.roots) > 1
-    roots = {root: Branch(root, shelf.library, root, max_tokens=shelf.most) if several else top for root in shelf.roots}
-    for shelved in shelf.documents:
-        document = shelved.document
-        _branch_at(roots.get(document.root, top), document.root, document.path).shelved = shelved
-    for failure in shelf.failed:
+def _library(contents: Contents) -> Branch:
+    top = Branch(contents.library, contents.library, max_tokens=contents.most)
+    several = len(contents.roots) > 1
+    roots = {
+        root: Branch(root, contents.library, root, max_tokens=contents.most) if several else top
+        for root in contents.roots
+    }
+    for entry in contents.documents:
+        document = entry.document
+        _branch_at(roots.get(document.root, top), document.root, document.path).entry = entry
+    for failure in contents.failed:
         _branch_at(roots.get(failure.root, top), failure.root, failure.document).failure = failure
     if several:
         top.branches = {root: branch for root, branch in roots.items() if branch.branches}
@@ -116,9 +119,9 @@ def _branch_at(branch: Branch, root: str, path: str) -> Branch:
 
 def _settle(branch: Branch) -> None:
     """Count from the bottom up, and sort folders before files."""
-    branch.documents, branch.failed = int(branch.shelved is not None), int(branch.failure is not None)
-    if branch.shelved is not None:
-        branch.tokens, branch.warm = branch.shelved.tokens, int(branch.shelved.share >= WARM)
+    branch.documents, branch.failed = int(branch.entry is not None), int(branch.failure is not None)
+    if branch.entry is not None:
+        branch.tokens, branch.warm = branch.entry.tokens, int(branch.entry.share >= WARM)
     for below in branch.branches.values():
         _settle(below)
         branch.documents += below.documents
@@ -151,21 +154,21 @@ def short_size(tokens: int) -> str:
 
 def state(branch: Branch) -> tuple[str, str]:
     """The mark and the word for a branch."""
-    if branch.shelved is None:
+    if branch.entry is None:
         if branch.failure is not None:
             return "×", "failed"
         return (" ", "") if not branch.failed else ("!", f"{branch.failed} failed")
-    document = branch.shelved.document
+    document = branch.entry.document
     mark = "!" if branch.failure is not None or document.skipped or document.remarks else ""
-    share = branch.shelved.share
+    share = branch.entry.share
     return (mark or "●", "warm") if share >= WARM else (mark or "○", f"{share:.0%}" if share else "read")
 
 
 def described(branch: Branch) -> list[str]:
     """Return a document, a failed file or a folder in lines, problems first."""
     lines = [] if branch.failure is None else [f"× Not read: {branch.failure.reason}"]
-    if branch.shelved is not None:
-        lines += [*warnings(branch.shelved.document), *_document_lines(branch, branch.shelved)]
+    if branch.entry is not None:
+        lines += [*warnings(branch.entry.document), *_document_lines(branch, branch.entry)]
     if branch.branches:
         more = [f"{branch.warm:,} warm"] if branch.warm else []
         more += [f"{branch.failed:,} not read"] if branch.failed else []
@@ -183,12 +186,12 @@ def warnings(document: Document) -> Iterator[str]:
         yield f"! {place}{remark.text}"
 
 
-def _document_lines(branch: Branch, shelved: Shelved) -> Iterator[str]:
-    pages = f", {counted(shelved.document.pages, 'page')}" if shelved.document.paged else ""
-    yield f"○ Read: about {shelved.tokens:,} tokens{pages}"
+def _document_lines(branch: Branch, entry: Entry) -> Iterator[str]:
+    pages = f", {counted(entry.document.pages, 'page')}" if entry.document.paged else ""
+    yield f"○ Read: about {entry.tokens:,} tokens{pages}"
     if branch.long:
         yield f"* Longer than the model can read at once ({branch.max_tokens:,} tokens)"
-    if shelved.warm:
-        yield f"● Warm: {shelved.warm:,} tokens in the prompt cache, so answers begin at once"
-    elif shelved.share:
-        yield f"● {min(1.0, shelved.share):.0%} of its passages are in the prompt cache, so look-ups there begin sooner"
+    if entry.warm:
+        yield f"● Warm: {entry.warm:,} tokens in the prompt cache, so answers begin at once"
+    elif entry.share:
+        yield f"● {min(1.0, entry.share):.0%} of its passages are in the prompt cache, so look-ups there begin sooner"

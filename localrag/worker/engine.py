@@ -34,8 +34,8 @@ _POLL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Shelved:
-    """A document on a shelf: its length in tokens (about), and how many of them are in the prompt cache.
+class Entry:
+    """A document of a library: its length in tokens (about), and how many of them are in the prompt cache.
 
     `share` is how much of it is warm, from 0 to 1: all, or that share of its passages.
     """
@@ -47,12 +47,12 @@ class Shelved:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class Contents:
     """What a library holds, in order of paths; `most` is how many tokens the model can read of whole documents."""
 
     library: str
     roots: tuple[str, ...]
-    documents: tuple[Shelved, ...]
+    documents: tuple[Entry, ...]
     failed: tuple[Failure, ...]
     instructions: str
     most: int
@@ -269,7 +269,7 @@ class Engine(Asker):
         files, size = scan.readable(folder)
         return Folder(names.name_for(folder, self._settings), False, files, size)
 
-    def shelf(self, library: str) -> Shelf:
+    def contents(self, library: str) -> Contents:
         """Return what a library holds."""
         from localrag.answer import planning
         from localrag.security.encryption.unlocked import encrypted_folder
@@ -278,11 +278,11 @@ class Engine(Asker):
             documents = sorted(opened.documents(), key=lambda one: one.path)
             kept, passages, most = self._kept(opened.folder, documents)
             chunks, roots = opened.chunk_counts(), tuple(opened.roots())
-            return Shelf(
+            return Contents(
                 library,
                 roots,
                 tuple(
-                    Shelved(
+                    Entry(
                         one,
                         one.characters // planning.CHARACTERS_PER_TOKEN,
                         kept.get(one.sha256, 0),

@@ -99,7 +99,7 @@ def test_a_screen_offers_the_models_of_the_server(served: Settings, server: Fake
     server.replies["/v1/models"] = ok({"data": [{"id": "small"}, {"id": "large"}]})
     engine = Engine(served.with_options(generator="large"))
     assert engine.models() == ("small", "large") and engine.load() == "large"
-    assert engine.shelf("papers").documents
+    assert engine.contents("papers").documents
     server.listener.close()
     Path(server.url.removeprefix("unix://")).unlink()
     assert engine.models() == ()  # a conversation can be read all the same

@@ -62,7 +62,7 @@ def test_no_original_of_a_foreign_library_is_looked_at(
     with pytest.raises(ReadError):
         engine.page_image("evil", "scan.pdf", 1, 100)
     engine.note_opened("evil", "scan.pdf", 1)
-    assert engine.shelf("evil").elsewhere == (FAR,)
+    assert engine.contents("evil").elsewhere == (FAR,)
     api.open_library("evil", settings=settings).status()
     engine.look_at(settings.indexes_dir)
     assert touched == []
@@ -84,7 +84,7 @@ def test_originals_are_looked_at_once_their_folder_was_read_here(
     made.ingest(root)
     made.close()
     opened = engine.page("papers", "a.txt")
-    assert (opened.file, opened.state, engine.shelf("papers").elsewhere) == (str(root / "a.txt"), "same", ())
+    assert (opened.file, opened.state, engine.contents("papers").elsewhere) == (str(root / "a.txt"), "same", ())
     copy = tmp_path / "copy"
     settings.library_dir("papers").rename(copy)
     restore.restore(settings, copy, "papers", trust=True, unlock=lambda *_: pytest.fail("no key is needed"))

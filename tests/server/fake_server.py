@@ -27,7 +27,7 @@ from localrag.server.served import Served
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
 from localrag.types import Checked, Citation
-from localrag.worker.engine import Shelved
+from localrag.worker.engine import Entry
 
 TOKEN = "a-token-for-tests-only"
 SCRIPT, IMAGE = "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'
@@ -118,8 +118,8 @@ def finding(one: Checked) -> Checked:
 
 def world() -> FakeWorld:
     names = ("contracts/msa.pdf", "contracts/lease.pdf", LONG_NAME)
-    shelved = [Shelved(shelved_document(name, pages=60), 900, 0) for name in names]
-    shelved.append(Shelved(shelved_document(EVIL_NAME, paged=False, title=SCRIPT), 1_900_000, 900, 1.0))
+    shelved = [Entry(shelved_document(name, pages=60), 900, 0) for name in names]
+    shelved.append(Entry(shelved_document(EVIL_NAME, paged=False, title=SCRIPT), 1_900_000, 900, 1.0))
     failed = (Failure(f"contracts/{SCRIPT}.pdf", f"is damaged {IMAGE}", "x.pdf", "/docs"),)
     library = FakeLibrary("contracts", shelved=tuple(shelved), failed=failed, instructions=SCRIPT)
     fakes.PAGES[(EVIL_NAME, 0)] = EVIL_TEXT

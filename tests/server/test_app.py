@@ -30,7 +30,7 @@ PAGE = "contracts/msa.pdf"
 SAID = [{"role": "user", "content": "How much notice?"}]
 # What a client sends; the call of the engine that it leads to; what is recorded.
 REQUESTS = [
-    ("GET", "/api/documents/contracts", None, "shelf", "documents"),
+    ("GET", "/api/documents/contracts", None, "contents", "documents"),
     ("GET", f"/api/pages/contracts/{PAGE}/12", None, "page", "page"),
     ("GET", f"/api/pages/contracts/{quote(EVIL_NAME)}", None, "page", "page"),
     ("POST", "/api/search", {"query": "notice"}, "search", "search"),

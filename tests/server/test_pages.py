@@ -231,7 +231,7 @@ def test_a_library_that_was_forgotten_is_said_and_not_offered(tmp_path: Path, mo
         def record(file: Path, *_: Any, **__: Any) -> int:
             raise StorageError(f"cannot write {file}: Permission denied", "Free space on the disk.")
 
-        monkeypatch.setattr(fakes.FakeEngine, "shelf", gone)
+        monkeypatch.setattr(fakes.FakeEngine, "contents", gone)
         page = browser.get("/").text
         assert "The library leases is not there any more." in page and "Ask about contracts." in page
         assert re.findall(r'name="library" value="([^"]*)"', page) == ["contracts"] and "localrag ingest" not in page

@@ -18,7 +18,7 @@ from localrag.sessions.session_store import SavedTurn, Session
 from localrag.settings import Settings
 from localrag.tui.preferences import Preferences
 from localrag.types import Remark, SkippedPage
-from localrag.worker.engine import Shelved
+from localrag.worker.engine import Entry
 from tui import surveys
 from tui.screen_text import NARROW, WIDE, ask, marked, open_chat, press
 
@@ -43,10 +43,10 @@ class FixedPreferences(Preferences):
 def shelved() -> FakeWorld:
     """A library with documents in every state."""
     documents = (
-        Shelved(shelved_document("contracts/msa.pdf", pages=60), 12_400, 0),
-        Shelved(shelved_document("leases/hall[1].pdf"), 900, 950, 1.0),
-        Shelved(shelved_document("leases/yard.pdf", skipped=(SkippedPage(3, "a picture without text"),)), 800, 0),
-        Shelved(shelved_document("notes.txt", paged=False, remarks=(Remark(None, "hidden text left out"),)), 40, 0),
+        Entry(shelved_document("contracts/msa.pdf", pages=60), 12_400, 0),
+        Entry(shelved_document("leases/hall[1].pdf"), 900, 950, 1.0),
+        Entry(shelved_document("leases/yard.pdf", skipped=(SkippedPage(3, "a picture without text"),)), 800, 0),
+        Entry(shelved_document("notes.txt", paged=False, remarks=(Remark(None, "hidden text left out"),)), 40, 0),
     )
     failed = (Failure("leases/locked.pdf", "is encrypted", "leases/locked.pdf", "/docs"),)
     return FakeWorld(libraries={"contracts": FakeLibrary("contracts", shelved=documents, failed=failed)})

@@ -14,7 +14,7 @@ from localrag.tui.widgets.library import LibraryPane, LibraryTree, describe
 from localrag.tui.widgets.source import SourceText
 from localrag.types import Filter, SkippedPage
 from localrag.worker.branches import build, state
-from localrag.worker.engine import Shelf, Shelved
+from localrag.worker.engine import Contents, Entry
 from tui.scenes import shelved
 from tui.screen_text import (
     NARROW,
@@ -95,13 +95,13 @@ async def test_documents_are_found_by_name_and_state_and_ticks_stay():
             await until(pilot, lambda name=found: documents(tree) == [f"{name}.pdf"])
         await press(pilot, "slash", "escape", sees="notes.txt")
         assert tree.ticked == {("contracts", "leases/yard.pdf")}
-        here.libraries["contracts"].shelved += (Shelved(shelved_document("new.pdf"), 10, 0),)
+        here.libraries["contracts"].shelved += (Entry(shelved_document("new.pdf"), 10, 0),)
         await press(pilot, "r", sees=("5 documents, 1 not read", "new.pdf"))
 
 
 async def test_several_libraries_and_folders_are_branches_of_their_own():
     found = [("x.eml", "/a"), ("x.eml/deed.pdf", "/a"), ("y.eml", "/b")]
-    mails = tuple(Shelved(shelved_document(path, root=root), 10, 0) for path, root in found)
+    mails = tuple(Entry(shelved_document(path, root=root), 10, 0) for path, root in found)
     here = shelved()
     here.libraries["mails"] = FakeLibrary("mails", roots=("/a", "/b"), shelved=mails)
     async with chatting(here, NARROW, libraries=["contracts", "mails"]) as pilot:
@@ -183,7 +183,7 @@ async def test_forgetting_and_adding_a_folder_ask_first(tmp_path: Path):
     ("share", "shown"), [(0.0, ("○", "read")), (0.34, ("○", "34%")), (0.96, ("●", "warm")), (1.1, ("●", "warm"))]
 )
 def test_a_document_shows_how_much_of_it_is_warm(share: float, shown: tuple[str, str]):
-    one = Shelved(shelved_document("a.pdf"), 100, 0, share)
-    branch = build([Shelf("papers", ("/docs",), (one,), (), "", 8000)])[0]
+    one = Entry(shelved_document("a.pdf"), 100, 0, share)
+    branch = build([Contents("papers", ("/docs",), (one,), (), "", 8000)])[0]
     assert state(branch) == shown and ("warm" in branch.states) == (shown[1] == "warm")
     assert ("of its passages" in describe(branch).plain) == (share > 0)

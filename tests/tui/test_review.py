@@ -16,7 +16,7 @@ from localrag.items import playbook
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.review import ReviewScreen
 from localrag.tui.widgets.asking import Completions, QuestionInput
-from localrag.worker.engine import Shelved
+from localrag.worker.engine import Entry
 from tui import reviews
 from tui.screen_text import (
     NARROW,
@@ -155,7 +155,7 @@ async def test_marks_and_comments_are_kept_and_shown(here):
 async def test_what_is_shown_is_exported_with_its_marks_and_replaces_no_document(here):
     made = reviews.world(here, end=ReviewEnded((), (), False))
     made.store.record = here / "audit.jsonl"
-    made.libraries["contracts"].shelved = (Shelved(shelved_document("msa.docx", root=str(here)), 100, 0),)
+    made.libraries["contracts"].shelved = (Entry(shelved_document("msa.docx", root=str(here)), 100, 0),)
     (here / "msa.docx").write_text("the contract")
     async with chatting(made) as pilot:
         await grid(pilot)

@@ -20,7 +20,7 @@ from localrag.settings import Settings, load_settings
 from localrag.types import Document, Filter, Mode, Page, Turn
 from localrag.worker import resident
 from localrag.worker.__main__ import main
-from localrag.worker.engine import Engine, Folder, Opened, Shelf
+from localrag.worker.engine import Contents, Engine, Folder, Opened
 
 
 class ScriptedEngine(Engine):
@@ -108,7 +108,7 @@ class ScriptedEngine(Engine):
         (Path(self._settings.library_dir(library)) / "read.txt").write_text((folder / "a.txt").read_text())
         yield IngestReport(str(os.getpid()), str(folder))
 
-    def shelf(self, library: str) -> Shelf:
+    def contents(self, library: str) -> Contents:
         raise ZeroDivisionError
 
     def configure(self, **options: Any) -> None:

@@ -61,7 +61,7 @@ def test_errors_cross_with_their_kind_message_and_hint(engine: Any) -> None:
         engine.page("papers", "a.txt", 7)
     assert raised.value.hint == "Look."
     with pytest.raises(LocalragError, match="internal error: ZeroDivisionError"):
-        engine.shelf("papers")
+        engine.contents("papers")
     with pytest.raises(TypeError):  # before it is sent
         engine.page("papers", "a.txt", "7")
     with pytest.raises(AttributeError):

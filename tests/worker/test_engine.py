@@ -43,7 +43,7 @@ def papers(shelf: Callable[..., Editor]) -> Editor:
 
 
 def warm_of(engine: Engine) -> dict[str, bool]:
-    return {one.document.path: one.warm > 0 for one in engine.shelf("papers").documents}
+    return {one.document.path: one.warm > 0 for one in engine.contents("papers").documents}
 
 
 def test_only_the_named_documents_are_cached_and_forgotten(engine: Engine, papers: Editor) -> None:
@@ -56,7 +56,7 @@ def test_only_the_named_documents_are_cached_and_forgotten(engine: Engine, paper
     assert engine.forget("papers", ("a[1].txt",)) == ("a[1].txt",)
     assert warm_of(engine) == {"a1.txt": False, "b.txt": True}
     assert engine.forget("papers", ()) == ()
-    assert len(engine.shelf("papers").documents) == 2
+    assert len(engine.contents("papers").documents) == 2
 
 
 def test_a_long_document_that_is_kept_by_its_sections_is_warm(shelf, settings, models):
@@ -64,7 +64,7 @@ def test_a_long_document_that_is_kept_by_its_sections_is_warm(shelf, settings, m
     engine = Engine(settings.with_options(read_tokens=1000))
     shares = [one.share for one in engine.warm("papers")]
     assert shares == sorted(shares) and shares[-1] == 1.0 and sum(share == 1.0 for share in shares) == 1
-    (one,) = engine.shelf("papers").documents
+    (one,) = engine.contents("papers").documents
     assert one.warm > 1000
     engine.close()
 
@@ -72,7 +72,7 @@ def test_a_long_document_that_is_kept_by_its_sections_is_warm(shelf, settings, m
 def test_failures_say_below_which_root_they_lie(engine: Engine, papers: Editor) -> None:
     (root,) = papers.roots()
     papers.note_failure(root, "locked.pdf", "is encrypted")
-    (failure,) = engine.shelf("papers").failed
+    (failure,) = engine.contents("papers").failed
     assert (failure.document, failure.root) == ("locked.pdf", root)
 
 
@@ -92,7 +92,7 @@ def test_an_ingest_that_waits_can_be_stopped(engine: Engine, papers: Editor, fol
 def test_the_shelf_says_how_much_of_a_document_is_warm(engine, shelf, settings, models):
     models.generator.apart = True
     library = shelf("papers", {"long.txt": LONG, "a.txt": LEASE})
-    share = lambda: {one.document.path: one.share for one in engine.shelf("papers").documents}  # noqa: E731
+    share = lambda: {one.document.path: one.share for one in engine.contents("papers").documents}  # noqa: E731
     assert share() == {"long.txt": 0.0, "a.txt": 0.0}
     read = lambda: sum(len(message.blocks) for asked in models.generator.prompts for message in asked)  # noqa: E731
     list(engine.warm("papers", ("long.txt",), stop=lambda: read() >= 4))

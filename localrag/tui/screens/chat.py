@@ -28,7 +28,7 @@ from localrag.tui.widgets.panels import Conversation, Panels, SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
 from localrag.tui.widgets.status import Status, StatusLine
 from localrag.worker.branches import Name, build
-from localrag.worker.engine import Shelf
+from localrag.worker.engine import Contents
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -73,7 +73,7 @@ class ChatScreen(Screen[None]):
         super().__init__()
         self._core = core
         self._resumed = resumed
-        self._held: tuple[Shelf, ...] = ()
+        self._held: tuple[Contents, ...] = ()
         self._filled: Mapping[str, int] = {}  # of the last answer
         self._conversation = Conversation()
         self._source = SourcePane(core)
@@ -118,7 +118,7 @@ class ChatScreen(Screen[None]):
         """Look up what the libraries hold, and what can be completed."""
         engine, libraries, pages = self._core.engine, self.scope.libraries, self.app.threads["pages"]
         try:
-            held = await pages.result(lambda: tuple(engine.shelf(name) for name in libraries))
+            held = await pages.result(lambda: tuple(engine.contents(name) for name in libraries))
             tops = await pages.result(lambda: build(held))
             found = await pages.result(lambda: (engine.models(), engine.libraries(), playbook_names()))
             if first:

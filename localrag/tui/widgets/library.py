@@ -32,7 +32,7 @@ from localrag.tui.text import clean, clean_line, error_content, list_some, short
 from localrag.tui.threads import Core, JobThread
 from localrag.tui.widgets.status import ProgressLine
 from localrag.worker.branches import Branch, Key, Name, described, matching, short_size, state
-from localrag.worker.engine import Engine, Shelf
+from localrag.worker.engine import Contents, Engine
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -380,7 +380,7 @@ class LibraryTree(Tree[Branch | None]):
     def on_tree_node_selected(self, message: Tree.NodeSelected[Branch | None]) -> None:
         message.stop()
         branch = message.node.data
-        if branch is not None and branch.shelved is not None:
+        if branch is not None and branch.entry is not None:
             self.post_message(self.Selected(branch))
         else:
             self._toggle_node(message.node)
@@ -434,11 +434,11 @@ class LibraryTree(Tree[Branch | None]):
 
     def _right(self, branch: Branch) -> str:
         mark, word = state(branch)
-        if branch.shelved is None and branch.failure is None:
+        if branch.entry is None and branch.failure is None:
             return f"{mark} {word} of {branch.documents:,}" if word else f"{branch.documents:,}"
         if self.size.width < MIN_WIDTH_FOR_SIZES:
             return f"{mark} {word}"
-        tokens = short_size(branch.shelved.tokens) + ("*" if branch.long else " ") if branch.shelved else ""
+        tokens = short_size(branch.entry.tokens) + ("*" if branch.long else " ") if branch.entry else ""
         return f"{mark} {word:<6} {tokens:>5}"
 
 
@@ -500,7 +500,7 @@ class LibraryPane(Vertical):
     def __init__(self, libraries: Sequence[str], ticked: Iterable[Name] = ()) -> None:
         super().__init__(id="library")
         self._libraries = tuple(libraries)
-        self._held: tuple[Shelf, ...] = ()
+        self._held: tuple[Contents, ...] = ()
         self._tops: Sequence[Branch] = ()
         self._title = Static("Looking at the documents …", id="library-title")
         self._find = SearchInput()
@@ -528,7 +528,7 @@ class LibraryPane(Vertical):
         self._tree.redraw()
         self.on_library_tree_ticked()
 
-    def show(self, held: tuple[Shelf, ...], tops: Sequence[Branch]) -> None:
+    def show(self, held: tuple[Contents, ...], tops: Sequence[Branch]) -> None:
         """Show what the libraries hold."""
         self._held, self._tops = held, tops
         names = {name for top in tops for name in top.names()}
@@ -588,8 +588,8 @@ class LibraryPane(Vertical):
             self._details.scroll_home(animate=False)
 
     def on_library_tree_selected(self, message: LibraryTree.Selected) -> None:
-        shelved = message.branch.shelved
-        page = 1 if shelved is not None and shelved.document.paged else None
+        entry = message.branch.entry
+        page = 1 if entry is not None and entry.document.paged else None
         self.post_message(self.Wanted(*message.branch.name, page))
 
     def action_read(self) -> None:
@@ -617,7 +617,7 @@ class LibraryPane(Vertical):
     def action_warm(self) -> None:
         chosen = self.chosen()
         for library in dict.fromkeys(one.library for one in chosen):
-            documents = {one.path: one.shelved.tokens for one in chosen if one.library == library and one.shelved}
+            documents = {one.path: one.entry.tokens for one in chosen if one.library == library and one.entry}
             self.app.works.warm(library, documents)
         self._work.watch_works()
 
@@ -631,7 +631,7 @@ class LibraryPane(Vertical):
         tops, ticked = self._tops, self._tree.ticked
         if not ticked:
             tops = [self._tree.at] if self._tree.at is not None else []
-        documents = (one for top in tops for one in top.leaves() if one.shelved is not None)
+        documents = (one for top in tops for one in top.leaves() if one.entry is not None)
         return [one for one in documents if not ticked or one.name in ticked]
 
     def action_stop(self) -> None:

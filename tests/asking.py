@@ -1,21 +1,15 @@
 """Ask and search with the fakes in place of models."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import closing
-from typing import Any
 
 from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag.answer.assistant import Assistant
-from localrag.events import Answered, Event, Planned
-from localrag.llm import PromptCache
+from localrag.events import Answered, Planned
 from localrag.search import retrieval
-from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.store.writer import Editor
-from localrag.types import Answer, Passage
 
 Shelf = Callable[..., Editor]
 Put = Callable[..., None]
@@ -25,7 +19,7 @@ LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000,
 DOGS = ["Dogs are kept on a lead.", "The kennel is open from 9 to 5. Cats are not admitted."]
 
 
-def ask(assistant: Assistant, question: str, library: str | list[str], **options: Any) -> tuple[list[Event], Answer]:
+def ask(assistant, question, library, **options):
     libraries = [library] if isinstance(library, str) else library
     events = list(assistant.ask(question, libraries=libraries, **options))
     last = events[-1]
@@ -35,13 +29,13 @@ def ask(assistant: Assistant, question: str, library: str | list[str], **options
     return events, last.answer
 
 
-def answered(settings: Settings, question: str, *libraries: str, **options: Any) -> Answer:
+def answered(settings, question, *libraries, **options):
     """Return the answer of an assistant that is made for this question."""
     with closing(Assistant(settings)) as assistant:
         return ask(assistant, question, list(libraries), **options)[1]
 
 
-def verified(answer: Answer, *libraries: Library) -> None:
+def verified(answer, *libraries):
     """Every quote is in the stored text at its offsets, and every marker in the text has its citation."""
     stores = {library.name: library for library in libraries}
     for citation in answer.citations:
@@ -56,7 +50,7 @@ def verified(answer: Answer, *libraries: Library) -> None:
         assert page[passage.start : passage.end] == passage.text
 
 
-def search(libraries: Library | Sequence[Library], question: str, **options: object) -> list[Passage]:
+def search(libraries, question, **options):
     libraries = [libraries] if isinstance(libraries, Library) else libraries
     embedders = {library.name: EMBEDDER for library in libraries}
     return retrieval.search(libraries, embedders, question, **options)  # type: ignore[arg-type]
@@ -65,7 +59,7 @@ def search(libraries: Library | Sequence[Library], question: str, **options: obj
 class Keeping(ScriptedGenerator):
     """Keeps a state of each prompt with a stable part, as the real one does."""
 
-    def generate(self, messages: Any, *, cache: PromptCache | None = None, **options: Any) -> Iterator[Any]:
+    def generate(self, messages, *, cache=None, **options):
         stable = "".join(part for message in messages for part in message.stable)
         for prefix in self.prefixes(messages) if cache is not None else ():
             cache.put(prefix, memoryview(stable.encode()))

@@ -4,8 +4,6 @@ A word is looked for in the forms that programs write it in: as bytes in any cas
 is packed (zip, gzip, bzip2, xz, and zlib streams wherever they begin) is unpacked, within limits.
 """
 
-from __future__ import annotations
-
 import base64
 import bz2
 import contextlib
@@ -17,10 +15,8 @@ import re
 import threading
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 
 MOST = 64 << 20  # bytes of one packed stream
 _DEPTH = 3
@@ -31,18 +27,18 @@ _EVERY = 0.1  # seconds; a process of Python takes longer to start
 class Canaries:
     """Words that stand nowhere else; what is found of them is told by the words themselves."""
 
-    def __init__(self, words: Collection[str]) -> None:
+    def __init__(self, words):
         self.words = tuple(words)
         self._forms = sorted({form for word in words for form in _forms(word.lower())})
 
-    def in_bytes(self, data: bytes, depth: int = _DEPTH) -> bool:
+    def in_bytes(self, data, depth=_DEPTH):
         """Whether any of the words stands in these bytes, or in what is packed in them."""
         lowered = data.lower()
         if any(form in lowered for form in self._forms):
             return True
         return depth > 0 and any(self.in_bytes(inner, depth - 1) for inner in _unpacked(data))
 
-    def below(self, *folders: Path) -> list[str]:
+    def below(self, *folders):
         """Files below the folders that hold one of the words or are named by one; links are not followed."""
         found = []
         for folder in folders:
@@ -59,22 +55,22 @@ class Canaries:
 class Watched:
     """While it is entered: what the arguments and the environment of all processes hold of the words."""
 
-    def __init__(self, canaries: Canaries) -> None:
+    def __init__(self, canaries):
         self._canaries = canaries
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.found: set[str] = set()
-        self.looked_at: set[str] = set()
+        self.found = set()
+        self.looked_at = set()
 
-    def __enter__(self) -> Watched:
+    def __enter__(self):
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, kind, error, _):
         self._ended.set()
         self._thread.join()
 
-    def _watch(self) -> None:
+    def _watch(self):
         while not self._ended.wait(_EVERY):
             for process in Path("/proc").glob("[0-9]*"):
                 for what in ("cmdline", "environ"):
@@ -87,7 +83,7 @@ class Watched:
                             self.found.add(f"{what}: {data.replace(bytes(1), b' ')[:300]!r}")
 
 
-def _forms(word: str) -> Iterator[bytes]:
+def _forms(word):
     """As they are in lower case; so base64 is met in more forms than it has."""
     raw = word.encode()
     yield from (raw, word.encode("utf-16-le"), word.encode("utf-16-be"), raw.hex().encode())
@@ -97,7 +93,7 @@ def _forms(word: str) -> Iterator[bytes]:
         yield text[(0, 2, 3)[shift] : len(text) - 4].lower()
 
 
-def _unpacked(data: bytes) -> Iterator[bytes]:
+def _unpacked(data):
     if data[:4] == b"PK\x03\x04":
         with contextlib.suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as archive:
             for name in archive.namelist():

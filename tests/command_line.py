@@ -1,21 +1,17 @@
 """Run the command line in this process, or Python in another."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from waiting import PATIENCE
 
 from localrag.cli.app import localrag
-from localrag.errors import LocalragError
 
 
-def run(*words: object, typed: str | None = None) -> Result:
+def run(*words, typed=None):
     """Run a command; raises what it raises, except SystemExit."""
     result = CliRunner().invoke(localrag, [str(word) for word in words], input=typed)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -23,12 +19,12 @@ def run(*words: object, typed: str | None = None) -> Result:
     return result
 
 
-def run_json(*words: object) -> Any:
+def run_json(*words):
     """Run a command with --json; returns what it prints."""
     return json.loads(run(*words, "--json").stdout)
 
 
-def refused(kind: type[LocalragError], *words: object) -> LocalragError:
+def refused(kind, *words):
     """Run a command that fails with an error of this kind, and with a hint; returns the error."""
     with pytest.raises(kind) as raised:
         run(*words)
@@ -36,7 +32,7 @@ def refused(kind: type[LocalragError], *words: object) -> LocalragError:
     return raised.value
 
 
-def printed(code: str, *words: object, ends: int = 0, **how: Any) -> str:
+def printed(code, *words, ends=0, **how):
     """Run code in another process, which ends with this exit code; returns what it prints."""
     command = [sys.executable, "-c", code, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, **how)

@@ -6,7 +6,6 @@ import gc
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,32 +17,30 @@ from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag import embeddings, policy
 from localrag.answer.assistant import Assistant
-from localrag.embeddings import EmbedderIdentity
 from localrag.ingest import chunking, sync
 from localrag.llm import loading
 from localrag.security.encryption import keyring, unlocked
-from localrag.settings import Settings, load_settings
+from localrag.settings import load_settings
 from localrag.store.writer import Editor, minhash, passage_digest
-from localrag.types import Page, Part, Reading, SkippedPage
+from localrag.types import Page, Part, Reading
 
 # Where `make test` put the models; read before any test gets a folder of its own.
 MODELS = load_settings().models_dir
-Texts = str | Sequence[str]
 LONGEST = {"test_doc_commands.py", "test_cluster.py"}  # minutes each
 
 
-def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+def pytest_make_parametrize_id(config, val, argname):
     """Files made while tests are collected hold the time, and each process must give a test the same name."""
     return argname if isinstance(val, bytes) else None
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish():
     """What collecting made lives to the end: the garbage collector need not look at it after each test."""
     gc.collect()
     gc.freeze()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items):
     """Long files come first, as one process runs a whole file: those named, then real weights, then slow ones."""
     real = {item.path for item in items if item.get_closest_marker("model")}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
@@ -51,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def alone(tmp_path_factory):
     """A folder for the data of each test, and what no test changes: no user's settings, no priority, few readers."""
     base = tmp_path_factory.mktemp("homes")
     with pytest.MonkeyPatch.context() as patch:
@@ -74,7 +71,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
-def home(alone: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+def home(alone, request):
     """A data folder for this test alone: no test sees the user's settings, libraries and ./indexes, or another's keys.
 
     It is beside the files of a test that has a folder. Only tests marked `model` find it made, with the installed
@@ -102,7 +99,7 @@ def home(alone: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 @pytest.fixture
-def short(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def short(home, monkeypatch):
     """The data folder again, with a path that is short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="lr") as folder:
         if (home / "models").exists():
@@ -112,20 +109,20 @@ def short(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def pg() -> Iterator[pg_cluster.Cluster]:
+def pg():
     """A PostgreSQL with pgvector for this process of tests; each test makes a database of its own in it."""
     with pg_cluster.running() as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
-def installed() -> Path:
+def installed():
     """The folder of the models that `make test` installed."""
     return MODELS
 
 
 @pytest.fixture
-def settings(home: Path) -> Settings:
+def settings(home):
     return load_settings()
 
 
@@ -139,15 +136,15 @@ class FakeModels:
 
 
 @pytest.fixture
-def models(monkeypatch: pytest.MonkeyPatch) -> FakeModels:
+def models(monkeypatch):
     """The assistant, the API and the commands get these instead of weights."""
     fakes = FakeModels()
 
-    def embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> HashingEmbedder:
+    def embedder(settings, identity=None):
         fakes.loaded.append("embedder")
         return fakes.embedder
 
-    def generator(settings: Settings) -> ScriptedGenerator:
+    def generator(settings):
         fakes.loaded.append("generator")
         return fakes.generator
 
@@ -158,10 +155,10 @@ def models(monkeypatch: pytest.MonkeyPatch) -> FakeModels:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Callable[..., Path]:
+def folder(tmp_path):
     """Makes a folder of files: `folder({"a.txt": "text"})`."""
 
-    def make(files: Mapping[str, str | bytes], name: str = "papers") -> Path:
+    def make(files, name="papers"):
         root = tmp_path / name
         root.mkdir(exist_ok=True)
         for path, content in files.items():
@@ -174,20 +171,10 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def put() -> Callable[..., None]:
+def put():
     """Stores a document as ingest would: `put(library, "a.txt", "text")`, or a list of texts for pages."""
 
-    def store(
-        library: Editor,
-        path: str,
-        text: Texts,
-        *,
-        root: str = "/root",
-        title: str = "",
-        sha256: str = "",
-        skipped: tuple[SkippedPage, ...] = (),
-        date: str = "",
-    ) -> None:
+    def store(library, path, text, *, root="/root", title="", sha256="", skipped=(), date=""):
         pages = (Page(text),) if isinstance(text, str) else tuple(Page(part, n, None) for n, part in enumerate(text, 1))
         embedder = HashingEmbedder(library.identity.dimension)
         chunks = chunking.split(pages, count=embedder.count, title=title, limit=254)
@@ -204,11 +191,11 @@ def put() -> Callable[..., None]:
 
 
 @pytest.fixture
-def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[..., Editor]]:
+def shelf(settings, put):
     """Makes a library of texts: `shelf("contracts", {"a.txt": "text", "b.pdf": ["page 1", "page 2"]})`."""
-    made: list[Editor] = []
+    made = []
 
-    def make(name: str, documents: Mapping[str, Texts]) -> Editor:
+    def make(name, documents):
         library = Editor.create(settings.library_dir(name), name, HashingEmbedder().identity)
         for path, text in documents.items():
             put(library, path, text)
@@ -222,13 +209,13 @@ def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[...
 
 
 @pytest.fixture
-def library(request: pytest.FixtureRequest, home: Path) -> Iterator[Editor]:
+def library(request, home):
     """An empty library for the hashing embedder; tests marked `both_stores` get one in each store."""
     yield from stores.empty(request, home)
 
 
 @pytest.fixture
-def assistant(settings: Settings, models: FakeModels) -> Iterator[Assistant]:
+def assistant(settings, models):
     """Answers with the fakes."""
     made = Assistant(settings)
     yield made

@@ -1,30 +1,26 @@
 """Write the containers of the formats that are read: ZIP packages, and compound files (OLE)."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zipfile
-from collections.abc import Mapping
-from typing import Any
 
 _SECTOR = 4096
 _END, _FREE, _FAT = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD
 _PER_SECTOR = _SECTOR // 4
 
 
-def compound(name: str, data: bytes) -> bytes:
+def compound(name, data):
     """Return a compound file with one stream."""
     return ole({name: data})
 
 
-def ole(tree: Mapping[str, Any]) -> bytes:
+def ole(tree):
     """Return a compound file; in `tree` bytes are streams and mappings are storages."""
-    entries: list[list[Any]] = []
+    entries = []
     small, links = b"", list[int]()  # streams of less than a sector share one, with links of its own
-    large: list[tuple[int, bytes]] = []
+    large = []
 
-    def add(name: str, content: Any) -> int:
+    def add(name, content):
         nonlocal small
         index = len(entries)
         is_stream = isinstance(content, bytes)
@@ -70,7 +66,7 @@ def ole(tree: Mapping[str, Any]) -> bytes:
     return b"".join([header.ljust(_SECTOR, b"\0"), struct.pack(f"<{len(fat)}L", *fat), *body])
 
 
-def zipped(files: Mapping[str, str | bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def zipped(files, method=zipfile.ZIP_DEFLATED):
     """Return a ZIP file with these files."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +48,7 @@ WHOLE = Answer(
 )
 
 
-def answer(question: str = "When does the lease end?", quote: str = "ends on 31 May 2030") -> Answer:
+def answer(question="When does the lease end?", quote="ends on 31 May 2030"):
     """The same for a question, with a quote."""
     return replace(WHOLE, question=question, citations=(replace(WHOLE.citations[0], quote=quote),))
 
@@ -57,7 +56,7 @@ def answer(question: str = "When does the lease end?", quote: str = "ends on 31 
 JUNK: list[Any] = [None, True, -1, 2**64, 1e400, "", "\ud800", "\x1b[31m", [], {}, [[]], {"": {}}, [None], float("nan")]
 
 
-def mutated(value: Any, dice: random.Random) -> Any:
+def mutated(value, dice):
     """A copy with one place somewhere in it made something else, taken out or doubled."""
     if isinstance(value, dict) and value and dice.random() < 0.9:
         key = dice.choice(list(value))

@@ -1,11 +1,8 @@
 """What every embedder must do."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
-from localrag.embeddings import Embedder
 from localrag.errors import Cancelled
 
 TEXTS = [
@@ -18,7 +15,7 @@ TEXTS = [
 ]
 
 
-def sound(embedder: Embedder) -> None:
+def sound(embedder):
     """What every embedder keeps to."""
     vectors = embedder.embed_documents(TEXTS)
     assert vectors.shape == (len(TEXTS), embedder.identity.dimension) and vectors.dtype == np.float32
@@ -36,6 +33,6 @@ def sound(embedder: Embedder) -> None:
     assert embedder.count("") == 0 and embedder.count("two words") >= 2
     with pytest.raises(Cancelled):
         embedder.embed_documents(TEXTS, stop=lambda: True)
-    done: list[int] = []
+    done = []
     embedder.embed_documents(TEXTS, progress=done.append)
     assert done[-1] == len(TEXTS)

@@ -1,15 +1,11 @@
 """Encrypt a library's folder for a test."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from localrag.lifecycle import encrypt
-from localrag.security.encryption.keyring import Credential, RecoveryKey
+from localrag.security.encryption.keyring import RecoveryKey
 
 SECRET = RecoveryKey.new()
 
 
-def encrypt_folder(folder: Path, credential: Credential = SECRET) -> None:
+def encrypt_folder(folder, credential=SECRET):
     """Encrypt a folder, so that a credential opens it, as the holder "me"."""
     list(encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "me", credential), lambda: False))

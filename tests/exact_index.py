@@ -1,7 +1,5 @@
 """Exact search by numpy, which FAISS is compared with."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,28 +7,28 @@ import numpy as np
 from localrag.store.vector_index import best
 
 if TYPE_CHECKING:
-    from localrag.store.vector_index import Ids, Vectors
+    pass
 
 
 class ExactIndex:
     """All inner products by numpy."""
 
-    def __init__(self, dimension: int) -> None:
-        self._ids: Ids = np.empty(0, np.int64)
-        self._rows: Vectors = np.empty((0, dimension), np.float32)
+    def __init__(self, dimension):
+        self._ids = np.empty(0, np.int64)
+        self._rows = np.empty((0, dimension), np.float32)
 
-    def __len__(self) -> int:
+    def __len__(self):
         return len(self._ids)
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
+    def add(self, ids, vectors):
         self._ids = np.concatenate([self._ids, ids.astype(np.int64)])
         self._rows = np.concatenate([self._rows, vectors.astype(np.float32)])
 
-    def remove(self, ids: Ids) -> None:
+    def remove(self, ids):
         keep = ~np.isin(self._ids, ids)
         self._ids, self._rows = self._ids[keep], self._rows[keep]
 
-    def search(self, question: Vectors, k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+    def search(self, question, k, allowed=None):
         ids, rows = self._ids, self._rows
         if allowed is not None:
             keep = np.isin(ids, allowed)

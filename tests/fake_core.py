@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ WHITE = PagePicture(1, 2, b"\xff" * 6, ((0.1, 0.5, 0.9, 0.6),))
 PLAN = Plan("retrieve", "a short question over 2 documents")
 
 
-def citation(quote: str = NOTICE, page: int = 12, marker: int = 1, library: str = "contracts") -> Citation:
+def citation(quote=NOTICE, page=12, marker=1, library="contracts"):
     text = PAGES[("contracts/msa.pdf", page)]
     start = text.index(quote)
     return Citation(library, "contracts/msa.pdf", page, None, f"p. {page}", quote, start, start + len(quote), marker)
@@ -76,13 +76,13 @@ def citation(quote: str = NOTICE, page: int = 12, marker: int = 1, library: str 
 CITATIONS = (citation(), citation(TERM, 2, 2))
 
 
-def answered(text: str = "Thirty days [1], within a term of three years [2].", **more: Any) -> Answered:
+def answered(text="Thirty days [1], within a term of three years [2].", **more):
     took = {"tokens": Usage(1204, 900, 64), "seconds": Seconds(0.1, 0.2, 1.9, 3.2), "model": "fake-1b"}
-    given: dict[str, Any] = {"question": "", "found": True, "plan": PLAN, "citations": CITATIONS, **took, **more}
+    given = {"question": "", "found": True, "plan": PLAN, "citations": CITATIONS, **took, **more}
     return Answered(Answer(answer=text, **given))
 
 
-def passage(text: str) -> Passage:
+def passage(text):
     return Passage("contracts", "contracts/msa.pdf", 12, None, (), text, 0, len(text), 1.0)
 
 
@@ -101,11 +101,11 @@ SCRIPT: tuple[Event, ...] = (
 class Gate:
     """Makes a script wait until the test opens it."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.opened = threading.Event()
         self.reached = threading.Event()
 
-    def wait(self, stop: Callable[[], bool]) -> bool:
+    def wait(self, stop):
         """Wait; False if stopped while waiting."""
         self.reached.set()
         until = time.monotonic() + PATIENCE
@@ -116,23 +116,20 @@ class Gate:
         return True
 
 
-Step = Event | Gate | Exception
-
-
 class FakeAssistant:
     """Plays one script for each question, the last one again and again; keeps what it was asked."""
 
-    def __init__(self, *scripts: Sequence[Step], loading: Gate | None = None, missing: Exception | None = None):
+    def __init__(self, *scripts, loading=None, missing=None):
         self.scripts = list(scripts or [SCRIPT])
         self.loading = loading
         self.missing = missing
-        self.asked: list[dict[str, Any]] = []
-        self.options: Mapping[str, Any] | None = None
-        self.ahead: list[dict[str, Any]] = []
-        self.reading_ahead: Gate | None = None
+        self.asked = []
+        self.options = None
+        self.ahead = []
+        self.reading_ahead = None
         self.loads = 0
 
-    def load(self) -> str:
+    def load(self):
         self.loads += 1
         if self.loading is not None:
             self.loading.wait(lambda: False)
@@ -140,7 +137,7 @@ class FakeAssistant:
             raise self.missing
         return "fake-1b"
 
-    def ask(self, question: str, *, stop: Callable[[], bool] = lambda: False, **how: Any) -> Iterator[Event]:
+    def ask(self, question, *, stop=lambda: False, **how):
         self.options = how.pop("options", None)
         asked = {"documents": EVERYTHING, "mode": "auto", **how, "history": list(how.get("history", ()))}
         self.asked.append({"question": question, **asked})
@@ -159,44 +156,42 @@ class FakeAssistant:
                 said += step.text if isinstance(step, Delta) else ""
                 yield step
 
-    def read_ahead(self, *, stop: Callable[[], bool], **what: Any) -> Iterator[Any]:
+    def read_ahead(self, *, stop, **what):
         self.ahead.append(what)
         if self.reading_ahead is not None:
             what["finished"] = self.reading_ahead.wait(stop)
         yield from ()
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 
 class FakeEngine:
     """The engine of a world: asks its assistant, looks into its libraries."""
 
-    def __init__(self, world: FakeWorld) -> None:
+    def __init__(self, world):
         self.world = world
-        self.configured: dict[str, Any] = {}
-        self.paused: list[bool] = []
-        self.used: list[tuple[str, ...]] = []
+        self.configured = {}
+        self.paused = []
+        self.used = []
 
-    def use(self, libraries: Sequence[str]) -> None:
+    def use(self, libraries):
         self.used.append(tuple(libraries))
 
-    def load(self) -> str:
+    def load(self):
         return self.world.assistant.load()
 
-    def ask(self, question: str, **how: Any) -> Iterator[Event]:
+    def ask(self, question, **how):
         return self.world.assistant.ask(question, **how)
 
-    def search(self, question: str, **how: Any) -> tuple[Passage, ...]:
+    def search(self, question, **how):
         self.world.searched.append((question, how))
         return self.world.passages
 
-    def read_ahead(self, **how: Any) -> Iterator[Any]:
+    def read_ahead(self, **how):
         return self.world.assistant.read_ahead(**how)
 
-    def review(
-        self, playbook: str, *, libraries: Sequence[str], documents: Filter, stop: Callable[[], bool]
-    ) -> Iterator[Reviewed | ReviewEnded]:
+    def review(self, playbook, *, libraries, documents, stop):
         self.world.reviewed.append((playbook, libraries, documents))
         for step in self.world.review:
             if isinstance(step, Exception):
@@ -208,15 +203,13 @@ class FakeEngine:
             else:
                 yield step
 
-    def decide(
-        self, playbook: str, *, item: str, library: str, document: str, verdict: Verdict, comment: str
-    ) -> Decision:
+    def decide(self, playbook, *, item, library, document, verdict, comment):
         if isinstance(self.world.deciding, LocalragError):
             raise self.world.deciding
         self.world.decided.append((library, document, item, verdict, comment))
         return Decision(verdict, comment, "anna", "2026-03-01T09:00:00+00:00")
 
-    def compare(self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool]) -> dict[str, Any]:
+    def compare(self, named, *, libraries, stop):
         from localrag.diff.changes import Version, compare
         from localrag.redline.three_way import compare_three
 
@@ -227,72 +220,65 @@ class FakeEngine:
             if name not in self.world.drafts:
                 raise NotFoundError(f"no document matches {name!r}", "Check the spelling.")
         read = [Version(name, tuple(self.world.drafts[name]), library=libraries[0]) for name in named]
-        plain: dict[str, Any] = protocol.to_plain((compare_three if len(read) == 3 else compare)(*read))
-        return plain
+        return protocol.to_plain((compare_three if len(read) == 3 else compare)(*read))
 
-    def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    def drafts(self, document, *, libraries):
         return tuple((name, "2024-03-01") for name in self.world.drafts if document in name)
 
-    def ingest(
-        self, library: str, folder: Path, *, stop: Callable[[], bool]
-    ) -> Iterator[IngestProgress | IngestReport]:
+    def ingest(self, library, folder, *, stop):
         self.world.libraries[library] = self.world.fresh
         return self.world.fresh.ingest(folder, stop=stop)
 
-    def warm(
-        self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[Warmed]:
+    def warm(self, library, documents=(), *, stop=lambda: False):
         return self.world.libraries[library].keep(documents, stop)
 
-    def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
+    def forget(self, library, documents):
         held = self.world.libraries[library]
         held.shelved = tuple(one for one in held.entries() if one.document.path not in documents)
         return tuple(documents)
 
-    def libraries(self) -> tuple[str, ...]:
+    def libraries(self):
         return tuple(self.world.libraries)
 
-    def look_at(self, folder: Path) -> Folder:
+    def look_at(self, folder):
         known = self.world.roots.get(folder)
         return Folder(known or folder.name, known is not None, self.world.readable, 34_000_000)
 
-    def contents(self, library: str) -> Contents:
+    def contents(self, library):
         held = self.world.libraries[library]
         return Contents(
             library, held.roots, held.entries(), held.failed, held.instructions, 10_000, encrypted=held.encrypted
         )
 
-    def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened:
+    def page(self, library, document, number=None, *, exact=False):
         text = self.world.libraries[library].page_text(document, number)
         return Opened(shelved_document(document), Page(text, number), 60, f"/docs/{document}", self.world.file_state)
 
-    def note_opened(self, library: str, document: str, number: int | None = None) -> None:
+    def note_opened(self, library, document, number=None):
         if self.world.noted and isinstance(error := self.world.noted[-1], LocalragError):
             raise error
         self.world.noted.append((library, document, number))
 
-    def page_image(
-        self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
-    ) -> PagePicture:
+    def page_image(self, library, document, number, width, spans=()):
         self.world.pictured.append((document, number, spans))
         if isinstance(self.world.picture, LocalragError):
             raise self.world.picture
         return self.world.picture
 
-    def models(self) -> tuple[str, ...]:
+    def models(self):
         return ("fake-1b", "fake-7b")
 
-    def configure(self, **options: Any) -> None:
+    def configure(self, **options):
         self.configured |= options
 
-    def pause(self, paused: bool) -> None:
+    def pause(self, paused):
         self.paused.append(paused)
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 
-def shelved_document(path: str, **more: Any) -> Document:
+def shelved_document(path, **more):
     return replace(Document(1, "/docs", path, "", "", 1, 60, 1, True, path), **more)
 
 
@@ -315,12 +301,12 @@ class FakeLibrary:
     held_by: str = ""
     kept: list[str] = field(default_factory=list)
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self):
         if self.shelved is not None:
             return self.shelved
         return tuple(Entry(document, 100, 0) for document in self.documents())
 
-    def keep(self, paths: Sequence[str], stop: Callable[[], bool]) -> Iterator[Warmed]:
+    def keep(self, paths, stop):
         """Each document in two steps; the gate stands between those of the first."""
         for number, path in enumerate(paths, 1):
             piece = Piece(shelved_document(path), path, False, 100, False)
@@ -333,22 +319,22 @@ class FakeLibrary:
             )
             yield Warmed(piece, number, len(paths), 100, "kept", 1.0)
 
-    def documents(self) -> list[Document]:
+    def documents(self):
         if self.broken:
             raise self.broken
         return [shelved_document(f"{number}.pdf") for number in range(self.held)]
 
-    def page_text(self, document: str, page: int | None) -> str:
+    def page_text(self, document, page):
         try:
             return PAGES[(document, page or 0)]
         except KeyError:
             raise NotFoundError(f"there is no page {page} of {document!r}", "Read it again.") from None
 
-    def close(self) -> None:
+    def close(self):
         pass
 
-    def ingest(self, path: Path, *, stop: Callable[[], bool]) -> Iterator[IngestProgress | IngestReport]:
-        read: list[str] = []
+    def ingest(self, path, *, stop):
+        read = []
         if self.held_by:
             yield IngestProgress(0, 0, self.held_by, "wait")
             if self.gate and not self.gate.wait(stop):
@@ -372,46 +358,46 @@ class FakeStore:
     record: Path | None = None
     begun: int = 0
 
-    def list(self) -> list[Listed]:
+    def list(self):
         return [Listed(one.id, one.title, one.libraries, one.created, len(one.turns)) for one in self.all()]
 
-    def all(self) -> tuple[Session, ...]:
+    def all(self):
         return tuple(reversed(self.kept.values()))
 
-    def record_of(self, *libraries: str) -> Path | None:
+    def record_of(self, *libraries):
         return self.record
 
-    def load(self, session_id: str) -> Session:
+    def load(self, session_id):
         return self.kept[session_id]
 
     @property
-    def sessions(self) -> list[list[Answer]]:
+    def sessions(self):
         """The answers of each conversation."""
         return [[turn.answer for turn in one.turns if turn.answer] for one in self.kept.values()]
 
-    def new(self, libraries: tuple[str, ...], title: str = "") -> Session:
+    def new(self, libraries, title=""):
         """A conversation of a certain day, whatever the day is; the one begun later has the later id."""
         self.begun += 1
         created = f"2024-03-01T09:00:{self.begun:02}+00:00"
         return Session(f"20240301T0900{self.begun:02}000000-000000", title, libraries, created)
 
-    def ask(self, session: Session, question: str) -> Session:
+    def ask(self, session, question):
         return self._keep(session, SavedTurn(question, "", None))
 
-    def append(self, session: Session, answer: Answer) -> Session:
+    def append(self, session, answer):
         answered = tuple(turn for turn in session.turns if turn.answer)
         return self._keep(replace(session, turns=answered), SavedTurn(answer.question, "", answer))
 
-    def _keep(self, session: Session, turn: SavedTurn) -> Session:
+    def _keep(self, session, turn):
         if self.full:
             raise self.full
         self.kept[session.id] = replace(session, turns=(*session.turns, turn))
         return self.kept[session.id]
 
-    def keep_partial(self, session_id: str, question: str, said: str) -> None:
+    def keep_partial(self, session_id, question, said):
         pass
 
-    def keep_draft(self, session_id: str, draft: str) -> None:
+    def keep_draft(self, session_id, draft):
         pass
 
 
@@ -440,11 +426,11 @@ class FakeWorld:
     searched: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     passages: tuple[Passage, ...] = ()
 
-    def core(self) -> Core:
-        parts: dict[str, Any] = {"engine": FakeEngine(self), "store": self.store}
+    def core(self):
+        parts = {"engine": FakeEngine(self), "store": self.store}
         return Core(**parts)
 
-    def app(self, **options: Any) -> LocalragApp:
+    def app(self, **options):
         """The app over this world; its clock stands still at `now`, and notices stay however busy the machine is."""
         app = LocalragApp(self.core(), clock=lambda: self.now, **options)
         app.NOTIFICATION_TIMEOUT = 3600

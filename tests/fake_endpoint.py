@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from localrag import policy
@@ -17,24 +15,24 @@ from localrag import policy
 Reply = bytes | Callable[[dict[str, Any]], bytes] | None
 
 
-def ok(body: Any) -> bytes:
+def ok(body):
     return plain(json.dumps(body).encode())
 
 
-def plain(data: bytes, status: str = "200 OK", more: str = "") -> bytes:
+def plain(data, status="200 OK", more=""):
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(data)}\r\n{more}\r\n".encode() + data
 
 
-def failed(status: str, message: str) -> bytes:
+def failed(status, message):
     return plain(json.dumps({"error": {"message": message}}).encode(), status)
 
 
-def events(*bodies: Any, done: bool = True) -> bytes:
+def events(*bodies, done=True):
     lines = [f"data: {json.dumps(body)}\n\n" for body in bodies] + ["data: [DONE]\n\n"] * done
     return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + "".join(lines).encode()
 
 
-def said(text: str, ended: str | None = None) -> dict[str, Any]:
+def said(text, ended=None):
     """A piece of an answer as it is streamed."""
     return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": ended}]}
 
@@ -52,20 +50,20 @@ class FakeServer:
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     left: threading.Event = field(default_factory=threading.Event)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self.replies.setdefault("/v1/models", ok({"data": [{"id": "small", "max_model_len": 4096}]}))
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def bodies(self, path: str) -> list[dict[str, Any]]:
+    def bodies(self, path):
         return [body for asked, body in self.asked if asked == path]
 
-    def _listen(self) -> None:
+    def _listen(self):
         with suppress(OSError):  # closed
             while True:
                 client = self.listener.accept()[0]
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _serve(self, client: socket.socket) -> None:
+    def _serve(self, client):
         with suppress(OSError), client, client.makefile("rb") as lines:
             if not (request := lines.readline()):  # it was stopped before it asked
                 return
@@ -86,20 +84,20 @@ class FakeServer:
                 self.left.set()
 
 
-def at_unix(path: Path) -> FakeServer:
+def at_unix(path):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()
     return FakeServer(listener, f"unix://{path}")
 
 
-def at_tcp(context: ssl.SSLContext | None = None) -> FakeServer:
+def at_tcp(context=None):
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"{'https' if context else 'http'}://127.0.0.1:{listener.getsockname()[1]}/v1"
     return FakeServer(context.wrap_socket(listener, server_side=True) if context else listener, url)
 
 
-def allow(server: FakeServer, certificate: Path | None = None) -> None:
+def allow(server, certificate=None):
     """Name a server in the administrator's policy of this test."""
     shown = f"certificate = '{certificate}'" if certificate else ""
     policy.SYSTEM.parent.mkdir(exist_ok=True)
@@ -108,7 +106,7 @@ def allow(server: FakeServer, certificate: Path | None = None) -> None:
     )
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
+def certificate(folder):
     """A certificate for this machine's address, signed by itself, and its key."""
     from datetime import UTC, datetime, timedelta
     from ipaddress import ip_address

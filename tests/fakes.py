@@ -6,16 +6,16 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import Cancelled
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import Completed, Prefix, PromptCache, Weighed
+from localrag.llm import Completed, Prefix, Weighed
 from localrag.types import Message, Usage
 
 if TYPE_CHECKING:
@@ -45,30 +45,19 @@ class ScriptedGenerator:
     prompts: list[tuple[Message, ...]] = field(default_factory=list)
 
     @property
-    def thinks(self) -> bool:
+    def thinks(self):
         return bool(self.thought)
 
-    def count(self, text: str) -> int:
+    def count(self, text):
         return len(text.split())
 
-    def state_bytes(self, tokens: int) -> int:
+    def state_bytes(self, tokens):
         return tokens
 
-    def overhead(self, messages: int) -> int:
+    def overhead(self, messages):
         return 4 * messages
 
-    def generate(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        grammar: str | None = None,
-        stop: Callable[[], bool] | None = None,
-        cache: PromptCache | None = None,
-        think: int = 0,
-    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
+    def generate(self, messages, *, max_tokens, temperature=0.0, seed=0, grammar=None, stop=None, cache=None, think=0):
         self.prompts.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
@@ -79,7 +68,7 @@ class ScriptedGenerator:
             "{"
         ):  # of a reply in JSON only the end is written: its quote
             answer = json.dumps(json.loads(answer)["quote"])[1:] + "}"
-        written: list[str] = []
+        written = []
         thoughts = re.findall(r"\s*\S+", self.thought)[:think] if grammar is None else []
         yield from (Reasoning(word) for word in thoughts)
         thought = "".join(thoughts)
@@ -90,19 +79,10 @@ class ScriptedGenerator:
                 return
             written.append(word)
             yield Delta(word)
-        ended: Literal["end", "length"] = "end" if "".join(written) == answer.rstrip() else "length"
+        ended = "end" if "".join(written) == answer.rstrip() else "length"
         yield Completed("".join(written), Usage(read, 0, len(thoughts) + len(written)), ended, reasoning=thought)
 
-    def weigh(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        stop: Callable[[], bool] | None = None,
-        cache: PromptCache | None = None,
-        then: Sequence[Message] | None = None,
-        room: int = 0,
-    ) -> Iterator[PromptRead | Weighed]:
+    def weigh(self, messages, options, *, stop=None, cache=None, then=None, room=0):
         self.prompts.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
@@ -110,9 +90,7 @@ class ScriptedGenerator:
         reply = next((reply for pattern, reply in self.weights if re.search(pattern, last)), options[0])
         yield Weighed(tuple(float(option == reply) for option in options), Usage(read, 0, 0))
 
-    def read(
-        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
-    ) -> Iterator[PromptRead]:
+    def read(self, messages, *, stop=None, cache=None):
         self.prompts.append(tuple(messages))
         prefixes = self.prefixes(messages)
         total = len(prefixes[-1].tokens) if prefixes else 0
@@ -124,15 +102,15 @@ class ScriptedGenerator:
                 cache.put(prefix, memoryview(f"state of {len(prefix.tokens)} words".encode()))
             yield PromptRead(len(prefix.tokens), total)
 
-    def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
-        words: list[int] = []
-        cuts: list[int] = []
+    def prefixes(self, messages):
+        words = []
+        cuts = []
         for message in messages:
             for part in message.stable:
                 words += [zlib.crc32(word.encode()) for word in part.split()]
                 cuts.append(len(words))
             if self.apart and message.blocks:
-                keys: list[Prefix] = []
+                keys = []
                 for number, block in enumerate(message.blocks, 1):
                     before = list(words)
                     for part in block:
@@ -142,49 +120,41 @@ class ScriptedGenerator:
                 return keys
         return [Prefix(tuple(words[:end]), tuple(cuts[: at + 1]), at + 1) for at, end in enumerate(cuts)]
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 
 class HashingEmbedder:
     """Hashes words into buckets: texts that share words are near, nothing more."""
 
-    def __init__(self, dimension: int = 256, max_tokens: int = 254, sha256: str = "0" * 64) -> None:
+    def __init__(self, dimension=256, max_tokens=254, sha256="0" * 64):
         self._identity = EmbedderIdentity("hashing", sha256, "float32", "hashing", dimension)
         self._max_tokens = max_tokens
 
     @property
-    def identity(self) -> EmbedderIdentity:
+    def identity(self):
         return self._identity
 
     @property
-    def max_tokens(self) -> int:
+    def max_tokens(self):
         return self._max_tokens
 
-    def count(self, text: str) -> int:
+    def count(self, text):
         return len(_WORD.findall(text))
 
-    def embed_documents(
-        self,
-        texts: Sequence[str],
-        *,
-        progress: Callable[[int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> Vectors:
+    def embed_documents(self, texts, *, progress=None, stop=None):
         if stop is not None and stop():
             raise Cancelled("stopped while embedding")
         rows = np.stack([self._row(text) for text in texts]) if texts else np.empty((0, self._identity.dimension))
         if progress is not None:
             progress(len(texts))
         lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-        scaled: Vectors = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-        return scaled
+        return (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
 
-    def embed_question(self, text: str) -> Vectors:
-        row: Vectors = self.embed_documents([text])[0]
-        return row
+    def embed_question(self, text):
+        return self.embed_documents([text])[0]
 
-    def _row(self, text: str) -> NDArray[np.float64]:
+    def _row(self, text):
         row = np.zeros(self._identity.dimension)
         for word in _WORD.findall(text.lower()):
             digest = hashlib.blake2b(word.encode(), digest_size=8).digest()

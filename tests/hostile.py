@@ -1,9 +1,6 @@
 """Text that nobody writes but that files hold: every script, half characters, and runs that hang a careless pattern."""
 
-from __future__ import annotations
-
 import random
-from collections.abc import Iterator
 
 _PIECES = (
     *"the Lease FY2018 10-K 1,234.50 12.3(b) ChangeOfControl it’s l'avocat straße İ ﬁ 合同 租 한국 カタカナ 𝔘 🦩".split(),
@@ -14,7 +11,7 @@ _PIECES = (
 )
 
 
-def texts(seed: int, count: int) -> Iterator[str]:
+def texts(seed, count):
     """That many random texts, the same for a seed."""
     dice = random.Random(seed)
     for _ in range(count):

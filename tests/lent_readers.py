@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
-from localrag.ingest.readers.isolate import ReaderPool, Reply
+from localrag.ingest.readers.isolate import ReaderPool
 
 
 class LentReaders:
@@ -14,10 +12,10 @@ class LentReaders:
 
     kept: ClassVar[tuple[dict[str, Any], ReaderPool] | None] = None
 
-    def __init__(self, *, stop: Callable[[], bool] | None = None, **limits: Any) -> None:
+    def __init__(self, *, stop=None, **limits):
         self._stop, self._limits, self._read = stop or (lambda: False), limits, False
 
-    def __enter__(self) -> LentReaders:
+    def __enter__(self):
         kept, LentReaders.kept = LentReaders.kept, None
         if kept is not None and kept[0] != self._limits:
             kept[1].close()
@@ -26,18 +24,18 @@ class LentReaders:
         self._pool._stop = self._stop
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, *exc):
         if self._read and LentReaders.kept is None:
             LentReaders.kept = self._limits, self._pool
         else:
             self._pool.close()
 
-    def read_all(self, paths: Iterable[Path]) -> Iterator[Reply]:
+    def read_all(self, paths):
         yield from self._pool.read_all(paths)
         self._read = True
 
 
-def close() -> None:
+def close():
     """End the processes that are kept."""
     kept, LentReaders.kept = LentReaders.kept, None
     if kept is not None:

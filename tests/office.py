@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,7 +62,7 @@ QUESTIONS: list[dict[str, Any]] = [
 
 
 @pytest.fixture(name="documents")
-def make_documents(tmp_path: Path) -> Path:
+def make_documents(tmp_path):
     folder = tmp_path / "documents"
     (folder / "contracts").mkdir(parents=True)
     for name, text in (("contracts/lease.txt", LEASE), ("policy.txt", POLICY), ("minutes.txt", MINUTES)):
@@ -72,17 +71,17 @@ def make_documents(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(name="dataset")
-def make_dataset(documents: Path) -> Path:
+def make_dataset(documents):
     return write(documents / "qa.jsonl", QUESTIONS)
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+def write(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
 @pytest.fixture(name="model")
-def make_model() -> ScriptedGenerator:
+def make_model():
     return ScriptedGenerator(
         [
             ("Question: What is the monthly rent", "The monthly rent is EUR 2,450 [1]."),
@@ -92,7 +91,7 @@ def make_model() -> ScriptedGenerator:
     )
 
 
-def asked(model: ScriptedGenerator) -> list[str]:
+def asked(model):
     """The questions that the model was given since the last call, each once."""
     found = [re.findall(r"Question: ([^\n]+)", messages[-1].text)[-1] for messages in model.prompts]
     model.prompts.clear()
@@ -100,9 +99,7 @@ def asked(model: ScriptedGenerator) -> list[str]:
 
 
 @pytest.fixture(name="settings")
-def make_settings(
-    tmp_path: Path, documents: Path, model: ScriptedGenerator, monkeypatch: pytest.MonkeyPatch
-) -> Settings:
+def make_settings(tmp_path, documents, model, monkeypatch):
     """A home with the library "office" in it, and the fakes in the place of models."""
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(embeddings, "load_embedder", lambda settings, identity=None: HashingEmbedder())

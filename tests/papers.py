@@ -1,35 +1,28 @@
 """What the tests of ingest share: ingest with the hashing embedder, and what a library then holds."""
 
-from __future__ import annotations
-
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from fakes import HashingEmbedder
 
-from localrag.events import IngestReport
 from localrag.ingest import sync
-from localrag.store.library import Library
 from localrag.store.postgres import Connection
 from localrag.store.text_analysis import written
-from localrag.store.writer import Editor
 
 IDENTITY = HashingEmbedder().identity
 
 
-def never() -> HashingEmbedder:
+def never():
     pytest.fail("the embedder was loaded although nothing changed")
 
 
-def ingest(library: Editor, path: Path, **options: Any) -> IngestReport:
+def ingest(library, path, **options):
     options.setdefault("embedder", HashingEmbedder)
     return sync.ingest(library, path, **options)
 
 
-def contents(library: Library) -> dict[tuple[str, str], tuple[str, list[str], list[tuple[int, int, int]], list[bytes]]]:
+def contents(library):
     """All that a library holds but its ids, so that two can be compared; vectors as PostgreSQL rounds them."""
     vectors = {
         id_: np.frombuffer(one, "<f4").astype("<f2").tobytes() for id_, one in zip(*all_vectors(library), strict=True)
@@ -45,19 +38,19 @@ def contents(library: Library) -> dict[tuple[str, str], tuple[str, list[str], li
     }
 
 
-def all_vectors(library: Library) -> tuple[list[int], list[bytes]]:
+def all_vectors(library):
     """The ids of all passages, and their vectors as they are stored."""
     rows = library._db.execute("SELECT id, vector FROM passages ORDER BY id").fetchall()
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
-def indexed(library: Library) -> list[int]:
+def indexed(library):
     """The passages that a search by vectors can find, ascending."""
     ids, _ = library.index().search(np.ones(library.identity.dimension, np.float32), 100_000)
     return sorted(ids.tolist())
 
 
-def sound(library: Library) -> None:
+def sound(library):
     """Every passage has a chunk, its full-text row and its vector in the index; every chunk has its document."""
     db = library._db
     if not isinstance(db, Connection):  # PostgreSQL checks keys at each commit
@@ -69,13 +62,13 @@ def sound(library: Library) -> None:
     full_text_is_whole(library)
 
 
-def full_text_is_whole(library: Library) -> None:
+def full_text_is_whole(library):
     """The postings, lengths and counts of words are just what the words kept beside passages and documents say."""
     db = library._db
     terms = dict(db.execute("SELECT id, term_id FROM words").fetchall())
-    expected: dict[tuple[int, int], dict[int, int]] = {}
-    held: Counter[int] = Counter()
-    lengths: dict[int, int] = {}
+    expected = {}
+    held = Counter()
+    lengths = {}
     for space, sql in enumerate(("SELECT id, words FROM passages", "SELECT id, naming FROM documents")):
         for id_, stored in db.execute(sql):
             words = np.frombuffer(stored, "<u4").tolist()
@@ -86,7 +79,7 @@ def full_text_is_whole(library: Library) -> None:
                 lengths[id_] = max(len(words), 1)
     assert dict(db.execute("SELECT id, held FROM words").fetchall()) == held
     assert {row[0] for row in db.execute("SELECT id FROM terms")} == set(terms.values())
-    found: dict[tuple[int, int], dict[int, int]] = {}
+    found = {}
     for term, space in db.execute("SELECT DISTINCT term_id, space FROM postings").fetchall():
         ids, times = library.text._postings([term], space)[term]
         assert len(ids) and ids.tolist() == sorted(set(ids.tolist()))
@@ -101,6 +94,6 @@ def full_text_is_whole(library: Library) -> None:
     assert stored_lengths == lengths
 
 
-def with_words(library: Library, words: str) -> list[int]:
+def with_words(library, words):
     """The passages that hold these words in a row."""
     return library.text.with_phrase(written(words))

@@ -1,7 +1,5 @@
 """A PostgreSQL of the tests' own, with pgvector: it listens on a socket in its folder, and goes with the tests."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -11,9 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -32,36 +28,36 @@ class Cluster:
     Texts sort as English does (ICU), as on most servers: what needs the order of bytes has to ask for it.
     """
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    def __init__(self, binaries, folder):
         self.folder = folder  # of the socket
         self._binaries = binaries
         self._data = folder / "data"
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server = None
         self._made = 0
         self.template = ""  # a database with an empty store, once there is one
 
     @property
-    def socket(self) -> str:
+    def socket(self):
         return str(self.folder / ".s.PGSQL.5432")
 
-    def url(self, database: str, role: str = SUPERUSER) -> str:
+    def url(self, database, role=SUPERUSER):
         return f"postgresql://{quote(role)}@/{quote(database)}?host={quote(str(self.folder))}"
 
-    def sql(self, database: str, statement: str, role: str = SUPERUSER) -> list[list[Any]]:
+    def sql(self, database, statement, role=SUPERUSER):
         """Run statements, each committed by itself; return the rows of the last one."""
         from pg8000 import native
 
         with native.Connection(role, database=database, unix_sock=self.socket, timeout=PATIENCE) as connection:
             return connection.run(statement) or []
 
-    def database(self, template: str = _PREPARED) -> str:
+    def database(self, template=_PREPARED):
         """Make a database with the extension `vector`, or a copy of another, and return its name."""
         self.start()
         self._made += 1
         self.sql("postgres", f'CREATE DATABASE "test{self._made}" TEMPLATE "{template}"')
         return f"test{self._made}"
 
-    def role(self, name: str, login: bool = True) -> str:
+    def role(self, name, login=True):
         """Make a role without rights, unless it exists, and return its name."""
         if not self.sql("postgres", f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'"):
             self.sql("postgres", f'CREATE ROLE "{name}" {"LOGIN" if login else "NOLOGIN"}')
@@ -69,7 +65,7 @@ class Cluster:
 
     # --- the server ---
 
-    def create(self) -> None:
+    def create(self):
         """Make the files of the cluster, start it, and prepare what databases are made from."""
         locale = ("--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en")
         command = (
@@ -88,7 +84,7 @@ class Cluster:
         self.sql("postgres", f"CREATE DATABASE {_PREPARED}")
         self.sql(_PREPARED, "CREATE EXTENSION vector")
 
-    def start(self, fsync: bool = False, **more: str) -> None:
+    def start(self, fsync=False, **more):
         """Start the server, unless it runs; wait until it answers, after a crash until it has recovered.
 
         `more` are settings of the server.
@@ -122,7 +118,7 @@ class Cluster:
             assert self._server.poll() is None and time.monotonic() < deadline, self.log()
             time.sleep(0.05)
 
-    def kill(self) -> None:
+    def kill(self):
         """End all processes of the server at once, as a power cut does; `start` recovers."""
         assert self._server is not None and self._server.poll() is None, self.log()
         self._server.send_signal(signal.SIGSTOP)  # it starts no other process meanwhile
@@ -140,7 +136,7 @@ class Cluster:
             for backend in backends:  # the next server starts when the shared memory of this one is let go
                 assert select.select([backend], [], [], PATIENCE)[0]
 
-    def stop(self) -> None:
+    def stop(self):
         """End the server without waiting for those who are connected."""
         if self._server is not None and self._server.poll() is None:
             self._server.send_signal(signal.SIGINT)
@@ -149,10 +145,10 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 self.kill()
 
-    def log(self) -> str:
+    def log(self):
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
-    def _answers(self) -> bool:
+    def _answers(self):
         from pg8000 import native
 
         try:
@@ -163,7 +159,7 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Cluster]:
+def running():
     """A cluster of its own, for tests that kill it; most tests use the fixture `pg`."""
     binaries = _binaries()
     _clear()
@@ -179,7 +175,7 @@ def running() -> Iterator[Cluster]:
         shutil.rmtree(folder)
 
 
-def _as_server() -> Sequence[str]:
+def _as_server():
     """What comes before a command: the server ends with the tests that started it, and never runs as root."""
     if (setpriv := shutil.which("setpriv")) is None:
         assert not _WITHIN_ROOT, "setpriv is missing; install util-linux"
@@ -188,7 +184,7 @@ def _as_server() -> Sequence[str]:
     return (setpriv, *user, "--pdeathsig=QUIT", "--")
 
 
-def _binaries() -> Path:
+def _binaries():
     """Where PostgreSQL is. In CI its absence is a failure, since tests must not vanish unseen."""
     for folder in (_DEBIAN, Path(shutil.which("postgres") or "").parent):
         if (folder / "postgres").exists() and (folder / "initdb").exists():
@@ -198,7 +194,7 @@ def _binaries() -> Path:
     pytest.skip("PostgreSQL is not installed (Debian: postgresql-17 and postgresql-17-pgvector)")
 
 
-def _clear() -> None:
+def _clear():
     """Delete what runs that were killed have left; their servers ended with them."""
     for folder in Path("/tmp").glob(f"{_PREFIX}*"):
         found = re.match(rf"{_PREFIX}(\d+)-", folder.name)

@@ -14,11 +14,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 _REPORT = "report: "
@@ -35,14 +33,14 @@ class Nodes:
     environment: dict[str, str]
     process: subprocess.Popen[str]
 
-    def add(self) -> int:
+    def add(self):
         """Start one more machine, for a test that kills it."""
         assert self.process.stdin is not None and self.process.stdout is not None
         print("add", file=self.process.stdin, flush=True)
         return int(self.process.stdout.readline())
 
 
-def commands() -> dict[int, list[str]]:
+def commands():
     """The words of every process's command."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -52,14 +50,14 @@ def commands() -> dict[int, list[str]]:
     return found
 
 
-def parent(pid: int) -> int:
+def parent(pid):
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return 0
 
 
-def wait_for(condition: Callable[[], object]) -> None:
+def wait_for(condition):
     until = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < until, "waited in vain"
@@ -67,7 +65,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Nodes]:
+def running(home):
     """Start two nodes with the models of `home`; they end with the context, and with the process of the tests."""
     with tempfile.TemporaryDirectory(prefix="lr") as name:
         folder = Path(name)
@@ -97,7 +95,7 @@ def running(home: Path) -> Iterator[Nodes]:
                 process.wait(PATIENCE)
 
 
-def ingest(nodes: Nodes, home: Path, folder: Path, **options: Any) -> dict[str, Any]:
+def ingest(nodes, home, folder, **options):
     """Ingest a folder on the cluster, in a process of its own; returns the report, or an `error`.
 
     Args:
@@ -120,7 +118,7 @@ def ingest(nodes: Nodes, home: Path, folder: Path, **options: Any) -> dict[str, 
     raise AssertionError((ran.returncode, ran.stdout.decode()[-3000:], ran.stderr.decode()))
 
 
-def _nodes(folder: str) -> None:
+def _nodes(folder):
     from ray.cluster_utils import Cluster
 
     shared = {
@@ -131,7 +129,7 @@ def _nodes(folder: str) -> None:
     }
     cluster = Cluster(initialize_head=True, head_node_args={**shared, "temp_dir": folder})
 
-    def pid(machine: Any) -> int:
+    def pid(machine):
         return int(machine.all_processes["raylet"][0].process.pid)
 
     machines = [pid(cluster.head_node), pid(cluster.add_node(**shared, temp_dir=folder))]
@@ -141,19 +139,18 @@ def _nodes(folder: str) -> None:
     cluster.shutdown()
 
 
-def _ingest(address: str, machines: list[int], folder: str, nodes: str, **options: Any) -> None:
+def _ingest(address, machines, folder, nodes, **options):
     from localrag import api, policy
     from localrag.errors import LocalragError
-    from localrag.events import IngestProgress
     from localrag.ingest import cluster
 
     policy.SYSTEM = Path(nodes, "policy.toml")
     policy.SYSTEM.write_text(f"allow_clusters = [{address!r}]")
     stored = 0
-    killed: list[int] = []
+    killed = []
     once = threading.Lock()  # the next progress can come while this one looks for what to kill
 
-    def progress(now: IngestProgress) -> None:
+    def progress(now):
         nonlocal stored
         stored += now.stage == "store"
         if "kill" in options and stored > 2 and once.acquire(blocking=False):
@@ -163,7 +160,7 @@ def _ingest(address: str, machines: list[int], folder: str, nodes: str, **option
             os.kill(killed[0], signal.SIGKILL)
 
     class Fragile(cluster._Worker):
-        def read(self, job: int, paths: Any = ()) -> Any:
+        def read(self, job, paths=()):
             if any(path.name == options["poison"] for path in paths):
                 os._exit(1)
             return super().read(job, paths)
@@ -171,7 +168,7 @@ def _ingest(address: str, machines: list[int], folder: str, nodes: str, **option
     if "poison" in options:
         cluster._Worker = Fragile  # type: ignore[misc]
 
-    def run() -> dict[str, Any]:
+    def run():
         try:
             report = api.open_library("matters", create=True).ingest(
                 folder, cluster=address, progress=progress, stop=lambda: stored >= options.get("stop_after", 1e9)

@@ -1,16 +1,13 @@
 """Scripts of this project that are no part of the package, as modules."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 
 ROOT = Path(__file__).parents[1]
 
 
-def script(path: str) -> ModuleType:
+def script(path):
     """Import a script by its path below the root, such as "docs/build.py"."""
     spec = importlib.util.spec_from_file_location(path.removesuffix(".py").replace("/", "_"), ROOT / path)
     assert spec is not None and spec.loader is not None

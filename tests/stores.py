@@ -1,15 +1,8 @@
 """Libraries in both stores: what is promised of one holds for the other."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from fakes import HashingEmbedder
-from pg_cluster import Cluster
 
-from localrag.embeddings import EmbedderIdentity
 from localrag.store import postgres
 from localrag.store.writer import Editor
 
@@ -19,7 +12,7 @@ both_stores = pytest.mark.parametrize("library", STORES, indirect=True)
 sqlite_only = pytest.mark.parametrize("library", ["sqlite"], indirect=True)
 
 
-def empty(request: pytest.FixtureRequest, home: Path) -> Iterator[Editor]:
+def empty(request, home):
     """An empty library for the hashing embedder, in the store that is the parameter of the fixture."""
     folder, identity = home / "indexes" / "papers", HashingEmbedder().identity
     if getattr(request, "param", "sqlite") == "sqlite":
@@ -30,7 +23,7 @@ def empty(request: pytest.FixtureRequest, home: Path) -> Iterator[Editor]:
     made.close()
 
 
-def new_store(pg: Cluster) -> postgres.Store:
+def new_store(pg):
     """A store in a database of its own, in which the role `writer` may make libraries."""
     if not pg.template:
         template, owner = pg.database(), pg.role("registry")
@@ -41,6 +34,6 @@ def new_store(pg: Cluster) -> postgres.Store:
     return postgres.Store.parse(pg.url(pg.database(pg.template), "writer"))
 
 
-def new_library(pg: Cluster, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:
+def new_library(pg, folder, name, identity):
     """An empty library in a store of its own."""
     return Editor.create_in(new_store(pg), folder, name, identity)

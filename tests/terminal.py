@@ -1,15 +1,11 @@
 """A terminal to run the app in as a person does: tmux, driven by keys, read by what stands on its screen."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 from waiting import PATIENCE
@@ -17,7 +13,7 @@ from waiting import PATIENCE
 _EVERY = 0.2  # seconds between two looks, each of which starts a process
 
 
-def require_tmux() -> None:
+def require_tmux():
     """Skip where there is no tmux; in CI its absence is a failure, since a proof must not vanish unseen."""
     if shutil.which("tmux") is None:
         if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
@@ -31,21 +27,21 @@ _ENDED = "#{?pane_dead_signal,-#{pane_dead_signal},#{pane_dead_status}}"  # empt
 class Terminal:
     """One window of a tmux server of its own; nothing of the user's configuration is read."""
 
-    def __init__(self, folder: Path, width: int = 100, height: int = 60) -> None:
+    def __init__(self, folder, width=100, height=60):
         # A name of its own below the temporary folder: a path as long as a test's would be too long for a socket.
         self._server = f"localrag-{uuid.uuid4().hex[:12]}"
         self._folder = folder
         self._options = f"set -g default-size {width}x{height}\nset -g remain-on-exit on\nset -g status off\n"
         self._running = False
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self):
         return self
 
-    def __exit__(self, *failed: object) -> None:
+    def __exit__(self, *failed):
         if self._running:
             self._tmux("kill-server")
 
-    def run(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+    def run(self, command, environ):
         """Run a command in the window, in place of one that has ended."""
         # COLUMNS and LINES of whoever runs the tests are not the size of this window.
         given = ["-u", "COLUMNS", "-u", "LINES", "-u", "NO_COLOR"]
@@ -60,25 +56,25 @@ class Terminal:
         self._running = True
 
     @property
-    def process(self) -> int:
+    def process(self):
         """The process that was run, by its number."""
         return int(self._tmux("display-message", "-p", "#{pane_pid}"))
 
-    def type(self, text: str) -> None:
+    def type(self, text):
         self._tmux("send-keys", "-l", text)
 
-    def press(self, *keys: str) -> None:
+    def press(self, *keys):
         """Keys by tmux's names: Enter, Escape, F2, C-e."""
         self._tmux("send-keys", *keys)
 
-    def screen(self) -> str:
+    def screen(self):
         return self._tmux("capture-pane", "-p")
 
-    def words(self) -> str:
+    def words(self):
         """What stands on the screen, with frames and line breaks taken out."""
         return " ".join("".join(" " if "─" <= letter <= "╿" else letter for letter in self.screen()).split())
 
-    def see(self, *any_of: str, seconds: float = PATIENCE) -> str:
+    def see(self, *any_of, seconds=PATIENCE):
         """Wait until one of these words stands on the screen, and say which; fails with what the screen shows."""
         end = time.monotonic() + seconds
         while True:
@@ -89,15 +85,7 @@ class Terminal:
                 pytest.fail(f"none of {any_of} within {seconds:.0f} s; the screen shows:\n{self.screen()}")
             time.sleep(_EVERY)
 
-    def see_no_more(self, words: str, seconds: float = PATIENCE) -> None:
-        """Wait until these words are gone; a letter typed at once after a command key may come before it is done."""
-        end = time.monotonic() + seconds
-        while words in self.words():
-            if time.monotonic() > end:
-                pytest.fail(f"{words!r} is still there after {seconds:.0f} s; the screen shows:\n{self.screen()}")
-            time.sleep(_EVERY)
-
-    def ended(self, seconds: float = PATIENCE) -> int:
+    def ended(self, seconds=PATIENCE):
         """Wait until the command has ended; its exit code, or the number of the signal that killed it, below 0."""
         end = time.monotonic() + seconds
         # The terminal is closed a moment before tmux is told how the command ended.
@@ -107,7 +95,7 @@ class Terminal:
             time.sleep(_EVERY)
         return int(told)
 
-    def _tmux(self, *arguments: str) -> str:
+    def _tmux(self, *arguments):
         command = ["tmux", "-L", self._server, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stderr

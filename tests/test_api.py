@@ -1,11 +1,6 @@
 """The few names that people import, over fakes in place of models."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,12 +14,11 @@ from localrag.settings import load_settings
 from localrag.store import names
 from localrag.store.names import writing
 
-Folder = Callable[..., Path]
 READ = Prefix((1,), (1,), 1)
 LEASE = "The lease of Hall 3 ends on 31 May 2030."
 
 
-def test_the_example_of_the_manual_runs(models: Any, folder: Folder) -> None:
+def test_the_example_of_the_manual_runs(models, folder):
     root = folder({"lease.txt": LEASE, "pages.txt": "One.\fTwo."}, "contracts")
     models.generator.script = [("lease", "The lease ends on 31 May 2030.")]
     report = localrag.open_library("contracts", create=True).ingest(root)
@@ -58,9 +52,7 @@ MAIL = (
     ],
     ids=str,
 )
-def test_ask_and_search_are_narrowed_by_what_readers_found(
-    models: Any, folder: Folder, only: dict[str, Any], expected: set[str]
-) -> None:
+def test_ask_and_search_are_narrowed_by_what_readers_found(models, folder, only, expected):
     root = folder({"lease.txt": LEASE, "pages.txt": "A lease.\fThe end of a lease.", "mails/offer.eml": MAIL})
     library = localrag.open_library("contracts", create=True)
     library.ingest(root)
@@ -70,14 +62,14 @@ def test_ask_and_search_are_narrowed_by_what_readers_found(
     library.close()
 
 
-def test_what_is_no_filter_is_refused_before_anything_is_loaded(models: Any) -> None:
+def test_what_is_no_filter_is_refused_before_anything_is_loaded(models):
     for wrong in ({"since": "June"}, {"types": ["pdff"]}, {"pages": (3, 1)}):
         with pytest.raises(UsageError):
             localrag.ask("What?", libraries=["contracts"], **wrong)
     assert models.loaded == []
 
 
-def test_names_roots_and_folders_find_each_other(models: Any, folder: Folder) -> None:
+def test_names_roots_and_folders_find_each_other(models, folder):
     root, other = folder({"a.txt": "x y z"}, "my papers!"), folder({"a.txt": "x y z"}, "others")
     settings = load_settings()
     assert names.name_for(root, settings) == names.name_for(root / "a.txt", settings) == "my papers"
@@ -92,7 +84,7 @@ def test_names_roots_and_folders_find_each_other(models: Any, folder: Folder) ->
     assert api.library_names() == ["mine", "others"]
 
 
-def test_a_moved_folder_keeps_what_was_read(models: Any, folder: Folder, tmp_path: Path) -> None:
+def test_a_moved_folder_keeps_what_was_read(models, folder, tmp_path):
     root = folder({"a.txt": LEASE, "b.txt": "More."})
     library = localrag.open_library("papers", create=True)
     library.ingest(root)
@@ -108,7 +100,7 @@ def test_a_moved_folder_keeps_what_was_read(models: Any, folder: Folder, tmp_pat
         library.ingest(folder({"c.txt": "Others."}, "new"), moved_from="/never/was")
 
 
-def test_while_another_writes_it_does_not_wait_if_told_so(models: Any, folder: Folder, home: Path) -> None:
+def test_while_another_writes_it_does_not_wait_if_told_so(models, folder, home):
     root = folder({"a.txt": LEASE})
     library = localrag.open_library("papers", create=True)
     with writing(home / "indexes" / "papers", "papers"), pytest.raises(LibraryLocked) as raised:
@@ -119,7 +111,7 @@ def test_while_another_writes_it_does_not_wait_if_told_so(models: Any, folder: F
 # --- pages --------------------------------------------------------------------------------------------------
 
 
-def test_pages_are_given_as_stored(models: Any, folder: Folder) -> None:
+def test_pages_are_given_as_stored(models, folder):
     library = localrag.open_library("papers", create=True)
     library.ingest(folder({"sub/pages.txt": "One.\fTwo.", "short.txt": "Short.", "plain.md": "All."}))
     assert library.page_text("sub/pages.txt", 2) == "Two."
@@ -139,7 +131,7 @@ def test_pages_are_given_as_stored(models: Any, folder: Folder) -> None:
 # --- forgetting ---------------------------------------------------------------------------------------------
 
 
-def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models: Any, folder: Folder) -> None:
+def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models, folder):
     root = folder({"a.txt": LEASE})
     library = localrag.open_library("papers", create=True)
     library.ingest(root)
@@ -158,20 +150,20 @@ def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models: Any, fol
 
 
 @pytest.fixture
-def asking(models: Any, folder: Folder) -> api.Asking:
+def asking(models, folder):
     localrag.open_library("papers", create=True).ingest(folder({"lease.txt": LEASE}))
     models.generator.script = [("lease", "The lease ends on 31 May 2030. " * 30)]
     return localrag.ask("When does the lease end?", libraries=["papers"])
 
 
-def test_stopped_it_still_answers(asking: api.Asking) -> None:
+def test_stopped_it_still_answers(asking):
     for event in asking:
         if isinstance(event, Delta):
             asking.stop()
     assert asking.answer.stopped
 
 
-def test_after_an_error_there_is_no_answer(models: Any, folder: Folder) -> None:
+def test_after_an_error_there_is_no_answer(models, folder):
     asking = localrag.ask("When?", libraries=["none"])
     with pytest.raises(NotFoundError):
         next(asking)
@@ -179,7 +171,7 @@ def test_after_an_error_there_is_no_answer(models: Any, folder: Folder) -> None:
         asking.answer  # noqa: B018
 
 
-def test_what_was_done_is_on_record(models: Any, folder: Folder, home: Path) -> None:
+def test_what_was_done_is_on_record(models, folder, home):
     library = localrag.open_library("papers", create=True)
     library.ingest(folder({"a.txt": LEASE}))
     (document,) = library.documents()

@@ -1,7 +1,5 @@
 """What the wheel brings beside the package, the image, and localrag where nothing but its home can be written."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -31,7 +29,7 @@ exec unshare --user --map-user=1000 --map-group=1000 -- "$@"
 """
 
 
-def run(*command: str | Path, code: int = 0, **more: str) -> str:
+def run(*command, code=0, **more):
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, **more}, cwd=ROOT, timeout=300
     )
@@ -39,7 +37,7 @@ def run(*command: str | Path, code: int = 0, **more: str) -> str:
     return done.stdout + done.stderr
 
 
-def needs(tool: str) -> None:
+def needs(tool):
     if shutil.which(tool) is None and "CI" not in os.environ:
         pytest.skip(f"{tool} is not installed")
 
@@ -48,13 +46,13 @@ def needs(tool: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("man")
     run(sys.executable, ROOT / "release/man_pages.py", folder, SOURCE_DATE_EPOCH="1000000000")
     return {path.stem: path for path in folder.iterdir()}
 
 
-def test_every_command_has_a_man_page(pages: dict[str, Path]) -> None:
+def test_every_command_has_a_man_page(pages):
     from localrag.cli.app import COMMANDS
 
     assert pages.keys() == {"localrag", *(f"localrag-{name}" for name in COMMANDS)}
@@ -62,12 +60,12 @@ def test_every_command_has_a_man_page(pages: dict[str, Path]) -> None:
     assert ".TH localrag\\-audit 1 2001-09-09 " in audit and ".SH localrag audit verify\n" in audit
 
 
-def test_man_pages_have_no_mistakes(pages: dict[str, Path]) -> None:
+def test_man_pages_have_no_mistakes(pages):
     needs("mandoc")
     assert run("mandoc", "-Tlint", "-Wwarning", *pages.values()) == ""
 
 
-def test_completion_of_the_wheel_is_what_the_command_prints() -> None:
+def test_completion_of_the_wheel_is_what_the_command_prints():
     for shell, file in (
         ("bash", "bash-completion/completions/localrag"),
         ("zsh", "zsh/site-functions/_localrag"),
@@ -77,7 +75,7 @@ def test_completion_of_the_wheel_is_what_the_command_prints() -> None:
         assert (ROOT / "share" / file).read_text("utf-8") == printed, f"localrag completion {shell} > share/{file}"
 
 
-def test_units_are_valid_and_confined(tmp_path: Path) -> None:
+def test_units_are_valid_and_confined(tmp_path):
     needs("systemd-analyze")
     tmp_path.chmod(0o700)
     analyze = partial(run, "systemd-analyze", XDG_RUNTIME_DIR=str(tmp_path))
@@ -87,7 +85,7 @@ def test_units_are_valid_and_confined(tmp_path: Path) -> None:
         analyze("security", "--user", "--offline=true", "--threshold=15", unit)  # in tenths; it exits with 1 beyond
 
 
-def test_units_call_options_that_there_are() -> None:
+def test_units_call_options_that_there_are():
     for unit in SERVICES:
         (line,) = re.findall(r"^ExecStart=/usr/bin/env localrag (\S+) (.*)$", unit.read_text("utf-8"), re.M)
         offered = command_line.run(line[0], "--help").stdout
@@ -97,7 +95,7 @@ def test_units_call_options_that_there_are() -> None:
 # --- the image ----------------------------------------------------------------------------------------------
 
 
-def test_the_image_is_built_from_files_that_are_sent() -> None:
+def test_the_image_is_built_from_files_that_are_sent():
     lines = (ROOT / "Containerfile").read_text("utf-8").splitlines()
     copied = {each for line in lines if re.match(r"COPY (?!--from)", line) for each in line.split()[1:-1]}
     sent = {line[1:] for line in (ROOT / ".containerignore").read_text("utf-8").splitlines() if line.startswith("!")}
@@ -105,7 +103,7 @@ def test_the_image_is_built_from_files_that_are_sent() -> None:
     assert all((ROOT / each).exists() for each in copied)
 
 
-def contained(*command: str | Path, code: int = 0) -> str:
+def contained(*command, code=0):
     """Run a command as `podman run --read-only --network none --cap-drop all --user 1000` would, below unshare."""
     shell = ("unshare", "--map-root-user", "--mount", "--net", "sh", "-c", CONTAINED, "sh")
     return run(*shell, *command, code=code, TMPDIR="/var/tmp", LOCALRAG_GENERATOR="smollm2-135m-instruct")
@@ -113,7 +111,7 @@ def contained(*command: str | Path, code: int = 0) -> str:
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_it_works_without_rights_network_and_places_to_write(home: Path, tmp_path: Path) -> None:
+def test_it_works_without_rights_network_and_places_to_write(home, tmp_path):
     needs("unshare")
     documents = tmp_path / "documents"
     documents.mkdir()

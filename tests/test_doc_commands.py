@@ -17,7 +17,6 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +25,6 @@ import pytest
 import tiny_llamas
 from docx import Document
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from reportlab.pdfgen.canvas import Canvas
 
 from localrag.cli.app import localrag
@@ -49,14 +47,11 @@ class Command:
     python: bool = False
 
     @property
-    def words(self) -> str:
+    def words(self):
         return f"{self.page}:{self.line}: {self.text}"
 
 
-Marks = list[re.Match[str]]
-
-
-def commands(page: Path) -> list[Command]:
+def commands(page):
     """Every line of the page's shell blocks, continued lines joined, and its Python blocks."""
     found = []
     for marks, block in _blocks(page.read_text(encoding="utf-8")):
@@ -69,15 +64,15 @@ def commands(page: Path) -> list[Command]:
     return found
 
 
-def unseen(text: str) -> list[str]:
+def unseen(text):
     """Commands of localrag in blocks that are not the shell's."""
     blocks = [block for _, block in _blocks(text) if _language(block) not in (*_SHELL, "python")]
     return [line for block in blocks for line in block.content.splitlines() if line.startswith("localrag ")]
 
 
-def _blocks(text: str) -> Iterator[tuple[Marks, Token]]:
+def _blocks(text):
     """Each code block with the marks right before it."""
-    marks: Marks = []
+    marks = []
     for token in MarkdownIt().parse(text):
         if token.type == "html_block":
             marks += _MARK.finditer(token.content)
@@ -87,11 +82,11 @@ def _blocks(text: str) -> Iterator[tuple[Marks, Token]]:
         marks = []
 
 
-def _language(block: Token) -> str:
+def _language(block):
     return block.info.split()[0] if block.info.strip() else ""
 
 
-def _lines(block: str, console: bool) -> Iterator[tuple[int, str]]:
+def _lines(block, console):
     first, text = 0, ""
     for index, line in enumerate(block.splitlines()):
         if console and not text:
@@ -109,7 +104,7 @@ def _lines(block: str, console: bool) -> Iterator[tuple[int, str]]:
             text = ""
 
 
-def _marked(page: Path, line: int, text: str, marks: Marks, python: bool = False) -> Command:
+def _marked(page, line, text, marks, python=False):
     why = next((mark["why"] for mark in marks if not mark["only"] or text.startswith(mark["only"])), "")
     return Command(page.relative_to(ROOT).as_posix(), line, text, why, python)
 
@@ -134,7 +129,7 @@ _REPLIES = (
 _AGAIN = 1.0  # seconds
 
 
-def run_at_terminal(text: str, folder: Path, environ: dict[str, str], patience: float = 240.0) -> tuple[int, str]:
+def run_at_terminal(text, folder, environ, patience=240.0):
     """Run a line of shell at a terminal of its own, answer what it asks, and return exit code and what it showed."""
     screen, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
@@ -255,7 +250,7 @@ AGREEMENTS = {
 }
 
 
-def write_agreement(path: Path, days: int, notice: int) -> None:
+def write_agreement(path, days, notice):
     clauses = [clause.format(days=days, notice=notice) for clause in CLAUSES]
     if path.suffix == ".pdf":
         canvas = Canvas(str(path))
@@ -270,7 +265,7 @@ def write_agreement(path: Path, days: int, notice: int) -> None:
     document.save(str(path))
 
 
-def lay_out(desk: Path) -> None:
+def lay_out(desk):
     """Make the files that the documentation names, below `desk`."""
     copied = ("contracts/amendment-no-1.pdf", "people/employee-handbook.pdf")  # all would take longer
     for name in (*AGREEMENTS, *TEXTS, *(f"examples/{each}" for each in copied)):
@@ -285,7 +280,7 @@ def lay_out(desk: Path) -> None:
         (desk / name).write_text(text)
 
 
-def environment(base: Path, models: Path) -> dict[str, str]:
+def environment(base, models):
     """Variables for commands at the desk: a home of their own below `base`, with the models, and `localrag` on the path."""
     tools = base / "bin"
     tools.mkdir()
@@ -332,17 +327,17 @@ class Desk:
     environ: dict[str, str]
     seen: set[str] = field(default_factory=set)
 
-    def reset(self) -> None:
+    def reset(self):
         for name in ("desk", "home"):
             shutil.rmtree(self.base / name, ignore_errors=True)
             shutil.copytree(self.base / "kept" / name, self.base / name, symlinks=True)
 
-    def run(self, text: str) -> tuple[int, str]:
+    def run(self, text):
         return run_at_terminal(text, self.base / "desk", self.environ)
 
 
 @pytest.fixture(scope="module")
-def desk(installed: Path) -> Iterator[Desk]:
+def desk(installed):
     with tempfile.TemporaryDirectory(prefix="lr") as folder:
         base = Path(folder)
         made = Desk(base, environment(base, installed))
@@ -360,12 +355,12 @@ def desk(installed: Path) -> Iterator[Desk]:
         yield made
 
 
-def to_run(page: Path) -> list[Command]:
+def to_run(page):
     """The page's commands that are not marked; those of `make` have tests of their own."""
     return [one for one in ALL[page] if not one.why_not and not one.text.startswith("make ")]
 
 
-def fails(desk: Desk, command: Command) -> str:
+def fails(desk, command):
     """Run a command and say how it failed, if it did."""
     if not CI and any(re.search(rf"\b{tool}\b", command.text) and not shutil.which(tool) for tool in TOOLS):
         return ""
@@ -382,17 +377,16 @@ def fails(desk: Desk, command: Command) -> str:
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.parametrize("page", filter(to_run, PAGES), ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_every_command_of_a_page_runs(desk: Desk, page: Path) -> None:
+def test_every_command_of_a_page_runs(desk, page):
     desk.reset()
     failed = [words for command in to_run(page) if (words := fails(desk, command))]
     assert not failed, "\n\n".join(failed)
 
 
-# Examples of the help that fit the desk and take no time; the others are at least read by the command line (below).
 # --- options ----------------------------------------------------------------------------------------------------
 
 
-def misfit(text: str) -> str:
+def misfit(text):
     """Why a line does not fit the command line, or nothing. Files need not exist."""
     words = shlex.split(text, comments=True)
     words = words[words.index("localrag") + 1 :]
@@ -400,7 +394,7 @@ def misfit(text: str) -> str:
         (at for at, word in enumerate(words) if word in ("|", "||", "&&", ">", "<", ">>", ";") or word == "…"), None
     )
     words = words[:end]
-    command: click.Command = localrag
+    command = localrag
     context = click.Context(command, info_name="localrag")
     try:
         while isinstance(command, click.Group) and words and words[0] not in ("-h", "--help", "--version"):
@@ -421,7 +415,7 @@ def misfit(text: str) -> str:
     return ""
 
 
-def documented() -> Iterator[tuple[str, str]]:
+def documented():
     """Each place that shows a command, and the command: blocks, words in a line, and the examples of the help."""
     for page, found in ALL.items():
         yield from ((one.words, one.text) for one in found if re.match(r"localrag \S", one.text))
@@ -431,7 +425,7 @@ def documented() -> Iterator[tuple[str, str]]:
     yield from ((f"examples.txt: {text}", text) for text in EXAMPLES if text.startswith("localrag "))
 
 
-def test_every_documented_command_fits_its_options() -> None:
+def test_every_documented_command_fits_its_options():
     found = list(documented())
     assert len(found) > 250
     assert [f"{place}: {why}" for place, text in found if (why := misfit(text))] == []
@@ -447,7 +441,7 @@ def test_every_documented_command_fits_its_options() -> None:
         "localrag vault encript contracts",
     ],
 )
-def test_a_wrong_command_is_found(text: str) -> None:
+def test_a_wrong_command_is_found(text):
     assert misfit(text)
 
 
@@ -455,7 +449,7 @@ def test_a_wrong_command_is_found(text: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_commands_stand_in_shell_blocks(page: Path) -> None:
+def test_commands_stand_in_shell_blocks(page):
     """A command in another kind of block would be run by nobody."""
     text = page.read_text(encoding="utf-8")
     if page.name == "commands.md":  # it is the help of each command
@@ -463,7 +457,7 @@ def test_commands_stand_in_shell_blocks(page: Path) -> None:
     assert unseen(text) == []
 
 
-def test_make_targets_in_the_documentation_exist() -> None:
+def test_make_targets_in_the_documentation_exist():
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = [
         word
@@ -475,7 +469,7 @@ def test_make_targets_in_the_documentation_exist() -> None:
     assert named and set(named) <= targets
 
 
-def test_a_command_that_fails_or_hangs_is_seen(tmp_path: Path) -> None:
+def test_a_command_that_fails_or_hangs_is_seen(tmp_path):
     environ = {"PATH": os.environ["PATH"]}
     assert run_at_terminal("false | true", tmp_path, environ)[0] == 1
     code, shown = run_at_terminal("printf 'Really? [y/N]: '; read answer; echo got $answer", tmp_path, environ)

@@ -1,13 +1,10 @@
 """The docs are fresh: generated pages, documented commands and settings, links that lead to files."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from scripts import script
@@ -18,11 +15,11 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 @pytest.fixture(scope="module")
-def build() -> ModuleType:
+def build():
     return script("docs/build.py")
 
 
-def test_the_generated_pages_are_fresh() -> None:
+def test_the_generated_pages_are_fresh():
     # In a process of its own: click keeps the help option of a command that another test has called by itself.
     checked = subprocess.run(
         [sys.executable, str(ROOT / "docs/build.py"), "--check"], capture_output=True, text=True, check=False
@@ -30,9 +27,7 @@ def test_the_generated_pages_are_fresh() -> None:
     assert checked.returncode == 0, f"run `make docs`: {checked.stdout}{checked.stderr}"
 
 
-def test_the_check_names_a_stale_page_and_fails(
-    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_check_names_a_stale_page_and_fails(build, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "DOCS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["build.py", "--check"])
     for name in build.PAGES.keys() - {"commands.md"}:
@@ -44,7 +39,7 @@ def test_the_check_names_a_stale_page_and_fails(
     assert build.stale() == []
 
 
-def test_pictures_refer_to_nothing_outside_themselves() -> None:
+def test_pictures_refer_to_nothing_outside_themselves():
     drawn = [file.read_text(encoding="utf-8") for file in (ROOT / "docs/pictures").glob("*.svg")]
     assert drawn
     for svg in drawn:
@@ -52,7 +47,7 @@ def test_pictures_refer_to_nothing_outside_themselves() -> None:
         assert "<script" not in svg and "url(" not in svg.replace("url(#", "")
 
 
-def test_every_screen_has_its_keys_documented(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_screen_has_its_keys_documented(build, monkeypatch):
     page = build.keys_page()
     assert "| Ctrl+T | Table of the last survey" in page and "| Y | Copy" in page
     monkeypatch.delitem(build.SCREENS, "ResultsScreen")
@@ -60,7 +55,7 @@ def test_every_screen_has_its_keys_documented(build: ModuleType, monkeypatch: py
         build.keys_page()
 
 
-def test_the_architecture_names_every_room_and_their_order() -> None:
+def test_the_architecture_names_every_room_and_their_order():
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     rooms = {path.name for path in (ROOT / "localrag").glob("*.py")} - {"__init__.py", "__main__.py"}
     rooms |= {f"{path.parent.name}/" for path in (ROOT / "localrag").glob("*/*.py")}
@@ -71,7 +66,7 @@ def test_the_architecture_names_every_room_and_their_order() -> None:
     assert re.findall(r"^    ([a-z_ |]+)$", page.split("## Order")[1], re.MULTILINE) == layers[::-1]
 
 
-def test_relative_links_lead_to_files() -> None:
+def test_relative_links_lead_to_files():
     missing = []
     for page in PAGES:
         text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -80,7 +75,7 @@ def test_relative_links_lead_to_files() -> None:
     assert missing == []
 
 
-def test_make_help_lists_every_target() -> None:
+def test_make_help_lists_every_target():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -108,11 +103,11 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def check() -> ModuleType:
+def check():
     return script("docs/check_site.py")
 
 
-def site(folder: Path, **changed: str) -> Path:
+def site(folder, **changed):
     for name, text in (FILES | changed).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +115,7 @@ def site(folder: Path, **changed: str) -> Path:
     return folder
 
 
-def test_a_sound_site_has_no_faults(check: ModuleType, tmp_path: Path) -> None:
+def test_a_sound_site_has_no_faults(check, tmp_path):
     assert check.faults(site(tmp_path)) == []
 
 
@@ -136,31 +131,31 @@ FAULTS = {
 }
 
 
-def test_faults_in_a_page_are_named(check: ModuleType, tmp_path: Path) -> None:
+def test_faults_in_a_page_are_named(check, tmp_path):
     found = check.faults(site(tmp_path, **{"chat.html": PAGE.format(title="Chat", text="".join(FAULTS))}))
     assert {f"chat.html: {fault}" for fault in FAULTS.values()} <= set(found)
 
 
-def test_a_page_in_no_menu_and_in_no_index_is_named(check: ModuleType, tmp_path: Path) -> None:
+def test_a_page_in_no_menu_and_in_no_index_is_named(check, tmp_path):
     found = check.faults(site(tmp_path, **{"lost.html": PAGE.format(title="Lost", text="")}))
     assert [fault.split(":")[0] for fault in found] == ["lost.html"] * 2
     assert "no menu" in found[0] and "search index" in found[1]
 
 
-def test_a_page_that_lets_the_browser_ask_other_hosts_is_named(check: ModuleType, tmp_path: Path) -> None:
+def test_a_page_that_lets_the_browser_ask_other_hosts_is_named(check, tmp_path):
     for allowed in ("", "img-src 'self'", "default-src *", "default-src 'self' https:"):
         page = FILES["chat.html"].replace("default-src 'none'; script-src 'self' file:", allowed)
         found = check.faults(site(tmp_path, **{"chat.html": page}))
         assert len(found) == 1 and "Content-Security-Policy" in found[0], allowed
 
 
-def test_every_page_is_in_a_menu() -> None:
+def test_every_page_is_in_a_menu():
     """`make site` sees the built menus; this says so before, without the packages of the site."""
     import yaml
 
     docs = ROOT / "docs"
 
-    def named(items: list[object]) -> list[str]:
+    def named(items):
         found = []
         for item in items:
             for value in item.values() if isinstance(item, dict) else [item]:

@@ -1,7 +1,5 @@
 """The administrator's policy: reading it, what it refuses on every path, and that it fails closed."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat
@@ -27,7 +25,7 @@ OTHER = "b" * 64
 def rule():
     """Writes the administrator's policy."""
 
-    def write(text: str, file: Path | None = None) -> Path:
+    def write(text, file=None):
         file = file or policy.SYSTEM
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -36,7 +34,7 @@ def rule():
     return write
 
 
-def refused(settings: Settings) -> list[dict[str, object]]:
+def refused(settings):
     file = settings.audit_file
     return [dict(entry.details) for entry in audit.entries(file) if entry.event == "refused"] if file.exists() else []
 

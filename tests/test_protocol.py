@@ -1,7 +1,5 @@
 """Messages between processes come back unchanged; what is no message is refused at a bounded cost."""
 
-from __future__ import annotations
-
 import io
 import tracemalloc
 from collections.abc import Mapping, Sequence
@@ -18,14 +16,14 @@ from localrag.types import Citation
 CITATION = Citation("contracts", "a.pdf", 1, None, "p. 1", "notice", 0, 6, 1)
 
 
-def travelled(value: Any, kind: Any) -> Any:
+def travelled(value, kind):
     line = protocol.encode(protocol.to_plain(value, kind))
     assert line.isascii() and line.count(b"\n") == 1
     return protocol.decode(line, kind)
 
 
-def test_values_come_back_unchanged() -> None:
-    values: list[tuple[Any, Any]] = [
+def test_values_come_back_unchanged():
+    values = [
         ("30 days’ 𝔸\n\x00\x1b[31m name\udcff", str),
         (-(2**62), int),
         (1e300, float),
@@ -41,15 +39,15 @@ def test_values_come_back_unchanged() -> None:
         assert back == value and type(back) is type(value)
 
 
-def test_numpy_numbers_travel_as_numbers() -> None:
+def test_numpy_numbers_travel_as_numbers():
     import numpy as np
 
     assert travelled({"a": np.float32(0.5), "b": np.int64(3)}, Any) == {"a": 0.5, "b": 3}
 
 
-def test_a_value_of_another_type_is_refused() -> None:
+def test_a_value_of_another_type_is_refused():
     fields = [("page", "1"), ("page", True), ("page", 1.5), ("quote", None), ("verified", False), ("unit", "leaflet")]
-    wrong: list[tuple[Any, Any]] = [
+    wrong = [
         *((Citation, protocol.to_plain(CITATION) | {field: value}) for field, value in [*fields, ("unit", [])]),
         (tuple[int, ...], "12"),
         (tuple[int, str], [1]),
@@ -65,7 +63,7 @@ def test_a_value_of_another_type_is_refused() -> None:
             pytest.fail(f"{data!r} was taken for {kind}")
 
 
-def test_a_value_that_cannot_travel_is_not_sent() -> None:
+def test_a_value_that_cannot_travel_is_not_sent():
     for value in (object(), {"value": object()}, {"value": lambda: 0}):
         with pytest.raises(TypeError):
             protocol.encode(value)
@@ -74,7 +72,7 @@ def test_a_value_that_cannot_travel_is_not_sent() -> None:
             protocol.encode(number)
 
 
-def test_a_line_that_is_no_message_is_refused() -> None:
+def test_a_line_that_is_no_message_is_refused():
     lines = [b"", b"[", b"\xff", b"[" * 1_000_000, b"[NaN]", b"[-Infinity]", b"[1e999]", b"9" * 9_000_000]
     for line in (*lines, b"[92233720368547758080]"):
         with pytest.raises(protocol.Malformed):
@@ -82,7 +80,7 @@ def test_a_line_that_is_no_message_is_refused() -> None:
             pytest.fail(f"{line[:20]!r} was taken for a message")
 
 
-def test_a_line_is_bounded_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_bounded_on_both_sides(monkeypatch):
     monkeypatch.setattr(protocol, "MAX_LINE", 1000)
     with pytest.raises(protocol.TooLong):
         protocol.encode("x" * 1000)
@@ -92,13 +90,13 @@ def test_a_line_is_bounded_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> Non
     assert protocol.read_line(io.BytesIO(longest)) == longest
 
 
-def test_half_a_line_is_the_end() -> None:
+def test_half_a_line_is_the_end():
     stream = io.BytesIO(b'["a"]\n["b"')
     assert protocol.receive(stream, list[str]) == ["a"]
     assert protocol.receive(stream, list[str]) is None
 
 
-def test_the_worst_line_costs_less_than_a_gigabyte() -> None:
+def test_the_worst_line_costs_less_than_a_gigabyte():
     # A part of the most values, to be quick: the cost grows in step.
     values = protocol._MAX_VALUES // 40
     for piece in (b"[],", b'"ab",'):
@@ -109,13 +107,13 @@ def test_the_worst_line_costs_less_than_a_gigabyte() -> None:
         assert most * 40 < 1_000_000_000
 
 
-def test_a_line_of_too_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_of_too_many_values_is_refused(monkeypatch):
     monkeypatch.setattr(protocol, "_MAX_VALUES", 100)
     with pytest.raises(protocol.Malformed):
         protocol.decode(b"[" + b"[]," * 101 + b"0]", Any)
 
 
-def test_every_error_comes_back_with_message_and_hint() -> None:
+def test_every_error_comes_back_with_message_and_hint():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LocalragError)]
     assert len(kinds) > 10
     for kind in kinds:
@@ -123,10 +121,10 @@ def test_every_error_comes_back_with_message_and_hint() -> None:
         assert type(back) is kind and (back.message, back.hint) == ("what\udcff", "do this")
 
 
-def test_an_error_defined_elsewhere_comes_back_as_its_base_class() -> None:
+def test_an_error_defined_elsewhere_comes_back_as_its_base_class():
     assert type(protocol.ErrorMessage.of(OverBudget("too much", "unpack it")).error()) is errors.ReadError
 
 
-def test_an_unknown_error_is_refused() -> None:
+def test_an_unknown_error_is_refused():
     with pytest.raises(protocol.Malformed):
         protocol.ErrorMessage("SystemExit", "a", "b").error()

@@ -1,7 +1,5 @@
 """Numbers, dates, currencies, units and number words, read as people write them."""
 
-from __future__ import annotations
-
 import re
 from datetime import date
 from decimal import Decimal
@@ -12,7 +10,7 @@ from localrag import quantities
 from localrag.quantities import QUANTITY, Quantity
 
 
-def test_a_quantity_is_read() -> None:
+def test_a_quantity_is_read():
     expected = {
         "1,250,000": ("1250000", ""),
         "1.250.000": ("1250000", ""),
@@ -33,19 +31,19 @@ def test_a_quantity_is_read() -> None:
     assert found == {text: Quantity(Decimal(value), unit) for text, (value, unit) in expected.items()}
 
 
-def test_a_lone_separator_is_read_as_the_text_writes_decimals() -> None:
+def test_a_lone_separator_is_read_as_the_text_writes_decimals():
     number = quantities.parse_number
     assert number("2.400", decimal_comma=True) == 2400 and number("2.400") == Decimal("2.4")
     assert number("2,400", decimal_comma=True) == Decimal("2.4") and number("2,400") == 2400
 
 
-def test_numbers_are_written_with_thousands() -> None:
+def test_numbers_are_written_with_thousands():
     expected = {"4000": "4,000", "0.30": "0.3", "-1234567.5": "-1,234,567.5", "0": "0", "1E+3": "1,000"}
     expected |= {"100": "100", "1E+30": "1E+30", "0.1": "0.1", "-0": "0"}
     assert {value: quantities.format_number(Decimal(value)) for value in expected} == expected
 
 
-def test_money_is_written_with_cents() -> None:
+def test_money_is_written_with_cents():
     shown = [str(Quantity(Decimal(text), "EUR")) for text in ("360", "66.5", "0.001")]
     assert shown == ["360 EUR", "66.50 EUR", "0.001 EUR"]
 
@@ -53,7 +51,7 @@ def test_money_is_written_with_cents() -> None:
 # --- dates --------------------------------------------------------------------------------------------------
 
 
-def test_dates_are_read_in_their_usual_forms() -> None:
+def test_dates_are_read_in_their_usual_forms():
     expected = {
         "3 March 2024": "2024-03-03",
         "March 3rd, 2024": "2024-03-03",
@@ -69,19 +67,19 @@ def test_dates_are_read_in_their_usual_forms() -> None:
     assert found == expected
 
 
-def test_what_is_no_day_is_no_date() -> None:
+def test_what_is_no_day_is_no_date():
     texts = ["31 June 2024", "2024-13-01", "30.02.2024", "March 2024", "3 March", "1.2.3", "10.1.2.3", "v1.2.2024.1"]
     assert [text for text in (*texts, "2024", "99/99/2024") if quantities.parse_date(text)] == []
 
 
-def test_an_ambiguous_date_keeps_both_readings() -> None:
+def test_an_ambiguous_date_keeps_both_readings():
     text = 'Signed on March 3, 2024 (the "Date"), effective 2024-04-01; see 1.2.3 and 03/04/2024. Ends May 2025.'
     found = list(quantities.find_dates(text))
     assert [text[one.start : one.end] for one in found] == ["March 3, 2024", "2024-04-01", "03/04/2024"]
     assert [len(one.readings) for one in found] == [1, 1, 2]
 
 
-def test_a_month_later_is_the_same_day_or_the_last() -> None:
+def test_a_month_later_is_the_same_day_or_the_last():
     assert quantities.add_months(date(2024, 1, 31), 1) == date(2024, 2, 29)
     assert quantities.add_months(date(2024, 2, 29), -24) == date(2022, 2, 28)
     with pytest.raises(OverflowError):
@@ -91,7 +89,7 @@ def test_a_month_later_is_the_same_day_or_the_last() -> None:
 # --- patterns -----------------------------------------------------------------------------------------------
 
 
-def test_a_lazy_pattern_compiles_at_its_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lazy_pattern_compiles_at_its_first_use(monkeypatch):
     compiled = []
     real = re.compile
     monkeypatch.setattr(re, "compile", lambda *given: compiled.append(given) or real(*given))
@@ -107,7 +105,7 @@ def test_a_lazy_pattern_compiles_at_its_first_use(monkeypatch: pytest.MonkeyPatc
 # --- numbers in words ---------------------------------------------------------------------------------------
 
 
-def test_number_words_have_their_values() -> None:
+def test_number_words_have_their_values():
     expected = {
         "twelve months": [12],
         "thirty (30) days": [30],
@@ -124,5 +122,5 @@ def test_number_words_have_their_values() -> None:
     assert found == expected
 
 
-def test_a_long_row_of_number_words_ends() -> None:
+def test_a_long_row_of_number_words_ends():
     assert len(list(quantities.find_number_words("seven " * 5000))) == 5000

@@ -1,7 +1,5 @@
 """What is released: packages that hold all that is needed, known dependencies, and code within its budget."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -12,7 +10,6 @@ import tomllib
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from scripts import script
@@ -23,23 +20,22 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def release() -> ModuleType:
+def release():
     return script("release/release.py")
 
 
 @pytest.fixture(scope="module")
-def built(release: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def built(release, tmp_path_factory):
     """The wheel and the source archive."""
-    found: list[Path] = release.build(tmp_path_factory.mktemp("release") / "dist")
-    return found
+    return release.build(tmp_path_factory.mktemp("release") / "dist")
 
 
-def package_files() -> set[str]:
+def package_files():
     files = (path for path in (ROOT / "localrag").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {path.relative_to(ROOT).as_posix() for path in files}
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_no_other(built: list[Path]) -> None:
+def test_the_wheel_holds_every_file_of_the_package_and_no_other(built):
     wheel = next(path for path in built if path.suffix == ".whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if not re.match(r"localrag-[^/]+\.(dist-info|data)/", name)} == package_files()
@@ -52,7 +48,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(built: list[Path
     } < share
 
 
-def test_the_source_archive_holds_the_package_and_examples_alone(built: list[Path]) -> None:
+def test_the_source_archive_holds_the_package_and_examples_alone(built):
     archive = next(path for path in built if path.name.endswith(".tar.gz"))
     with tarfile.open(archive) as opened:
         names = {name.split("/", 1)[1] for name in opened.getnames()}
@@ -63,14 +59,14 @@ def test_the_source_archive_holds_the_package_and_examples_alone(built: list[Pat
 
 
 @pytest.mark.slow
-def test_another_build_has_the_same_bytes(release: ModuleType, built: list[Path], tmp_path: Path) -> None:
+def test_another_build_has_the_same_bytes(release, built, tmp_path):
     again = release.build(tmp_path / "dist")
     assert [path.name for path in again] == [path.name for path in built]
     assert [release.sha256(path) for path in again] == [release.sha256(path) for path in built]
 
 
 @pytest.mark.slow
-def test_the_source_archive_builds_the_same_wheel(release: ModuleType, built: list[Path], tmp_path: Path) -> None:
+def test_the_source_archive_builds_the_same_wheel(release, built, tmp_path):
     wheel, archive = sorted(built, key=lambda path: path.suffix != ".whl")
     with tarfile.open(archive) as opened:
         opened.extractall(tmp_path, filter="data")
@@ -82,7 +78,7 @@ def test_the_source_archive_builds_the_same_wheel(release: ModuleType, built: li
 
 
 @pytest.fixture
-def signed(release: ModuleType, built: list[Path], tmp_path: Path) -> Path:
+def signed(release, built, tmp_path):
     """A folder with the files of a release, their signed checksums, and the signer's line `signers`."""
     if shutil.which("ssh-keygen") is None and "CI" not in os.environ:
         pytest.skip("ssh-keygen is not installed")
@@ -94,7 +90,7 @@ def signed(release: ModuleType, built: list[Path], tmp_path: Path) -> Path:
     return tmp_path
 
 
-def verifies(folder: Path) -> bool:
+def verifies(folder):
     """Run the command of docs/install.md."""
     page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
     command = page.split("## Verify", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
@@ -102,7 +98,7 @@ def verifies(folder: Path) -> bool:
     return done.returncode == 0
 
 
-def test_the_documented_command_verifies_a_release_as_it_was_signed(signed: Path) -> None:
+def test_the_documented_command_verifies_a_release_as_it_was_signed(signed):
     assert verifies(signed)
     for name in ("*.whl", "*.tar.gz", "SHA256SUMS", "SHA256SUMS.sig"):
         (path,) = signed.glob(name)
@@ -117,10 +113,8 @@ def test_the_documented_command_verifies_a_release_as_it_was_signed(signed: Path
     assert not verifies(signed), "by another signer"
 
 
-def test_only_a_tagged_and_dated_commit_without_changes_is_released(
-    release: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def git(*words: str) -> None:
+def test_only_a_tagged_and_dated_commit_without_changes_is_released(release, tmp_path, monkeypatch):
+    def git(*words):
         who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
         subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
 
@@ -150,25 +144,25 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 
 @pytest.fixture(scope="module")
-def packages() -> ModuleType:
+def packages():
     return script("release/packages.py")
 
 
-def test_every_direct_dependency_stands_in_the_table_and_no_other() -> None:
+def test_every_direct_dependency_stands_in_the_table_and_no_other():
     extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
-    needed = {re.match(r"[a-z0-9-]+", line)[0] for line in (*PROJECT["dependencies"], *extras)}  # type: ignore[index]
+    needed = {re.match(r"[a-z0-9-]+", line)[0] for line in (*PROJECT["dependencies"], *extras)}
     listed = re.findall(r"^\| `([a-z0-9-]+)`", PAGE, re.MULTILINE)
     assert set(listed) == needed
     assert listed == sorted(listed)
 
 
-def test_every_switch_that_the_table_names_is_set() -> None:
+def test_every_switch_that_the_table_names_is_set():
     named = set(re.findall(r"`([A-Z][A-Z_]{5,})`", PAGE))
     assert named <= SWITCHES.keys()
     assert {"ORT_DISABLE_TELEMETRY", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "DO_NOT_TRACK"} <= named
 
 
-def test_the_libraries_know_the_switches_by_these_names() -> None:
+def test_the_libraries_know_the_switches_by_these_names():
     """A switch that a new version no longer reads would be set in vain."""
     for package, file, switches in (
         ("huggingface_hub", "constants.py", "HF_HUB_OFFLINE HF_HUB_DISABLE_TELEMETRY DO_NOT_TRACK"),
@@ -182,7 +176,7 @@ def test_the_libraries_know_the_switches_by_these_names() -> None:
         assert [switch for switch in switches.split() if switch not in text] == [], f"{package} no longer reads it"
 
 
-def test_no_package_that_runs_with_localrag_has_a_licence_that_binds(packages: ModuleType) -> None:
+def test_no_package_that_runs_with_localrag_has_a_licence_that_binds(packages):
     found = packages.installed()
     assert {"torch", "onnxruntime", "textual", "transformers", "cryptography"} <= found.keys()
     assert not {"pytest", "ruff", "mypy", "keyring", "textual-image"} & found.keys()
@@ -191,14 +185,14 @@ def test_no_package_that_runs_with_localrag_has_a_licence_that_binds(packages: M
     } == {}
 
 
-def test_the_check_knows_which_licences_bind(packages: ModuleType) -> None:
+def test_the_check_knows_which_licences_bind(packages):
     fine = ["MIT", "BSD License", "Apache-2.0 OR BSD-3-Clause", "MPL-2.0 AND MIT"]
     binding = ["GPL-3.0-only", "AGPL-3.0-or-later", "MIT AND GPL-2.0-only", "LGPL-3.0-or-later", "BUSL-1.1", "", "Ours"]
     binding += ["GNU Affero General Public License v3"]
     assert [each for each in (*fine, *binding) if not packages.objection(each)] == fine
 
 
-def test_the_bill_of_materials_holds_every_package_and_what_it_needs(packages: ModuleType) -> None:
+def test_the_bill_of_materials_holds_every_package_and_what_it_needs(packages):
     found = packages.installed()
     bill = packages.bill(found)
     assert bill["bomFormat"] == "CycloneDX" and bill["specVersion"] == "1.6"
@@ -248,7 +242,7 @@ search = [0, 2]
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path):
     for name, text in (FILES | {"pyproject.toml": BUDGET}).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -256,13 +250,13 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def budget(checkout: Path, *options: str) -> tuple[int, str]:
+def budget(checkout, *options):
     command = [sys.executable, str(ROOT / "release/budget.py"), "--root", str(checkout), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_package_within_its_budget_passes_and_its_numbers_are_printed(checkout: Path) -> None:
+def test_a_package_within_its_budget_passes_and_its_numbers_are_printed(checkout):
     code, shown = budget(checkout)
     assert code == 0, shown
     assert budget(checkout, "--today") == (
@@ -273,7 +267,7 @@ def test_a_package_within_its_budget_passes_and_its_numbers_are_printed(checkout
     assert "localrag/ways.py:10" in budget(checkout, "--answers")[1]
 
 
-def test_what_is_over_its_number_is_named(checkout: Path) -> None:
+def test_what_is_over_its_number_is_named(checkout):
     (checkout / "localrag/search/deep.py").write_text("x = 1  # fmt: " + "skip\n")
     (checkout / "localrag/fresh").mkdir()
     (checkout / "localrag/fresh/__init__.py").write_text("from localrag import unused\n")

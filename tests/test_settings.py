@@ -1,7 +1,5 @@
 """Settings: sources and their order, what is refused, paths, and the person's own file."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tomllib
@@ -25,7 +23,7 @@ answer_tokens = 300
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path, monkeypatch):
     """An empty current folder, and a user configuration folder of its own."""
     folder = tmp_path / "here"
     folder.mkdir()
@@ -37,45 +35,45 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def own(here: Path, tmp_path: Path) -> Path:
+def own(here, tmp_path):
     """The person's own settings file, not made yet."""
     return tmp_path / "config" / "localrag.toml"
 
 
-def write(path: Path, text: str) -> Path:
+def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
 
-def save(name: str, value: object) -> Path:
+def save(name, value):
     return settings.save(name, value, storage.write_bytes)
 
 
-def unset(name: str) -> bool:
+def unset(name):
     return settings.unset(name, storage.write_bytes)
 
 
-def test_later_sources_win(here: Path, own: Path) -> None:
+def test_later_sources_win(here, own):
     write(own, "passages = 2\nthreads = 2\nseed = 2\nworkers = 2")
     write(here / "localrag.toml", "passages = 3\nthreads = 3\nseed = 3")
     found = load_settings({"LOCALRAG_PASSAGES": "4", "LOCALRAG_THREADS": "4"}).with_options(passages=5)
     assert (found.passages, found.threads, found.seed, found.workers) == (5, 4, 3, 2)
 
 
-def test_a_named_file_replaces_both_others(here: Path, tmp_path: Path) -> None:
+def test_a_named_file_replaces_both_others(here, tmp_path):
     write(here / "localrag.toml", "passages = 3")
     named = write(tmp_path / "other.toml", "threads = 6")
     found = load_settings({"LOCALRAG_CONFIG": str(named)})
     assert (found.passages, found.threads) == (Settings().passages, 6)
 
 
-def test_a_named_file_that_is_missing_is_refused(here: Path) -> None:
+def test_a_named_file_that_is_missing_is_refused(here):
     with pytest.raises(SettingsError):
         load_settings({"LOCALRAG_CONFIG": str(here / "none.toml")})
 
 
-def test_an_unknown_setting_is_refused_with_the_nearest_name(here: Path) -> None:
+def test_an_unknown_setting_is_refused_with_the_nearest_name(here):
     write(here / "localrag.toml", "pasages = 3")
     for attempt in (lambda: load_settings({}), lambda: Settings().with_options(pasages=3)):
         with pytest.raises(SettingsError) as caught:
@@ -83,28 +81,28 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name(here: Path) -> None
         assert "'passages'" in caught.value.hint
 
 
-def test_an_unknown_setting_of_ones_own_file_is_refused_with_how_to_remove_it(own: Path) -> None:
+def test_an_unknown_setting_of_ones_own_file_is_refused_with_how_to_remove_it(own):
     write(own, "votes = 3")
     with pytest.raises(SettingsError) as caught:
         load_settings({})
     assert "localrag config unset votes" in caught.value.hint
 
 
-def test_an_unknown_variable_is_reported_and_ignored(here: Path) -> None:
+def test_an_unknown_variable_is_reported_and_ignored(here):
     environ = {"LOCALRAG_PASAGES": "3", "LOCALRAG_TEST_ANYTHING": "1", "LOCALRAG_CONFIGURE": "1", "HOME": "/"}
     assert load_settings(environ) == Settings()
     first, second = settings.unknown_variables(environ)
     assert "LOCALRAG_PASAGES" in first and "'passages'" in first and "LOCALRAG_CONFIGURE" in second
 
 
-def test_every_command_warns_of_an_unknown_variable(here: Path) -> None:
+def test_every_command_warns_of_an_unknown_variable(here):
     command = [sys.executable, "-m", "localrag", "config", "show", "passages"]
     environ = {"LOCALRAG_PASAGES": "3", "PYTHONPATH": str(Path(settings.__file__).parents[1])}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "LOCALRAG_PASAGES" in done.stderr
 
 
-def test_a_value_of_the_wrong_kind_or_range_is_refused(own: Path) -> None:
+def test_a_value_of_the_wrong_kind_or_range_is_refused(own):
     passages = ["0", "101", "true", "2.5", '"many"', "[1]", ""]
     others = ["temperature = nan", "temperature = -0.1", "home = 3", 'home = ""', "sources = 3", "generator = 7"]
     for line in (*(f"passages = {value}" for value in passages), *others, "[passages]"):
@@ -115,19 +113,19 @@ def test_a_value_of_the_wrong_kind_or_range_is_refused(own: Path) -> None:
         assert "localrag.toml" in caught.value.message and caught.value.hint, line
 
 
-def test_a_path_in_a_file_starts_from_that_files_folder(here: Path, tmp_path: Path) -> None:
+def test_a_path_in_a_file_starts_from_that_files_folder(here, tmp_path):
     named = write(tmp_path / "elsewhere" / "my.toml", 'home = "data"')
     assert load_settings({"LOCALRAG_CONFIG": str(named)}).home == named.parent / "data"
 
 
-def test_libraries_lie_in_the_data_folder_here_or_below_home(here: Path, tmp_path: Path) -> None:
+def test_libraries_lie_in_the_data_folder_here_or_below_home(here, tmp_path):
     assert Settings().indexes_dir == tmp_path / "data" / "indexes"
     (here / "indexes").mkdir()
     assert Settings().indexes_dir == here / "indexes"
     assert Settings(home=tmp_path / "own").library_dir("x") == tmp_path / "own" / "indexes" / "x"
 
 
-def test_every_setting_is_explained_grouped_and_has_a_valid_default() -> None:
+def test_every_setting_is_explained_grouped_and_has_a_valid_default():
     infos = settings.setting_infos()
     for one in infos:
         assert one.about.endswith(".") and one.group, one.name
@@ -138,14 +136,14 @@ def test_every_setting_is_explained_grouped_and_has_a_valid_default() -> None:
 # --- the person's own file ----------------------------------------------------------------------------------
 
 
-def test_saving_keeps_comments_order_and_unknown_lines(own: Path) -> None:
+def test_saving_keeps_comments_order_and_unknown_lines(own):
     write(own, OWN)
     assert save("passages", "12") == own
     save("theme", "dark")
     assert own.read_text() == OWN.replace("passages = 5 ", "passages = 12 ") + 'theme = "dark"\n'
 
 
-def test_unsetting_removes_one_line(own: Path) -> None:
+def test_unsetting_removes_one_line(own):
     write(own, OWN)
     assert unset("answer_tokens") and own.read_text() == OWN.replace("answer_tokens = 300\n", "")
     assert not unset("answer_tokens") and unset("future_setting")
@@ -154,13 +152,13 @@ def test_unsetting_removes_one_line(own: Path) -> None:
     assert "'passages'" in caught.value.hint
 
 
-def test_the_first_save_makes_a_private_file(own: Path) -> None:
+def test_the_first_save_makes_a_private_file(own):
     save("ocr_languages", "de, en")
     assert tomllib.loads(own.read_text()) == {"ocr_languages": ["de", "en"]}
     assert own.stat().st_mode & 0o777 == 0o600 and own.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_every_saved_setting_is_read_back(own: Path) -> None:
+def test_every_saved_setting_is_read_back(own):
     for info in settings.setting_infos():
         own.unlink(missing_ok=True)
         last = info.choices[-1] if info.choices else info.low if info.low is not None else "some-thing"
@@ -170,21 +168,21 @@ def test_every_saved_setting_is_read_back(own: Path) -> None:
         assert settings.origins({}) == {info.name: str(own)}
 
 
-def test_what_could_not_be_read_back_is_not_written(own: Path) -> None:
+def test_what_could_not_be_read_back_is_not_written(own):
     for name, value in (("passages", "0"), ("passages", "many"), ("theme", "pink"), ("thme", "dark")):
         with pytest.raises(SettingsError) as caught:
             save(name, value)
         assert caught.value.hint and not own.exists(), name
 
 
-def test_a_file_that_is_not_toml_is_left_alone(own: Path) -> None:
+def test_a_file_that_is_not_toml_is_left_alone(own):
     write(own, "passages =")
     with pytest.raises(SettingsError):
         save("passages", "3")
     assert own.read_text() == "passages ="
 
 
-def test_a_link_to_the_file_stays_a_link(own: Path, tmp_path: Path) -> None:
+def test_a_link_to_the_file_stays_a_link(own, tmp_path):
     kept = write(tmp_path / "dotfiles" / "localrag.toml", "")
     own.parent.mkdir()
     own.symlink_to(kept)
@@ -192,7 +190,7 @@ def test_a_link_to_the_file_stays_a_link(own: Path, tmp_path: Path) -> None:
     assert own.is_symlink() and kept.read_text() == "passages = 3\n"
 
 
-def test_a_home_of_nobody_and_endless_nesting_are_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_of_nobody_and_endless_nesting_are_refused(here, monkeypatch):
     with pytest.raises(SettingsError):
         load_settings({"LOCALRAG_HOME": "~no-such-user/x"})
     (here / "localrag.toml").write_text("passages = " + "[" * 3000 + "]" * 3000)

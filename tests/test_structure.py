@@ -1,12 +1,9 @@
 """The shape of the package: what imports load, what writes, and what its public names are."""
 
-from __future__ import annotations
-
 import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +15,18 @@ MODULES = sorted((ROOT / "localrag").rglob("*.py"))
 HEAVY = {"torch", "llama_cpp", "faiss", "textual", "sentence_transformers", "transformers", "numpy", "rich"}
 
 
-def name_of(path: Path) -> str:
+def name_of(path):
     return path.relative_to(ROOT).as_posix()
 
 
-def python(code: str) -> str:
+def python(code):
     """The last line that Python prints for the code, in a process of its own."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
 
 
-def test_import_help_and_version_load_nothing_heavy() -> None:
+def test_import_help_and_version_load_nothing_heavy():
     code = f"""
 import sys
 import localrag
@@ -45,7 +42,7 @@ print(sorted({HEAVY} & set(sys.modules)))
     assert python(code) == "[]"
 
 
-def test_importing_what_answers_compiles_no_large_pattern() -> None:
+def test_importing_what_answers_compiles_no_large_pattern():
     code = """
 import re, sys
 real, sizes = re.compile, []
@@ -58,7 +55,7 @@ print(max(sizes), {"localrag.models.sources", "localrag.sessions"} & set(sys.mod
     assert int(largest) < 1000 and loaded == "set()"
 
 
-def test_only_cli_and_app_know_the_terminal() -> None:
+def test_only_cli_and_app_know_the_terminal():
     """Of `print`, ruff says so."""
     knows = re.compile(r"^\s*(from|import) (click|rich|textual)\b|\b(sys\.std(out|err)\.write|warnings\.warn)\(", re.M)
     faces = ("localrag/cli/", "localrag/tui/", "localrag/__main")
@@ -97,7 +94,7 @@ ALLOWED_WRITES = {
 }
 
 
-def writes(path: Path) -> Iterator[str]:
+def writes(path):
     """Calls that may write to the disk, by name; storage's own functions are meant to be called."""
     text = path.read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(text)) if SUSPECT.search(text) else ():
@@ -114,13 +111,13 @@ def writes(path: Path) -> Iterator[str]:
             yield called
 
 
-def test_every_write_goes_through_storage() -> None:
+def test_every_write_goes_through_storage():
     found = {(name_of(path), call) for path in MODULES if path.name != "storage.py" for call in writes(path)}
     assert found - ALLOWED_WRITES.keys() == set()
     assert ALLOWED_WRITES.keys() - found == set(), "no longer needed"
 
 
-def test_the_scan_for_writes_finds_each(tmp_path: Path) -> None:
+def test_the_scan_for_writes_finds_each(tmp_path):
     lines = ["open('f', 'w')", "path.open('ab')", "os.replace(a, b)", "path.write_text('x')"]
     harmless = ["open('f')", "storage.write_bytes(path, b'')", "text.replace('a', 'b')"]
     (tmp_path / "sample.py").write_text("\n".join([*lines, *harmless]))
@@ -130,7 +127,7 @@ def test_the_scan_for_writes_finds_each(tmp_path: Path) -> None:
 # --- names --------------------------------------------------------------------------------------------------
 
 
-def test_the_public_names_are_these() -> None:
+def test_the_public_names_are_these():
     expected = ["Answer", "Citation", "LocalragError", "Passage", "ask", "extract", "offline", "open_library"]
     assert localrag.__all__ == expected
     assert [name for name in dir(localrag) if not name.startswith("__")] == expected
@@ -140,7 +137,7 @@ def test_the_public_names_are_these() -> None:
         _ = localrag.nonsense
 
 
-def test_no_file_names_a_registry_or_a_private_path() -> None:
+def test_no_file_names_a_registry_or_a_private_path():
     # In pieces, so that this file does not hold them itself.
     hosts = ["pypi" + ".org", "pythonhosted" + ".org", "pypi" + ".python", "anaconda" + ".org"]
     paths = ["/work" + "/", "/tmp" + "/lr", "/opt" + "/wheels", "/root" + "/", "/home" + "/"]

@@ -1,16 +1,11 @@
 """Encoders with random weights, saved as sentence-transformers saves them: for tests of what depends on the layout."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 _WORDS = (
     "the lease ends in may notice contract supplier shall give written days of and a b c e x 1 2 . , ( ) | -".split()
 )
 
 
-def encoder(folder: Path, family: str = "bert", pooling: str = "mean", *, normalise: bool = True) -> Path:
+def encoder(folder, family="bert", pooling="mean", *, normalise=True):
     """A model of two layers and a few words; whatever else a text holds is unknown to it."""
     import torch
     from sentence_transformers import SentenceTransformer
@@ -19,7 +14,7 @@ def encoder(folder: Path, family: str = "bert", pooling: str = "mean", *, normal
 
     torch.manual_seed(0)
     ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
-    layers: dict[str, Any] = {
+    layers = {
         "hidden_size": 64,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
@@ -40,7 +35,7 @@ def encoder(folder: Path, family: str = "bert", pooling: str = "mean", *, normal
     return folder / "model"
 
 
-def _tokenizer() -> Any:
+def _tokenizer():
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -54,7 +49,7 @@ def _tokenizer() -> Any:
     )
 
 
-def cross_encoder(folder: Path, labels: int = 1) -> Path:
+def cross_encoder(folder, labels=1):
     """A BERT of two layers that scores pairs of texts, with random weights."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -78,7 +73,7 @@ def cross_encoder(folder: Path, labels: int = 1) -> Path:
     return folder / "cross"
 
 
-def headed(folder: Path) -> Path:
+def headed(folder):
     """A cross-encoder laid out like Ettin's: a ModernBERT of two layers, and its head in folders of their own."""
     import torch
     from sentence_transformers import CrossEncoder

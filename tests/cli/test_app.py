@@ -1,13 +1,10 @@
 """How the `localrag` command ends when it is stopped."""
 
-from __future__ import annotations
-
 import inspect
 import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from command_line import run
@@ -22,7 +19,7 @@ MODELS = sorted(models_command.commands)
 PRESSED = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
 
 
-def run_beside(tmp_path: Path, module: str, source: str, *args: str) -> subprocess.CompletedProcess[str]:
+def run_beside(tmp_path, module, source, *args):
     """Run the command with a module of ours in place of the one that it imports."""
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / f"{module}.py").write_text(source, encoding="utf-8")
@@ -38,7 +35,7 @@ def run_beside(tmp_path: Path, module: str, source: str, *args: str) -> subproce
     )
 
 
-def test_ctrl_c_during_the_first_imports_ends_with_130_and_one_line(tmp_path: Path) -> None:
+def test_ctrl_c_during_the_first_imports_ends_with_130_and_one_line(tmp_path):
     done = run_beside(tmp_path, "click", PRESSED, "--help")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
 
@@ -53,19 +50,19 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_while_an_extension_is_loaded_ends_with_130_and_one_line(tmp_path: Path) -> None:
+def test_ctrl_c_while_an_extension_is_loaded_ends_with_130_and_one_line(tmp_path):
     done = run_beside(tmp_path, "numpy", ABORTS, "search", "notice", "--library", "none")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
 
 
-def test_an_import_that_fails_shows_where(tmp_path: Path) -> None:
+def test_an_import_that_fails_shows_where(tmp_path):
     done = run_beside(tmp_path, "numpy", "raise ImportError('no such engine')", "search", "notice", "--library", "none")
     assert done.returncode == 1
     assert "Traceback" in done.stderr and "no such engine" in done.stderr and "Stopped" not in done.stderr
 
 
 @pytest.mark.parametrize("words", ["ask", "eval retrieval", "vault key-file", *(f"models {name}" for name in MODELS)])
-def test_the_help_of_a_command_ends_with_its_examples(words: str) -> None:
+def test_the_help_of_a_command_ends_with_its_examples(words):
     assert f"  localrag {words}" in run(*words.split(), "--help").stdout.split("Examples:")[1]
 
 
@@ -77,7 +74,7 @@ def test_the_help_of_a_command_ends_with_its_examples(words: str) -> None:
         (["ingest", "papers"], b"ingest papers"),
     ],
 )
-def test_a_list_of_processes_shows_no_word_of_a_question(words: list[str], shown: bytes) -> None:
+def test_a_list_of_processes_shows_no_word_of_a_question(words, shown):
     code = (
         "import sys\nfrom localrag.cli.app import hide_arguments, localrag\nhide_arguments(sys.argv[1:])\n"
         "sys.stdout.buffer.write(open('/proc/self/cmdline', 'rb').read())"
@@ -86,13 +83,13 @@ def test_a_list_of_processes_shows_no_word_of_a_question(words: list[str], shown
     assert done.stdout.replace(b"\0", b" ").strip().endswith(b") " + shown)
 
 
-def test_sizes_have_a_unit_and_three_digits() -> None:
+def test_sizes_have_a_unit_and_three_digits():
     shown = [output.size(count) for count in (0, 999, 1_000, 90_868_376, 1_117_320_768, 2 * 10**12)]
     assert shown == ["0 bytes", "999 bytes", "1.0 KB", "90.9 MB", "1.1 GB", "2.0 TB"]
     assert [output.duration(seconds) for seconds in (0.2, 89, 300, 9_000)] == ["1 s", "89 s", "5 min", "2.5 h"]
 
 
-def test_the_time_left_follows_the_speed_so_far() -> None:
+def test_the_time_left_follows_the_speed_so_far():
     now = [0.0]
     pace = output.Pace(clock=lambda: now[0])
     assert pace.left(0, 10) == "" and not pace.due()
@@ -101,14 +98,14 @@ def test_the_time_left_follows_the_speed_so_far() -> None:
     assert pace.left(10, 10) == ""
 
 
-def test_a_piped_table_is_aligned_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_piped_table_is_aligned_plain_text(capsys):
     output.table(("NAME", "SIZE"), [("a", "10 KB"), ("long name", "1\x1b[2J")])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].index("SIZE") == lines[1].index("10 KB") == lines[2].index("1")
     assert "\x1b" not in "".join(lines)
 
 
-def test_the_first_ctrl_c_sets_a_flag_and_the_second_is_raised() -> None:
+def test_the_first_ctrl_c_sets_a_flag_and_the_second_is_raised():
     before, told = signal.getsignal(signal.SIGINT), []
     with output.interruptible(then=lambda: told.append(True)) as stop:
         signal.raise_signal(signal.SIGINT)
@@ -118,7 +115,7 @@ def test_the_first_ctrl_c_sets_a_flag_and_the_second_is_raised() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_every_branch_of_errors_has_its_own_exit_code() -> None:
+def test_every_branch_of_errors_has_its_own_exit_code():
     kinds = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, errors.LocalragError)]
     branches = [kind for kind in kinds if errors.LocalragError in kind.__bases__]
     assert len({0, 1, *(kind.exit_code for kind in branches)}) == len(branches) + 2
@@ -127,7 +124,7 @@ def test_every_branch_of_errors_has_its_own_exit_code() -> None:
 
 
 @pytest.mark.parametrize(("hint", "lines"), [("List them.", 2), ("", 1)])
-def test_an_error_and_its_hint_go_to_stderr(capsys: pytest.CaptureFixture[str], hint: str, lines: int) -> None:
+def test_an_error_and_its_hint_go_to_stderr(capsys, hint, lines):
     assert report(errors.NotFoundError("there is no library 'x'", hint)) == 3
     shown = capsys.readouterr()
     assert shown.out == "" and shown.err.count("\n") == lines and "'x'" in shown.err and hint in shown.err

@@ -1,13 +1,8 @@
 """`localrag ask`: the answer on stdout, everything else on stderr, every field in its JSON."""
 
-from __future__ import annotations
-
 import csv
 import json
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import command_line
 import pytest
@@ -18,10 +13,8 @@ from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, UsageError
 from localrag.security import audit
 from localrag.settings import load_settings
-from localrag.store.library import Library
 from localrag.types import SkippedPage
 
-Shelf = Callable[..., Library]
 LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000."
 
 
@@ -29,12 +22,12 @@ run = partial(command_line.run, "ask")
 
 
 @pytest.fixture
-def papers(shelf: Shelf, models: Any) -> Library:
+def papers(shelf, models):
     models.generator.script = [("Question: When does the lease end", "The lease ends on 31 May 2030.")]
     return shelf("papers", {"leases/hall.txt": LEASE, "dogs.pdf": ["Dogs.", "The kennel is open."]})
 
 
-def test_json_has_every_documented_field(papers: Library) -> None:
+def test_json_has_every_documented_field(papers):
     result = run("When does the lease end?", "--json")
     value = json.loads(result.stdout)
     documented = "answer found citations citations_dropped plan not_read passages tokens seconds model embedder"
@@ -46,19 +39,19 @@ def test_json_has_every_documented_field(papers: Library) -> None:
     assert (value["found"], value["model"], result.stderr) == (True, "scripted", "")
 
 
-def test_a_question_can_come_from_standard_input(papers: Library) -> None:
+def test_a_question_can_come_from_standard_input(papers):
     result = CliRunner().invoke(localrag, ["ask", "-", "--json"], input="When does\nthe lease end?\n")
     assert json.loads(result.stdout)["question"] == "When does the lease end?"
 
 
 @pytest.mark.parametrize("command", ["ask", "search"])
-def test_a_question_that_is_not_utf_8_is_asked_without_what_is_wrong(papers: Library, command: str) -> None:
+def test_a_question_that_is_not_utf_8_is_asked_without_what_is_wrong(papers, command):
     for words, typed in ((["When does the lease end?\udcff"], b""), (["-"], b"When does the lease end?\xff\n")):
         result = CliRunner().invoke(localrag, [command, *words, "-l", "papers", "--json"], input=typed)
         assert result.exception is None and "31 May 2030" in result.stdout
 
 
-def test_answer_and_quotes_go_to_stdout_the_rest_to_stderr(papers: Library) -> None:
+def test_answer_and_quotes_go_to_stdout_the_rest_to_stderr(papers):
     result = run("When does the lease end?")
     lines = result.stdout.splitlines()
     assert lines[0] == "The lease ends on 31 May 2030 [1]."
@@ -66,26 +59,26 @@ def test_answer_and_quotes_go_to_stdout_the_rest_to_stderr(papers: Library) -> N
     assert "read: " in result.stderr and "scripted" in result.stderr and "read: " not in result.stdout
 
 
-def test_a_calculation_shows_its_working(shelf: Shelf, models: Any) -> None:
+def test_a_calculation_shows_its_working(shelf, models):
     shelf("accounts", {"accounts.md": "| £000 | 2021 | 2020 |\n| Net sales | 1,550 | 1,250 |\n"})
     shown = run("What was the change in net sales from 2020 to 2021?").stdout.splitlines()
     assert "    1,550 − 1,250 = £300 thousand" in shown
 
 
-def test_what_was_not_read_is_reported(papers: Library, put: Callable[..., None]) -> None:
+def test_what_was_not_read_is_reported(papers, put):
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
     assert "Not read: scan.pdf, p. 2: has no text" in run("When does the lease end?").stderr
     value = command_line.run_json("ask", "When does the lease end?")
     assert value["not_read"] == [{"library": "papers", "document": "scan.pdf", "page": 2, "reason": "has no text"}]
 
 
-def test_the_search_text_is_shown_where_it_differs(papers: Library) -> None:
+def test_the_search_text_is_shown_where_it_differs(papers):
     assert "Searched for" not in run("When does the lease end?", "--mode", "retrieve").stderr
     result = run("When is the kenel open?", "--mode", "retrieve")
     assert "Searched for: When is the kennel open?" in result.stderr and "Searched" not in result.stdout
 
 
-def test_questions_that_cannot_work_are_refused(papers: Library, shelf: Shelf) -> None:
+def test_questions_that_cannot_work_are_refused(papers, shelf):
     with pytest.raises(UsageError):
         run("")
     with pytest.raises(NotFoundError):
@@ -100,7 +93,7 @@ def test_questions_that_cannot_work_are_refused(papers: Library, shelf: Shelf) -
     assert "others, papers" in raised.value.message
 
 
-def test_control_characters_do_not_reach_the_terminal(shelf: Shelf, models: Any) -> None:
+def test_control_characters_do_not_reach_the_terminal(shelf, models):
     shelf("evil", {"a\x1b]0;x\x07.txt": "The lease \x1b[31m ends \x9b31m on 31 May 2030."})
     models.generator.script = [("", "The lease \x1b[2J ends on 31 May 2030. \x07")]
     for more in ([], ["--json"]):
@@ -110,7 +103,7 @@ def test_control_characters_do_not_reach_the_terminal(shelf: Shelf, models: Any)
         assert "\x9b" not in result.output or more
 
 
-def test_reasoning_is_shown_on_request(papers: Library, models: Any) -> None:
+def test_reasoning_is_shown_on_request(papers, models):
     models.generator.thought = "May, it says."
     plain = run("When does the lease end?", "--think", "on")
     assert "May, it says." not in plain.output and plain.stdout.startswith("The lease ends on 31 May 2030 [1].")
@@ -119,7 +112,7 @@ def test_reasoning_is_shown_on_request(papers: Library, models: Any) -> None:
     assert command_line.run_json("ask", "When does the lease end?", "--think", "on")["reasoning"] == "May, it says."
 
 
-def test_unsupported_words_are_marked(papers: Library, models: Any) -> None:
+def test_unsupported_words_are_marked(papers, models):
     reply = "The lease ends on 30 May 2030. Elephants graze near ![x](http://evil.test/?d=1)."
     models.generator.script = [("Question: When does the lease end", reply)]
     result = run("When does the lease end?")
@@ -138,14 +131,14 @@ QUESTION = "Which leases allow dogs?"
 
 
 @pytest.fixture
-def leases(shelf: Shelf, models: Any) -> Library:
+def leases(shelf, models):
     yes = json.dumps({"found": True, "answer": "yes", "quote": "=Dogs are welcome"})
     models.generator.script = [("Dogs", yes)]
     models.generator.weights = [("Rent is due", "no")]
     return shelf("leases", {"a.txt": "=Dogs are welcome.", "b.txt": "Rent is due.", "c.txt": "=Dogs are welcome here."})
 
 
-def test_a_piped_survey_is_aligned_columns_with_quotes_below(leases: Library) -> None:
+def test_a_piped_survey_is_aligned_columns_with_quotes_below(leases):
     lines = run(QUESTION, "--mode", "survey").stdout.splitlines()
     assert lines[0].startswith("2 of 3 leases")
     at = next(n for n, line in enumerate(lines) if line.startswith("document"))
@@ -155,7 +148,7 @@ def test_a_piped_survey_is_aligned_columns_with_quotes_below(leases: Library) ->
     assert lines[-1] == "[2] c.txt: “=Dogs are welcome”"
 
 
-def test_the_table_is_written_to_a_file_and_no_cell_is_a_formula(leases: Library, tmp_path: Path) -> None:
+def test_the_table_is_written_to_a_file_and_no_cell_is_a_formula(leases, tmp_path):
     file = tmp_path / "dogs.csv"
     result = run(QUESTION, "--mode", "survey", "--table", str(file))
     rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
@@ -165,7 +158,7 @@ def test_the_table_is_written_to_a_file_and_no_cell_is_a_formula(leases: Library
     assert json.loads((tmp_path / "t.json").read_text()) == value["table"]
 
 
-def test_a_written_table_is_logged_without_its_question(leases: Library, tmp_path: Path) -> None:
+def test_a_written_table_is_logged_without_its_question(leases, tmp_path):
     file = tmp_path / "dogs.xlsx"
     run(QUESTION, "--mode", "survey", "--table", file)
     (entry,) = [one for one in audit.entries(load_settings().library_audit_file("leases")) if one.event == "export"]
@@ -173,7 +166,7 @@ def test_a_written_table_is_logged_without_its_question(leases: Library, tmp_pat
     assert QUESTION not in str(entry) and file.read_bytes()[:2] == b"PK"
 
 
-def test_a_table_of_another_kind_or_without_rows_is_refused(leases: Library, models: Any, tmp_path: Path) -> None:
+def test_a_table_of_another_kind_or_without_rows_is_refused(leases, models, tmp_path):
     refused(UsageError, "ask", QUESTION, "--table", "dogs.docx")
     assert models.loaded == []
     refused(UsageError, "ask", "When is rent due?", "--mode", "retrieve", "--table", tmp_path / "t.md")

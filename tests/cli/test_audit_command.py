@@ -1,12 +1,7 @@
 """`localrag audit`: show, verify and export the log of each library."""
 
-from __future__ import annotations
-
 import csv
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import refused, run, run_json
@@ -15,11 +10,10 @@ from encrypted import encrypt_folder
 from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.security import audit
 from localrag.security.encryption import unlocked
-from localrag.settings import Settings
 
 
 @pytest.fixture
-def settings(shelf: Callable[..., Any], settings: Settings) -> Settings:
+def settings(shelf, settings):
     """Two libraries, each with a record."""
     for name in ("contracts", "people"):
         shelf(name, {"a.txt": "Words."})
@@ -29,7 +23,7 @@ def settings(shelf: Callable[..., Any], settings: Settings) -> Settings:
     return settings
 
 
-def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings: Settings) -> None:
+def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings):
     entries = run_json("audit", "show")["entries"]
     assert [(one["record"], one["event"]) for one in entries] == [
         ("contracts", "ingest"),
@@ -44,7 +38,7 @@ def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings: S
     assert run("audit", "show", "--last", "3").stdout.count("\n") == 3
 
 
-def test_verify_passes_an_intact_log_and_locates_a_change(settings: Settings) -> None:
+def test_verify_passes_an_intact_log_and_locates_a_change(settings):
     assert run("audit", "verify").exit_code == 0
     file = settings.library_audit_file("people")
     file.write_bytes(file.read_bytes().replace(b'"read":1', b'"read":9'))
@@ -55,7 +49,7 @@ def test_verify_passes_an_intact_log_and_locates_a_change(settings: Settings) ->
     assert run("audit", "verify", "-l", "contracts").exit_code == 0
 
 
-def test_exports_hold_every_line_run_nothing_and_are_recorded(settings: Settings, tmp_path: Path) -> None:
+def test_exports_hold_every_line_run_nothing_and_are_recorded(settings, tmp_path):
     out = tmp_path / "audit.csv"
     run("audit", "export", str(out))
     rows = list(csv.DictReader(out.read_text("utf-8-sig").splitlines()))
@@ -69,7 +63,7 @@ def test_exports_hold_every_line_run_nothing_and_are_recorded(settings: Settings
             run("audit", "export", str(wrong))
 
 
-def test_words_are_erased_and_the_record_stays_whole(settings: Settings) -> None:
+def test_words_are_erased_and_the_record_stays_whole(settings):
     assert "Erased what was kept with 1 of 2" in run("audit", "erase", "people", "2", "7").stderr
     assert "=1+1" not in run("audit", "show").stdout
     last = list(audit.entries(settings.library_audit_file("people")))[-1]
@@ -78,7 +72,7 @@ def test_words_are_erased_and_the_record_stays_whole(settings: Settings) -> None
     refused(NotFoundError, "audit", "erase", "nobody", "1")
 
 
-def test_a_locked_log_is_named_and_the_others_are_shown(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_log_is_named_and_the_others_are_shown(settings, monkeypatch):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     encrypt_folder(settings.library_dir("people"))
     unlocked.forget()

@@ -1,7 +1,5 @@
 """`localrag chat --plain`: a conversation in lines."""
 
-from __future__ import annotations
-
 import signal
 
 import pytest

@@ -1,14 +1,9 @@
 """`localrag compare`: files and documents of a library, in every form, and what cannot be compared."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import command_line
 import pytest
@@ -19,8 +14,6 @@ from lent_readers import LentReaders
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.redline import versions
 from localrag.security import audit
-from localrag.settings import Settings
-from localrag.store.library import Library
 
 run = partial(command_line.run, "compare")
 OLD = "1. Rent. The tenant shall pay EUR 100 a month.\n\n2. Term. The lease ends on 31 May 2030."
@@ -28,12 +21,12 @@ NEW = "1. Rent. The tenant shall pay EUR 120 a month.\n\n2. Term. The lease ends
 
 
 @pytest.fixture(autouse=True)
-def lent(monkeypatch: pytest.MonkeyPatch) -> None:
+def lent(monkeypatch):
     monkeypatch.setattr(versions, "ReaderPool", LentReaders)
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
+def files(tmp_path):
     document = Document()
     for part in NEW.split("\n\n"):
         document.add_paragraph(part)
@@ -43,14 +36,14 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return old, new
 
 
-def test_two_files_of_two_types_are_compared(files: tuple[Path, Path], settings: Settings) -> None:
+def test_two_files_of_two_types_are_compared(files, settings):
     result = run(*files)
     assert "[-100-] {+120+}" in result.stdout and "amount" in result.stdout and "1 of substance" in result.stdout
     (entry,) = audit.entries(settings.audit_file)
     assert (entry.event, entry.library, entry.details["changes"]) == ("compare", None, 1)
 
 
-def test_documents_of_a_library_are_compared_and_recorded(shelf: Callable[..., Library], settings: Settings) -> None:
+def test_documents_of_a_library_are_compared_and_recorded(shelf, settings):
     shelf("leases", {"v1.txt": OLD, "v2.txt": NEW})
     value = run_json("compare", "v1.txt", "v2.txt")
     assert value["old"]["document"] == "v1.txt" and value["old"]["library"] == "leases"
@@ -61,12 +54,12 @@ def test_documents_of_a_library_are_compared_and_recorded(shelf: Callable[..., L
     assert (entry.event, entry.details["old"], entry.details["new"]) == ("compare", "v1.txt", "v2.txt")
 
 
-def test_a_file_is_compared_with_a_document(shelf: Callable[..., Library], files: tuple[Path, Path]) -> None:
+def test_a_file_is_compared_with_a_document(shelf, files):
     shelf("leases", {"v1.txt": OLD})
     assert run_json("compare", "v1.txt", files[1], "-l", "leases")["counts"]["amount"] == 1
 
 
-def test_the_latest_two_versions_are_found(shelf: Callable[..., Library]) -> None:
+def test_the_latest_two_versions_are_found(shelf):
     shelf("leases", {"lease v1.txt": OLD, "lease v2.txt": OLD, "lease v10.txt": NEW, "other.txt": "Dogs."})
     result = run("--latest", "lease", "--json")
     value = json.loads(result.stdout)
@@ -79,7 +72,7 @@ def test_the_latest_two_versions_are_found(shelf: Callable[..., Library]) -> Non
 
 
 @pytest.mark.parametrize("suffix", [".docx", ".html", ".md", ".json"])
-def test_a_redline_is_written(files: tuple[Path, Path], tmp_path: Path, suffix: str) -> None:
+def test_a_redline_is_written(files, tmp_path, suffix):
     result = run(*files, "--out", tmp_path / f"redline{suffix}")
     assert str(tmp_path / f"redline{suffix}") in result.stderr
     assert (tmp_path / f"redline{suffix}").stat().st_size > 100
@@ -98,15 +91,7 @@ def test_a_redline_is_written(files: tuple[Path, Path], tmp_path: Path, suffix: 
         (("lease-v1.txt", "lease-v2.docx", "--out", "x.pdf"), UsageError, "be written"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(
-    shelf: Callable[..., Library],
-    files: tuple[Path, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    words: tuple[str, ...],
-    error: type[Exception],
-    message: str,
-) -> None:
+def test_what_cannot_be_compared_is_refused(shelf, files, tmp_path, monkeypatch, words, error, message):
     shelf("letters", {"v1.txt": OLD})
     (tmp_path / "empty.pdf").write_bytes(b"")
     (tmp_path / "bad.docx").write_bytes(b"PK nonsense")
@@ -115,7 +100,7 @@ def test_what_cannot_be_compared_is_refused(
         run(*words)
 
 
-def test_an_encrypted_file_needs_its_password(files: tuple[Path, Path], tmp_path: Path, monkeypatch: Any) -> None:
+def test_an_encrypted_file_needs_its_password(files, tmp_path, monkeypatch):
     from pypdf import PdfWriter
     from reportlab.pdfgen.canvas import Canvas
 
@@ -132,7 +117,7 @@ def test_an_encrypted_file_needs_its_password(files: tuple[Path, Path], tmp_path
 
 
 @pytest.mark.slow
-def test_the_command_runs_confined(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_command_runs_confined(files, tmp_path):
     """A bug: the check of --out started threads before the process was limited to its files."""
     command = [sys.executable, "-m", "localrag", "compare", *map(str, files), "--out", str(tmp_path / "out.docx")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
@@ -140,7 +125,7 @@ def test_the_command_runs_confined(files: tuple[Path, Path], tmp_path: Path) -> 
     assert "{+120+}" in done.stdout and (tmp_path / "out.docx").stat().st_size > 1000
 
 
-def test_three_files_are_compared(files: tuple[Path, Path], tmp_path: Path, settings: Settings) -> None:
+def test_three_files_are_compared(files, tmp_path, settings):
     (tmp_path / "ours.txt").write_text(OLD.replace("100", "90"))
     result = run(*files, tmp_path / "ours.txt", "--out", tmp_path / "three.docx")
     assert "conflict" in result.stdout and "theirs, changed: " in result.stdout and "ours, changed: " in result.stdout

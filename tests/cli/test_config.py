@@ -1,7 +1,5 @@
 """`localrag config`: show, save and remove settings."""
 
-from __future__ import annotations
-
 import json
 from functools import partial
 

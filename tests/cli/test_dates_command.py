@@ -1,26 +1,18 @@
 """`localrag dates`: a list, tables, and a calendar after a yes."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
 from datetime import date
-from pathlib import Path
-from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from encrypted import encrypt_folder
 from icalendar import Calendar
 
-from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, UsageError
 from localrag.security import audit
-from localrag.settings import Settings
-from localrag.store.library import Library
 from localrag.store.reviews import Reviews
 from localrag.types import Citation, Decision, Looked
 from tests.answer.checks.test_conflicts import AMENDMENT, OTHER, SECOND, SERVICES
@@ -30,10 +22,10 @@ TEXTS = {"lease.txt": LEASE, "nda.txt": "This agreement ends on 31 May 2029.", "
 
 
 @pytest.fixture
-def run(models: Any, shelf: Callable[..., Library]) -> Callable[..., Result]:
+def run(models, shelf):
     shelf("law", TEXTS)
 
-    def call(*words: str, code: int = 0) -> Result:
+    def call(*words, code=0):
         done = CliRunner().invoke(localrag, ["dates", *words])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
@@ -43,14 +35,14 @@ def run(models: Any, shelf: Callable[..., Library]) -> Callable[..., Result]:
     return call
 
 
-def read(data: bytes) -> list[Any]:
+def read(data):
     """Read the events of a calendar whose lines are those of RFC 5545."""
     assert data.endswith(b"\r\n") and b"\n" not in data.replace(b"\r\n", b"")
     assert all(len(line) <= 75 for line in data.split(b"\r\n"))
     return list(Calendar.from_ical(data).events)
 
 
-def test_deadlines_are_listed_by_date_without_a_model(run: Callable[..., Result], models: Any) -> None:
+def test_deadlines_are_listed_by_date_without_a_model(run, models):
     value = json.loads(run("--json").stdout)
     assert [one["date"] for one in value["dates"]] == ["2029-05-31", "2030-03-03", ""]
     assert value["dates"][1]["who"] == "Tenant" and value["dates"][1]["document"] == "lease.txt"
@@ -59,8 +51,8 @@ def test_deadlines_are_listed_by_date_without_a_model(run: Callable[..., Result]
     assert text.index("2029-05-31") < text.index("2030-03-03") < text.index("6 years")
 
 
-def test_a_period_and_documents_narrow_the_list(run: Callable[..., Result]) -> None:
-    def dates(*words: str) -> list[str]:
+def test_a_period_and_documents_narrow_the_list(run):
+    def dates(*words):
         return [one["date"] for one in json.loads(run("--json", *words).stdout)["dates"]]
 
     assert dates("--from", "2030") == ["2030-03-03"] and dates("--to", "2029-12") == ["2029-05-31"]
@@ -71,7 +63,7 @@ def test_a_period_and_documents_narrow_the_list(run: Callable[..., Result]) -> N
         run("-d", "none*")
 
 
-def test_a_term_that_an_amendment_replaces_names_it(shelf: Callable[..., Library], assistant: Assistant) -> None:
+def test_a_term_that_an_amendment_replaces_names_it(shelf, assistant):
     shelf("law", {"a.txt": SERVICES, "b.txt": AMENDMENT, "c.txt": SECOND, "other.txt": OTHER})
     found, _ = Reviewer(assistant).dates(libraries=["law"])
     paid = {one.citation.document: one for one in found if one.kind == "payment" and "invoice" in one.what}
@@ -84,13 +76,13 @@ def test_a_term_that_an_amendment_replaces_names_it(shelf: Callable[..., Library
     assert emergency.amended is not None and emergency.amended.document == "b.txt"
 
 
-def test_items_of_a_review_are_deadlines(shelf: Callable[..., Library], assistant: Assistant) -> None:
+def test_items_of_a_review_are_deadlines(shelf, assistant):
     text = '"Start Date" means 1 March 2025. Warranty: twelve months after the Start Date. X shall pay by 3 May 2030.'
     library = shelf("law", {"a.txt": text})
     (document,) = library.documents()
     kept = Reviews(library)
 
-    def look(quote: str, item: str, kind: Any, found: bool = True) -> Looked:
+    def look(quote, item, kind, found=True):
         at = Citation(
             "before", "renamed.txt", None, None, "", quote, text.index(quote), text.index(quote) + len(quote), 1
         )
@@ -118,9 +110,7 @@ def test_items_of_a_review_are_deadlines(shelf: Callable[..., Library], assistan
     assert rows[1]["counted_from"] == '"Start Date" means 1 March 2025.'
 
 
-def test_a_calendar_is_written_after_a_yes(
-    run: Callable[..., Result], tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_calendar_is_written_after_a_yes(run, tmp_path, settings, monkeypatch):
     file = tmp_path / "a.ics"
     with pytest.raises(UsageError):
         run("--out", str(file))  # nobody can be asked
@@ -136,13 +126,13 @@ def test_a_calendar_is_written_after_a_yes(
     assert events == ["dates", "export"] * 2
 
 
-def test_no_is_no(run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_is_no(run, tmp_path, monkeypatch):
     from localrag.cli import dates
 
     monkeypatch.setattr(dates.sys, "stdin", type("Terminal", (), {"isatty": lambda self: True})())
-    asked: list[str] = []
+    asked = []
 
-    def refuse(question: str, **options: Any) -> bool:
+    def refuse(question, **options):
         asked.append(question)
         raise click.Abort
 
@@ -152,14 +142,12 @@ def test_no_is_no(run: Callable[..., Result], tmp_path: Path, monkeypatch: pytes
     assert asked and "2 events" in asked[0] and not (tmp_path / "a.ics").exists()
 
 
-def test_a_file_that_cannot_be_written_is_refused_before_reading(run: Callable[..., Result]) -> None:
+def test_a_file_that_cannot_be_written_is_refused_before_reading(run):
     with pytest.raises(UsageError):
         run("--out", "dates.exe")
 
 
-def test_control_characters_reach_neither_terminal_nor_calendar(
-    models: Any, shelf: Callable[..., Library], tmp_path: Path
-) -> None:
+def test_control_characters_reach_neither_terminal_nor_calendar(models, shelf, tmp_path):
     shelf("evil", {"a\x1b[2J.txt": "The Ten\x1b]0;x\x07ant \u202e shall pay\rBEGIN:VALARM by 3 March 2030.\x00"})
     file = tmp_path / "a.ics"
     done = CliRunner().invoke(localrag, ["dates", "--out", str(file), "--yes"])
@@ -167,9 +155,7 @@ def test_control_characters_reach_neither_terminal_nor_calendar(
     assert not set(b"\x1b\x07\x00") & set(file.read_bytes()) and len(read(file.read_bytes())) == 1
 
 
-def test_an_encrypted_library_keeps_its_words(
-    shelf: Callable[..., Library], settings: Settings, assistant: Assistant
-) -> None:
+def test_an_encrypted_library_keeps_its_words(shelf, settings, assistant):
     shelf("law", TEXTS).close()
     encrypt_folder(settings.library_dir("law"))
     assert len(Reviewer(assistant).dates(libraries=["law"])[0]) == 3

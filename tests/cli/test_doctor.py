@@ -1,10 +1,7 @@
 """`localrag doctor`: a fault gives a finding that is not ok, with its remedy."""
 
-from __future__ import annotations
-
 import json
 from importlib.metadata import version
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -30,27 +27,27 @@ CANNED = {"version": "1", "gpu": False, "processor": "CPU : AVX = 1 | FMA = 0 | 
 
 
 @pytest.fixture(autouse=True)
-def canned_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+def canned_probe(monkeypatch):
     """Loading llama.cpp takes half a second, and one test of it is enough."""
     monkeypatch.setattr(doctor, "_PROBE", f"print({json.dumps(CANNED)!r})")
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return Settings(home=tmp_path / "home")
 
 
-def of(area: str, settings: Settings) -> list[Finding]:
+def of(area, settings):
     return list(diagnose(settings, area))
 
 
-def states(area: str, settings: Settings) -> set[str]:
+def states(area, settings):
     return {finding.state for finding in diagnose(settings, area)}
 
 
-def test_every_problem_and_warning_has_a_remedy(settings: Settings) -> None:
+def test_every_problem_and_warning_has_a_remedy(settings):
     found = list(diagnose(settings))
     assert not settings._data.exists(), "it changes nothing"
     assert all(finding.remedy for finding in found if finding.state not in ("ok", "info"))
@@ -59,8 +56,8 @@ def test_every_problem_and_warning_has_a_remedy(settings: Settings) -> None:
     assert all("localrag models install" in one.remedy for one in found if one.area == "models")
 
 
-def test_it_names_what_may_be_reached(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def said() -> list[str]:
+def test_it_names_what_may_be_reached(settings, monkeypatch):
+    def said():
         return [each.message for each in of("offline", settings) if "may be reached" in each.message]
 
     [nothing] = said()
@@ -73,7 +70,7 @@ def test_it_names_what_may_be_reached(settings: Settings, monkeypatch: pytest.Mo
     assert "/run/pg/.s.PGSQL.5432 (a Unix socket)" in first and "127.0.0.1:8080 (TCP)" in second
 
 
-def test_a_damaged_library_is_a_problem_and_stops_nothing(settings: Settings) -> None:
+def test_a_damaged_library_is_a_problem_and_stops_nothing(settings):
     for name in ("one", "two"):
         settings.library_dir(name).mkdir(parents=True)
         (settings.library_dir(name) / "library.db").write_bytes(b"not a database" * 100)
@@ -82,7 +79,7 @@ def test_a_damaged_library_is_a_problem_and_stops_nothing(settings: Settings) ->
     assert "'one'" in found[0].message
 
 
-def test_a_library_without_its_key_is_normal(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_without_its_key_is_normal(settings, monkeypatch):
     settings.library_dir("one").mkdir(parents=True)
     (settings.library_dir("one") / "library.db").touch()
     monkeypatch.setattr(Library, "open", Mock(side_effect=KeyRequired("locked", "--key-file")))
@@ -90,7 +87,7 @@ def test_a_library_without_its_key_is_normal(settings: Settings, monkeypatch: py
     assert (found.state, found.remedy) == ("info", "") and "one" in found.message
 
 
-def test_a_changed_audit_record_is_a_problem(settings: Settings) -> None:
+def test_a_changed_audit_record_is_a_problem(settings):
     assert states("audit", settings) == {"ok"}
     for _ in range(3):
         audit.record(settings.audit_file, "ask", "x")
@@ -99,7 +96,7 @@ def test_a_changed_audit_record_is_a_problem(settings: Settings) -> None:
     assert states("audit", settings) == {"problem"}
 
 
-def test_a_damaged_conversation_is_a_warning(settings: Settings) -> None:
+def test_a_damaged_conversation_is_a_warning(settings):
     store = SessionStore(settings.sessions_dir)
     store.append(store.new(()), Answer("q", "a", True, Plan("retrieve", "r")))
     assert states("conversations", settings) == {"ok"}
@@ -107,7 +104,7 @@ def test_a_damaged_conversation_is_a_warning(settings: Settings) -> None:
     assert states("conversations", settings) == {"ok", "warning"}
 
 
-def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(catalog, "total_memory", lambda: None)
     found = of("machine", Settings(home=tmp_path / "file" / "home"))
@@ -116,14 +113,12 @@ def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(("free", "state"), [(10**10, "ok"), (10**9, "warning"), (10**7, "problem")])
-def test_little_free_disk_is_reported(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, state: str
-) -> None:
+def test_little_free_disk_is_reported(settings, monkeypatch, free, state):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free}))
     assert [one.state for one in of("machine", settings) if "free for" in one.message] == [state] * 2
 
 
-def test_a_missing_package_is_a_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_a_problem(settings, monkeypatch):
     monkeypatch.setattr("importlib.metadata.requires", lambda _: ["click>=8", "no-such-package-here>=1,<2"])
     found = [one for one in of("python", settings) if one.state == "problem"]
     assert [finding.remedy for finding in found] == ["Run: pip install 'no-such-package-here>=1,<2'"]
@@ -132,15 +127,13 @@ def test_a_missing_package_is_a_problem(settings: Settings, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("code", "words"), [("import os; os.abort()", "signal 6"), ("raise SystemExit('gone')", "gone")]
 )
-def test_a_llama_build_that_does_not_load_is_a_problem(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, code: str, words: str
-) -> None:
+def test_a_llama_build_that_does_not_load_is_a_problem(settings, monkeypatch, code, words):
     monkeypatch.setattr(doctor, "_PROBE", code)
     [found] = of("llama.cpp", settings)
     assert found.state == "problem" and words in found.message and "pip install" in found.remedy
 
 
-def test_gpu_layers_without_a_gpu_build_are_a_warning(settings: Settings) -> None:
+def test_gpu_layers_without_a_gpu_build_are_a_warning(settings):
     assert states("llama.cpp", settings.with_options(gpu_layers=10)) == {"ok", "warning"}
     found = of("llama.cpp", settings)
     assert {one.state for one in found} == {"ok"}
@@ -150,7 +143,7 @@ def test_gpu_layers_without_a_gpu_build_are_a_warning(settings: Settings) -> Non
 # --- the command --------------------------------------------------------------------------------------------
 
 
-def test_a_problem_ends_with_1_and_prints_every_remedy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_problem_ends_with_1_and_prints_every_remedy(settings, monkeypatch):
     monkeypatch.setattr("localrag.models.catalog.available_memory", lambda: 8 * 10**9)  # else another at each look
     done = CliRunner().invoke(doctor_command)
     assert done.exit_code == 1
@@ -158,7 +151,7 @@ def test_a_problem_ends_with_1_and_prints_every_remedy(settings: Settings, monke
         assert finding.message in done.stdout and finding.remedy in done.stdout
 
 
-def test_a_warning_ends_with_0(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warning_ends_with_0(settings, monkeypatch):
     monkeypatch.setattr("localrag.cli.doctor.diagnose", lambda _: iter([Finding("x", "warning", "m", "r")]))
     done = CliRunner().invoke(doctor_command, ["--json"])
     assert done.exit_code == 0
@@ -167,7 +160,7 @@ def test_a_warning_ends_with_0(settings: Settings, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("settings")
 @pytest.mark.parametrize("variable", ["LOCALRAG_PASSAGES", "LOCALRAG_CONFIG"])
-def test_wrong_settings_do_not_stop_the_checks(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_wrong_settings_do_not_stop_the_checks(monkeypatch, variable):
     monkeypatch.setenv(variable, "nowhere")
     found = json.loads(CliRunner().invoke(doctor_command, ["--json"]).stdout)["findings"]
     assert found[0]["state"] == "problem" and variable in found[0]["message"]
@@ -177,13 +170,11 @@ def test_wrong_settings_do_not_stop_the_checks(monkeypatch: pytest.MonkeyPatch, 
 # --- the model in use ---------------------------------------------------------------------------------------
 
 
-def arguments(path: Path) -> dict[str, object]:
+def arguments(path):
     return {"model": "tiny", "path": path, "adapter": None, "context": 0, "threads": 1, "gpu_layers": -1}
 
 
-def test_the_model_in_use_reports_how_it_runs(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_model_in_use_reports_how_it_runs(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_PROBE", REAL_PROBE)
     path = tiny_llamas.sliding(tmp_path / "tiny.gguf")
     monkeypatch.setattr(loading, "generator_arguments", lambda settings: arguments(path))
@@ -194,9 +185,7 @@ def test_the_model_in_use_reports_how_it_runs(
         assert part in result.message
 
 
-def test_a_model_that_does_not_run_is_a_problem_with_its_reason(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_does_not_run_is_a_problem_with_its_reason(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_PROBE", REAL_PROBE)
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"GGUF")

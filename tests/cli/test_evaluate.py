@@ -1,13 +1,10 @@
 """`localrag eval`: what it prints and leaves out, and that it continues where it stopped."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import command_line
 import pytest
@@ -29,13 +26,12 @@ from localrag.cli.doctor import _calibration
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.llm import calibration, loading
 from localrag.models.records import InstalledModel, ModelStore
-from localrag.settings import Settings
 
 run = partial(command_line.run, "eval")
 pytestmark = pytest.mark.usefixtures("settings")
 
 
-def test_retrieval_prints_recall_by_level_and_category(dataset: Path) -> None:
+def test_retrieval_prints_recall_by_level_and_category(dataset):
     shown = run("retrieval", dataset, "-l", "office")
     assert "3 questions (1 without an answer left out)" in shown.stdout
     lines = [line.split() for line in shown.stdout.splitlines()]
@@ -44,13 +40,13 @@ def test_retrieval_prints_recall_by_level_and_category(dataset: Path) -> None:
     assert "by category" in shown.stdout and "a search: " in shown.stdout
 
 
-def test_answers_prints_what_was_answered_and_how_many_quotes_stand(dataset: Path) -> None:
+def test_answers_prints_what_was_answered_and_how_many_quotes_stand(dataset):
     shown = run("answers", dataset, "-l", "office", "--mode", "retrieve")
     lines = [line.split() for line in shown.stdout.splitlines()]
     assert ["has", "an", "answer", "3", "0"] in lines and ["has", "none", "0", "1"] in lines
 
 
-def test_answers_go_on_where_they_stopped(dataset: Path, tmp_path: Path, model: ScriptedGenerator) -> None:
+def test_answers_go_on_where_they_stopped(dataset, tmp_path, model):
     out = tmp_path / "out.jsonl"
     run("answers", dataset, "-l", "office", "--limit", 2, "--mode", "retrieve", "--out", out)
     assert len(asked(model)) == 2
@@ -62,12 +58,10 @@ def test_answers_go_on_where_they_stopped(dataset: Path, tmp_path: Path, model: 
     assert len(asked(model)) == 1
 
 
-def test_ctrl_c_keeps_what_is_done_and_ends_with_130(
-    dataset: Path, tmp_path: Path, model: ScriptedGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_keeps_what_is_done_and_ends_with_130(dataset, tmp_path, model, monkeypatch):
     generate = ScriptedGenerator.generate
 
-    def interrupted(self: ScriptedGenerator, *args: Any, **more: Any) -> Any:
+    def interrupted(self, *args, **more):
         if "treasurer" in args[0][-1].text.rsplit("Question:", 1)[-1]:
             os.kill(os.getpid(), signal.SIGINT)
         return generate(self, *args, **more)
@@ -84,7 +78,7 @@ def test_ctrl_c_keeps_what_is_done_and_ends_with_130(
 # --- documents ----------------------------------------------------------------------------------------------
 
 
-def test_the_documents_of_a_dataset_are_read_by_the_same_command(dataset: Path, documents: Path) -> None:
+def test_the_documents_of_a_dataset_are_read_by_the_same_command(dataset, documents):
     shown = run("retrieval", dataset)
     assert shown.stdout.startswith("3 questions") and "localrag eval forget" in shown.stderr
     assert str(documents) in shown.stderr and "Read 3 documents" in shown.stderr
@@ -93,17 +87,17 @@ def test_the_documents_of_a_dataset_are_read_by_the_same_command(dataset: Path, 
     assert Path(json.loads(again.stdout)["library_folder"]).parent.name == "evaluation"
 
 
-def test_no_question_about_the_library_is_an_error(documents: Path) -> None:
+def test_no_question_about_the_library_is_an_error(documents):
     path = write(documents / "qa.jsonl", [{**QUESTIONS[1], "doc": "elsewhere.txt"}])
     refused(NotFoundError, "eval", "retrieval", path, "-l", "office")
 
 
-def test_a_library_and_a_folder_are_not_taken_together(dataset: Path, documents: Path) -> None:
+def test_a_library_and_a_folder_are_not_taken_together(dataset, documents):
     with pytest.raises(UsageError, match="both given"):
         run("retrieval", dataset, "--documents", documents, "-l", "office")
 
 
-def test_kept_libraries_are_listed_and_deleted(dataset: Path) -> None:
+def test_kept_libraries_are_listed_and_deleted(dataset):
     assert run_json("eval", "forget")["libraries"] == []
     run("retrieval", dataset)
     (row,) = run_json("eval", "forget")["libraries"]
@@ -113,9 +107,7 @@ def test_kept_libraries_are_listed_and_deleted(dataset: Path) -> None:
     assert not Path(row["folder"]).exists()
 
 
-def test_ctrl_c_while_documents_are_read_is_an_error_with_a_hint(
-    dataset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_while_documents_are_read_is_an_error_with_a_hint(dataset, monkeypatch):
     ingest = Library.ingest
     monkeypatch.setattr(
         Library, "ingest", lambda self, folder, **more: ingest(self, folder, **{**more, "stop": lambda: True})
@@ -124,7 +116,7 @@ def test_ctrl_c_while_documents_are_read_is_an_error_with_a_hint(
         run("retrieval", dataset)
 
 
-def test_every_missing_document_is_named_up_to_five_and_listed_in_json(documents: Path) -> None:
+def test_every_missing_document_is_named_up_to_five_and_listed_in_json(documents):
     rows = [QUESTIONS[0], *({**QUESTIONS[1], "id": str(i), "doc": f"gone-{i}.txt"} for i in range(7))]
     path = write(documents / "qa.jsonl", rows)
     shown = run("retrieval", path, "-l", "office", "--json")
@@ -134,7 +126,7 @@ def test_every_missing_document_is_named_up_to_five_and_listed_in_json(documents
     assert len(left["documents_not_in_library"]) == 7
 
 
-def test_a_setting_that_changes_the_search_has_results_of_its_own(settings: Settings) -> None:
+def test_a_setting_that_changes_the_search_has_results_of_its_own(settings):
     library = open_library("office", settings=settings)
     plain, threads, home, reranker = (
         evaluate.state(library, settings.with_options(**more))
@@ -148,8 +140,8 @@ GOOD = {"rent": "It is EUR 2,450 [1].", "treasurer": "Ada Quill was chosen [1]."
 BAD = {"rent": "It is EUR 90 [1].", "treasurer": "Ben Tarrow was chosen, as I believe.", "parking": "There are 12."}
 
 
-def answers(path: Path, message: dict[str, str]) -> Path:
-    rows: list[dict[str, Any]] = [{"run": "r1", "settings": {"measure": "answers", "mode": "auto"}}]
+def answers(path, message):
+    rows = [{"run": "r1", "settings": {"measure": "answers", "mode": "auto"}}]
     rows += [
         {
             "run": "r1",
@@ -169,7 +161,7 @@ def answers(path: Path, message: dict[str, str]) -> Path:
 # --- judge --------------------------------------------------------------------------------------------------
 
 
-def test_each_run_is_graded(tmp_path: Path) -> None:
+def test_each_run_is_graded(tmp_path):
     assert "3" in run("judge", answers(tmp_path / "good.jsonl", GOOD)).stdout
     report = json.loads(run("judge", tmp_path / "good.jsonl", "--json").stdout)
     assert report["runs"][0]["score"]["mean"] == 1.0 and report["questions"] == 3
@@ -180,7 +172,7 @@ def test_each_run_is_graded(tmp_path: Path) -> None:
 # --- arena --------------------------------------------------------------------------------------------------
 
 
-def test_a_person_sees_first_and_second_and_no_name(tmp_path: Path) -> None:
+def test_a_person_sees_first_and_second_and_no_name(tmp_path):
     files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
     out = tmp_path / "votes.jsonl"
     result = run("arena", *files, "--out", out, "--json", typed="1=2")
@@ -190,7 +182,7 @@ def test_a_person_sees_first_and_second_and_no_name(tmp_path: Path) -> None:
     assert report["votes"] == 3 and report["pairs"][0]["ties"] == 1 and report["complete"]
 
 
-def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
+def test_a_person_may_stop_and_go_on(tmp_path):
     files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
     out = tmp_path / "votes.jsonl"
     assert run("arena", *files, "--out", out, typed="q").exit_code == 130, "a table of no votes is none"
@@ -202,7 +194,7 @@ def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedGenerator:
+def running(monkeypatch, tmp_path):
     model = ScriptedGenerator()
     installed = InstalledModel("scripted", "generator", tmp_path, "abc", "MIT", "a test", 1)
     monkeypatch.setattr(loading, "load_generator", lambda settings, **options: model)
@@ -211,7 +203,7 @@ def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedGenerato
     return model
 
 
-def test_what_is_measured_is_kept_and_shown(running: ScriptedGenerator, settings: Settings) -> None:
+def test_what_is_measured_is_kept_and_shown(running, settings):
     value = run_json("calibrate")
     known = calibration.load(settings.calibration_file, "scripted", "abc")
     assert value["answer_from"] == known.answer_from != calibration.Calibration().answer_from
@@ -219,14 +211,12 @@ def test_what_is_measured_is_kept_and_shown(running: ScriptedGenerator, settings
     assert str(known.answer_from) in command_line.run("calibrate").stdout
 
 
-def test_a_stopped_calibration_saves_nothing(
-    running: ScriptedGenerator, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_calibration_saves_nothing(running, settings, monkeypatch):
     monkeypatch.setattr(ScriptedGenerator, "weigh", lambda *args, **options: iter(()))
     assert command_line.run("calibrate").exit_code == 130 and not settings.calibration_file.exists()
 
 
-def test_doctor_reports_whether_the_model_was_measured(running: ScriptedGenerator, settings: Settings) -> None:
+def test_doctor_reports_whether_the_model_was_measured(running, settings):
     ((state, message),) = _calibration(settings)
     assert state == "info" and "localrag calibrate scripted" in message
     entry = calibration.Calibration(50.0, weights="abc", measured="2027-01-02")

@@ -1,13 +1,8 @@
 """`localrag extract`: rows on stdout and in files, schemas from files, and what is refused."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import command_line
 import pytest
@@ -15,9 +10,7 @@ from click.testing import CliRunner
 
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, StorageError, UsageError
-from localrag.store.library import Library
 
-Shelf = Callable[..., Library]
 SCHEMA = "vendor party, total money, paid yes/no"
 
 
@@ -25,7 +18,7 @@ run = partial(command_line.run, "extract")
 
 
 @pytest.fixture
-def bills(shelf: Shelf, models: Any) -> Library:
+def bills(shelf, models):
     texts = {
         "a.md": "Vendor: Acme GmbH\nTotal: EUR 1.200,50\nPaid: no\n",
         "b.md": "Vendor: =Orlo Ltd\nTotal: $ 99\nPaid: yes\n",
@@ -33,13 +26,13 @@ def bills(shelf: Shelf, models: Any) -> Library:
     return shelf("bills", texts)
 
 
-def test_rows_are_printed_and_the_rest_said_on_stderr(bills: Library) -> None:
+def test_rows_are_printed_and_the_rest_said_on_stderr(bills):
     result = run(SCHEMA)
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["document", "a.md", "b.md"]
     assert "1200.5" in result.stdout and "EUR" in result.stdout and "6 values" in result.stderr
 
 
-def test_json_has_each_value_with_its_source(bills: Library) -> None:
+def test_json_has_each_value_with_its_source(bills):
     answer = command_line.run_json("extract", SCHEMA, "--document", "a*")
     (row,) = answer["table"]
     assert (row["vendor"], row["total"], row["total currency"], row["paid"]) == ("Acme GmbH", 1200.5, "EUR", False)
@@ -49,12 +42,12 @@ def test_json_has_each_value_with_its_source(bills: Library) -> None:
 
 
 @pytest.mark.parametrize(("out", "error"), [("", SystemExit), ("nowhere/rows.csv", StorageError)])
-def test_a_file_that_cannot_be_is_refused_first(bills: Library, out: str, error: type[BaseException]) -> None:
+def test_a_file_that_cannot_be_is_refused_first(bills, out, error):
     result = CliRunner().invoke(localrag, ["extract", SCHEMA, "--out", out])
     assert isinstance(result.exception, error) and not result.stdout
 
 
-def test_a_database_has_typed_columns_and_the_sources(bills: Library, tmp_path: Path) -> None:
+def test_a_database_has_typed_columns_and_the_sources(bills, tmp_path):
     file = tmp_path / "bills.db"
     run(SCHEMA, "--out", str(file))
     with sqlite3.connect(file) as database:
@@ -66,7 +59,7 @@ def test_a_database_has_typed_columns_and_the_sources(bills: Library, tmp_path: 
     database.close()
 
 
-def test_a_schema_comes_from_a_file(bills: Library, tmp_path: Path) -> None:
+def test_a_schema_comes_from_a_file(bills, tmp_path):
     file = tmp_path / "bill.schema.json"
     file.write_text(json.dumps({"properties": {"vendor": {"type": "string", "format": "party"}}}))
     assert "Acme GmbH" in run(str(file)).stdout
@@ -74,7 +67,7 @@ def test_a_schema_comes_from_a_file(bills: Library, tmp_path: Path) -> None:
         run(str(tmp_path / "other.json"))
 
 
-def test_a_schema_is_not_overwritten(bills: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_schema_is_not_overwritten(bills, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "bill.json"
     file.write_text('{"properties": {"vendor": {}}}')
@@ -83,7 +76,7 @@ def test_a_schema_is_not_overwritten(bills: Library, tmp_path: Path, monkeypatch
     assert "properties" in file.read_text()
 
 
-def test_a_broken_schema_is_refused_before_anything_is_read(bills: Library, tmp_path: Path) -> None:
+def test_a_broken_schema_is_refused_before_anything_is_read(bills, tmp_path):
     with pytest.raises(UsageError):
         run("vendor, vendor")
     with pytest.raises(UsageError):

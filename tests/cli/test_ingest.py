@@ -1,7 +1,5 @@
 """`localrag ingest`: its report on stderr, its JSON on stdout, its exit codes."""
 
-from __future__ import annotations
-
 import os
 import queue
 import signal
@@ -9,9 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import fakes
 import pytest
@@ -23,10 +19,8 @@ from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, NotFo
 from localrag.security import storage
 from localrag.store.names import writing
 
-Folder = Callable[..., Path]
 
-
-def test_the_report_goes_to_stderr_with_the_next_command(models: Any, folder: Folder) -> None:
+def test_the_report_goes_to_stderr_with_the_next_command(models, folder):
     root = folder({"a.txt": "Alpha.", "empty.txt": "", "x.exe": "?", "\x1b]0;evil\x07.txt": "", "b\x9b31m.txt": ""})
     result = run("ingest", root, "--name", "my papers")
     assert result.stdout == "" and result.exit_code == 0
@@ -37,7 +31,7 @@ def test_the_report_goes_to_stderr_with_the_next_command(models: Any, folder: Fo
     assert "Read 0 documents" in again.stderr and "1 unchanged" in again.stderr
 
 
-def test_json_is_the_report(models: Any, folder: Folder) -> None:
+def test_json_is_the_report(models, folder):
     root = folder({"a.txt": "Alpha.", "b.txt": "Beta.", "empty.txt": ""})
     report = run_json("ingest", root, "--name", "my papers")
     assert report["read"] == ["a.txt", "b.txt"] and report["unchanged"] == 0 and report["removed"] == []
@@ -49,7 +43,7 @@ def test_json_is_the_report(models: Any, folder: Folder) -> None:
     assert (report["read"], report["unchanged"], report["removed"]) == ([], 1, ["b.txt"])
 
 
-def test_bad_input_is_refused_with_what_to_do(models: Any, folder: Folder, tmp_path: Path) -> None:
+def test_bad_input_is_refused_with_what_to_do(models, folder, tmp_path):
     assert "gone" in refused(NotFoundError, "ingest", tmp_path / "gone").message
     refused(UsageError, "ingest", folder({}, "empty"))
     refused(UsageError, "ingest", folder({"a.exe": "x"}, "others"))
@@ -57,7 +51,7 @@ def test_bad_input_is_refused_with_what_to_do(models: Any, folder: Folder, tmp_p
     assert refused(UsageError, "ingest", folder({"a.txt": ""}, "failing")).exit_code == 2
 
 
-def test_a_folder_of_the_same_name_is_not_mixed_in(models: Any, folder: Folder, tmp_path: Path) -> None:
+def test_a_folder_of_the_same_name_is_not_mixed_in(models, folder, tmp_path):
     run("ingest", folder({"a.txt": "Alpha."}))
     other = folder({"sub/papers/b.txt": "Beta."}, "elsewhere") / "sub" / "papers"
     assert "--name" in refused(UsageError, "ingest", other).hint
@@ -66,7 +60,7 @@ def test_a_folder_of_the_same_name_is_not_mixed_in(models: Any, folder: Folder, 
     assert len(status["roots"]) == 2 and status["documents"] == 2
 
 
-def test_an_emptied_folder_needs_prune(models: Any, folder: Folder) -> None:
+def test_an_emptied_folder_needs_prune(models, folder):
     root = folder({"a.txt": "Alpha."})
     run("ingest", root)
     (root / "a.txt").unlink()
@@ -74,7 +68,7 @@ def test_an_emptied_folder_needs_prune(models: Any, folder: Folder) -> None:
     assert "1 removed" in run("ingest", root, "--prune").stderr
 
 
-def test_a_moved_folder_and_no_waiting_are_passed_on(models: Any, folder: Folder, tmp_path: Path, home: Path) -> None:
+def test_a_moved_folder_and_no_waiting_are_passed_on(models, folder, tmp_path, home):
     root = folder({"a.txt": "Alpha."})
     run("ingest", root)
     moved = root.rename(tmp_path / "moved")
@@ -97,7 +91,7 @@ main()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a signal")
 @pytest.mark.slow
-def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: Path, home: Path) -> None:
+def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder, tmp_path, home):
     root = folder({"a.txt": "Alpha."})
     (tmp_path / "watcher.py").write_text(WATCHER)
     watcher = subprocess.Popen(
@@ -107,10 +101,10 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: 
         text=True,
     )
     assert watcher.stderr is not None
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    lines = queue.SimpleQueue()
     threading.Thread(target=lambda: [lines.put(line) for line in watcher.stderr or ()], daemon=True).start()
 
-    def wait_for(words: str, again: Callable[[], object] = lambda: None) -> None:
+    def wait_for(words, again=lambda: None):
         """Wait for a line with these words; do something again at each second without a line."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
@@ -138,7 +132,7 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: 
         watcher.wait()
 
 
-def test_another_schema_or_embedder_is_refused(models: Any, folder: Folder, home: Path) -> None:
+def test_another_schema_or_embedder_is_refused(models, folder, home):
     root = folder({"a.txt": "Alpha."})
     run("ingest", root)
     models.embedder = HashingEmbedder(8)
@@ -151,7 +145,7 @@ def test_another_schema_or_embedder_is_refused(models: Any, folder: Folder, home
 
 @pytest.mark.parametrize(("args", "code"), [(["ingest", "not-there"], 3), (["ingest"], 2), (["status", "none"], 3)])
 @pytest.mark.slow
-def test_exit_codes_of_the_real_command(home: Path, tmp_path: Path, args: list[str], code: int) -> None:
+def test_exit_codes_of_the_real_command(home, tmp_path, args, code):
     done = subprocess.run(
         [sys.executable, "-m", "localrag", *args], cwd=tmp_path, capture_output=True, text=True, check=False
     )

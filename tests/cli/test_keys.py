@@ -1,15 +1,10 @@
 """`--encrypt` and `--encrypt-for`: each command that writes an export can encrypt it, and `vault open` reads it back."""
 
-from __future__ import annotations
-
 import getpass
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import command_line
 import pytest
-from click.testing import Result
 from command_line import refused
 from conversations import WHOLE
 
@@ -18,13 +13,12 @@ from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.security import audit
 from localrag.security.encryption import keyring
 from localrag.sessions import store_of
-from localrag.settings import Settings
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path, monkeypatch):
     monkeypatch.setattr(keyring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
     monkeypatch.setattr(keys, "_can_ask", lambda: False)
     monkeypatch.setattr(keys, "from_keyring", lambda keyring: None)
@@ -35,25 +29,23 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def run(*words: str) -> Result:
+def run(*words):
     keys._given = None
     return command_line.run(*words)
 
 
 @pytest.fixture
-def public(here: Path) -> str:
+def public(here):
     return run("vault", "identity", "anna.key").stdout.strip()
 
 
 @pytest.fixture
-def conversation(settings: Settings) -> None:
+def conversation(settings):
     store = store_of(settings)
     store.append(store.new((), "About the secret merger"), WHOLE)
 
 
-def test_an_export_is_encrypted_for_a_public_key(
-    conversation: None, public: str, here: Path, settings: Settings
-) -> None:
+def test_an_export_is_encrypted_for_a_public_key(conversation, public, here, settings):
     run("sessions", "export", "last", "--encrypt-for", public)
     (sealed,) = here.glob("*.age")
     assert "merger" not in sealed.name and b"31 May 2030" not in sealed.read_bytes()
@@ -68,9 +60,7 @@ def test_an_export_is_encrypted_for_a_public_key(
     refused(KeyRequired, "vault", "open", sealed.name, "-o", "-")
 
 
-def test_a_passphrase_is_asked_for_twice_and_opens_it(
-    conversation: None, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_passphrase_is_asked_for_twice_and_opens_it(conversation, here, monkeypatch):
     assert "no terminal" in str(refused(UsageError, "sessions", "export", "last", "--encrypt"))
     monkeypatch.setattr(keys, "_can_ask", lambda: True)
     typed = iter(["correct horse"] * 3)
@@ -80,9 +70,7 @@ def test_a_passphrase_is_asked_for_twice_and_opens_it(
     assert json.loads(run("vault", "open", "notice.json.age", "-o", "-").stdout)["title"]
 
 
-def test_tables_and_records_are_sealed_too(
-    shelf: Callable[..., object], models: object, public: str, here: Path
-) -> None:
+def test_tables_and_records_are_sealed_too(shelf, models, public, here):
     shelf("contracts", {"a.txt": "The lease ends in May 2030. The lease is long.", "b.txt": "No lease."})
     run("ask", 'How many times does "lease" occur?', "--table", "count.csv", "--encrypt-for", public)
     run("audit", "export", "record.jsonl", "--encrypt-for", public)
@@ -92,7 +80,7 @@ def test_tables_and_records_are_sealed_too(
         assert words in (here / name).read_text("utf-8-sig")
 
 
-def test_what_cannot_be_encrypted_or_opened_is_refused(conversation: None, here: Path) -> None:
+def test_what_cannot_be_encrypted_or_opened_is_refused(conversation, here):
     for who, words in (("anna", "neither a public key"), ("age1abc", "public key")):
         assert words in refused(UsageError, "sessions", "export", "last", "--encrypt-for", who).message
     assert list(here.iterdir()) == []

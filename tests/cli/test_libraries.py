@@ -1,12 +1,7 @@
 """`libraries`, `status`, `show`, `forget`, `backup` and `restore`."""
 
-from __future__ import annotations
-
 import json
 import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import refused, run, run_json
@@ -15,19 +10,15 @@ from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.security import sandbox, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.settings import Settings
-from localrag.store.library import Library
 from localrag.types import SkippedPage
-
-Shelf = Callable[..., Library]
 
 
 @pytest.fixture
-def papers(shelf: Shelf, models: Any) -> Library:
+def papers(shelf, models):
     return shelf("papers", {"leases/hall.txt": "The lease 👩🏽‍⚖️ ends.\tIn May.", "dogs.pdf": ["Dogs.", "Open."]})
 
 
-def test_libraries_are_listed_and_a_damaged_one_is_named(papers: Library, home: Path) -> None:
+def test_libraries_are_listed_and_a_damaged_one_is_named(papers, home):
     storage.write_bytes(home / "indexes" / "broken" / "library.db", b"rubbish" * 999)
     result = run("libraries")
     assert re.search(r"^papers +2 ", result.stdout, re.M) and "broken: " in result.stdout
@@ -36,7 +27,7 @@ def test_libraries_are_listed_and_a_damaged_one_is_named(papers: Library, home: 
     assert "problem" in value["libraries"][0] and value["libraries"][1]["documents"] == 2
 
 
-def test_status_shows_what_is_held_and_what_failed(papers: Library, put: Callable[..., None]) -> None:
+def test_status_shows_what_is_held_and_what_failed(papers, put):
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
     papers.note_failure("/root", "locked.pdf", "is encrypted\x1b[2J")
     result = run("status", "papers")
@@ -48,7 +39,7 @@ def test_status_shows_what_is_held_and_what_failed(papers: Library, put: Callabl
     assert value["failed"][0]["document"] == "locked.pdf" and value["embedder"]["model"] == "hashing"
 
 
-def test_show_gives_the_stored_text(papers: Library) -> None:
+def test_show_gives_the_stored_text(papers):
     value = run_json("show", "dogs.pdf", "-l", "papers", "--page", "2")
     assert value == {"library": "papers", "document": "dogs.pdf", "page": 2, "label": None, "pages": 2, "text": "Open."}
     value = run_json("show", "hall.txt", "-l", "papers")
@@ -57,24 +48,24 @@ def test_show_gives_the_stored_text(papers: Library) -> None:
     assert run("show", "dogs.pdf", "-l", "papers", "-p", "1").stdout == "Dogs.\n"
 
 
-def test_show_says_which_pages_there_are(papers: Library) -> None:
+def test_show_says_which_pages_there_are(papers):
     assert "2" in refused(NotFoundError, "show", "dogs.pdf", "-l", "papers", "-p", "9").hint
     refused(NotFoundError, "show", "cats.pdf", "-l", "papers")
 
 
-def test_show_finds_a_name_that_is_not_utf8_and_keeps_control_characters_from_the_terminal(shelf: Shelf) -> None:
+def test_show_finds_a_name_that_is_not_utf8_and_keeps_control_characters_from_the_terminal(shelf):
     shelf("odd", {"\\xff.txt": "Words of \x1b]0;title\x07\x9b31m it."})
     shown = run("show", "\udcff.txt", "-l", "odd").output
     assert "Words of" in shown and not set("\x1b\x07\x9b") & set(shown)
 
 
-def test_forget_without_yes_and_without_a_terminal_deletes_nothing(papers: Library) -> None:
+def test_forget_without_yes_and_without_a_terminal_deletes_nothing(papers):
     for more in ([], ["--document", "dogs.pdf"]):
         assert "--yes" in refused(UsageError, "forget", "papers", *more).hint
     assert papers.counts()["documents"] == 2
 
 
-def test_forget_deletes_documents_or_all(papers: Library) -> None:
+def test_forget_deletes_documents_or_all(papers):
     result = run("forget", "papers", "-d", "dogs.pdf", "--yes", "--json")
     assert json.loads(result.stdout) == {"library": "papers", "forgotten": ["dogs.pdf"], "whole": False}
     assert [doc.path for doc in papers.documents()] == ["leases/hall.txt"]
@@ -89,12 +80,12 @@ def test_forget_deletes_documents_or_all(papers: Library) -> None:
 
 
 @pytest.fixture
-def contracts(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def contracts(shelf, monkeypatch):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     shelf("contracts", {"a.txt": "The rent is 4,100 a month."}).close()
 
 
-def test_a_backup_is_restored_with_a_key_file(contracts: None, tmp_path: Path, settings: Settings) -> None:
+def test_a_backup_is_restored_with_a_key_file(contracts, tmp_path, settings):
     key, file = tmp_path / "backup.key", tmp_path / "contracts.backup"
     key.write_bytes(keyrings.new_key_file())
     assert run_json("backup", "contracts", file, "--encrypt-for", key)["files"] == 3
@@ -103,7 +94,7 @@ def test_a_backup_is_restored_with_a_key_file(contracts: None, tmp_path: Path, s
     assert (settings.indexes_dir / "again" / "library.db").is_file()
 
 
-def test_nothing_is_replaced_without_replace(contracts: None, tmp_path: Path) -> None:
+def test_nothing_is_replaced_without_replace(contracts, tmp_path):
     file = tmp_path / "contracts.backup"
     assert "in clear" in run("backup", "contracts", file, "--clear").stderr
     assert "--replace" in refused(LocalragError, "backup", "contracts", file, "--clear").hint
@@ -112,7 +103,7 @@ def test_nothing_is_replaced_without_replace(contracts: None, tmp_path: Path) ->
     assert run("restore", file, "--replace").exit_code == 0
 
 
-def test_malformed_commands_are_refused(contracts: None, tmp_path: Path) -> None:
+def test_malformed_commands_are_refused(contracts, tmp_path):
     assert "--encrypt" in refused(LocalragError, "backup", "contracts", tmp_path / "a.backup").hint
     assert "no file" in refused(LocalragError, "backup", "contracts").message
     assert "no folder" in refused(LocalragError, "backup", "contracts", tmp_path / "no" / "a.backup", "--clear").message
@@ -121,14 +112,14 @@ def test_malformed_commands_are_refused(contracts: None, tmp_path: Path) -> None
     assert "is not a backup" in refused(LocalragError, "restore", tmp_path / "text").message
 
 
-def test_a_source_that_leads_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_leads_nowhere_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "restrict", lambda settings, libraries, reads: [path.resolve() for path in reads])
     (tmp_path / "loop").symlink_to("loop")
     for missing in ("nothing", "loop"):
         assert "there is no" in refused(LocalragError, "restore", tmp_path / missing).message
 
 
-def test_a_folder_is_restored_only_if_it_is_trusted(contracts: None, tmp_path: Path, settings: Settings) -> None:
+def test_a_folder_is_restored_only_if_it_is_trusted(contracts, tmp_path, settings):
     source = (settings.indexes_dir / "contracts").rename(tmp_path / "stick")
     assert "--yes" in refused(LocalragError, "restore", source, "--name", "again").hint
     assert run_json("restore", source, "--name", "again", "--yes")["documents"] == 1

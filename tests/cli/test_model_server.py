@@ -1,17 +1,13 @@
 """Commands as processes of their own, confined, that ask llama-cpp-python's server: answers and vectors."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny_llamas
@@ -34,7 +30,7 @@ uvicorn.Server(uvicorn.Config(app)).run(sockets=[socket.socket(fileno=int(sys.ar
 
 
 @contextmanager
-def serving(**settings: Any) -> Iterator[Path]:
+def serving(**settings):
     """Serve a model at a Unix socket with these settings of the server, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="lr") as folder:  # short enough for the path of a socket
         path, log = Path(folder, "socket"), Path(folder, "log")
@@ -56,11 +52,11 @@ def serving(**settings: Any) -> Iterator[Path]:
 
 
 @pytest.fixture
-def papers(folder: Callable[..., Path]) -> Path:
+def papers(folder):
     return folder({"lease.txt": LEASE, "dogs.txt": "Dogs are kept on a lead in the yard."})
 
 
-def run(*words: str | Path, code: int = 0, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(*words, code=0, **settings):
     given = {f"LOCALRAG_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "localrag", *words]
     done = subprocess.run(command, env={**os.environ, **given}, capture_output=True, text=True, check=False)
@@ -68,7 +64,7 @@ def run(*words: str | Path, code: int = 0, **settings: str) -> subprocess.Comple
     return done
 
 
-def test_a_confined_process_asks_the_server_and_says_who_read(papers: Path, installed: Path) -> None:
+def test_a_confined_process_asks_the_server_and_says_who_read(papers, installed):
     run("ingest", papers)
     model = next((installed / "smollm2-135m-instruct").glob("*.gguf"))
     with serving(model=model, model_alias="smol", n_ctx=2048, n_threads=1) as path:
@@ -82,7 +78,7 @@ def test_a_confined_process_asks_the_server_and_says_who_read(papers: Path, inst
         assert f"smol at {path}" in run("doctor", "--json", **server).stdout
 
 
-def test_a_library_is_embedded_and_searched_by_the_server(papers: Path, tmp_path: Path) -> None:
+def test_a_library_is_embedded_and_searched_by_the_server(papers, tmp_path):
     encoder = tiny_llamas.encoder(tmp_path / "encoder.gguf", length=512)
     search = ("search", "lease of Hall 3", "--json")
     with serving(model=encoder, model_alias="letters", n_ctx=512, n_threads=1, embedding=True) as path:

@@ -1,16 +1,12 @@
-from __future__ import annotations
-
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import command_line
 import pytest
-from click.testing import Result
 from command_line import refused, run_json
 from tiny_models import adapter, card, gguf, published, sha256
 from waiting import PATIENCE
@@ -24,7 +20,7 @@ GOOD = gguf()
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LOCALRAG_SOURCES", "wheel")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -42,15 +38,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def run(*words: object, typed: str | None = None) -> Result:
+def run(*words, typed=None):
     return command_line.run("models", *words, typed=typed)
 
 
-def listed() -> dict[str, Any]:
+def listed():
     return {model["id"]: model for model in run_json("models", "list")["models"]}
 
 
-def test_list_shows_what_is_here_and_what_fits(home: Path) -> None:
+def test_list_shows_what_is_here_and_what_fits(home):
     run("install", "tiny")
     shown = run("list")
     rows = [line.split() for line in shown.stdout.splitlines()]
@@ -62,16 +58,14 @@ def test_list_shows_what_is_here_and_what_fits(home: Path) -> None:
     assert "huge" in everything and "no " in everything.splitlines()[-1]
 
 
-def test_install_prints_the_id_for_scripts_and_the_rest_for_people(home: Path) -> None:
+def test_install_prints_the_id_for_scripts_and_the_rest_for_people(home):
     result = run("install", "tiny")
     assert result.stdout == "tiny\n"
     for message in ("trying wheel (tiny-wheel==1.0)", sha256(GOOD), "llama", "4,096 tokens", "Q4_K_M", "chat template"):
         assert message in result.stderr
 
 
-def test_an_unknown_hash_with_nobody_to_ask_is_refused_before_the_download(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_hash_with_nobody_to_ask_is_refused_before_the_download(home, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(sources, "fetch", lambda *_: pytest.fail("it began to download"))
         refused(UsageError, "models", "install", "unpinned")
@@ -82,9 +76,7 @@ def test_an_unknown_hash_with_nobody_to_ask_is_refused_before_the_download(
     assert run("install", "unpinned", "--sha256", sha256(GOOD)).stdout == "unpinned\n"
 
 
-def test_a_copied_model_is_imported_and_known_by_its_hash(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copied_model_is_imported_and_known_by_its_hash(home, tmp_path, monkeypatch):
     run("install", "tiny")
     copied = shutil.copy(listed()["tiny"]["path"], tmp_path / "copied.gguf")
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "other"))
@@ -92,7 +84,7 @@ def test_a_copied_model_is_imported_and_known_by_its_hash(
     assert run("import", copied, "--id", "mine").stdout == "mine\n"
 
 
-def test_verify_ends_with_an_error_where_a_file_is_wrong(home: Path) -> None:
+def test_verify_ends_with_an_error_where_a_file_is_wrong(home):
     assert run("verify").stdout == "No model is installed.\n"
     run("install", "tiny")
     assert run("verify").stdout.startswith("tiny: ok, 1 file")
@@ -102,7 +94,7 @@ def test_verify_ends_with_an_error_where_a_file_is_wrong(home: Path) -> None:
     refused(ModelMissing, "models", "verify", "absent")
 
 
-def test_remove_asks(home: Path) -> None:
+def test_remove_asks(home):
     run("install", "tiny")
     assert run("remove", "tiny", typed="n\n").exit_code == 1
     assert "in use" in run("list").stdout
@@ -110,7 +102,7 @@ def test_remove_asks(home: Path) -> None:
     assert "in use" not in run("list").stdout
 
 
-def test_use_chooses_a_model_and_its_adapter(home: Path, tmp_path: Path) -> None:
+def test_use_chooses_a_model_and_its_adapter(home, tmp_path):
     run("install", "tiny")
     run("install", "unpinned", "--yes")
     (tmp_path / "lora.gguf").write_bytes(adapter())
@@ -121,7 +113,7 @@ def test_use_chooses_a_model_and_its_adapter(home: Path, tmp_path: Path) -> None
     assert "adapter" not in run("use", "unpinned").stderr
 
 
-def test_looking_imports_nothing_heavy(home: Path) -> None:
+def test_looking_imports_nothing_heavy(home):
     code = (
         "import sys\nfrom localrag.__main__ import main\nsys.argv = ['localrag', 'models', 'list']\n"
         "try: main()\nexcept SystemExit: pass\n"
@@ -152,7 +144,7 @@ main()
 """
 
 
-def start(speed: str) -> subprocess.Popen[str]:
+def start(speed):
     return subprocess.Popen(
         [sys.executable, "-c", SLOW, speed, sha256(GOOD)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
@@ -162,17 +154,17 @@ def start(speed: str) -> subprocess.Popen[str]:
     )
 
 
-def until_half_way(process: subprocess.Popen[str]) -> None:
+def until_half_way(process):
     assert process.stdout is not None
     assert process.stdout.readline() == "half way\n"
 
 
-def names(home: Path) -> set[str]:
+def names(home):
     return {path.name for path in (home / "models").iterdir()} - {"models.lock", "models.holder"}
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_nothing_half_installed(home: Path, sent: signal.Signals) -> None:
+def test_a_signal_leaves_nothing_half_installed(home, sent):
     process = start("slow")
     until_half_way(process)
     assert any(name.startswith(".staging") for name in names(home))
@@ -182,7 +174,7 @@ def test_a_signal_leaves_nothing_half_installed(home: Path, sent: signal.Signals
     assert names(home) == set()
 
 
-def test_kill_9_leaves_no_model_and_the_next_install_cleans_up(home: Path) -> None:
+def test_kill_9_leaves_no_model_and_the_next_install_cleans_up(home):
     process = start("slow")
     until_half_way(process)
     process.kill()
@@ -194,7 +186,7 @@ def test_kill_9_leaves_no_model_and_the_next_install_cleans_up(home: Path) -> No
     assert names(home) == {"tiny"}
 
 
-def test_a_failed_install_ends_with_4_and_a_hint(home: Path, tmp_path: Path) -> None:
+def test_a_failed_install_ends_with_4_and_a_hint(home, tmp_path):
     published(tmp_path / "index", "tiny", gguf(filling=b"poisoned"))
     process = start("fast")
     shown, message = process.communicate(timeout=PATIENCE)

@@ -1,7 +1,5 @@
 """A policy at the command line: exit code 9, logged, shown, and not escaped by variables."""
 
-from __future__ import annotations
-
 import json
 import sys
 

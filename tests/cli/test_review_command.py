@@ -1,12 +1,8 @@
 """`localrag review`: playbooks that are listed, checked and drafted, reviews, reports and marks."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,8 +11,6 @@ from localrag import api
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError, ReadError, UsageError
 from localrag.items import playbook
-from localrag.settings import Settings
-from localrag.store.library import Library
 
 BOOK = """
 title: Test
@@ -28,18 +22,18 @@ LAW = "Governing Law. This Agreement is governed by the laws of Kansas and no ot
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> str:
+def book(tmp_path):
     file = tmp_path / "book.yaml"
     file.write_text(BOOK)
     return str(file)
 
 
 @pytest.fixture
-def run(models: Any, shelf: Callable[..., Library]) -> Callable[..., Any]:
+def run(models, shelf):
     shelf("law", {"a.txt": LAW})
     models.generator.weights = [("pets", "no"), ("", "yes")]
 
-    def call(*words: str, code: int = 0) -> Any:
+    def call(*words, code=0):
         done = CliRunner().invoke(localrag, ["review", *words])
         assert done.exit_code == code, done.output + repr(done.exception)
         return done
@@ -47,7 +41,7 @@ def run(models: Any, shelf: Callable[..., Library]) -> Callable[..., Any]:
     return call
 
 
-def test_a_review_prints_json_with_counts_and_findings(run: Callable[..., Any], book: str) -> None:
+def test_a_review_prints_json_with_counts_and_findings(run, book):
     told = json.loads(run(book, "-l", "law", "--json").stdout)
     assert [(one["item"], one["state"], one["as_expected"]) for one in told["findings"]] == [
         ("law", "deviates", False),
@@ -58,16 +52,14 @@ def test_a_review_prints_json_with_counts_and_findings(run: Callable[..., Any], 
 
 
 @pytest.mark.parametrize("suffix", [".docx", ".html", ".md", ".xlsx", ".csv", ".json"])
-def test_a_report_is_written_and_recorded(run: Callable[..., Any], book: str, tmp_path: Path, suffix: str) -> None:
+def test_a_report_is_written_and_recorded(run, book, tmp_path, suffix):
     file = tmp_path / f"report{suffix}"
     run(book, "--out", str(file))
     data = file.read_bytes()
     assert data and (suffix in (".docx", ".xlsx") or b"laws of Kansas" in data)
 
 
-def test_no_export_replaces_a_document_of_the_library(
-    book: str, models: Any, folder: Callable[..., Path], settings: Settings
-) -> None:
+def test_no_export_replaces_a_document_of_the_library(book, models, folder, settings):
     root = folder({"a.csv": LAW})
     with closing(api.open_library("law", settings=settings, create=True)) as library:
         library.ingest(root)
@@ -91,9 +83,7 @@ def test_no_export_replaces_a_document_of_the_library(
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="Linux")
 @pytest.mark.parametrize("place", ["/proc/x{}", "/dev/null", "missing/x{}", "folder{}"])
-def test_a_place_that_cannot_be_written_is_told_as_such(
-    place: str, book: str, models: Any, shelf: Callable[..., Library], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_place_that_cannot_be_written_is_told_as_such(place, book, models, shelf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shelf("law", {"a.txt": LAW})
     for words, suffix in (
@@ -112,7 +102,7 @@ def test_a_place_that_cannot_be_written_is_told_as_such(
         assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.glob("missing/*"))
 
 
-def test_a_document_of_another_kind_is_said_in_every_output(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_document_of_another_kind_is_said_in_every_output(run, tmp_path):
     book = tmp_path / "book.yaml"
     book.write_text(f"applies_to: lease{BOOK}")
     for name in ("out.md", "out.html", "out.csv", "out.json"):
@@ -120,11 +110,11 @@ def test_a_document_of_another_kind_is_said_in_every_output(run: Callable[..., A
         assert "“lease”" in (tmp_path / name).read_text(encoding="utf-8-sig")
 
 
-def test_a_report_of_another_kind_is_refused_before_the_review(run: Callable[..., Any], book: str) -> None:
+def test_a_report_of_another_kind_is_refused_before_the_review(run, book):
     assert ".docx" in run(book, "--out", "report.pdf", code=1).exception.hint
 
 
-def test_a_decision_is_shown_in_the_next_review(run: Callable[..., Any], book: str) -> None:
+def test_a_decision_is_shown_in_the_next_review(run, book):
     run(book, "--json")
     run("mark", book, "a.txt", "law", "--reject", "--comment", "must be Iowa")
     told = json.loads(run(book, "--json").stdout)["findings"]
@@ -132,12 +122,12 @@ def test_a_decision_is_shown_in_the_next_review(run: Callable[..., Any], book: s
 
 
 @pytest.mark.parametrize("marks", [["--accept", "--reject"], []])
-def test_a_mark_is_one_of_two_and_of_a_reviewed_document(run: Callable[..., Any], book: str, marks: list[str]) -> None:
+def test_a_mark_is_one_of_two_and_of_a_reviewed_document(run, book, marks):
     assert isinstance(run("mark", book, "a.txt", "law", *marks, code=1).exception, UsageError)
     assert "not reviewed" in str(run("mark", book, "a.txt", "law", "--accept", code=1).exception)
 
 
-def test_playbooks_are_listed_shown_and_described(run: Callable[..., Any]) -> None:
+def test_playbooks_are_listed_shown_and_described(run):
     names = [one["name"] for one in json.loads(run("list", "--json").stdout)]
     assert "cuad" in names
     for name in names:
@@ -146,14 +136,14 @@ def test_playbooks_are_listed_shown_and_described(run: Callable[..., Any]) -> No
 
 
 @pytest.mark.parametrize("data", [b"", b"%PDF-1.7\nno PDF"])
-def test_a_contract_that_cannot_be_read_says_why(run: Callable[..., Any], tmp_path: Path, data: bytes) -> None:
+def test_a_contract_that_cannot_be_read_says_why(run, tmp_path, data):
     contract = tmp_path / "model.pdf"
     contract.write_bytes(data)
     error = run("init", str(contract), code=1).exception
     assert isinstance(error, ReadError) and "model.pdf" in error.message and "heading" not in error.message
 
 
-def test_a_playbook_is_drafted_from_a_contract(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_playbook_is_drafted_from_a_contract(run, tmp_path):
     contract = tmp_path / "model.md"
     contract.write_text(
         "# Services agreement\n\n## 1. Payment\n\nThe customer shall pay each invoice within thirty (30) days after it "

@@ -1,10 +1,6 @@
 """`localrag search`: passages on stdout; nothing that answers is loaded."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import command_line
 import pytest
@@ -12,19 +8,17 @@ from click.shell_completion import ShellComplete
 from command_line import refused, run_json
 
 from localrag.cli.app import localrag
-from localrag.errors import LocalragError, NotFoundError, UsageError
-from localrag.store.library import Library
+from localrag.errors import NotFoundError, UsageError
 
-Shelf = Callable[..., Library]
 run = partial(command_line.run, "search")
 
 
 @pytest.fixture
-def papers(shelf: Shelf, models: Any) -> Library:
+def papers(shelf, models):
     return shelf("papers", {"leases/hall.txt": "The lease ends in May.", "dogs.pdf": ["Dogs.", "The kennel is open."]})
 
 
-def test_json_has_the_shape_of_the_manual(papers: Library, models: Any) -> None:
+def test_json_has_the_shape_of_the_manual(papers, models):
     value = run_json("search", "kennel", "-k", "2")
     assert set(value) == {"searched_for", "passages"} and len(value["passages"]) == 2
     first = value["passages"][0]
@@ -37,12 +31,12 @@ def test_json_has_the_shape_of_the_manual(papers: Library, models: Any) -> None:
 
 
 @pytest.mark.parametrize("words", [" ", '   "" ', "?", "“”"])
-def test_a_search_for_nothing_is_refused(papers: Library, words: str) -> None:
+def test_a_search_for_nothing_is_refused(papers, words):
     with pytest.raises(UsageError, match="no words"):
         run(words)
 
 
-def test_searches_that_cannot_work_are_refused(papers: Library, shelf: Shelf) -> None:
+def test_searches_that_cannot_work_are_refused(papers, shelf):
     refused(NotFoundError, "search", "words", "-l", "none")
     assert "leases/hall.txt" in refused(NotFoundError, "search", "words", "-d", "leases/hull.txt").hint
     assert run("words", "-k", "0").exit_code == 2
@@ -51,13 +45,13 @@ def test_searches_that_cannot_work_are_refused(papers: Library, shelf: Shelf) ->
     assert "others, papers" in error.message and "--library" in error.hint
 
 
-def test_control_characters_of_a_document_do_not_reach_the_terminal(shelf: Shelf, models: Any) -> None:
+def test_control_characters_of_a_document_do_not_reach_the_terminal(shelf, models):
     shelf("evil", {"a\x1b[2J.txt": "Words \x1b]0;title\x07 and \x9b31m red \u202e backwards \x00 end."})
     output = run("words").output
     assert "Words" in output and not set("\x1b\x07\x9b\u202e\x00") & set(output)
 
 
-def test_a_corrected_word_is_reported(papers: Library) -> None:
+def test_a_corrected_word_is_reported(papers):
     result = run("kenel", "-k", "1")
     assert result.stderr == "Searched for: kennel\n" and result.stdout.startswith("1. dogs.pdf, p. 2")
     value = run_json("search", "kenel", "-k", "1")
@@ -74,17 +68,17 @@ DOCUMENTS = {
 
 
 @pytest.fixture
-def leases(shelf: Shelf, models: Any) -> Library:
+def leases(shelf, models):
     models.generator.script = [("", "The rent is low.")]
     return shelf("papers", DOCUMENTS)
 
 
-def found(*args: str) -> set[tuple[str, int | None]]:
+def found(*args):
     passages = run_json("search", "rent", "-k", "20", *args)["passages"]
     return {(passage["document"], passage["page"]) for passage in passages}
 
 
-def test_search_looks_only_where_the_options_say(leases: Library) -> None:
+def test_search_looks_only_where_the_options_say(leases):
     yard, notes = ("leases/yard.docx", None), ("notes.txt", None)
     hall = {("leases/hall.pdf", page) for page in range(1, 10)}
     assert found() == {yard, notes, *hall}
@@ -95,14 +89,14 @@ def test_search_looks_only_where_the_options_say(leases: Library) -> None:
     assert found("--pages", "8-") == {("leases/hall.pdf", 8), ("leases/hall.pdf", 9)}
 
 
-def test_documents_that_a_page_range_leaves_out_are_reported(leases: Library) -> None:
+def test_documents_that_a_page_range_leaves_out_are_reported(leases):
     assert "2 documents without pages" in command_line.run("search", "rent", "--pages", "3-5").stderr
     assert command_line.run("search", "rent", "--folder", "leases").stderr == ""
     result = command_line.run("ask", "What is the rent?", "--pages", "3-5")
     assert "Not read: 2 documents without pages" in result.stderr and "Only pages 3-5 are looked at." in result.stderr
 
 
-def test_ask_is_narrowed_by_the_same_options(leases: Library) -> None:
+def test_ask_is_narrowed_by_the_same_options(leases):
     value = run_json("ask", "What is the rent?", "--folder", "leases", "--type", "word")
     assert value["plan"]["signals"]["documents"] == 1
     assert value["plan"]["signals"]["only"] == "in the folder 'leases', of the type word"
@@ -121,19 +115,17 @@ def test_ask_is_narrowed_by_the_same_options(leases: Library) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("command", ["search", "ask"])
-def test_what_lets_nothing_through_is_refused_with_what_to_do(
-    leases: Library, command: str, given: list[str], error: type[LocalragError], message: str
-) -> None:
+def test_what_lets_nothing_through_is_refused_with_what_to_do(leases, command, given, error, message):
     assert message in refused(error, command, "rent", *given).hint
 
 
-def completed(*words: str) -> list[str]:
+def completed(*words):
     *before, incomplete = words
     return [item.value for item in ShellComplete(localrag, {}, "localrag", "X").get_completions(before, incomplete)]
 
 
 @pytest.mark.parametrize("command", ["search", "ask", "chat"])
-def test_the_shell_completes_types_and_documents(leases: Library, shelf: Shelf, command: str) -> None:
+def test_the_shell_completes_types_and_documents(leases, shelf, command):
     assert completed(command, "--type", "doc") == ["doc", "docm", "docx"]
     assert "mail" in completed(command, "--type", "") and "pdf" in completed(command, "--type", "")
     assert completed(command, "--document", "leases/") == ["leases/hall.pdf", "leases/yard.docx"]

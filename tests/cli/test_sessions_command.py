@@ -1,27 +1,23 @@
 """`localrag sessions`: conversations by id, title or "last"; no deletion or replacement without a yes."""
 
-from __future__ import annotations
-
 import io
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import command_line
 import pytest
 from click.shell_completion import ShellComplete
-from click.testing import Result
 from conversations import WHOLE
 from docx import Document
 
 from localrag.cli.app import localrag
-from localrag.errors import LocalragError, UsageError
+from localrag.errors import UsageError
 from localrag.security import audit
 from localrag.sessions import SessionStore
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionStore:
+def store(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     kept = SessionStore(tmp_path / "home" / "sessions")
@@ -30,15 +26,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionStore:
     return kept
 
 
-def run(*words: str) -> Result:
+def run(*words):
     return command_line.run("sessions", *words)
 
 
-def refused(kind: type[LocalragError], *words: str) -> LocalragError:
+def refused(kind, *words):
     return command_line.refused(kind, "sessions", *words)
 
 
-def test_the_list_shows_turns_and_damaged_conversations(store: SessionStore) -> None:
+def test_the_list_shows_turns_and_damaged_conversations(store):
     (store.folder / "20200101T000000000000-abcdef.json").write_text("{")
     lines = run("list").stdout.splitlines()
     assert lines[0].startswith(store.find("Leave")) and "1 turn  Leave  (contracts)" in lines[0]
@@ -47,13 +43,13 @@ def test_the_list_shows_turns_and_damaged_conversations(store: SessionStore) -> 
     assert [row.get("title") for row in rows] == ["Leave", "Lease", ""] and rows[2]["problem"]
 
 
-def test_a_conversation_is_shown_without_escape_sequences(store: SessionStore) -> None:
+def test_a_conversation_is_shown_without_escape_sequences(store):
     shown = run("show", "last").stdout
     assert "# Leave" in shown and "ends on 31 May 2030" in shown and "\x1b" not in shown
     assert json.loads(run("show", "lease", "--json").stdout)["title"] == "Lease"
 
 
-def test_words_are_found_and_where(store: SessionStore) -> None:
+def test_words_are_found_and_where(store):
     found = run("search", "lease", "end").stdout
     assert "Lease  (contracts)" in found and "turn 1, question: When does the lease end?" in found
     hits = json.loads(run("search", "31", "may", "--json").stdout)["hits"]
@@ -64,7 +60,7 @@ def test_words_are_found_and_where(store: SessionStore) -> None:
     assert run("search", "xylophone").stdout == ""
 
 
-def test_one_is_renamed_and_branched(store: SessionStore) -> None:
+def test_one_is_renamed_and_branched(store):
     run("rename", "lease", "The lease")
     assert store.load(store.find("The lease")).title == "The lease"
     made = json.loads(run("branch", "The lease", "--turn", "1", "--title", "What if", "--json").stdout)
@@ -73,7 +69,7 @@ def test_one_is_renamed_and_branched(store: SessionStore) -> None:
     refused(UsageError, "rename", "What if", " ")
 
 
-def test_nothing_is_deleted_without_being_sure(store: SessionStore, tmp_path: Path) -> None:
+def test_nothing_is_deleted_without_being_sure(store, tmp_path):
     assert "Add --yes." in refused(UsageError, "delete", "lease").hint
     assert len(store.list()) == 2
     (store.folder / "20200101T000000000000-abcdef.json").write_text("{")
@@ -84,7 +80,7 @@ def test_nothing_is_deleted_without_being_sure(store: SessionStore, tmp_path: Pa
     assert audit.verify(record) == []
 
 
-def test_it_is_exported_as_the_file_name_says_and_replaces_nothing(store: SessionStore, tmp_path: Path) -> None:
+def test_it_is_exported_as_the_file_name_says_and_replaces_nothing(store, tmp_path):
     run("export", "lease", "-o", "lease.docx")
     assert "Lease" in [paragraph.text for paragraph in Document("lease.docx").paragraphs]
     refused(UsageError, "export", "lease", "-o", "lease.docx")
@@ -95,8 +91,8 @@ def test_it_is_exported_as_the_file_name_says_and_replaces_nothing(store: Sessio
     refused(UsageError, "export", "lease", "-o", "lease.pdf")
 
 
-def test_ids_and_titles_are_completed(store: SessionStore) -> None:
-    def completed(begun: str) -> list[str]:
+def test_ids_and_titles_are_completed(store):
+    def completed(begun):
         shell = ShellComplete(localrag, {}, "localrag", "_LOCALRAG_COMPLETE")
         return [item.value for item in shell.get_completions(["sessions", "show"], begun)]
 

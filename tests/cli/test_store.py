@@ -1,36 +1,27 @@
 """`localrag store`, and the commands that a library in a store answers otherwise."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import refused, run, run_json
-from pg_cluster import Cluster
 from stores import new_store
 
 from localrag.cli import keys
 from localrag.errors import NotFoundError, StorageError, UsageError
-from localrag.settings import Settings
-from localrag.store import postgres
 
 pytestmark = pytest.mark.slow
 
-Folder = Callable[..., Path]
-
 
 @pytest.fixture
-def store(pg: Cluster) -> postgres.Store:
+def store(pg):
     return new_store(pg)
 
 
 @pytest.fixture
-def contracts(store: postgres.Store, folder: Folder, models: Any) -> str:
+def contracts(store, folder, models):
     """The URL of a store with the library `contracts`, which this machine made."""
     root = folder({"lease.txt": "The rent is 900 pounds.", "msa.txt": "Either party may end it."})
     assert run_json("ingest", str(root), "--name", "contracts", "--store", str(store))["read"] == [
@@ -40,7 +31,7 @@ def contracts(store: postgres.Store, folder: Folder, models: Any) -> str:
     return str(store)
 
 
-def test_a_database_is_prepared_once(pg: Cluster) -> None:
+def test_a_database_is_prepared_once(pg):
     database, url = pg.database(), pg.url(pg.database())
     owner = pg.role("registry")
     pg.sql("postgres", f'ALTER DATABASE "{database}" OWNER TO {owner}')
@@ -51,9 +42,7 @@ def test_a_database_is_prepared_once(pg: Cluster) -> None:
     refused(NotFoundError, "store", "connect", url)  # there is no library yet
 
 
-def test_a_library_in_its_folder_is_encrypted_beside_a_store(
-    contracts: str, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_in_its_folder_is_encrypted_beside_a_store(contracts, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(keys, "_given", None)  # it is kept for the process
     key = str(tmp_path / "key")
     run("vault", "key-file", key)
@@ -66,7 +55,7 @@ def test_a_library_in_its_folder_is_encrypted_beside_a_store(
     refused(UsageError, "ingest", papers, "--name", "contracts", "--encrypt", "--key-file", key)  # it is in the store
 
 
-def test_a_library_is_connected_asked_and_disconnected(contracts: str, settings: Settings, folder: Folder) -> None:
+def test_a_library_is_connected_asked_and_disconnected(contracts, settings, folder):
     assert run_json("store", "connect", contracts) == [{"library": "contracts", "may": "own"}]
     run("ingest", str(folder({"a.txt": "Alpha."}, "papers2")), "--name", "papers")
     error = refused(UsageError, "store", "connect", contracts, "contracts", "--name", "papers")  # there is another one
@@ -86,7 +75,7 @@ def test_a_library_is_connected_asked_and_disconnected(contracts: str, settings:
     refused(NotFoundError, "store", "disconnect", "again")
 
 
-def test_owners_give_and_take_rights_and_read_the_log(pg: Cluster, contracts: str) -> None:
+def test_owners_give_and_take_rights_and_read_the_log(pg, contracts):
     theirs = contracts.replace("writer@", f"{pg.role('clerk')}@")
     refused(NotFoundError, "store", "connect", theirs)
     run("store", "grant", "contracts", "clerk")
@@ -112,7 +101,7 @@ def test_owners_give_and_take_rights_and_read_the_log(pg: Cluster, contracts: st
     assert {("writer", "ingest"), ("clerk", "search"), ("writer", "right")} <= seen
 
 
-def test_the_log_says_who_gave_or_took_which_right(pg: Cluster, contracts: str) -> None:
+def test_the_log_says_who_gave_or_took_which_right(pg, contracts):
     pg.role("anna")
     run("store", "grant", "contracts", "anna")
     run("store", "grant", "contracts", "anna", "--may", "write")
@@ -127,7 +116,7 @@ def test_the_log_says_who_gave_or_took_which_right(pg: Cluster, contracts: str) 
     assert len(shown) == 3 and " read " in shown[0] and " write " in shown[1] and "anna" in shown[2]
 
 
-def test_owners_leave_if_another_role_owns_the_library(pg: Cluster, contracts: str) -> None:
+def test_owners_leave_if_another_role_owns_the_library(pg, contracts):
     for words in (("revoke", "contracts", "writer"), ("grant", "contracts", "writer")):
         error = refused(StorageError, "store", *words)
         assert "needs an owner" in error.message and "--may own" in error.hint
@@ -142,7 +131,7 @@ def test_owners_leave_if_another_role_owns_the_library(pg: Cluster, contracts: s
     assert (last["role"], last["grantee"], last["may"]) == ("writer", "writer", None)
 
 
-def test_a_role_that_is_not_there_or_has_no_right_is_named(pg: Cluster, contracts: str) -> None:
+def test_a_role_that_is_not_there_or_has_no_right_is_named(pg, contracts):
     pg.role("idle")
     for deed, role in (("grant", "nobodyrole"), ("revoke", "zork"), ("revoke", "idle")):
         error = refused(NotFoundError, "store", deed, "contracts", role)
@@ -153,7 +142,7 @@ def test_a_role_that_is_not_there_or_has_no_right_is_named(pg: Cluster, contract
     assert [row["role"] for row in run_json("store", "rights", "contracts")] == ["writer"]
 
 
-def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: Folder, settings: Settings) -> None:
+def test_what_works_on_files_is_refused(contracts, tmp_path, folder, settings):
     for words in (
         ("backup", "contracts", str(tmp_path / "x.backup"), "--clear"),
         ("vault", "encrypt", "contracts"),
@@ -167,10 +156,10 @@ def test_what_works_on_files_is_refused(contracts: str, tmp_path: Path, folder: 
 
 
 @pytest.mark.model
-def test_a_confined_process_reaches_its_store(store: postgres.Store, folder: Folder) -> None:
+def test_a_confined_process_reaches_its_store(store, folder):
     root = folder({"lease.txt": "The rent is 900 pounds a month.", "msa.txt": "Either party may end it in May."})
 
-    def localrag_(*words: str) -> subprocess.CompletedProcess[str]:
+    def localrag_(*words):
         command = [sys.executable, "-m", "localrag", *words]
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
 

@@ -1,9 +1,6 @@
 """`localrag vault`: encrypt libraries by a key file or a passphrase; errors where there is no key."""
 
-from __future__ import annotations
-
 import getpass
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +12,13 @@ from localrag.errors import KeyRequired, LocalragError, NotFoundError, UsageErro
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring, unlocked
 from localrag.sessions import store_of, table_export
-from localrag.settings import Settings
 from localrag.store import names
 
 CANARY = "zanzibarquill"
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh(monkeypatch):
     """Each test is a process that has asked for no key yet, away from any terminal."""
     monkeypatch.setattr(keyring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
@@ -34,7 +30,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     unlocked.set_key_source(None)
 
 
-def lock() -> None:
+def lock():
     """As in a new process."""
     unlocked.forget()
     unlocked.set_key_source(keys.library_key)
@@ -42,14 +38,14 @@ def lock() -> None:
 
 
 @pytest.fixture
-def typing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def typing(monkeypatch):
     """Somebody at the terminal who types these; returns what they were asked."""
 
-    def at_the_terminal(*words: str) -> list[str]:
-        asked: list[str] = []
+    def at_the_terminal(*words):
+        asked = []
         answers = iter(words)
 
-        def answer(prompt: str) -> str:
+        def answer(prompt):
             asked.append(prompt)
             return next(answers)
 
@@ -60,35 +56,33 @@ def typing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     return at_the_terminal
 
 
-def fine(*words: str) -> str:
+def fine(*words):
     result = run(*words)
     assert result.exit_code == 0, result.output
     return result.output
 
 
 @pytest.fixture
-def papers(folder: Callable[..., Path], models: object) -> Path:
+def papers(folder, models):
     return folder({"lease.txt": f"The {CANARY} lease ends on 31 March 2031.\n" * 5, "b.txt": "Other words.\n"})
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> Path:
+def key(tmp_path):
     file = tmp_path / "contracts.key"
     fine("vault", "key-file", str(file))
     return file
 
 
-def in_clear(home: Path) -> list[str]:
+def in_clear(home):
     return [str(path) for path in home.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
 
 
-def test_a_library_that_is_encrypted_from_the_first_never_lay_in_clear(
-    papers: Path, key: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
+def test_a_library_that_is_encrypted_from_the_first_never_lay_in_clear(papers, key, home, monkeypatch):
+    seen = []
     move = Path.replace
 
-    def watched(self: Path, target: Path) -> Path:
+    def watched(self, target):
         seen.extend(in_clear(home))
         return move(self, target)
 
@@ -101,9 +95,7 @@ def test_a_library_that_is_encrypted_from_the_first_never_lay_in_clear(
     assert "--key-file" in error.hint and error.exit_code == 5
 
 
-def test_a_passphrase_typed_twice_encrypts_a_library(
-    papers: Path, home: Path, typing: Callable[..., list[str]]
-) -> None:
+def test_a_passphrase_typed_twice_encrypts_a_library(papers, home, typing):
     fine("ingest", str(papers), "--name", "contracts")
     assert "key-file" in refused(UsageError, "vault", "encrypt", "contracts").hint
     typing("correct horse", "correct hors")
@@ -124,7 +116,7 @@ def test_a_passphrase_typed_twice_encrypts_a_library(
     assert "lease.txt" in fine("search", CANARY, "-l", "contracts")
 
 
-def test_others_are_let_in_by_their_own_means_and_taken_out_again(papers: Path, key: Path, tmp_path: Path) -> None:
+def test_others_are_let_in_by_their_own_means_and_taken_out_again(papers, key, tmp_path):
     opens = ("--key-file", str(key))
     fine("ingest", str(papers), "--name", "contracts", "--encrypt", *opens)
     anna = tmp_path / "anna"
@@ -147,15 +139,13 @@ def test_others_are_let_in_by_their_own_means_and_taken_out_again(papers: Path, 
     assert "lease.txt" in fine("search", CANARY, "-l", "contracts", *opens)
 
 
-def test_a_key_file_is_private_and_never_overwritten(key: Path) -> None:
+def test_a_key_file_is_private_and_never_overwritten(key):
     before = key.read_bytes()
     assert "exists" in refused(UsageError, "vault", "key-file", str(key)).message
     assert key.read_bytes() == before and key.stat().st_mode & 0o777 == 0o600
 
 
-def test_finding_a_folders_library_asks_for_no_key_of_another(
-    papers: Path, folder: Callable[..., Path], key: Path, settings: Settings, typing: Callable[..., list[str]]
-) -> None:
+def test_finding_a_folders_library_asks_for_no_key_of_another(papers, folder, key, settings, typing):
     fine("ingest", str(papers), "--name", "secret", "--encrypt", "--key-file", str(key))
     other = folder({"c.txt": "Words."}, "other")
     fine("ingest", str(other))
@@ -166,7 +156,7 @@ def test_finding_a_folders_library_asks_for_no_key_of_another(
     assert asked == []
 
 
-def test_listing_an_encrypted_library_needs_no_key_deleting_does(papers: Path, key: Path, home: Path) -> None:
+def test_listing_an_encrypted_library_needs_no_key_deleting_does(papers, key, home):
     fine("ingest", str(papers), "--name", "contracts", "--encrypt", "--key-file", str(key))
     assert "encrypted" in fine("status", "contracts") and "encrypted" in fine("libraries")
     lock()
@@ -177,7 +167,7 @@ def test_listing_an_encrypted_library_needs_no_key_deleting_does(papers: Path, k
 
 
 @pytest.mark.parametrize("content", ["", "localrag-key-1:aaaa"])
-def test_a_key_file_without_a_key_is_refused(papers: Path, tmp_path: Path, content: str) -> None:
+def test_a_key_file_without_a_key_is_refused(papers, tmp_path, content):
     file = tmp_path / "k"
     storage.write_bytes(file, content.encode())
     fine("ingest", str(papers), "--name", "contracts")
@@ -185,9 +175,7 @@ def test_a_key_file_without_a_key_is_refused(papers: Path, tmp_path: Path, conte
     refused(NotFoundError, "vault", "encrypt", "contracts", "--key-file", str(tmp_path / "none"))
 
 
-def test_a_conversation_is_named_by_who_has_a_key_file_and_nobody_is_asked(
-    papers: Path, key: Path, settings: Settings, typing: Callable[..., list[str]]
-) -> None:
+def test_a_conversation_is_named_by_who_has_a_key_file_and_nobody_is_asked(papers, key, settings, typing):
     fine("ingest", str(papers), "--name", "contracts", "--encrypt", "--key-file", str(key))
     store = store_of(settings)
     store.append(store.new(("contracts",), "Lease"), WHOLE)
@@ -201,9 +189,7 @@ def test_a_conversation_is_named_by_who_has_a_key_file_and_nobody_is_asked(
     refused(LocalragError, "sessions", "show", "last", "--key-file", str(key.with_name("other.key")))
 
 
-def test_only_the_log_of_an_encrypted_library_names_its_exports(
-    papers: Path, key: Path, settings: Settings, home: Path, tmp_path: Path
-) -> None:
+def test_only_the_log_of_an_encrypted_library_names_its_exports(papers, key, settings, home, tmp_path):
     fine("ingest", str(papers), "--name", "contracts", "--encrypt", "--key-file", str(key))
     store = store_of(settings)
     store.append(store.new(("contracts",), f"Of the {CANARY}"), WHOLE)

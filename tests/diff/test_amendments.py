@@ -1,7 +1,5 @@
 """What an amendment changes is read by the words that lawyers use for it, and found again in what it changes."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.diff import amendments
@@ -29,7 +27,7 @@ SL1 Answer to a call 4 hours 99 %
 SL2 Visit on site 2 days 98 %"""
 
 
-def changed(amendment: str) -> list[tuple[str, str]]:
+def changed(amendment):
     """Each change as what it puts there and what stood there before."""
     found = []
     for change in amendments.changes([amendment]):
@@ -88,7 +86,7 @@ PAYMENT = "7.1 The Distributor shall pay each invoice within 30 days of its rece
         ),
     ],
 )
-def test_a_change_and_what_stood_there_before(amendment: str, told: str | None, old: str) -> None:
+def test_a_change_and_what_stood_there_before(amendment, told, old):
     found = changed(amendment)
     assert [pair[1] for pair in found] == [old]
     assert told is None or found[0][0] == told
@@ -106,5 +104,5 @@ def test_a_change_and_what_stood_there_before(amendment: str, told: str | None, 
         "In paragraph B2, the row for SL9 is replaced with the following row.\nSL9 Report 3 days 97 %",
     ],
 )
-def test_what_changes_nothing_that_is_there_is_passed_over(amendment: str) -> None:
+def test_what_changes_nothing_that_is_there_is_passed_over(amendment):
     assert changed(amendment) == []

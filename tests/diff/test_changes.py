@@ -1,13 +1,11 @@
 """What changed between two versions: by clause, moved and not deleted, substance before form."""
 
-from __future__ import annotations
-
 import random
 import time
 
 import pytest
 
-from localrag.diff.changes import Change, Comparison, Version, compare
+from localrag.diff.changes import Version, compare
 from localrag.ingest.readers.base import read_parts
 from localrag.ingest.readers.source import Source
 from localrag.types import Page, Part
@@ -28,17 +26,17 @@ This Agreement is made between Acme Widgets Inc. (the "Company") and Beta Foods 
 """
 
 
-def version(text: str, name: str = "msa.txt") -> Version:
+def version(text, name="msa.txt"):
     part = next(read_parts(Source(name, data=text.encode())))
     assert isinstance(part, Part)
     return Version(name, part.reading.pages)
 
 
-def changed(old: str, new: str) -> Comparison:
+def changed(old, new):
     return compare(version(old), version(new))
 
 
-def swapped(*pairs: tuple[str, str], text: str = OLD) -> list[Change]:
+def swapped(*pairs, text=OLD):
     """The changes after replacing words of the agreement."""
     new = text
     for old, replacement in pairs:
@@ -47,7 +45,7 @@ def swapped(*pairs: tuple[str, str], text: str = OLD) -> list[Change]:
     return list(changed(text, new).changes)
 
 
-def test_the_same_text_has_no_differences() -> None:
+def test_the_same_text_has_no_differences():
     found = changed(OLD, OLD)
     assert found.changes == () and found.counts == {} and found.summary == "No differences."
 
@@ -75,7 +73,7 @@ def test_the_same_text_has_no_differences() -> None:
         ("$5,000 within", "$5000 within", ("form",)),
     ],
 )
-def test_a_change_has_its_kind(old: str, new: str, kinds: tuple[str, ...]) -> None:
+def test_a_change_has_its_kind(old, new, kinds):
     (one,) = swapped((old, new))
     assert one.kinds == kinds and one.deed in ("changed", "added", "deleted")
     assert one.level == {"wording": "wording", "form": "form"}.get(kinds[0], "substance")
@@ -95,14 +93,14 @@ def test_a_change_has_its_kind(old: str, new: str, kinds: tuple[str, ...]) -> No
         ("as in Clause 4 (A)", "as in clause 4 (a)", ("form",)),
     ],
 )
-def test_a_point_or_a_minus_is_part_of_a_figure(old: str, new: str, kinds: tuple[str, ...]) -> None:
+def test_a_point_or_a_minus_is_part_of_a_figure(old, new, kinds):
     """A bug: only letters and digits were compared, so that 15.00 and 1500 differed in form."""
     sentence = "The rent is {} and due at once."
     (one,) = changed(sentence.format(old), sentence.format(new)).changes
     assert one.kinds == kinds
 
 
-def test_a_moved_and_renumbered_clause_is_no_deletion() -> None:
+def test_a_moved_and_renumbered_clause_is_no_deletion():
     clauses = OLD.split("\n\n")
     new = "\n\n".join(
         [*clauses[:3], clauses[6].strip().replace("5.", "2."), clauses[3].replace("2.", "3."), *clauses[4:6]]
@@ -115,7 +113,7 @@ def test_a_moved_and_renumbered_clause_is_no_deletion() -> None:
     assert (moved.old.clause, moved.new.clause) == ("5. Notices", "2. Notices")
 
 
-def test_a_change_inside_a_moved_clause_is_told() -> None:
+def test_a_change_inside_a_moved_clause_is_told():
     clauses = OLD.split("\n\n")
     new = "\n\n".join(
         [*clauses[:2], clauses[5].replace("The Company shall not", "The Client shall not"), *clauses[2:5], clauses[6]]
@@ -124,7 +122,7 @@ def test_a_change_inside_a_moved_clause_is_told() -> None:
     assert [(one.deed, one.kinds) for one in found] == [("changed", ("party",)), ("moved", ())]
 
 
-def test_a_new_clause_renumbers_what_follows_and_the_references_to_it() -> None:
+def test_a_new_clause_renumbers_what_follows_and_the_references_to_it():
     new = (
         OLD.replace("5. Notices", "6. Notices")
         .replace("4. Liability", "5. Liability")
@@ -139,7 +137,7 @@ def test_a_new_clause_renumbers_what_follows_and_the_references_to_it() -> None:
     assert all(one.level == "form" for one in found if one.runs[0].text.endswith("See Section"))
 
 
-def test_the_last_sentence_keeps_its_stop_where_it_moves() -> None:
+def test_the_last_sentence_keeps_its_stop_where_it_moves():
     clauses = OLD.strip().split("\n\n")
     new = [*clauses[:2], clauses[6], *clauses[3:5], clauses[5].replace(".", " of the Company."), clauses[2]]
     for old, now in ((clauses, new), (new, clauses)):
@@ -147,7 +145,7 @@ def test_the_last_sentence_keeps_its_stop_where_it_moves() -> None:
         assert not any(run.text == "." for one in found for run in one.runs if run.sign != "="), found
 
 
-def laid_out(text: str, length: int) -> str:
+def laid_out(text, length):
     words = text.split()
     lines = [" ".join(words[at : at + 7]) for at in range(0, len(words), 7)]
     pages = [lines[at : at + length] for at in range(0, len(lines), length)]
@@ -155,13 +153,13 @@ def laid_out(text: str, length: int) -> str:
 
 
 @pytest.mark.parametrize("length", [3, 5, 8])
-def test_lines_pages_and_running_headers_change_nothing(length: int) -> None:
+def test_lines_pages_and_running_headers_change_nothing(length):
     text = "\n\n".join(OLD.replace("Acme", f"Acme {word}") for word in ("North", "South", "East", "West"))
     assert [one for one in changed(text, laid_out(text, length)).changes if one.level != "form"] == []
 
 
 @pytest.mark.parametrize("gap", ["\n\n", "\n\n\n", "\n \n"])
-def test_paragraphs_behind_a_running_header_are_compared(gap: str) -> None:
+def test_paragraphs_behind_a_running_header_are_compared(gap):
     """A bug: with an empty line behind the header, the first line of each page was left out."""
     old = [f"The page {word} begins here.\nIts rent is due." for word in ("north", "south", "east", "west")]
     new = "\f".join(gap.join(["Draft of Acme", page, str(n)]) for n, page in enumerate(old, 1))
@@ -180,7 +178,7 @@ def test_paragraphs_behind_a_running_header_are_compared(gap: str) -> None:
         ("The rent is\n\n- 1200 -\n\neach.", "The rent is\n\n- 9200 -\n\neach.", "number"),
     ],
 )
-def test_a_figure_alone_or_at_the_start_of_a_line_is_compared(old: str, new: str, kind: str) -> None:
+def test_a_figure_alone_or_at_the_start_of_a_line_is_compared(old, new, kind):
     """A bug: it was taken for the number of a clause or of a page."""
     (one,) = changed(old, new).changes
     assert one.kinds == (kind,)
@@ -188,13 +186,13 @@ def test_a_figure_alone_or_at_the_start_of_a_line_is_compared(old: str, new: str
 
 @pytest.mark.parametrize("number", ["Page {}", "- {} -", "{} of 5", "[{}]"])
 @pytest.mark.parametrize("end", ["\n\f", "\n\n"])
-def test_numbers_of_pages_are_left_out(number: str, end: str) -> None:
+def test_numbers_of_pages_are_left_out(number, end):
     pages = ["The rent of the flat is due", "in advance on the first day", "of each month in the year."]
     new = end.join(f"{page}\n{number.format(at)}" for at, page in enumerate(pages, 3))
     assert changed(" ".join(pages), new).changes == ()
 
 
-def test_what_is_left_out_and_differs_is_said() -> None:
+def test_what_is_left_out_and_differs_is_said():
     """A bug: a comment or a footer that only one version has gave "No differences." """
     said = "[Comment by A. Lawyer: The Supplier is not liable for anything.]"
     assert "1 comment only in the new version" in changed(OLD, f"{OLD}\n{said}\n").summary
@@ -210,7 +208,7 @@ def test_what_is_left_out_and_differs_is_said() -> None:
     assert "footers differ" in changed(*footed).summary and changed(footed[0], footed[0]).unseen == ""
 
 
-def test_places_are_pages_and_offsets_of_both_versions() -> None:
+def test_places_are_pages_and_offsets_of_both_versions():
     old, new = ("First page of it.\fThe rent is EUR 100 a month.", "First pages of it.\fThe rent is EUR 120 a month.")
     compared = changed(old, new)
     amount = next(one for one in compared.changes if one.kinds == ("amount",))
@@ -219,7 +217,7 @@ def test_places_are_pages_and_offsets_of_both_versions() -> None:
         assert (pages[at].number, pages[at].text[start:end], side.place) == (2, words, "p. 2")
 
 
-def test_words_that_one_version_adds_have_their_place_in_the_other() -> None:
+def test_words_that_one_version_adds_have_their_place_in_the_other():
     compared = changed(OLD, OLD.replace("5,000", "6,000").replace("each invoice", "each net invoice"))
     (one,) = compared.changes
     text = compared.old.pages[0].text
@@ -227,7 +225,7 @@ def test_words_that_one_version_adds_have_their_place_in_the_other() -> None:
     assert text[start:end] == one.old.text == "5,000" and added == behind and text[added:].startswith("invoice")
 
 
-def test_the_redline_holds_both_versions() -> None:
+def test_the_redline_holds_both_versions():
     new = (
         OLD.replace("$5,000", "$6,000")
         .replace("4. Liability", "4. Limits")
@@ -240,12 +238,12 @@ def test_the_redline_holds_both_versions() -> None:
 
 
 @pytest.mark.parametrize("empty", [("", "words of it"), ("words of it", ""), ("", "")])
-def test_an_empty_side_is_compared(empty: tuple[str, str]) -> None:
+def test_an_empty_side_is_compared(empty):
     old, new = (Version("x", (Page(text),)) for text in empty)
     assert len(compare(old, new).changes) == int(empty[0] != empty[1])
 
 
-def test_two_hundred_pages_take_seconds() -> None:
+def test_two_hundred_pages_take_seconds():
     chance = random.Random(3)
     words = [
         f"{a}{b}{c}"
@@ -266,7 +264,7 @@ def test_two_hundred_pages_take_seconds() -> None:
     assert sum(one.deed == "moved" for one in found.changes) == 20
 
 
-def test_a_moved_and_edited_clause_is_no_deletion_though_another_takes_its_place() -> None:
+def test_a_moved_and_edited_clause_is_no_deletion_though_another_takes_its_place():
     """A bug: the clause in its place was told as the same clause with all its words changed."""
     old = (
         "# Services\n\n## 3. Secrecy\n3.1 Each party shall keep the other's information secret.\n\n"
@@ -295,13 +293,13 @@ def test_a_moved_and_edited_clause_is_no_deletion_though_another_takes_its_place
         ("or", "and"),
     ],
 )
-def test_one_legal_word_for_another_is_substance(old: str, new: str) -> None:
+def test_one_legal_word_for_another_is_substance(old, new):
     text = "1. The Supplier grants a non-exclusive licence, uses best endeavours and is paid before delivery, by card or wire.\n"
     (one,) = swapped((old, new) if old != "or" else ("card or", "card and"), text=text)
     assert one.kinds == ("qualifier",) and one.level == "substance"
 
 
-def test_a_heading_moves_with_what_is_under_it() -> None:
+def test_a_heading_moves_with_what_is_under_it():
     """A bug: the heading was told as one move, and its clause as another."""
     parts = [
         "# Lease",
@@ -314,13 +312,13 @@ def test_a_heading_moves_with_what_is_under_it() -> None:
     assert moved.deed == "moved" and moved.new.text.startswith("Repairs The landlord")
 
 
-def test_unrelated_documents_are_hinted_at() -> None:
+def test_unrelated_documents_are_hinted_at():
     other = "The moon is a ball of rock. It has craters, plains and mountains, which Galileo drew in the year 1609."
     assert changed(OLD, other).alike < 0.2 and "in both" in changed(OLD, other).summary
     assert "in both" not in changed(OLD, OLD.replace("two years", "three years")).summary
 
 
-def test_a_moved_clause_leaves_a_short_one_in_its_place() -> None:
+def test_a_moved_clause_leaves_a_short_one_in_its_place():
     """A bug: the words that were left had a stop in common with the clause, which was told as changed and added."""
     clauses = OLD.strip().split("\n\n")
     moved = clauses[4].replace("3.", "6.").replace("shall not disclose", "may disclose")
@@ -336,13 +334,13 @@ def test_a_moved_clause_leaves_a_short_one_in_its_place() -> None:
 @pytest.mark.parametrize(
     ("old", "new"), [("in writing ", ""), ("5% a year.", "5% a year"), ("2. Term.", "2. Term and end.")]
 )
-def test_a_clause_of_which_words_came_or_went_is_changed(old: str, new: str) -> None:
+def test_a_clause_of_which_words_came_or_went_is_changed(old, new):
     """A bug: a struck word was "deleted", and counted beside deleted clauses."""
     for one in (*changed(OLD, OLD.replace(old, new)).changes, *changed(OLD.replace(old, new), OLD).changes):
         assert one.deed == "changed" and one.title.startswith(OLD[: OLD.index(old) + 1].rpartition("\n")[2][:2])
 
 
-def test_a_sentence_that_a_clause_gains_is_added() -> None:
+def test_a_sentence_that_a_clause_gains_is_added():
     """A bug: only whole clauses were "added", so that most of those without a number were "changed"."""
     new = OLD.replace("5% a year.", "5% a year. The Supplier shall insure the goods at its own cost.")
     assert [one.deed for one in changed(OLD, new).changes] == ["added"]

@@ -1,7 +1,5 @@
 """Two sentences in one place contradict each other where they say another figure, or a "not", and only there."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.diff.substance import contradiction
@@ -20,7 +18,7 @@ from localrag.diff.substance import contradiction
         ("It may be assigned.", "It may not be assigned.", "It may be assigned.", "It may not be assigned."),
     ],
 )
-def test_another_figure_or_a_not_is_a_contradiction(one: str, other: str, first: str, second: str) -> None:
+def test_another_figure_or_a_not_is_a_contradiction(one, other, first, second):
     for a, b, words in ((one, other, (first, second)), (other, one, (second, first))):
         found = contradiction(a, b)
         assert found is not None and (a[slice(*found[0])], b[slice(*found[1])]) == words
@@ -39,5 +37,5 @@ def test_another_figure_or_a_not_is_a_contradiction(one: str, other: str, first:
         ("The limit is 30 kg for each parcel.", "The limit is 30 percent for each parcel."),
     ],
 )
-def test_the_same_and_another_period_or_subject_are_none(one: str, other: str) -> None:
+def test_the_same_and_another_period_or_subject_are_none(one, other):
     assert contradiction(one, other) is None and contradiction(other, one) is None

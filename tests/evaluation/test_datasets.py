@@ -1,28 +1,22 @@
-from __future__ import annotations
-
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from office import QUESTIONS, write
 
-from localrag import api
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import datasets
 from localrag.evaluation.datasets import Question, Run, load, match, sample
-from localrag.events import IngestReport
-from localrag.settings import Settings
 from localrag.types import Document
 
 LINE = '{"id": "1", "question": "Why?", "answer": "So.", "doc": "a.txt", "evidence": "", "page": null}'
 
 
-def question(id: str, doc: str = "a.txt", category: str = "", answerable: bool = True, **more: object) -> Question:
-    return Question(id, "Why?", "So.", doc, category=category, answerable=answerable, **more)  # type: ignore[arg-type]
+def question(id, doc="a.txt", category="", answerable=True, **more):
+    return Question(id, "Why?", "So.", doc, category=category, answerable=answerable, **more)
 
 
-def document(path: str, root: str = "/data") -> Document:
+def document(path, root="/data"):
     return Document(1, root, path, "", "", 0, 0, 1, 1, False)
 
 
@@ -43,14 +37,14 @@ def document(path: str, root: str = "/data") -> Document:
         (LINE, "line 2 .* has the id '1' of another line"),
     ],
 )
-def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str, said: str) -> None:
+def test_a_bad_line_is_named_by_its_number(tmp_path, line, said):
     (tmp_path / "qa.jsonl").write_text(f"{LINE}\n{line}\n", encoding="utf-8")
     with pytest.raises(UsageError, match=said) as caught:
         load(tmp_path / "qa.jsonl")
     assert "JSON object" in caught.value.hint
 
 
-def test_a_missing_or_empty_file_is_said(tmp_path: Path) -> None:
+def test_a_missing_or_empty_file_is_said(tmp_path):
     with pytest.raises(NotFoundError, match="no dataset"):
         load(tmp_path / "nothing.jsonl")
     (tmp_path / "qa.jsonl").write_text("\n")
@@ -58,7 +52,7 @@ def test_a_missing_or_empty_file_is_said(tmp_path: Path) -> None:
         load(tmp_path / "qa.jsonl")
 
 
-def test_the_digest_changes_with_anything_that_is_scored() -> None:
+def test_the_digest_changes_with_anything_that_is_scored():
     first = question("1")
     assert first.digest == question("1").digest == question("1", fields=(("kind", "a"),)).digest
     assert len({first.digest, question("1", page=3).digest, question("1", answerable=False).digest}) == 3
@@ -69,14 +63,14 @@ def test_the_digest_changes_with_anything_that_is_scored() -> None:
 MANY = [question(str(i), category="abc"[i % 3], answerable=i % 4 > 0) for i in range(120)]
 
 
-def test_a_sample_depends_on_the_seed_and_keeps_the_order_of_the_file() -> None:
+def test_a_sample_depends_on_the_seed_and_keeps_the_order_of_the_file():
     first = sample(MANY, 30, 5)
     assert first == sample(MANY, 30, 5) != sample(MANY, 30, 6) and sample(MANY, None, 0) == MANY
     assert [int(found.id) for found in first] == sorted(int(found.id) for found in first)
 
 
 @pytest.mark.parametrize("limit", [1, 7, 30, 119])
-def test_each_category_and_kind_has_its_share_of_a_sample(limit: int) -> None:
+def test_each_category_and_kind_has_its_share_of_a_sample(limit):
     taken = sample(MANY, limit, 1)
     assert len(taken) == len({found.id for found in taken}) == limit
     shares = Counter((found.category, found.answerable) for found in MANY)
@@ -84,12 +78,12 @@ def test_each_category_and_kind_has_its_share_of_a_sample(limit: int) -> None:
     assert all(abs(counts[key] - limit * share / len(MANY)) < 1 for key, share in shares.items())
 
 
-def test_a_smaller_sample_is_part_of_a_larger_one() -> None:
+def test_a_smaller_sample_is_part_of_a_larger_one():
     for small, large in ((1, 7), (7, 30), (30, 119)):
         assert set(sample(MANY, small, 3)) < set(sample(MANY, large, 3))
 
 
-def test_questions_are_chosen_by_what_their_lines_say(tmp_path: Path) -> None:
+def test_questions_are_chosen_by_what_their_lines_say(tmp_path):
     rows = [
         {
             "id": str(i),
@@ -128,11 +122,11 @@ def test_questions_are_chosen_by_what_their_lines_say(tmp_path: Path) -> None:
         ("a.txt", "data.txt", "/data", False),
     ],
 )
-def test_a_document_is_matched_by_the_end_of_its_path(doc: str, path: str, root: str, found: bool) -> None:
+def test_a_document_is_matched_by_the_end_of_its_path(doc, path, root, found):
     assert match([question("1", doc)], [document(path, root)]).paths == ({doc: path} if found else {})
 
 
-def test_equal_names_in_other_folders_are_not_taken_for_each_other() -> None:
+def test_equal_names_in_other_folders_are_not_taken_for_each_other():
     questions = [question("1", "docs/en/a.txt"), question("2", "docs/de/a.txt"), question("3", "docs/de/a.txt")]
     assert match(questions, [document("a.txt", "/elsewhere")]).paths == {}, "both have a claim"
     found = match(questions, [document("a.txt", "/evaldata/docs/en")])
@@ -140,7 +134,7 @@ def test_equal_names_in_other_folders_are_not_taken_for_each_other() -> None:
     assert found.missing_documents == ["docs/de/a.txt"]
 
 
-def test_a_question_of_several_documents_needs_all_of_them() -> None:
+def test_a_question_of_several_documents_needs_all_of_them():
     both = question("1", docs=("a.txt", "b.txt"))
     assert match([both], [document("a.txt")]).missing == (both,)
     found = match([both], [document("a.txt"), document("b.txt")])
@@ -150,11 +144,11 @@ def test_a_question_of_several_documents_needs_all_of_them() -> None:
 # --- libraries ----
 
 
-def update(library: api.Library, source: datasets.Source) -> IngestReport:
+def update(library, source):
     return library.ingest(source.folder, leave_out=source.leave_out)
 
 
-def test_the_folder_is_the_smallest_that_holds_the_documents_named(tmp_path: Path) -> None:
+def test_the_folder_is_the_smallest_that_holds_the_documents_named(tmp_path):
     (tmp_path / "docs/en").mkdir(parents=True)
     for name in ("docs/en/a.txt", "docs/b.txt", "private.txt"):
         (tmp_path / name).write_text("words")
@@ -169,9 +163,7 @@ def test_the_folder_is_the_smallest_that_holds_the_documents_named(tmp_path: Pat
     assert "--documents" in caught.value.hint and "--library" in caught.value.hint
 
 
-def test_files_of_questions_and_results_are_no_documents(
-    settings: Settings, dataset: Path, documents: Path, tmp_path: Path
-) -> None:
+def test_files_of_questions_and_results_are_no_documents(settings, dataset, documents, tmp_path):
     write(documents / "contracts/drafts.jsonl", QUESTIONS)
     (documents / "results.jsonl").write_text(json.dumps({"run": "1", "settings": {}}) + "\n")
     (documents / "data.jsonl").write_text(json.dumps({"rent": 2450}) + "\n")
@@ -188,7 +180,7 @@ def test_files_of_questions_and_results_are_no_documents(
     assert second.read == ("policy.txt",) and second.unchanged == 3
 
 
-def test_settings_that_decide_what_is_read_have_a_library_of_their_own(settings: Settings, dataset: Path) -> None:
+def test_settings_that_decide_what_is_read_have_a_library_of_their_own(settings, dataset):
     source = datasets.source_of(dataset, load(dataset), None)
     names = {
         datasets.library_of(source, settings.with_options(**more)).name
@@ -200,11 +192,11 @@ def test_settings_that_decide_what_is_read_have_a_library_of_their_own(settings:
 FIRST, SECOND = Question("1", "Why?", "So.", "a.txt"), Question("2", "Who?", "Ada.", "a.txt")
 
 
-def test_a_result_is_found_again_by_a_run_of_the_same_settings(tmp_path: Path) -> None:
+def test_a_result_is_found_again_by_a_run_of_the_same_settings(tmp_path):
     path = tmp_path / "out.jsonl"
     Run(path, {"k": 5}).add(FIRST, {"rank": 1})
     again = Run(path, {"k": 5})
-    assert again.done(FIRST) is not None and again.done(FIRST)["rank"] == 1  # type: ignore[index]
+    assert again.done(FIRST) is not None and again.done(FIRST)["rank"] == 1
     assert again.done(SECOND) is None
     again.add(SECOND, {"rank": 2})
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -212,10 +204,10 @@ def test_a_result_is_found_again_by_a_run_of_the_same_settings(tmp_path: Path) -
     other = Run(path, {"k": 10})
     assert other.done(FIRST) is None
     other.add(FIRST, {"rank": 3})
-    assert [Run(path, {"k": k}).done(FIRST)["rank"] for k in (5, 10)] == [1, 3]  # type: ignore[index]
+    assert [Run(path, {"k": k}).done(FIRST)["rank"] for k in (5, 10)] == [1, 3]
 
 
-def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
+def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path):
     path = tmp_path / "out.jsonl"
     run = Run(path, {})
     run.add(FIRST, {"rank": 1})
@@ -228,7 +220,7 @@ def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["Dear diary,\nno newline", '{"question": "Why?"}\n'])
-def test_a_file_that_is_no_result_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_no_result_is_refused_and_left_alone(tmp_path, content):
     path = tmp_path / "notes.txt"
     path.write_text(content)
     with pytest.raises(UsageError, match="no results"):

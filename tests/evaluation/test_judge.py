@@ -1,10 +1,7 @@
-from __future__ import annotations
-
 import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +10,7 @@ from localrag.evaluation import judge
 from localrag.evaluation.judge import GRADES, Given, Side
 
 
-def sample() -> list[tuple[Given, str]]:
+def sample():
     """Answers with labels made by hand (docs/decisions/0031-judge-and-arena.md)."""
     rows = map(json.loads, Path(__file__).with_name("judged.jsonl").read_text(encoding="utf-8").splitlines())
     names = ("id", "question", "known", "answer", "evidence", "answerable")
@@ -22,7 +19,7 @@ def sample() -> list[tuple[Given, str]]:
     ]
 
 
-def test_a_run_is_summed_up_by_score_and_grades() -> None:
+def test_a_run_is_summed_up_by_score_and_grades():
     right = Given("1", "What is the rent?", "EUR 2,450", "It is EUR 2,450 [1].")
     found = judge.summarize([right, replace(right, answer="EUR 90")])
     assert found["score"]["mean"] == 0.5 and found["grades"] == {"right": 1, "partly": 0, "wrong": 1, "declined": 0}
@@ -40,8 +37,8 @@ BY = Given("8", "By when is the seed delivered?", "By 15 April at the latest", "
 CROSS = Given("4", "How is the fee divided?", "70 % to Orlo, 30 % to Tess", "", "70 % to Orlo and 30 % to Tess.")
 
 
-def graded(given: Given, answer: str, **more: object) -> str:
-    return judge.grade(Given(given.id, given.question, given.known, answer, given.evidence, **more))  # type: ignore[arg-type]
+def graded(given, answer, **more):
+    return judge.grade(Given(given.id, given.question, given.known, answer, given.evidence, **more))
 
 
 @pytest.mark.parametrize(
@@ -60,11 +57,11 @@ def graded(given: Given, answer: str, **more: object) -> str:
         (MONEY, "EUR 2,450, by Section 4.1 of the lease between Orlo and Tess of 3 May 2020.", "right"),
     ],
 )
-def test_facts_decide_the_grade(given: Given, answer: str, grade: str) -> None:
+def test_facts_decide_the_grade(given, answer, grade):
     assert graded(given, answer) == grade
 
 
-def test_where_there_is_no_answer_only_declining_is_none_wrong() -> None:
+def test_where_there_is_no_answer_only_declining_is_none_wrong():
     none = Given("1", "How many parking spaces are there?", "", "")
     assert graded(none, "Twelve.", answerable=False) == "wrong"
     assert graded(none, "The documents do not say.", answerable=False, found=False) == "declined"
@@ -82,24 +79,24 @@ def test_where_there_is_no_answer_only_declining_is_none_wrong() -> None:
         ("6,4 %", "6.4 per cent", True),
     ],
 )
-def test_quantities_are_the_same_however_written(one: str, other: str, same: bool) -> None:
+def test_quantities_are_the_same_however_written(one, other, same):
     [first], [second] = judge.facts(one), judge.facts(other)
     assert judge.same(first, second) is same
 
 
-def test_no_later_than_denies_nothing() -> None:
+def test_no_later_than_denies_nothing():
     deadline = Given("5", "By when must notice be given?", "Within 30 days", "", "Notice is given within 30 days.")
     assert graded(deadline, "No later than 30 days.") != "wrong"
     assert graded(deadline, "Notice is never given within 30 days.") == "wrong"
 
 
-def test_of_two_things_in_the_question_the_first_named_is_chosen() -> None:
+def test_of_two_things_in_the_question_the_first_named_is_chosen():
     more = Given("6", "Which used more water, Lowfield or Highmoor?", "Lowfield", "")
     assert graded(more, "Lowfield used more than Highmoor.") == "right"
     assert graded(more, "Highmoor used more than Lowfield.") == "wrong"
 
 
-def test_grades_agree_with_people_on_the_sample() -> None:
+def test_grades_agree_with_people_on_the_sample():
     """Cohen's kappa (1960): the share of agreement beyond chance."""
     pairs = [(label, judge.grade(given)) for given, label in sample()]
     labels, grades = (Counter(side) for side in zip(*pairs, strict=True))
@@ -113,14 +110,14 @@ def test_grades_agree_with_people_on_the_sample() -> None:
 RIGHT, WRONG = "It is EUR 2,450.", "It is EUR 90."
 
 
-def side(name: str, *answers: str, start: int = 0) -> Side:
+def side(name, *answers, start=0):
     return Side(
         name,
         {str(n): Given(str(n), f"What is rent {n}?", "EUR 2,450", answer) for n, answer in enumerate(answers, start)},
     )
 
 
-def test_the_better_side_wins_in_either_order() -> None:
+def test_the_better_side_wins_in_either_order():
     bouts = judge.matches([side("good", *[RIGHT] * 12), side("bad", *[WRONG] * 12)], 0)
     assert {bout.swapped for bout in bouts} == {True, False}
     report = judge.sum_up([(bout, "first" if bout.first.answer == RIGHT else "second") for bout in bouts])
@@ -129,14 +126,14 @@ def test_the_better_side_wins_in_either_order() -> None:
     assert report["votes"] == report["questions"] == 12
 
 
-def test_a_tie_is_half_a_win() -> None:
+def test_a_tie_is_half_a_win():
     bouts = judge.matches([side("a", RIGHT, RIGHT), side("b", RIGHT, RIGHT)], 0)
     [pair] = judge.sum_up([(bout, "tie") for bout in bouts])["pairs"]
     assert pair["ties"] == 2 and pair["share"]["mean"] == 0.5
     assert judge.sum_up([]) == {"questions": 0, "votes": 0, "pairs": []}
 
 
-def test_three_sides_meet_on_the_questions_they_share() -> None:
+def test_three_sides_meet_on_the_questions_they_share():
     sides = [side("a", RIGHT, RIGHT), side("b", WRONG, WRONG), side("c", WRONG, start=1)]
     bouts = judge.matches(sides, 0)
     assert sorted(bout.sides for bout in bouts) == [("a", "b"), ("a", "b"), ("a", "c"), ("b", "c")]
@@ -145,7 +142,7 @@ def test_three_sides_meet_on_the_questions_they_share() -> None:
     assert {bout.question: bout.swapped for bout in bouts if bout.sides == ("a", "b")} == two
 
 
-def test_sides_that_cannot_meet_are_refused() -> None:
+def test_sides_that_cannot_meet_are_refused():
     with pytest.raises(UsageError):
         judge.matches([side("a", RIGHT), side("b", WRONG, start=5)], 0)
     with pytest.raises(UsageError):
@@ -156,7 +153,7 @@ def test_sides_that_cannot_meet_are_refused() -> None:
 # --- files of answers ---------------------------------------------------------------------------------------
 
 
-def written(path: Path, *runs: tuple[dict[str, Any], list[str]]) -> Path:
+def written(path, *runs):
     with path.open("w", encoding="utf-8") as stream:
         for number, (settings, answers) in enumerate(runs):
             stream.write(json.dumps({"run": f"r{number}", "settings": {"measure": "answers", **settings}}) + "\n")
@@ -166,7 +163,7 @@ def written(path: Path, *runs: tuple[dict[str, Any], list[str]]) -> Path:
     return path
 
 
-def test_each_run_of_a_file_is_a_side_named_by_what_differs(tmp_path: Path) -> None:
+def test_each_run_of_a_file_is_a_side_named_by_what_differs(tmp_path):
     path = written(
         tmp_path / "a.jsonl", ({"mode": "auto", "model": "x"}, [RIGHT]), ({"mode": "read", "model": "x"}, [WRONG])
     )
@@ -174,7 +171,7 @@ def test_each_run_of_a_file_is_a_side_named_by_what_differs(tmp_path: Path) -> N
     assert [one.name for one in judge.read(written(tmp_path / "b.jsonl", ({}, [RIGHT])))] == ["b"]
 
 
-def test_a_file_without_answers_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_answers_is_refused(tmp_path):
     with pytest.raises(NotFoundError):
         judge.read(tmp_path / "none.jsonl")
     (tmp_path / "other.jsonl").write_text('{"question": "?"}\n')

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from localrag.evaluation import metrics
@@ -7,7 +5,7 @@ from localrag.evaluation import metrics
 # --- words --------------------------------------------------------------------------------------------------
 
 
-def test_exact_match_passes_over_case_punctuation_and_articles() -> None:
+def test_exact_match_passes_over_case_punctuation_and_articles():
     assert metrics.exact_match("The  Head of Unit.", "head of a unit")
     assert not metrics.exact_match("The heads of unit", "head of unit")
 
@@ -21,11 +19,11 @@ def test_exact_match_passes_over_case_punctuation_and_articles() -> None:
         ("东京大学", "东京", 2 * 2 / 6),
     ],
 )
-def test_f1_counts_the_words_in_common(answer: str, known: str, value: float) -> None:
+def test_f1_counts_the_words_in_common(answer, known, value):
     assert metrics.f1(answer, known) == pytest.approx(value)
 
 
-def test_the_first_choice_named_is_the_one_made() -> None:
+def test_the_first_choice_named_is_the_one_made():
     choices = ["Yes", "No (contradicted)", "Not mentioned"]
     assert metrics.chosen("No, although yes is possible", choices) == "No (contradicted)"
     assert metrics.chosen("It is not mentioned.", choices) == "Not mentioned"
@@ -35,17 +33,17 @@ def test_the_first_choice_named_is_the_one_made() -> None:
 # --- evidence -----------------------------------------------------------------------------------------------
 
 
-def test_evidence_is_covered_by_spans_together_whatever_the_white_space() -> None:
+def test_evidence_is_covered_by_spans_together_whatever_the_white_space():
     evidence = "Taxis need the consent of the head of unit"
     assert metrics.covered(evidence, ["taxis need\nthe consent of", "x of the head  of unit x"]) == 1.0
     assert metrics.covered(evidence, []) == 0.0 and metrics.covered(" [...] ", ["words"]) is None
 
 
-def test_single_words_that_stand_apart_do_not_cover_evidence() -> None:
+def test_single_words_that_stand_apart_do_not_cover_evidence():
     assert metrics.covered("the consent of the head", ["head of the consent, the"]) == 0.0
 
 
-def test_each_piece_of_evidence_counts_by_its_words() -> None:
+def test_each_piece_of_evidence_counts_by_its_words():
     assert metrics.covered("Ada Quill [...] one two three four", ["by Ada Quill"]) == pytest.approx(2 / 6)
     assert metrics.covered("Ada Quill [...] one two three four", ["Quill, Ada; two three four"]) == pytest.approx(3 / 6)
 
@@ -68,9 +66,7 @@ def test_each_piece_of_evidence_counts_by_its_words() -> None:
         ("90-day", 90, 1, False, None),
     ],
 )
-def test_a_number_is_read_as_it_is_written(
-    text: str, value: float, scale: float, percent: bool, currency: str | None
-) -> None:
+def test_a_number_is_read_as_it_is_written(text, value, scale, percent, currency):
     (found,) = metrics.numbers(f"It is {text}, says the text.")
     assert (found.value, found.scale, found.percent, found.currency) == (value, scale, percent, currency)
 
@@ -89,14 +85,14 @@ def test_a_number_is_read_as_it_is_written(
         ("30", "no number", None),
     ],
 )
-def test_numbers_match_as_far_as_they_are_written(answer: str, known: str, same: bool | None) -> None:
+def test_numbers_match_as_far_as_they_are_written(answer, known, same):
     assert metrics.numeric_match(answer, known) is same
 
 
 # --- over all questions -------------------------------------------------------------------------------------
 
 
-def test_the_interval_is_the_same_for_the_same_seed_and_holds_the_mean() -> None:
+def test_the_interval_is_the_same_for_the_same_seed_and_holds_the_mean():
     values = [1.0] * 30 + [0.0] * 70
     found = metrics.estimate(values, seed=3)
     assert found is not None and found == metrics.estimate(values, seed=3)
@@ -105,7 +101,7 @@ def test_the_interval_is_the_same_for_the_same_seed_and_holds_the_mean() -> None
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * (0.3 * 0.7 / 100) ** 0.5, abs=0.02)
 
 
-def test_an_interval_is_wider_if_the_items_of_a_cluster_agree() -> None:
+def test_an_interval_is_wider_if_the_items_of_a_cluster_agree():
     values = [1.0] * 10 + [0.0] * 10
     together = metrics.clustered(values, ["a"] * 10 + ["b"] * 10)
     apart = metrics.clustered(values, [str(i) for i in range(20)])
@@ -113,7 +109,7 @@ def test_an_interval_is_wider_if_the_items_of_a_cluster_agree() -> None:
     assert apart is not None and 0.0 < apart["low"] < 0.5 == apart["mean"] < apart["high"] < 1.0
 
 
-def test_a_ratio_is_of_sums_and_not_the_mean_of_ratios() -> None:
+def test_a_ratio_is_of_sums_and_not_the_mean_of_ratios():
     found = metrics.clustered([1.0, 100.0], ["a", "b"], [10.0, 100.0])
     assert found is not None and found["mean"] == pytest.approx(101 / 110, abs=1e-4)
     assert metrics.clustered([], []) is None and metrics.clustered([1.0], ["a"], [0.0]) is None
@@ -129,18 +125,18 @@ def test_a_ratio_is_of_sums_and_not_the_mean_of_ratios() -> None:
         ("€5", "$5", False),
     ],
 )
-def test_a_number_with_its_unit_is_more_than_the_number(answer: str, known: str, same: bool) -> None:
+def test_a_number_with_its_unit_is_more_than_the_number(answer, known, same):
     assert metrics.unit_match(answer, known) is same
 
 
-def test_a_decrease_may_be_told_in_words() -> None:
+def test_a_decrease_may_be_told_in_words():
     assert metrics.numeric_match("It decreased by 6.7 percent.", "-6.7 percent")
     assert not metrics.numeric_match("It increased by 6.7 percent.", "-6.7 percent")
     assert metrics.numeric_match("It decreased from 5 to 3.", "3")
 
 
 @pytest.mark.parametrize(("rank", "ndcg", "mrr"), [(1, 1.0, 1.0), (4, 0.4307, 0.25), (None, 0.0, 0.0)])
-def test_one_thing_wanted_is_found_at_its_rank(rank: int | None, ndcg: float, mrr: float) -> None:
+def test_one_thing_wanted_is_found_at_its_rank(rank, ndcg, mrr):
     found = metrics.ranking(rank, (1, 5))
     wanted = {"recall@1": float(rank == 1), "recall@5": float(rank is not None), "ndcg@10": ndcg, "mrr": mrr}
     assert found == pytest.approx(wanted, abs=1e-4)

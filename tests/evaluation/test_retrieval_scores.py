@@ -1,21 +1,16 @@
-from __future__ import annotations
-
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 from office import write
 
 from localrag import api
 from localrag.evaluation import retrieval
 from localrag.evaluation.datasets import Question, Run, choose
-from localrag.settings import Settings
 from localrag.types import Passage
 
 KNOWN = Question("1", "Why?", "Ada Quill", "a.txt", "The board chose Ada Quill as its treasurer", 3)
 
 
-def passage(document: str, page: int | None, text: str) -> Passage:
+def passage(document, page, text):
     return Passage("lib", document, page, None, (), text, 0, len(text), 1.0)
 
 
@@ -26,27 +21,25 @@ FOUND = [
 ]
 
 
-def test_each_level_has_its_rank_in_the_right_document() -> None:
+def test_each_level_has_its_rank_in_the_right_document():
     found = retrieval.score(KNOWN, ["a.txt"], FOUND, verbatim=True)
     assert found["ranks"] == {"document": 2, "page": 3, "evidence": 3, "answer": 3}
     assert found["coverage"] == 1.0
 
 
-def test_what_is_not_found_has_no_rank() -> None:
+def test_what_is_not_found_has_no_rank():
     found = retrieval.score(KNOWN, ["c.txt"], FOUND, verbatim=True)
     assert set(found["ranks"].values()) == {None} and found["coverage"] == 0.0
     assert retrieval.score(KNOWN, ["a.txt"], [])["ranks"]["document"] is None
 
 
-def test_several_documents_are_found_when_the_last_of_them_is() -> None:
+def test_several_documents_are_found_when_the_last_of_them_is():
     both = replace(KNOWN, docs=("a.txt", "b.txt"))
     assert retrieval.score(both, ["a.txt", "b.txt"], FOUND)["ranks"]["documents"] == 2
     assert retrieval.score(both, ["a.txt", "c.txt"], FOUND)["ranks"]["documents"] is None
 
 
-def test_a_library_is_searched_and_a_second_run_searches_nothing(
-    settings: Settings, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_is_searched_and_a_second_run_searches_nothing(settings, dataset, tmp_path, monkeypatch):
     sample = choose(dataset, api.open_library("office", settings=settings), answerable_only=True)
     rows = list(retrieval.run(sample, Run(tmp_path / "o", {}), k=10))
     report = retrieval.summarize(rows, 10)
@@ -59,7 +52,7 @@ def test_a_library_is_searched_and_a_second_run_searches_nothing(
     assert list(retrieval.run(sample, Run(tmp_path / "o", {}), k=10)) == rows
 
 
-def test_a_question_about_many_documents_searches_exactly_those(settings: Settings, tmp_path: Path) -> None:
+def test_a_question_about_many_documents_searches_exactly_those(settings, tmp_path):
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(130):

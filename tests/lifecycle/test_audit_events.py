@@ -1,7 +1,5 @@
 """What the record says of ingests, pages and files shown, models and keys."""
 
-from __future__ import annotations
-
 import hashlib
 from unittest.mock import Mock
 

@@ -1,11 +1,7 @@
 """A library carried whole: it comes back as it was, opens for those who were named, and what was changed is refused."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from encrypted import encrypt_folder
@@ -28,9 +24,8 @@ from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.keyring import Key, Recipients
+from localrag.security.encryption.keyring import Recipients
 from localrag.sessions import store_of
-from localrag.settings import Settings
 from localrag.store.library import Library, open_library
 from localrag.store.names import DATABASE
 from localrag.store.writer import Editor
@@ -46,16 +41,16 @@ assert isinstance(HELD, keyrings.SecretKey)
 FOR_US = Recipients((("office", HELD.public),))
 
 
-def ours(place: Path, keyring: bytes) -> Key:
+def ours(place, keyring):
     return keyrings.from_json(keyring).unlock(HELD)
 
 
-def nobody(place: Path, keyring: bytes) -> Key:
+def nobody(place, keyring):
     raise KeyRequired("no key")
 
 
 @pytest.fixture
-def library(shelf: Callable[..., Editor], settings: Settings) -> Path:
+def library(shelf, settings):
     """The folder of a library with a conversation, a record and kept words, an index and a state."""
     made = shelf("contracts", DOCUMENTS)
     made.instruct("Answer in German.")
@@ -75,11 +70,11 @@ def library(shelf: Callable[..., Editor], settings: Settings) -> Path:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path):
     return tmp_path / "contracts.backup"
 
 
-def body_of(file: Path, *lines: object) -> None:
+def body_of(file, *lines):
     """A backup in clear of these lines: values as JSON, bytes as they are."""
     parts = [one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in lines]
     file.write_bytes(backup.MAGIC + bytes(4) + b"".join(parts))
@@ -91,7 +86,7 @@ ABOUT = {"localrag-backup": 1, "library": "contracts", "made": "", "schema": 3, 
 # --- there and back -----------------------------------------------------------------------------------------
 
 
-def test_a_library_comes_back_as_it_was(library: Path, settings: Settings, file: Path) -> None:
+def test_a_library_comes_back_as_it_was(library, settings, file):
     with closing(Library.open(library, "contracts")) as before:
         held = contents(before), before.identity, before.instructions, before.overview()
     conversations = store_of(settings).all()
@@ -117,7 +112,7 @@ def test_a_library_comes_back_as_it_was(library: Path, settings: Settings, file:
     assert not (library / "cache").exists() and not list(settings.indexes_dir.glob(".*.restoring"))
 
 
-def test_an_encrypted_library_goes_and_comes_under_its_own_key(library: Path, settings: Settings, file: Path) -> None:
+def test_an_encrypted_library_goes_and_comes_under_its_own_key(library, settings, file):
     encrypt_folder(library, HELD)
     with pytest.raises(UsageError):
         backup.write(settings, "contracts", file, clear=True)
@@ -136,13 +131,11 @@ def test_an_encrypted_library_goes_and_comes_under_its_own_key(library: Path, se
     assert audit.verify(settings.library_audit_file("contracts")) == []
 
 
-def test_a_backup_is_of_one_moment_while_somebody_writes(
-    library: Path, settings: Settings, file: Path, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backup_is_of_one_moment_while_somebody_writes(library, settings, file, put, monkeypatch):
     monkeypatch.setattr(backup, "_PAGES_PER_STEP", 5)
     steps = 0
 
-    def meanwhile() -> bool:
+    def meanwhile():
         nonlocal steps
         steps += 1
         if steps < 4:
@@ -160,7 +153,7 @@ def test_a_backup_is_of_one_moment_while_somebody_writes(
 # --- what is refused, and what stays ------------------------------------------------------------------------
 
 
-def test_every_change_of_a_backup_is_found_and_makes_nothing(library: Path, settings: Settings, file: Path) -> None:
+def test_every_change_of_a_backup_is_found_and_makes_nothing(library, settings, file):
     backup.write(settings, "contracts", file, FOR_US)
     whole = file.read_bytes()
     for at in range(0, len(whole), len(whole) // 60):
@@ -204,16 +197,14 @@ PATHS = [
         [ABOUT, {"path": "audit.key", "size": 0}, {"path": "audit.key", "size": 0}],
     ],
 )
-def test_a_backup_that_lies_of_itself_is_refused_and_writes_nothing(
-    settings: Settings, file: Path, lines: list[object]
-) -> None:
+def test_a_backup_that_lies_of_itself_is_refused_and_writes_nothing(settings, file, lines):
     body_of(file, *lines)
     with pytest.raises((IntegrityError, LibraryError, UsageError)):
         restore.restore(settings, file, unlock=nobody, trust=True)
     assert not list(settings.indexes_dir.glob("*")) and not (settings.indexes_dir.parent / "evil").exists()
 
 
-def test_nothing_is_overwritten_without_being_asked_for(library: Path, settings: Settings, file: Path) -> None:
+def test_nothing_is_overwritten_without_being_asked_for(library, settings, file):
     backup.write(settings, "contracts", file, FOR_US)
     before = file.read_bytes()
     for again in (
@@ -230,7 +221,7 @@ def test_nothing_is_overwritten_without_being_asked_for(library: Path, settings:
     assert restored[-1].details["record"]["number"] == 2
 
 
-def test_what_stops_it_leaves_nothing(library: Path, settings: Settings, file: Path) -> None:
+def test_what_stops_it_leaves_nothing(library, settings, file):
     with pytest.raises(Cancelled):
         backup.write(settings, "contracts", file, FOR_US, stop=lambda: True)
     assert not list(file.parent.glob("*.backup*")) and not list(library.glob("*.partial*"))
@@ -242,9 +233,7 @@ def test_what_stops_it_leaves_nothing(library: Path, settings: Settings, file: P
     assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
 
 
-def test_a_library_that_a_killed_restore_had_put_aside_is_there_again(
-    library: Path, settings: Settings, file: Path
-) -> None:
+def test_a_library_that_a_killed_restore_had_put_aside_is_there_again(library, settings, file):
     backup.write(settings, "contracts", file, FOR_US)
     storage.move(library, settings.indexes_dir / ".contracts.restoring" / "old")
     storage.write_bytes(settings.indexes_dir / ".other.restoring" / "other" / "library.db", b"half")
@@ -255,7 +244,7 @@ def test_a_library_that_a_killed_restore_had_put_aside_is_there_again(
     assert (library / DATABASE).is_file() and [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
 
 
-def test_under_another_name_conversations_speak_of_that_library(library: Path, settings: Settings, file: Path) -> None:
+def test_under_another_name_conversations_speak_of_that_library(library, settings, file):
     backup.write(settings, "contracts", file, FOR_US)
     done = restore.restore(settings, file, "beside", unlock=ours)
     assert done.conversations == 0 and len(done.left_out) == 1
@@ -271,9 +260,7 @@ def test_under_another_name_conversations_speak_of_that_library(library: Path, s
 
 
 @pytest.mark.parametrize("as_folder", [False, True])
-def test_what_nobody_vouches_for_is_restored_only_when_told(
-    library: Path, settings: Settings, file: Path, tmp_path: Path, as_folder: bool
-) -> None:
+def test_what_nobody_vouches_for_is_restored_only_when_told(library, settings, file, tmp_path, as_folder):
     source = library.rename(tmp_path / "stick") if as_folder else file
     if as_folder:
         source.chmod(0o777)
@@ -295,9 +282,7 @@ def test_what_nobody_vouches_for_is_restored_only_when_told(
     assert not (settings.indexes_dir / "theirs" / "more.txt").exists()
 
 
-def test_a_backup_made_here_is_trusted_until_it_is_changed_or_exchanged(
-    library: Path, settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backup_made_here_is_trusted_until_it_is_changed_or_exchanged(library, settings, file, monkeypatch):
     backup.write(settings, "contracts", file, clear=True)
     found = restore.inspect(settings, file, "again", nobody)
     assert found.trusted
@@ -311,7 +296,7 @@ def test_a_backup_made_here_is_trusted_until_it_is_changed_or_exchanged(
     assert not restore.inspect(settings, file, "again", nobody).trusted
 
 
-def test_an_encrypted_folder_is_trusted_by_its_key_alone(library: Path, settings: Settings, tmp_path: Path) -> None:
+def test_an_encrypted_folder_is_trusted_by_its_key_alone(library, settings, tmp_path):
     encrypt_folder(library, HELD)
     stick = library.rename(tmp_path / "stick")
     unlocked.forget()
@@ -323,9 +308,7 @@ def test_an_encrypted_folder_is_trusted_by_its_key_alone(library: Path, settings
     assert CANARY.encode() not in everything
 
 
-def test_a_folder_that_is_no_library_or_of_another_schema_is_refused(
-    library: Path, settings: Settings, tmp_path: Path
-) -> None:
+def test_a_folder_that_is_no_library_or_of_another_schema_is_refused(library, settings, tmp_path):
     with pytest.raises(UsageError):
         restore.restore(settings, tmp_path, "again", trust=True, unlock=nobody)
     with closing(Editor.open(library, "contracts")) as editor, editor.transaction():
@@ -335,7 +318,7 @@ def test_a_folder_that_is_no_library_or_of_another_schema_is_refused(
     assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
 
 
-def test_a_policy_that_allows_no_exports_allows_no_backup(library: Path, settings: Settings, file: Path) -> None:
+def test_a_policy_that_allows_no_exports_allows_no_backup(library, settings, file):
     policy.SYSTEM.parent.mkdir()
     policy.SYSTEM.write_text("allow_exports = false\n")
     with pytest.raises(PolicyRefused):

@@ -6,10 +6,9 @@ import os
 import signal
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -28,11 +27,9 @@ from localrag.proofs.forgotten import prove_forgotten
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.sessions import Session, SessionStore, store_of
+from localrag.sessions import store_of
 from localrag.sessions.session_store import GONE
-from localrag.settings import Settings
 from localrag.store.names import Tombstones
-from localrag.store.writer import Editor
 from localrag.tui.chat_state import ChatState, PendingQuestion, Scope, answer
 from localrag.tui.threads import Core
 from localrag.types import Answer, Plan
@@ -51,7 +48,7 @@ class Interrupted(ScriptedGenerator):
     meanwhile: Callable[[], object] = lambda: None
     prompts_kept: list[Any] = field(default_factory=list)
 
-    def generate(self, messages: Any, **how: Any) -> Iterator[Any]:
+    def generate(self, messages, **how):
         for number, event in enumerate(super().generate(messages, **how)):
             if number == 1:
                 self.meanwhile()
@@ -61,7 +58,7 @@ class Interrupted(ScriptedGenerator):
 
 
 @pytest.fixture
-def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Path:
+def original(folder, models, settings):
     """The file of a document that was ingested with another one, and that questions are answered from."""
     root = folder({"a.txt": f"The {CANARY} lease ends in May.\n", "b.txt": "The kennel is open from 9 to 5.\n"})
     api.open_library("papers", settings=settings, create=True).ingest(root)
@@ -70,17 +67,15 @@ def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Pa
 
 
 @pytest.fixture
-def store(settings: Settings) -> SessionStore:
+def store(settings):
     return store_of(settings)
 
 
-def forget(settings: Settings, *documents: str, **how: Any) -> list[str]:
+def forget(settings, *documents, **how):
     return api.open_library("papers", settings=settings).forget(list(documents) or None, **how)
 
 
-def ask(
-    settings: Settings, question: str, model: Any, meanwhile: Callable[[], object] = lambda: None, **how: Any
-) -> Answer:
+def ask(settings, question, model, meanwhile=lambda: None, **how):
     model.generator.meanwhile = meanwhile
     assistant = Assistant(settings.with_options(audit_words="full"), model.generator)
     answered = assistant.ask(question, libraries=["papers"], **{"mode": "read", **how})
@@ -89,40 +84,36 @@ def ask(
     return found
 
 
-def talk(store: SessionStore, settings: Settings, models: Any, *questions: str) -> Session:
+def talk(store, settings, models, *questions):
     session = store.new(("papers",))
     for question in questions:
         session = store.append(session, ask(settings, question, models, mode="auto"))
     return session
 
 
-def shown(session: Session) -> list[str]:
+def shown(session):
     return [turn.answer.answer for turn in session.turns if turn.answer]
 
 
-def holding(home: Path) -> list[str]:
+def holding(home):
     return sorted(path.name for path in home.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes())
 
 
 # --- a document ---------------------------------------------------------------------------------------------
 
 
-def test_answers_from_a_forgotten_document_and_later_ones_are_removed(
-    original: Path, models: Any, settings: Settings, store: SessionStore
-) -> None:
+def test_answers_from_a_forgotten_document_and_later_ones_are_removed(original, models, settings, store):
     mixed, other = (talk(store, settings, models, *asked) for asked in ((KENNEL, LEASE, KENNEL), (KENNEL,)))
-    assert any(citation.document == "a.txt" for citation in mixed.turns[1].answer.citations)  # type: ignore[union-attr]
+    assert any(citation.document == "a.txt" for citation in mixed.turns[1].answer.citations)
     forget(settings, "a.txt")
     turns = store.load(mixed.id).turns
     assert [turn.question for turn in turns] == [KENNEL, LEASE, KENNEL]
-    assert shown(store.load(mixed.id))[1:] == [GONE, GONE] and not turns[1].answer.passages  # type: ignore[union-attr]
+    assert shown(store.load(mixed.id))[1:] == [GONE, GONE] and not turns[1].answer.passages
     # Of a small library every answer was shown all documents.
     assert store.load(other.id).turns[0].answer is not None
 
 
-def test_conversations_can_be_deleted_whole_or_left_alone(
-    original: Path, models: Any, settings: Settings, store: SessionStore
-) -> None:
+def test_conversations_can_be_deleted_whole_or_left_alone(original, models, settings, store):
     session = talk(store, settings, models, LEASE)
     forget(settings, "a.txt", conversations="keep")
     assert CANARY in str(store.load(session.id).turns[0].answer)
@@ -132,14 +123,12 @@ def test_conversations_can_be_deleted_whole_or_left_alone(
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_nothing_of_a_document_forgotten_meanwhile_is_kept(
-    original: Path, models: Any, settings: Settings, store: SessionStore, home: Path, encrypted: bool
-) -> None:
+def test_nothing_of_a_document_forgotten_meanwhile_is_kept(original, models, settings, store, home, encrypted):
     if encrypted:
         encrypt_folder(settings.library_dir("papers"))
     asked = store.ask(store.new(("papers",)), LEASE)
 
-    def meanwhile() -> None:
+    def meanwhile():
         store.keep_partial(asked.id, LEASE, f"The {CANARY}")
         forget(settings, "a.txt")
         store.keep_partial(asked.id, LEASE, f"The {CANARY} lease")
@@ -153,18 +142,14 @@ def test_nothing_of_a_document_forgotten_meanwhile_is_kept(
     assert audit.verify(settings.library_audit_file("papers")) == []
 
 
-def test_answers_from_other_documents_are_kept(
-    original: Path, models: Any, settings: Settings, store: SessionStore
-) -> None:
+def test_answers_from_other_documents_are_kept(original, models, settings, store):
     asked = store.ask(store.new(("papers",)), KENNEL)
     found = ask(settings, KENNEL, models, lambda: forget(settings, "a.txt"), documents=["b.txt"])
     (kept,) = shown(store.append(asked, found))
     assert "9 to 5" in kept and list((settings.library_dir("papers") / "cache").glob("*.state"))
 
 
-def test_an_answer_asked_with_a_removed_one_is_removed_too(
-    original: Path, models: Any, settings: Settings, store: SessionStore
-) -> None:
+def test_an_answer_asked_with_a_removed_one_is_removed_too(original, models, settings, store):
     first = store.append(store.ask(store.new(("papers",)), LEASE), ask(settings, LEASE, models))
     asked = store.ask(first, "And then?")
     forget(settings, "a.txt")
@@ -173,9 +158,7 @@ def test_an_answer_asked_with_a_removed_one_is_removed_too(
 
 
 @pytest.mark.parametrize(("shown", "found", "left"), [([], True, False), ([], False, True), (["other#1"], True, True)])
-def test_kept_words_of_an_answer_without_citations_go_too(
-    original: Path, models: Any, settings: Settings, shown: list[str], found: bool, left: bool
-) -> None:
+def test_kept_words_of_an_answer_without_citations_go_too(original, models, settings, shown, found, left):
     record = settings.library_audit_file("papers")
     number = audit.record(record, "ask", "papers", question=LEASE, answer=CANARY, shown=shown, found=found)
     audit.keep_words(record, number, LEASE, CANARY)
@@ -184,14 +167,12 @@ def test_kept_words_of_an_answer_without_citations_go_too(
     assert (audit.words_of(record, entry) is not None) == left
 
 
-def test_no_prompt_cache_entry_is_written_once_its_document_goes(
-    original: Path, models: Any, settings: Settings
-) -> None:
+def test_no_prompt_cache_entry_is_written_once_its_document_goes(original, models, settings):
     folder = settings.library_dir("papers")
     (document,) = api.open_library("papers", settings=settings).documents(["a.txt"])
-    looks: list[bool] = []
+    looks = []
 
-    def held() -> bool:
+    def held():
         looks.append(True)
         if len(looks) == 2:  # the file is there, and empty
             (partial,) = (folder / "cache").glob("*.partial")
@@ -225,9 +206,7 @@ api.open_library("papers", settings=load_settings()).forget(["a.txt"])
         ("localrag.store.writer Editor remove", "ingest"),
     ],
 )
-def test_the_next_run_finishes_a_killed_forget(
-    original: Path, models: Any, settings: Settings, store: SessionStore, step: str, next_run: str
-) -> None:
+def test_the_next_run_finishes_a_killed_forget(original, models, settings, store, step, next_run):
     session = store.append(store.ask(store.new(("papers",)), KENNEL), ask(settings, KENNEL, models))
     printed(KILLED, *step.split(" "), ends=-signal.SIGKILL)
     assert not prove_forgotten(settings, "papers", file=original).proven
@@ -240,15 +219,13 @@ def test_the_next_run_finishes_a_killed_forget(
     assert len(store.load(session.id).turns) == 1
 
 
-def test_an_ingest_that_ends_during_a_forget_leaves_no_digest(
-    original: Path, models: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_ingest_that_ends_during_a_forget_leaves_no_digest(original, models, settings, monkeypatch):
     other = original.with_name("late.txt")
     other.write_text(f"The late {CANARY} letter.\n")
     recorded = api.audit_events.ingested
-    waiting: list[threading.Thread] = []
+    waiting = []
 
-    def late(*arguments: Any) -> None:
+    def late(*arguments):
         waiting.append(threading.Thread(target=forget, args=(settings, "late.txt")))
         waiting[0].start()
         waiting[0].join(0.5)
@@ -264,22 +241,20 @@ def test_an_ingest_that_ends_during_a_forget_leaves_no_digest(
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_nothing_of_a_library_forgotten_meanwhile_is_kept(
-    original: Path, models: Any, settings: Settings, store: SessionStore, home: Path, encrypted: bool
-) -> None:
+def test_nothing_of_a_library_forgotten_meanwhile_is_kept(original, models, settings, store, home, encrypted):
     if encrypted:
         encrypt_folder(settings.library_dir("papers"))
     new, asked = store.new(("papers",)), store.ask(store.new(("papers",)), LEASE)
     keys = dict(unlocked._held)
 
-    def gone() -> None:
+    def gone():
         forget(settings)
         unlocked._held.update(keys)  # the process that answers is another, and holds the key still
 
     try:
         found = ask(settings, LEASE, models, gone)
     except KeyRequired:
-        found = Answer(LEASE, f"The {CANARY} lease ends in May.", True, None)  # type: ignore[arg-type]
+        found = Answer(LEASE, f"The {CANARY} lease ends in May.", True, None)
         assert encrypted
     for session in (asked, new):
         with suppress(NotFoundError, KeyRequired):
@@ -291,9 +266,7 @@ def test_nothing_of_a_library_forgotten_meanwhile_is_kept(
 
 
 @pytest.mark.parametrize("gone", ["keyring", "library"])
-def test_what_was_encrypted_is_never_written_in_clear(
-    original: Path, models: Any, settings: Settings, store: SessionStore, home: Path, gone: str
-) -> None:
+def test_what_was_encrypted_is_never_written_in_clear(original, models, settings, store, home, gone):
     encrypt_folder(settings.library_dir("papers"))
     folder, store = settings.library_dir("papers"), store_of(settings)
     found, session = ask(settings, LEASE, models), store.new(("papers",))
@@ -317,9 +290,7 @@ def test_what_was_encrypted_is_never_written_in_clear(
     assert holding(home) == []
 
 
-def test_a_file_begun_in_clear_is_not_finished_in_an_encrypted_folder(
-    settings: Settings, shelf: Any, home: Path
-) -> None:
+def test_a_file_begun_in_clear_is_not_finished_in_an_encrypted_folder(settings, shelf, home):
     shelf("papers", {"a.txt": "words"}).close()
     folder = settings.library_dir("papers")
     with pytest.raises((StorageError, FileNotFoundError)), storage.create(folder / "x.bin") as stream:
@@ -328,7 +299,7 @@ def test_a_file_begun_in_clear_is_not_finished_in_an_encrypted_folder(
     # A file that began before the keyring was there, and was made after unfinished ones were deleted.
     fresh, keys_for = folder / "y.bin", unlocked.keys_for
     try:
-        unlocked.keys_for = lambda path: None if path == fresh else keys_for(path)  # type: ignore[assignment]
+        unlocked.keys_for = lambda path: None if path == fresh else keys_for(path)
         with pytest.raises(StorageError), storage.create(fresh) as stream:
             stream.write(CANARY.encode())
     finally:
@@ -336,9 +307,7 @@ def test_a_file_begun_in_clear_is_not_finished_in_an_encrypted_folder(
     assert holding(home) == []
 
 
-def test_encrypted_conversations_are_listed_without_asking_for_a_key(
-    original: Path, models: Any, settings: Settings, store: SessionStore, home: Path
-) -> None:
+def test_encrypted_conversations_are_listed_without_asking_for_a_key(original, models, settings, store, home):
     session = talk(store, settings, models, LEASE)
     folder = settings.library_dir("papers")
     encrypt_folder(folder)
@@ -357,8 +326,8 @@ def test_encrypted_conversations_are_listed_without_asking_for_a_key(
 
 
 def test_a_conversation_that_goes_on_with_an_encrypted_library_moves_to_it(
-    original: Path, models: Any, settings: Settings, store: SessionStore, home: Path, shelf: Callable[..., Editor]
-) -> None:
+    original, models, settings, store, home, shelf
+):
     session = talk(store, settings, models, KENNEL)
     secret = shelf("secret", {"s.txt": f"The {CANARY} clause."})
     secret.close()
@@ -374,13 +343,13 @@ def test_a_conversation_that_goes_on_with_an_encrypted_library_moves_to_it(
 
 
 @pytest.fixture
-def letters(folder: Callable[..., Path], models: object, settings: Settings) -> Path:
+def letters(folder, models, settings):
     root = folder({"a.txt": "The lease of Anna.", "b.txt": "The lease of Bert.", "sub/c.txt": "Other words."})
     api.open_library("papers", settings=settings, create=True).ingest(root)
     return root
 
 
-def test_neither_another_name_nor_changed_words_nor_an_archive_bring_it_back(letters: Path, settings: Settings) -> None:
+def test_neither_another_name_nor_changed_words_nor_an_archive_bring_it_back(letters, settings):
     assert forget(settings, "a.txt") == ["a.txt"]
     report = api.open_library("papers", settings=settings).ingest(letters)
     assert (report.forgotten, report.read, report.unchanged) == (1, (), 2)
@@ -396,14 +365,14 @@ def test_neither_another_name_nor_changed_words_nor_an_archive_bring_it_back(let
     assert again.read == () and again.removed == ()
 
 
-def test_include_forgotten_lets_it_back_in_for_good(letters: Path, settings: Settings) -> None:
+def test_include_forgotten_lets_it_back_in_for_good(letters, settings):
     forget(settings, "a.txt", "b.txt")
     report = api.open_library("papers", settings=settings).ingest(letters, include_forgotten=True)
     assert report.read == ("a.txt", "b.txt") and report.forgotten == 0
     assert api.open_library("papers", settings=settings).ingest(letters).unchanged == 3
 
 
-def test_tombstones_reveal_nothing_and_differ_between_libraries(letters: Path, settings: Settings) -> None:
+def test_tombstones_reveal_nothing_and_differ_between_libraries(letters, settings):
     library = api.open_library("papers", settings=settings)
     (document,) = library.documents(["a.txt"])
     one, other = (Tombstones.new().add([document]) for _ in range(2))
@@ -420,13 +389,11 @@ def test_tombstones_reveal_nothing_and_differ_between_libraries(letters: Path, s
 
 
 @pytest.mark.parametrize("conversations", ["redact", "remove"])
-def test_the_app_asks_without_answers_removed_meanwhile(
-    original: Path, models: Any, settings: Settings, store: SessionStore, conversations: str
-) -> None:
+def test_the_app_asks_without_answers_removed_meanwhile(original, models, settings, store, conversations):
     first, asked = ask(settings, LEASE, models), []
     engine, screen = Mock(), Mock()
 
-    def answers(question: str, **how: Any) -> Iterator[Answered]:
+    def answers(question, **how):
         asked.append(how["history"])
         return iter([Answered(replace(first, question=question))])
 
@@ -442,15 +409,13 @@ def test_the_app_asks_without_answers_removed_meanwhile(
         assert asked[-1] == () and [turn.question for turn in kept.turns] == [KENNEL]
 
 
-def test_nobody_waits_for_a_passphrase_with_the_lock_of_conversations(
-    original: Path, models: Any, settings: Settings, store: SessionStore
-) -> None:
+def test_nobody_waits_for_a_passphrase_with_the_lock_of_conversations(original, models, settings, store):
     encrypt_folder(settings.library_dir("papers"))
     asked = store.ask(store.new(("papers",)), LEASE)
     unlocked.forget()
-    at_lock: list[bool] = []
+    at_lock = []
 
-    def typed(folder: Path, keyring: Any, ask: bool) -> Any:
+    def typed(folder, keyring, ask):
         other = storage.lock(store.folder / "sessions.lock", "the conversations", wait=False)
         with other:
             at_lock.append(ask)
@@ -461,27 +426,25 @@ def test_nobody_waits_for_a_passphrase_with_the_lock_of_conversations(
         lambda: store.ask(asked, KENNEL),
         lambda: store.retitle(asked.id, "x"),
         lambda: store.branch(asked.id),
-        lambda: store.append(asked, Answer(LEASE, "x", True, None)),  # type: ignore[arg-type]
+        lambda: store.append(asked, Answer(LEASE, "x", True, None)),
     ):
         with pytest.raises(KeyRequired):
             act()
     assert at_lock == [True] * 4
 
 
-def test_the_app_never_asks_for_a_passphrase(
-    original: Path, models: Any, settings: Settings, store: SessionStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_app_never_asks_for_a_passphrase(original, models, settings, store, monkeypatch):
     from localrag.cli import chat, keys
     from localrag.tui.app import LocalragApp
     from localrag.types import EVERYTHING
 
-    refused: list[KeyRequired] = []
+    refused = []
 
-    def run(app: LocalragApp) -> None:
+    def run(app):
         encrypt_folder(settings.library_dir("papers"))
         unlocked.forget()
         for thread in app.threads.values():  # threads of their own
-            thread.submit(lambda: app.core.store.ask(app.core.store.new(("papers",)), LEASE), refused.append)  # type: ignore[arg-type]
+            thread.submit(lambda: app.core.store.ask(app.core.store.new(("papers",)), LEASE), refused.append)
             assert thread.close(10)
 
     monkeypatch.setattr("getpass.getpass", lambda prompt: pytest.fail("the screen is not a prompt"))

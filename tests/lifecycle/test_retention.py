@@ -1,7 +1,5 @@
 """What is older than `retention_days` goes by itself, once a day, and the record says that it went, not what."""
 
-from __future__ import annotations
-
 import json
 import os
 from datetime import UTC, datetime, timedelta

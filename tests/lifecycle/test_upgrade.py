@@ -4,8 +4,6 @@
 conversation and its log, and the same encrypted as 'sealed', without its database for size.
 """
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -23,13 +21,13 @@ KEPT = Path(__file__).with_name("libraries-2026-11-25.zip")
 
 
 @pytest.fixture
-def indexes(home: Path) -> Path:
+def indexes(home):
     folder = home / "indexes"
     shutil.unpack_archive(KEPT, folder)
     return folder
 
 
-def conversation(indexes: Path, name: str) -> tuple[str, str, str]:
+def conversation(indexes, name):
     """The question, answer and quoted document of the only conversation of a library."""
     store = SessionStore(indexes.parent / "sessions", libraries=indexes)
     (found,) = [one for one in store.list() if name in one.libraries]
@@ -38,7 +36,7 @@ def conversation(indexes: Path, name: str) -> tuple[str, str, str]:
     return turn.question, turn.answer.answer.splitlines()[0], turn.answer.citations[0].document
 
 
-def test_documents_are_found_and_read(indexes: Path) -> None:
+def test_documents_are_found_and_read(indexes):
     library = Library.open(indexes / "plain", "plain")
     assert [document.path for document in library.documents()] == ["lease.txt", "notice.md"]
     assert "EUR 46,500" in library.page_text(library.document("lease.txt").id, 0)
@@ -46,13 +44,13 @@ def test_documents_are_found_and_read(indexes: Path) -> None:
     library.close()
 
 
-def test_conversations_and_the_log_are_whole(indexes: Path) -> None:
+def test_conversations_and_the_log_are_whole(indexes):
     question, answer, document = conversation(indexes, "plain")
     assert question == 'How many times does "deposit" occur?' and "2 times" in answer and document == "lease.txt"
     assert audit.verify(indexes / "plain/audit.jsonl") == []
 
 
-def test_an_encrypted_library_opens_by_its_passphrase(indexes: Path) -> None:
+def test_an_encrypted_library_opens_by_its_passphrase(indexes):
     folder = indexes / "sealed"
     with pytest.raises(KeyRequired):
         audit.verify(folder / "audit.jsonl")

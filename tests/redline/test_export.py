@@ -1,19 +1,16 @@
 """The redline as a file: accepting all tracked changes gives the new text, and nothing of a document is live."""
 
-from __future__ import annotations
-
 import io
 import json
 import re
 import subprocess
 import zipfile
-from pathlib import Path
 
 import pytest
 from docx import Document
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree
 
-from localrag.diff.changes import Comparison, Version, compare
+from localrag.diff.changes import Version, compare
 from localrag.diff.clauses import parse
 from localrag.ingest.readers import programs
 from localrag.ingest.readers.base import read_parts
@@ -32,11 +29,11 @@ NEW = (
 
 
 @pytest.fixture(name="compared")
-def make_compared() -> Comparison:
+def make_compared():
     return changed(OLD, NEW)
 
 
-def paragraphs(data: bytes, dropped: str) -> list[str]:
+def paragraphs(data, dropped):
     """The paragraphs of a Word document after all changes are accepted ("del" dropped) or rejected ("ins")."""
     body = etree.fromstring(zipfile.ZipFile(io.BytesIO(data)).read("word/document.xml"))
     found, open_text = [], ""
@@ -50,7 +47,7 @@ def paragraphs(data: bytes, dropped: str) -> list[str]:
     return [text for text in found if text]
 
 
-def test_accepting_all_changes_gives_the_new_text(compared: Comparison) -> None:
+def test_accepting_all_changes_gives_the_new_text(compared):
     data = export.written(compared, ".docx")
     assert paragraphs(data, "del") == [" ".join(part.split()) for part in NEW.strip().split("\n\n")]
     assert " ".join(paragraphs(data, "ins")).split() == OLD.split()
@@ -63,7 +60,7 @@ def test_accepting_all_changes_gives_the_new_text(compared: Comparison) -> None:
     assert Document(io.BytesIO(data)).core_properties.author == "localrag"
 
 
-def test_the_word_document_keeps_the_order_of_its_schema(compared: Comparison) -> None:
+def test_the_word_document_keeps_the_order_of_its_schema(compared):
     """ECMA-376: properties come first, deleted words are `delText`, and marks hold runs and nothing else."""
     body = etree.fromstring(zipfile.ZipFile(io.BytesIO(export.written(compared, ".docx"))).read("word/document.xml"))
     marks = [*body.iter(f"{W}ins", f"{W}del")]
@@ -83,7 +80,7 @@ def test_the_word_document_keeps_the_order_of_its_schema(compared: Comparison) -
 @pytest.mark.skipif(
     programs.installed()["LibreOffice"] is None, reason="LibreOffice is not installed (apt: libreoffice)"
 )
-def test_libreoffice_reads_the_tracked_changes(compared: Comparison, tmp_path: Path) -> None:
+def test_libreoffice_reads_the_tracked_changes(compared, tmp_path):
     """Saved again by LibreOffice, the changes are still tracked, and accepting or rejecting them gives the same."""
     data = export.written(compared, ".docx")
     (tmp_path / "redline.docx").write_bytes(data)
@@ -96,7 +93,7 @@ def test_libreoffice_reads_the_tracked_changes(compared: Comparison, tmp_path: P
     assert isinstance(part, Part) and part.reading.pages[0].text.split() == NEW.split()
 
 
-def test_comments_stand_beside_their_clause() -> None:
+def test_comments_stand_beside_their_clause():
     old = OLD.replace("each invoice.", "each invoice.\n\n[Comment by J. Doe, 2024-03-02: Too early?]\n\n", 1)
     old, new = f"{old}\n[Reply by A. Roe: No.]\n", NEW
     compared = compare(*(Version(name, (Page(text),)) for name, text in (("a", old), ("b", new))))
@@ -111,7 +108,7 @@ def test_comments_stand_beside_their_clause() -> None:
     }
 
 
-def test_a_comment_at_the_end_of_a_page_is_on_the_words_that_it_names() -> None:
+def test_a_comment_at_the_end_of_a_page_is_on_the_words_that_it_names():
     page = Page(f"{OLD}\n[Highlight by J. Doe, on “shall continue for two years”: Why?]\n[Comment: Read it.]", 1)
     text = parse([page], frozenset())
     assert [(one.clause, one.place, one.text) for one in text.comments] == [
@@ -120,19 +117,19 @@ def test_a_comment_at_the_end_of_a_page_is_on_the_words_that_it_names() -> None:
     ]
 
 
-def test_a_comment_is_on_the_nearest_of_its_words_above_it() -> None:
+def test_a_comment_is_on_the_nearest_of_its_words_above_it():
     old = "1. The fee is EUR 5.\n\n2. The fee is due.\n[Comment by A. Roe, on “The fee”: When?]\n\n3. The fee is net.\n"
     assert [one.clause for one in parse([Page(old)], frozenset()).comments] == ["2"]
 
 
-def test_markdown_and_html_hold_the_changes_and_nothing_live(compared: Comparison) -> None:
+def test_markdown_and_html_hold_the_changes_and_nothing_live(compared):
     markdown, html = (export.written(compared, suffix).decode() for suffix in (".md", ".html"))
     assert "~~5,000~~ **6,000**" in markdown and "\\<b\\>Books" in markdown and "\\*records\\*" in markdown
     assert "<del>5,000</del>" in html and "<ins>6,000</ins>" in html and "&lt;b&gt;Books" in html
     assert "<script" not in html and "http" not in html.replace('http-equiv="', "") and "@media print" in html
 
 
-def test_markdown_has_no_bare_address() -> None:
+def test_markdown_has_no_bare_address():
     old, new = (
         Version("x", (Page(f"See {where} for the rent."),))
         for where in ("it", "https://a.example www.b.example c@d.example")
@@ -141,7 +138,7 @@ def test_markdown_has_no_bare_address() -> None:
     assert not any(live in text for live in ("https://", "www.", "c@")) and "a.example" in text
 
 
-def test_json_has_the_places_of_both_sides(compared: Comparison) -> None:
+def test_json_has_the_places_of_both_sides(compared):
     value = json.loads(export.written(compared, ".json"))
     amount = next(one for one in value["changes"] if one["kinds"] == ["amount"])
     for side, text, words in (("old", OLD, "5,000"), ("new", NEW, "6,000")):

@@ -1,7 +1,5 @@
 """Three documents: who changed which clause of the base, and where both did."""
 
-from __future__ import annotations
-
 import io
 import json
 
@@ -10,7 +8,7 @@ from docx import Document
 
 from localrag.diff.changes import Version
 from localrag.redline import export
-from localrag.redline.three_way import ThreeWay, compare_three
+from localrag.redline.three_way import compare_three
 from localrag.types import Page
 from tests.diff.test_changes import OLD, version
 
@@ -19,7 +17,7 @@ OURS = (("$5,000", "$4,000"), ("two years", "three years"), ("5% a year", "4% a 
 ADDED = "\n6. Audit. The Company may inspect the books of the Client.\n"
 
 
-def changed(*pairs: tuple[str, str]) -> str:
+def changed(*pairs):
     text = OLD
     for old, new in pairs:
         text = text.replace(old, new)
@@ -27,12 +25,12 @@ def changed(*pairs: tuple[str, str]) -> str:
 
 
 @pytest.fixture(name="three")
-def make_three() -> ThreeWay:
+def make_three():
     sides = (("base.txt", OLD), ("theirs.txt", changed(*THEIRS) + ADDED), ("ours.txt", changed(*OURS)))
     return compare_three(*(version(text, name) for name, text in sides))
 
 
-def test_each_clause_has_who_changed_it(three: ThreeWay) -> None:
+def test_each_clause_has_who_changed_it(three):
     found = {(one.title.split(".")[0], one.state) for one in three.entries}
     assert found == {("1", "conflict"), ("2", "same"), ("3", "theirs"), ("5", "ours"), ("6", "theirs")}
     assert three.entries[0].state == "conflict" and three.entries[-1].level == "wording"
@@ -57,15 +55,13 @@ def test_each_clause_has_who_changed_it(three: ThreeWay) -> None:
         ),
     ],
 )
-def test_a_conflict_is_in_the_same_words(
-    theirs: list[tuple[str, str]], ours: list[tuple[str, str]], state: str
-) -> None:
+def test_a_conflict_is_in_the_same_words(theirs, ours, state):
     """A bug: words that both added in one place were none, and the same edit beside another one was a conflict."""
     (one,) = compare_three(version(OLD), version(changed(*theirs)), version(changed(*ours))).entries
     assert one.state == state
 
 
-def test_a_clause_that_one_side_only_renumbered_is_the_others() -> None:
+def test_a_clause_that_one_side_only_renumbered_is_the_others():
     added = "2. Audit. The Company may inspect the books of the Client.\n\n3. Term."
     later = OLD.replace("5. Not", "6. Not").replace("4. Li", "5. Li").replace("3. Conf", "4. Conf")
     three = compare_three(
@@ -89,14 +85,14 @@ CLAUSES = OLD.split("\n\n")  # the title, the parties, and five clauses
         ([3, 4, 5, 6, 2], [2, 3, 4, 5, 6], "theirs"),
     ],
 )
-def test_a_clause_moved_to_two_places_or_deleted_is_a_conflict(theirs: list[int], ours: list[int], state: str) -> None:
+def test_a_clause_moved_to_two_places_or_deleted_is_a_conflict(theirs, ours, state):
     """A bug: two places were the same change, and a clause one side deleted and the other moved was none."""
     texts = ["\n\n".join([*CLAUSES[:2], *(CLAUSES[at].strip() for at in order)]) for order in (theirs, ours)]
     found = compare_three(version(OLD), *map(version, texts)).entries
     assert state in [one.state for one in found if one.title.startswith("1. Payment")]
 
 
-def test_changes_of_clauses_that_overlap_are_one_row() -> None:
+def test_changes_of_clauses_that_overlap_are_one_row():
     """A bug: a change of two clauses and one of the second were two rows, "theirs alone" and "ours alone"."""
     one, two = "The Seller warrants the goods for two years from delivery.", "The Buyer reports defects within 10 days."
     merged = f"{one} {two}".replace("two years", "one year").replace("10", "20")
@@ -110,11 +106,11 @@ def test_changes_of_clauses_that_overlap_are_one_row() -> None:
 
 
 @pytest.mark.parametrize("texts", [("", "words of it", "words of it"), ("words of it", "", "other"), ("", "", "")])
-def test_an_empty_document_is_compared(texts: tuple[str, str, str]) -> None:
+def test_an_empty_document_is_compared(texts):
     assert compare_three(*(Version("x", (Page(text),)) for text in texts)).summary
 
 
-def test_every_format_has_both_sides(three: ThreeWay) -> None:
+def test_every_format_has_both_sides(three):
     for suffix in (".md", ".html", ".json"):
         text = export.written(three, suffix).decode()
         assert "6,000" in text and "4,000" in text and "conflict" in text
@@ -148,7 +144,7 @@ INSURANCE = BASE[BASE.index("3. Insurance") : BASE.index("4. Gov")]
 LATER = BASE.replace("4. G", "5. G").replace("3. I", "4. I").replace("2. C", "3. C")
 
 
-def test_each_clause_is_named_by_who_changed_it() -> None:
+def test_each_clause_is_named_by_who_changed_it():
     """Bugs: an added clause had another one's name, a struck word was a deletion, and theirs was "ours alone"."""
     theirs = LATER.replace("3. C", f"{LIABILITY}3. C")
     three = compare_three(*map(version, (BASE, theirs, BASE.replace(INSURANCE, "").replace("is not", "is"))))
@@ -172,14 +168,14 @@ def test_each_clause_is_named_by_who_changed_it() -> None:
     assert three.ours.counts["deleted"] == 1
 
 
-def test_two_numbers_for_one_clause_are_no_conflict() -> None:
+def test_two_numbers_for_one_clause_are_no_conflict():
     ours = BASE.replace(INSURANCE, "").replace("4. G", "3. G")
     three = compare_three(*map(version, (BASE, LATER.replace("3. C", f"{LIABILITY}3. C"), ours)))
     assert [one.state for one in three.entries if one.title.startswith("4. Governing Law")] == ["both"]
 
 
 @pytest.mark.parametrize("texts", [("1. Fees", "1. Fees and taxes"), ("1. Fees and taxes", "1. Fees")])
-def test_words_at_the_end_of_a_clause_are_of_this_clause(texts: tuple[str, str]) -> None:
+def test_words_at_the_end_of_a_clause_are_of_this_clause(texts):
     """A bug: words added behind the last one of a clause were shown with the next clause."""
     base, theirs = (f"{text}\n\n2. Term of the lease\n" for text in texts)
     found = compare_three(*map(version, (base, theirs, base.replace("lease", "contract")))).entries

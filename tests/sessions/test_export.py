@@ -1,7 +1,5 @@
 """Exports: every format tells the same of an answer, and nothing in one is live."""
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -20,30 +18,30 @@ from markdown_it import MarkdownIt
 
 from localrag.errors import LocalragError, StorageError, UsageError
 from localrag.security import audit
-from localrag.sessions import Origin, SavedTurn, Session, export
+from localrag.sessions import Origin, SavedTurn, Session
 from localrag.sessions.export import file_name, form_of, write, written
 from localrag.types import Answer, Citation, Filter, NotRead, Plan
 
 TIME = "2026-01-01T10:00:00+00:00"
 
 
-def conversation(*answers: Answer, title: str = "Lease") -> Session:
+def conversation(*answers, title="Lease"):
     turns = tuple(SavedTurn(one.question, TIME, one) for one in answers)
     return Session("20260101T100000000000-abcdef", title, ("contracts",), TIME, turns)
 
 
-def text(session: Session, form: export.Form = "md") -> str:
+def text(session, form="md"):
     return written(session, form).decode()
 
 
-def word(session: Session) -> list[str]:
+def word(session):
     return [paragraph.text for paragraph in Document(io.BytesIO(written(session, "docx"))).paragraphs]
 
 
-def html_text(page: str) -> str:
-    words: list[str] = []
+def html_text(page):
+    words = []
     parser = HTMLParser()
-    parser.handle_data = words.append  # type: ignore[method-assign]
+    parser.handle_data = words.append
     parser.feed(page)
     return "".join(words)
 
@@ -74,7 +72,7 @@ EVERYWHERE = (
 )
 
 
-def test_every_format_tells_all_there_is_to_know_of_an_answer() -> None:
+def test_every_format_tells_all_there_is_to_know_of_an_answer():
     session = conversation(replace(WHOLE, answer="It ends on 31 May 2030 [1]. It rains."))
     session = replace(
         session,
@@ -87,13 +85,13 @@ def test_every_format_tells_all_there_is_to_know_of_an_answer() -> None:
         assert [words for words in EVERYWHERE if words not in shown] == []
 
 
-def test_the_json_is_what_is_kept_with_the_documents_cited() -> None:
+def test_the_json_is_what_is_kept_with_the_documents_cited():
     found = json.loads(text(conversation(WHOLE), "json"))
     assert found["turns"][0]["answer"] == json.loads(json.dumps(WHOLE.to_dict()))
     assert found["sources"] == [{"document": "lease.pdf", "library": "contracts", "places": ["p. 12 (printed xii)"]}]
 
 
-def test_the_sources_name_each_document_once_with_every_place_cited() -> None:
+def test_the_sources_name_each_document_once_with_every_place_cited():
     one, two = (replace(WHOLE.citations[0], place=place) for place in ("p. 2", "p. 12"))
     other = replace(one, document="annex.pdf", place="")
     session = conversation(replace(WHOLE, citations=(one, two, one)), replace(WHOLE, citations=(other,)))
@@ -102,7 +100,7 @@ def test_the_sources_name_each_document_once_with_every_place_cited() -> None:
     )
 
 
-def test_an_answer_keeps_its_form_in_word() -> None:
+def test_an_answer_keeps_its_form_in_word():
     written_so = "**Two** terms:\n\n- one\n  - inner\n- two\n\n3. three\n4. four\n\n> said\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\ncode\n```"
     document = Document(io.BytesIO(written(conversation(replace(WHOLE, answer=written_so)), "docx")))
     forms = {paragraph.text: paragraph.style.name for paragraph in document.paragraphs}
@@ -130,28 +128,28 @@ EVIL = [
 LIVE = {"link_open", "image", "html_inline", "html_block"}
 
 
-def evil(words: str) -> Session:
+def evil(words):
     cited = Citation(words, words, 1, words, words, words, 0, 1, 1)
     unread = NotRead(words, words, words)
     more = {"model": words, "unsupported": (words,), "looked_at": words, "not_read": (unread,)}
-    made = Answer(words, words, True, Plan("retrieve", words), (cited,), **more)  # type: ignore[arg-type]
+    made = Answer(words, words, True, Plan("retrieve", words), (cited,), **more)
     session = conversation(made, title=words)
     return replace(session, libraries=(words,), created=words, origin=Origin(words, words, 1))
 
 
-def pieces() -> list[str]:
+def pieces():
     dice = random.Random(7)
     parts = ["[", "]", "(", ")", "\\", "!", "<", ">", "`", "\n", "x", "http://e.invalid", "img src=x", ":", " ", "```"]
     return ["".join(dice.choices(parts, k=dice.randint(2, 14))) for _ in range(200)]
 
 
-def test_no_mixture_of_signs_sets_anything_free() -> None:
+def test_no_mixture_of_signs_sets_anything_free():
     for words in pieces():
         assert live(text(evil(words))) == set(), repr(words)
         assert live_html(text(evil(words), "html")) == [], repr(words)
 
 
-def live(exported: str) -> set[str]:
+def live(exported):
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(exported)
     return {one.type for token in tokens for one in (token, *(token.children or ()))} & LIVE
 
@@ -166,32 +164,32 @@ ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "id",
 class Live(HTMLParser):
     """Whatever stands in a page besides plain elements."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
-        self.found: list[str] = []
+        self.found = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         self.found += [tag] if tag not in ALLOWED else []
         self.found += [f"{tag} {name}" for name, _ in attrs if name not in ATTRIBUTES]
 
-    def handle_comment(self, data: str) -> None:
+    def handle_comment(self, data):
         self.found.append(f"comment {data}")
 
 
-def live_html(page: str) -> list[str]:
+def live_html(page):
     parser = Live()
     parser.feed(page)
     return parser.found
 
 
-def test_an_html_export_forbids_itself_everything_but_its_own_style() -> None:
+def test_an_html_export_forbids_itself_everything_but_its_own_style():
     page = text(conversation(WHOLE), "html")
     assert re.search(r'Content-Security-Policy" content="default-src \'none\'; style-src \'sha256-[^\']{44}\'', page)
     assert "http://" not in page and "https://" not in page and "url(" not in page
 
 
 @pytest.mark.parametrize("words", EVIL)
-def test_nothing_in_an_export_is_live_and_all_that_was_said_is_shown(words: str) -> None:
+def test_nothing_in_an_export_is_live_and_all_that_was_said_is_shown(words):
     session, plain = evil(words), " ".join(words.split())
     assert live(text(session)) == set()
     page = text(session, "html")
@@ -208,7 +206,7 @@ def test_nothing_in_an_export_is_live_and_all_that_was_said_is_shown(words: str)
     "heading",
     ["# Fake", "Fake\n===", "> ## Fake", "1. # Fake", "```python\nx = 1"],
 )
-def test_an_answer_cannot_pass_for_a_question(heading: str) -> None:
+def test_an_answer_cannot_pass_for_a_question(heading):
     session = conversation(replace(WHOLE, answer=f"Well.\n\n{heading}\n\nEnd."))
     tokens = MarkdownIt("commonmark").parse(text(session))
     headings = [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"]
@@ -221,7 +219,7 @@ def test_an_answer_cannot_pass_for_a_question(heading: str) -> None:
 # --- characters ---------------------------------------------------------------------------------------------
 
 
-def test_a_quote_is_exported_character_for_character() -> None:
+def test_a_quote_is_exported_character_for_character():
     quote = "a `code`\n````\n<b>[x](y)</b>  *z*\n\tend ````"
     cited = replace(WHOLE.citations[0], document=os.fsdecode(b"caf\xe9.pdf"), quote=quote)  # a name that is not UTF-8
     session = conversation(replace(WHOLE, citations=(cited,)))
@@ -231,7 +229,7 @@ def test_a_quote_is_exported_character_for_character() -> None:
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x9b", "\u202e", "\ufffe"])
-def test_characters_that_are_no_text_are_replaced_where_text_is_written(character: str) -> None:
+def test_characters_that_are_no_text_are_replaced_where_text_is_written(character):
     session = conversation(answer(f"a{character}b?", f"c{character}d"), title=f"t{character}")
     for shown in (text(session), text(session, "html"), "\n".join(word(session))):
         assert character not in shown and "c�d" in shown
@@ -241,7 +239,7 @@ def test_characters_that_are_no_text_are_replaced_where_text_is_written(characte
 # --- files --------------------------------------------------------------------------------------------------
 
 
-def test_an_export_is_its_owners_only_and_stands_in_the_record(tmp_path: Path) -> None:
+def test_an_export_is_its_owners_only_and_stands_in_the_record(tmp_path):
     path, record = tmp_path / "lease.md", tmp_path / "audit.jsonl"
     write(conversation(WHOLE), path, "md", record)
     assert path.read_text() == text(conversation(WHOLE))
@@ -256,7 +254,7 @@ def test_an_export_is_its_owners_only_and_stands_in_the_record(tmp_path: Path) -
     assert not (tmp_path / "second.md").exists()
 
 
-def test_an_export_replaces_no_file_unless_told_to(tmp_path: Path) -> None:
+def test_an_export_replaces_no_file_unless_told_to(tmp_path):
     path = tmp_path / "lease.md"
     path.write_text("mine")
     with pytest.raises(UsageError):
@@ -279,11 +277,11 @@ def test_an_export_replaces_no_file_unless_told_to(tmp_path: Path) -> None:
         ("Prüfung", "prüfung-2026-01-01.html"),
     ],
 )
-def test_a_file_is_named_after_the_title_safely(title: str, name: str) -> None:
+def test_a_file_is_named_after_the_title_safely(title, name):
     assert file_name(conversation(title=title), "html") == name
 
 
-def test_a_files_ending_says_its_format() -> None:
+def test_a_files_ending_says_its_format():
     forms = [form_of(Path(f"a.{end}")) for end in ("md", "Markdown", "HTM", "docx", "json")]
     assert forms == ["md", "md", "html", "docx", "json"]
     with pytest.raises(UsageError):

@@ -1,15 +1,11 @@
 """Conversations: kept turn by turn, listed whatever state they are in, resumed as they were left, searched, branched."""
 
-from __future__ import annotations
-
 import json
 import os
 import random
 import signal
 import threading
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import printed
@@ -25,11 +21,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SessionStore:
+def store(tmp_path):
     return SessionStore(tmp_path / "sessions")
 
 
-def test_a_turn_is_on_the_disk_once_added_and_comes_back_equal(store: SessionStore) -> None:
+def test_a_turn_is_on_the_disk_once_added_and_comes_back_equal(store):
     name = os.fsdecode(b"caf\xe9")  # not UTF-8
     begun = store.new(("contracts", name))
     store.keep_draft(begun.id, "hello")
@@ -43,14 +39,14 @@ def test_a_turn_is_on_the_disk_once_added_and_comes_back_equal(store: SessionSto
     assert saved.turns[0].answer == answer()
 
 
-def test_the_first_question_is_the_title_unless_one_was_given(store: SessionStore) -> None:
+def test_the_first_question_is_the_title_unless_one_was_given(store):
     long = store.append(store.new(()), answer("What does the policy say about " + "remote work " * 20))
     assert long.title.startswith("What does the policy say") and long.title.endswith("…") and len(long.title) <= 60
     assert store.append(long, answer("And then?")).title == long.title
     assert store.append(store.new((), "Lease"), answer()).title == "Lease"
 
 
-def test_the_list_is_newest_first_and_ids_sort_by_time(store: SessionStore) -> None:
+def test_the_list_is_newest_first_and_ids_sort_by_time(store):
     made = [store.append(store.new(("x",), f"number {number}"), answer()) for number in range(5)]
     assert [one.id for one in made] == sorted(one.id for one in made)
     assert [one.title for one in store.list()] == [f"number {number}" for number in reversed(range(5))]
@@ -74,7 +70,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_damaged_file_is_listed_with_its_problem_and_stops_no_other(store: SessionStore, content: bytes) -> None:
+def test_a_damaged_file_is_listed_with_its_problem_and_stops_no_other(store, content):
     good = store.append(store.new(()), answer())
     name = "20200101T000000000000-abcdef"
     (store.folder / f"{name}.json").write_bytes(content.replace(b'"I"', f'"{name}"'.encode()))
@@ -89,7 +85,7 @@ def test_a_damaged_file_is_listed_with_its_problem_and_stops_no_other(store: Ses
 
 
 @pytest.mark.parametrize("name", ["../secret", "", "a/b", "20200101T000000000000-abcdef/../x", "."])
-def test_an_id_never_leads_out_of_the_folder(store: SessionStore, tmp_path: Path, name: str) -> None:
+def test_an_id_never_leads_out_of_the_folder(store, tmp_path, name):
     (tmp_path / "secret.json").write_text("{}")
     for call in (store.load, store.delete):
         with pytest.raises(NotFoundError):
@@ -97,7 +93,7 @@ def test_an_id_never_leads_out_of_the_folder(store: SessionStore, tmp_path: Path
     assert (tmp_path / "secret.json").exists()
 
 
-def test_a_deleted_conversation_is_gone_and_does_not_come_back(store: SessionStore) -> None:
+def test_a_deleted_conversation_is_gone_and_does_not_come_back(store):
     saved = store.append(store.new(()), answer())
     store.delete(saved.id)
     assert store.list() == []
@@ -109,10 +105,10 @@ def test_a_deleted_conversation_is_gone_and_does_not_come_back(store: SessionSto
     assert list(store.folder.glob("*.json")) == []
 
 
-def test_two_writers_of_one_conversation_keep_every_turn(store: SessionStore) -> None:
+def test_two_writers_of_one_conversation_keep_every_turn(store):
     saved = store.append(store.new(()), answer("first"))
 
-    def write(name: str) -> None:
+    def write(name):
         for number in range(10):
             store.append(saved, answer(f"{name}{number}"))
 
@@ -128,7 +124,7 @@ def test_two_writers_of_one_conversation_keep_every_turn(store: SessionStore) ->
 # --- resumed as it was left ---------------------------------------------------------------------------------
 
 
-def test_what_questions_were_asked_of_and_how_comes_back(store: SessionStore) -> None:
+def test_what_questions_were_asked_of_and_how_comes_back(store):
     only, settings = (
         Filter(("leases/*",), since="2024", pages=(3, None)),
         {"generator": "x-1b", "passages": 3, "seed": 7},
@@ -140,7 +136,7 @@ def test_what_questions_were_asked_of_and_how_comes_back(store: SessionStore) ->
     assert (store.load(saved.id).libraries, store.load(saved.id).mode) == (("c",), "survey")
 
 
-def test_a_question_is_saved_before_its_answer(store: SessionStore) -> None:
+def test_a_question_is_saved_before_its_answer(store):
     asked = store.ask(store.new(("contracts",)), "When?")
     left = store.load(asked.id)
     assert [(turn.question, turn.answer) for turn in left.turns] == [("When?", None)]
@@ -153,7 +149,7 @@ def test_a_question_is_saved_before_its_answer(store: SessionStore) -> None:
     assert all(turn.answer for turn in store.load(asked.id).turns)
 
 
-def test_a_partial_answer_and_a_draft_are_resumed_and_deleted(store: SessionStore) -> None:
+def test_a_partial_answer_and_a_draft_are_resumed_and_deleted(store):
     asked = store.ask(store.new(()), "When?")
     store.keep_partial(asked.id, "When?", "It ends on")
     store.keep_draft(asked.id, "And the ren")
@@ -179,7 +175,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-def test_a_killed_process_leaves_the_question_and_the_partial_answer(store: SessionStore) -> None:
+def test_a_killed_process_leaves_the_question_and_the_partial_answer(store):
     printed(ASK_AND_DIE, store.folder, ends=-signal.SIGKILL)
     (left,) = (store.load(one.id) for one in store.list())
     assert [(turn.question, turn.answer, turn.partial) for turn in left.turns] == [
@@ -190,7 +186,7 @@ def test_a_killed_process_leaves_the_question_and_the_partial_answer(store: Sess
 # --- branching, finding -------------------------------------------------------------------------------------
 
 
-def test_a_branch_has_the_turns_up_to_one_and_says_where_it_came_from(store: SessionStore) -> None:
+def test_a_branch_has_the_turns_up_to_one_and_says_where_it_came_from(store):
     old = store.new(("contracts",), only=Filter(types=("pdf",)), mode="read", settings={"seed": 3})
     for name in ("first", "second", "third"):
         old = store.append(old, answer(name))
@@ -205,7 +201,7 @@ def test_a_branch_has_the_turns_up_to_one_and_says_where_it_came_from(store: Ses
             store.branch(old.id, number)
 
 
-def test_a_conversation_is_found_by_id_title_beginning_and_last(store: SessionStore) -> None:
+def test_a_conversation_is_found_by_id_title_beginning_and_last(store):
     lease = store.append(store.new((), "Lease"), answer())
     leave = store.append(store.new((), "Leave of absence"), answer())
     assert store.find(lease.id) == store.find("lease") == lease.id
@@ -218,12 +214,12 @@ def test_a_conversation_is_found_by_id_title_beginning_and_last(store: SessionSt
             store.find(nothing)
 
 
-def test_words_are_found_in_titles_questions_answers_and_quotes(store: SessionStore) -> None:
+def test_words_are_found_in_titles_questions_answers_and_quotes(store):
     store.append(store.new((), "Café rules"), answer("How much NOTICE is needed?", quote="thirty days"))
     store.append(store.new((), "Rent"), answer("What is the rent?", quote="EUR 58,000 a year"))
     searched = Searched(store.all())
 
-    def places(words: str) -> list[tuple[str, int, str]]:
+    def places(words):
         return [(hit.session.title, hit.turn, hit.where) for hit in searched.find(words)]
 
     assert places("cafe") == [("Café rules", 0, "title")]
@@ -237,7 +233,7 @@ def test_words_are_found_in_titles_questions_answers_and_quotes(store: SessionSt
     assert "needle in the middle" in hit.snippet and hit.snippet[0] == hit.snippet[-1] == "…" and len(hit.snippet) < 160
 
 
-def test_tampered_files_raise_read_errors_only(store: SessionStore) -> None:
+def test_tampered_files_raise_read_errors_only(store):
     dice, read = random.Random(7), 0
     saved = store.ask(store.append(store.new(("contracts",)), WHOLE), "And then?")
     whole = json.loads(store._path(saved.id).read_text())
@@ -270,17 +266,17 @@ SESSION = Session(
 )
 
 
-def as_bytes(value: Any) -> bytes:
+def as_bytes(value):
     return json.dumps(value).encode()
 
 
-def with_answer(**change: Any) -> bytes:
+def with_answer(**change):
     value = to_json(SESSION)
     value["turns"][0]["answer"] = json.loads(json.dumps(value["turns"][0]["answer"])) | change
     return as_bytes(value)
 
 
-def test_missing_fields_take_their_defaults_and_unknown_ones_are_ignored() -> None:
+def test_missing_fields_take_their_defaults_and_unknown_ones_are_ignored():
     assert from_json(as_bytes(to_json(SESSION))) == SESSION
     value = json.loads(with_answer(future=1, split={"tries": 2, "votes": [{"answer": "x", "count": 2}]}))
     for name in ("flags", "workings", "conflicts", "confidence", "reasoning", "context", "looked_at"):
@@ -305,6 +301,6 @@ def test_missing_fields_take_their_defaults_and_unknown_ones_are_ignored() -> No
         {"context": {"rules": "many"}},
     ],
 )
-def test_what_is_no_answer_is_refused(change: dict[str, Any]) -> None:
+def test_what_is_no_answer_is_refused(change):
     with pytest.raises(ValueError):
         from_json(with_answer(**change))

@@ -1,7 +1,5 @@
 """Tables as files: every cell is there, and none of them is a formula."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -21,11 +19,11 @@ ROWS = [
 ]
 
 
-def read(rows: list[dict[str, object]]) -> list[list[str]]:
+def read(rows):
     return list(csv.reader(io.StringIO(written(rows, Path("t.csv")).decode("utf-8-sig"))))
 
 
-def test_csv_has_every_cell_and_opens_as_utf_8() -> None:
+def test_csv_has_every_cell_and_opens_as_utf_8():
     assert written(ROWS, Path("t.csv")).startswith(b"\xef\xbb\xbf")
     assert read(ROWS) == [
         ["document", "found", "answer", "likelihood", "rent"],
@@ -35,33 +33,33 @@ def test_csv_has_every_cell_and_opens_as_utf_8() -> None:
 
 
 @pytest.mark.parametrize("text", ["=1+1", "-2+3", "@SUM(A1)", " =1", "\t1"])
-def test_what_a_spreadsheet_would_run_is_text(text: str) -> None:
+def test_what_a_spreadsheet_would_run_is_text(text):
     assert read([{"a": text}])[1] == [f"'{text}"]
     assert read([{text: "x"}])[0] == [f"'{text}"]
 
 
 @pytest.mark.parametrize("text", ["-5", "+3.5", "-1,200", "a=b", "2024-01-01", ""])
-def test_numbers_and_plain_text_stay_as_they_are(text: str) -> None:
+def test_numbers_and_plain_text_stay_as_they_are(text):
     assert read([{"a": text, "b": "x"}])[1] == [text, "x"]
 
 
-def test_json_keeps_kinds() -> None:
+def test_json_keeps_kinds():
     assert json.loads(written(ROWS, Path("T.JSON"))) == ROWS
 
 
-def test_markdown_escapes_what_it_would_read() -> None:
+def test_markdown_escapes_what_it_would_read():
     lines = written(ROWS, Path("t.md")).decode().splitlines()
     assert lines[1] == "| --- | --- | --- | --- | --- |"
     assert lines[3] == "| b\\|c.txt | no |  |  | “5” per year |"
 
 
-def test_another_suffix_is_refused_with_those_that_can_be() -> None:
+def test_another_suffix_is_refused_with_those_that_can_be():
     with pytest.raises(UsageError) as raised:
         written(ROWS, Path("t.docx"))
     assert ".csv, .xlsx, .db, .parquet, .json, .md" in raised.value.hint
 
 
-def test_no_rows_are_a_table_too() -> None:
+def test_no_rows_are_a_table_too():
     assert json.loads(written([], Path("t.json"))) == [] and written([], Path("t.md")) == b""
     assert sheet([]) == []
 
@@ -82,19 +80,19 @@ FOUND = {
 }
 
 
-def sheet(rows: list[dict[str, object]]) -> list[list[object]]:
+def sheet(rows):
     from python_calamine import CalamineWorkbook
 
     book = CalamineWorkbook.from_filelike(io.BytesIO(written(rows, Path("t.xlsx"), "How much?")))
     return book.get_sheet_by_index(0).to_python(skip_empty_area=False)
 
 
-def inside(rows: list[dict[str, object]], name: str) -> str:
+def inside(rows, name):
     with zipfile.ZipFile(io.BytesIO(written(rows, Path("t.xlsx"), "How much?"))) as parts:
         return parts.read(name).decode()
 
 
-def test_an_excel_file_has_typed_numbers_and_dates() -> None:
+def test_an_excel_file_has_typed_numbers_and_dates():
     head, row = sheet([FOUND])
     assert head == ["library", "document", "found", "answer", "signed", "place", "quote", "source"]
     assert row == ["c", "msa.pdf", "yes", 48000.5, date(2024, 3, 3), "p. 12", "The rent", "msa.pdf, p. 12"]
@@ -103,7 +101,7 @@ def test_an_excel_file_has_typed_numbers_and_dates() -> None:
 @pytest.mark.parametrize(
     "text", ["＝1+1", "－1-1", "a;=1+1", "a\n=1+1", "a\t@SUM(A1)", 'a;"=1+1', ";-5+cmd", "a;b;+cmd|' /C calc'!A0"]
 )
-def test_no_cell_of_a_csv_file_is_a_formula_whatever_its_separator(text: str) -> None:
+def test_no_cell_of_a_csv_file_is_a_formula_whatever_its_separator(text):
     """Spreadsheets of many countries split CSV at semicolons, and then take the quotes for letters."""
     lines = written([{"a": text}], Path("t.csv")).decode("utf-8-sig")
     cells = [cell.strip().strip('"').strip() for cell in re.split(r"[,;\t\r\n]", lines)]
@@ -111,12 +109,12 @@ def test_no_cell_of_a_csv_file_is_a_formula_whatever_its_separator(text: str) ->
 
 
 @pytest.mark.parametrize("text", ["a; b", "due; -5; +3.5", "x\n-1,200", "rent = 5; a=b", "a - b"])
-def test_text_that_is_no_formula_stays_as_it_is(text: str) -> None:
+def test_text_that_is_no_formula_stays_as_it_is(text):
     assert read([{"a": text}])[1] == [text]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", '=HYPERLINK("http://x")'])
-def test_no_cell_of_an_excel_file_is_a_formula_or_a_link(text: str) -> None:
+def test_no_cell_of_an_excel_file_is_a_formula_or_a_link(text):
     rows = [{"a": text, text: "x"}]
     assert sheet(rows)[1][0] == text
     parts = inside(rows, "xl/worksheets/sheet1.xml")
@@ -124,7 +122,7 @@ def test_no_cell_of_an_excel_file_is_a_formula_or_a_link(text: str) -> None:
     assert 'quotePrefix="1"' in inside(rows, "xl/styles.xml")
 
 
-def test_the_head_of_an_excel_file_stays_in_view_and_filters() -> None:
+def test_the_head_of_an_excel_file_stays_in_view_and_filters():
     parts = inside([FOUND, FOUND], "xl/worksheets/sheet1.xml")
     assert '<pane ySplit="1"' in parts and 'state="frozen"' in parts and '<autoFilter ref="A1:H3"/>' in parts
     assert "<dc:title>How much?</dc:title>" in inside([FOUND], "docProps/core.xml")
@@ -142,7 +140,7 @@ def test_the_head_of_an_excel_file_stays_in_view_and_filters() -> None:
         ("2024-03-03", date(2024, 3, 3), "yyyy-mm-dd"),
     ],
 )
-def test_what_fills_a_cell_is_a_value(cell: object, worth: object, form: str) -> None:
+def test_what_fills_a_cell_is_a_value(cell, worth, form):
     number, shown = valued(cell)
     assert (pytest.approx(worth) if isinstance(worth, float) else worth) == number
     assert shown == form
@@ -152,15 +150,15 @@ def test_what_fills_a_cell_is_a_value(cell: object, worth: object, form: str) ->
     "cell",
     ["0042", "1234567890123456", "3/4/2024", "1,20", "about 5", "5 days", "31 June 2024", "", None, True, "1888-01-01"],
 )
-def test_what_is_not_a_value_without_doubt_stays_text(cell: object) -> None:
+def test_what_is_not_a_value_without_doubt_stays_text(cell):
     assert valued(cell) == (None, "")
 
 
-def test_what_excel_cannot_hold_is_cut_and_replaced_not_refused() -> None:
+def test_what_excel_cannot_hold_is_cut_and_replaced_not_refused():
     (_, row) = sheet([{"a": "x" * 40_000, "b": "\ud800\x00\x1b[31m"}])
     assert len(str(row[0])) == 32_767 and str(row[0]).endswith("…") and "[31m" in str(row[1])
 
 
-def test_where_a_quote_begins_and_ends_is_in_json_alone() -> None:
+def test_where_a_quote_begins_and_ends_is_in_json_alone():
     assert json.loads(written([FOUND], Path("t.json"))) == [FOUND]
     assert read([FOUND])[0][-1] == "source" and "start" not in read([FOUND])[0]

@@ -221,12 +221,12 @@ def test_a_library_that_was_forgotten_is_said_and_not_offered(tmp_path: Path, mo
     from localrag.security import audit
 
     with Browser(tmp_path, "leases") as browser:
-        shelf = fakes.FakeEngine.shelf
+        contents = fakes.FakeEngine.contents
 
         def gone(self: Any, library: str) -> Any:
             if library == "leases":
                 raise NotFoundError("there is no library 'leases'", "Make one: localrag ingest FOLDER")
-            return shelf(self, library)
+            return contents(self, library)
 
         def record(file: Path, *_: Any, **__: Any) -> int:
             raise StorageError(f"cannot write {file}: Permission denied", "Free space on the disk.")

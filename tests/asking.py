@@ -53,7 +53,7 @@ def verified(answer, *libraries):
 def search(libraries, question, **options):
     libraries = [libraries] if isinstance(libraries, Library) else libraries
     embedders = {library.name: EMBEDDER for library in libraries}
-    return retrieval.search(libraries, embedders, question, **options)  # type: ignore[arg-type]
+    return retrieval.search(libraries, embedders, question, **options)
 
 
 class Keeping(ScriptedGenerator):

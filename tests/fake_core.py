@@ -435,5 +435,5 @@ class FakeWorld:
         app = LocalragApp(self.core(), clock=lambda: self.now, **options)
         app.NOTIFICATION_TIMEOUT = 3600
         notify, stays = app.notify, {"severity": "error", "timeout": 3600}
-        app.notify = lambda message, **how: notify(message, **(how | stays if "error" in how.values() else how))  # type: ignore[method-assign]
+        app.notify = lambda message, **how: notify(message, **(how | stays if "error" in how.values() else how))
         return app

@@ -63,8 +63,6 @@ class Cluster:
             self.sql("postgres", f'CREATE ROLE "{name}" {"LOGIN" if login else "NOLOGIN"}')
         return name
 
-    # --- the server ---
-
     def create(self):
         """Make the files of the cluster, start it, and prepare what databases are made from."""
         locale = ("--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en")

@@ -166,7 +166,7 @@ def _ingest(address, machines, folder, nodes, **options):
             return super().read(job, paths)
 
     if "poison" in options:
-        cluster._Worker = Fragile  # type: ignore[misc]
+        cluster._Worker = Fragile
 
     def run():
         try:

@@ -108,9 +108,6 @@ def test_while_another_writes_it_does_not_wait_if_told_so(models, folder, home):
     assert str(os.getpid()) in raised.value.message
 
 
-# --- pages --------------------------------------------------------------------------------------------------
-
-
 def test_pages_are_given_as_stored(models, folder):
     library = localrag.open_library("papers", create=True)
     library.ingest(folder({"sub/pages.txt": "One.\fTwo.", "short.txt": "Short.", "plain.md": "All."}))
@@ -128,9 +125,6 @@ def test_pages_are_given_as_stored(models, folder):
         assert told in raised.value.hint
 
 
-# --- forgetting ---------------------------------------------------------------------------------------------
-
-
 def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models, folder):
     root = folder({"a.txt": LEASE})
     library = localrag.open_library("papers", create=True)
@@ -144,9 +138,6 @@ def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models, folder):
     folder({"a.txt": "Changed."})
     library.ingest(root)
     assert cache.get(READ) is None
-
-
-# --- asking -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -42,9 +42,6 @@ def needs(tool):
         pytest.skip(f"{tool} is not installed")
 
 
-# --- beside the package -------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("man")
@@ -90,9 +87,6 @@ def test_units_call_options_that_there_are():
         (line,) = re.findall(r"^ExecStart=/usr/bin/env localrag (\S+) (.*)$", unit.read_text("utf-8"), re.M)
         offered = command_line.run(line[0], "--help").stdout
         assert all(option in offered for option in re.findall(r"--[a-z-]+", line[1])), unit
-
-
-# --- the image ----------------------------------------------------------------------------------------------
 
 
 def test_the_image_is_built_from_files_that_are_sent():

@@ -109,8 +109,6 @@ def _marked(page, line, text, marks, python=False):
     return Command(page.relative_to(ROOT).as_posix(), line, text, why, python)
 
 
-# --- a terminal -------------------------------------------------------------------------------------------------
-
 EMBEDDER = "all-minilm-l6-v2"
 # Random weights: what it writes is noise, but a command takes as long as it must without a model.
 MODEL = "tiny"
@@ -171,8 +169,6 @@ def run_at_terminal(text, folder, environ, patience=240.0):
     finally:
         os.close(screen)
 
-
-# --- a desk -----------------------------------------------------------------------------------------------------
 
 CLAUSES = (
     "Services Agreement between Acme Ltd and Harbour Trust",
@@ -306,8 +302,6 @@ def environment(base, models):
     }
 
 
-# --- the tests ---
-
 EXAMPLES = [
     re.sub(r"\s+\([a-z ]+\)$", "", line)  # a remark
     for line in (ROOT / "localrag/cli/examples.txt").read_text(encoding="utf-8").splitlines()
@@ -383,9 +377,6 @@ def test_every_command_of_a_page_runs(desk, page):
     assert not failed, "\n\n".join(failed)
 
 
-# --- options ----------------------------------------------------------------------------------------------------
-
-
 def misfit(text):
     """Why a line does not fit the command line, or nothing. Files need not exist."""
     words = shlex.split(text, comments=True)
@@ -443,9 +434,6 @@ def test_every_documented_command_fits_its_options():
 )
 def test_a_wrong_command_is_found(text):
     assert misfit(text)
-
-
-# --- the pages --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

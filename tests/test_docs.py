@@ -82,8 +82,6 @@ def test_make_help_lists_every_target():
     assert phony == set(re.findall(r"^ +make ([a-z-]+)", shown, re.MULTILINE))
 
 
-# --- the check of the built site, which `make site` applies ---
-
 PAGE = """<!doctype html><html><head>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self' file:">
 <script src="assets/iframe-worker.js"></script><link rel="stylesheet" href="assets/main.css"></head>

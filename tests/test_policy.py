@@ -39,9 +39,6 @@ def refused(settings):
     return [dict(entry.details) for entry in audit.entries(file) if entry.event == "refused"] if file.exists() else []
 
 
-# --- reading ------------------------------------------------------------------------------------------------
-
-
 def test_a_policy_that_is_not_understood_refuses_everything(rule):
     keys = ["require_encription = true", 'require_encryption = "yes"', "allow_exports = 0", 'allowed_models = ["abc"]']
     keys += [f'allowed_models = "{SHA}"', 'require_offline_layers = ["files"]', "ocr_languages = []"]
@@ -128,9 +125,6 @@ def test_every_key_is_explained_and_can_be_read():
     assert all(about.endswith(".") for _, about, _ in policy.explain())
 
 
-# --- settings -----------------------------------------------------------------------------------------------
-
-
 def test_what_the_policy_fixes_overrides_every_source(rule, monkeypatch):
     file = rule('audit_words = "full"\nocr_languages = ["de", "fr"]\nstrict = true')
     monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "marks")
@@ -160,9 +154,6 @@ def test_other_languages_are_refused_also_those_of_an_earlier_ingest(rule, model
     storage, _ = library._for_writing()
     assert library._options(storage, ()).languages == ("de",)
     storage.close()
-
-
-# --- libraries ----------------------------------------------------------------------------------------------
 
 
 def test_a_plain_library_is_refused_where_encryption_is_required(rule, models, folder, settings):
@@ -248,9 +239,6 @@ def test_only_an_administrator_allows_an_address_or_a_cluster(rule, tmp_path, mo
     assert [check() for check in checks] == [None, None]
 
 
-# --- exports ------------------------------------------------------------------------------------------------
-
-
 def test_no_table_or_conversation_is_exported_where_that_is_forbidden(rule, tmp_path, settings):
     from localrag.sessions import export, store_of, table_export
 
@@ -266,9 +254,6 @@ def test_no_table_or_conversation_is_exported_where_that_is_forbidden(rule, tmp_
             attempt()
     assert not list(tmp_path.glob("*.csv")) and not list(tmp_path.glob("*.md"))
     assert [row["rule"] for row in refused(settings)] == ["allow_exports"] * 3
-
-
-# --- models -------------------------------------------------------------------------------------------------
 
 
 def test_only_allowed_models_are_imported_and_used(rule, settings, tmp_path):

@@ -48,9 +48,6 @@ def test_money_is_written_with_cents():
     assert shown == ["360 EUR", "66.50 EUR", "0.001 EUR"]
 
 
-# --- dates --------------------------------------------------------------------------------------------------
-
-
 def test_dates_are_read_in_their_usual_forms():
     expected = {
         "3 March 2024": "2024-03-03",
@@ -86,9 +83,6 @@ def test_a_month_later_is_the_same_day_or_the_last():
         quantities.add_months(date(2024, 1, 1), 120_000)
 
 
-# --- patterns -----------------------------------------------------------------------------------------------
-
-
 def test_a_lazy_pattern_compiles_at_its_first_use(monkeypatch):
     compiled = []
     real = re.compile
@@ -100,9 +94,6 @@ def test_a_lazy_pattern_compiles_at_its_first_use(monkeypatch):
     assert pattern.search("xb", 2) is None and pattern.split("abc") == ["a", "b", "c"]
     with pytest.raises(re.error):
         quantities.lazy_re("(").search("")
-
-
-# --- numbers in words ---------------------------------------------------------------------------------------
 
 
 def test_number_words_have_their_values():

@@ -137,8 +137,6 @@ def test_only_a_tagged_and_dated_commit_without_changes_is_released(release, tmp
     release.check_tree("1.2.3")
 
 
-# --- dependencies ---
-
 PAGE = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -206,8 +204,6 @@ def test_the_bill_of_materials_holds_every_package_and_what_it_needs(packages):
     assert found["onnxruntime"].purl in needs[refs[0]]
     assert packages.bill(found)["serialNumber"] == bill["serialNumber"]
 
-
-# --- the budget ---
 
 FILES = {
     "localrag/__init__.py": "",

@@ -133,9 +133,6 @@ def test_every_setting_is_explained_grouped_and_has_a_valid_default():
     assert len({one.group for one in infos}) == 7
 
 
-# --- the person's own file ----------------------------------------------------------------------------------
-
-
 def test_saving_keeps_comments_order_and_unknown_lines(own):
     write(own, OWN)
     assert save("passages", "12") == own

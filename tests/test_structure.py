@@ -63,8 +63,6 @@ def test_only_cli_and_app_know_the_terminal():
     assert [name_of(path) for path in core if knows.search(path.read_text(encoding="utf-8"))] == []
 
 
-# --- writes -------------------------------------------------------------------------------------------------
-
 WRITING_FUNCTIONS = re.compile(
     r"os\.(open|write|rename|renames|replace|remove|unlink|link|symlink|makedirs|mkdir|rmdir|truncate|chmod|mkfifo)"
     r"|shutil\.(copy\w*|move|rmtree|unpack_archive|make_archive)|tempfile\.(?!gettempdir)\w+|sqlite3\.connect"
@@ -122,9 +120,6 @@ def test_the_scan_for_writes_finds_each(tmp_path):
     harmless = ["open('f')", "storage.write_bytes(path, b'')", "text.replace('a', 'b')"]
     (tmp_path / "sample.py").write_text("\n".join([*lines, *harmless]))
     assert len(list(writes(tmp_path / "sample.py"))) == len(lines)
-
-
-# --- names --------------------------------------------------------------------------------------------------
 
 
 def test_the_public_names_are_these():

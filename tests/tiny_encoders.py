@@ -14,12 +14,7 @@ def encoder(folder, family="bert", pooling="mean", *, normalise=True):
 
     torch.manual_seed(0)
     ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
-    layers = {
-        "hidden_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 128,
-    }
+    layers = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
     if family == "distilbert":
         layers = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128}
     raw = folder / "raw"

@@ -125,8 +125,6 @@ def test_unsupported_words_are_marked(papers, models):
     assert "⚠" not in value["answer"] and "http://" not in value["answer"]
 
 
-# --- surveys ---
-
 QUESTION = "Which leases allow dogs?"
 
 

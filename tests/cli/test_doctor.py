@@ -140,9 +140,6 @@ def test_gpu_layers_without_a_gpu_build_are_a_warning(settings):
     assert f"{catalog.cores()} threads; AVX" in found[0].message and "FMA" not in found[0].message
 
 
-# --- the command --------------------------------------------------------------------------------------------
-
-
 def test_a_problem_ends_with_1_and_prints_every_remedy(settings, monkeypatch):
     monkeypatch.setattr("localrag.models.catalog.available_memory", lambda: 8 * 10**9)  # else another at each look
     done = CliRunner().invoke(doctor_command)
@@ -165,9 +162,6 @@ def test_wrong_settings_do_not_stop_the_checks(monkeypatch, variable):
     found = json.loads(CliRunner().invoke(doctor_command, ["--json"]).stdout)["findings"]
     assert found[0]["state"] == "problem" and variable in found[0]["message"]
     assert {"machine", "models", "llama.cpp"} <= {one["area"] for one in found}
-
-
-# --- the model in use ---------------------------------------------------------------------------------------
 
 
 def arguments(path):

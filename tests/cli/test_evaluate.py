@@ -75,9 +75,6 @@ def test_ctrl_c_keeps_what_is_done_and_ends_with_130(dataset, tmp_path, model, m
     assert run("answers", dataset, "-l", "office", "--mode", "retrieve", "--out", out).exit_code == 0
 
 
-# --- documents ----------------------------------------------------------------------------------------------
-
-
 def test_the_documents_of_a_dataset_are_read_by_the_same_command(dataset, documents):
     shown = run("retrieval", dataset)
     assert shown.stdout.startswith("3 questions") and "localrag eval forget" in shown.stderr
@@ -158,18 +155,12 @@ def answers(path, message):
     return path
 
 
-# --- judge --------------------------------------------------------------------------------------------------
-
-
 def test_each_run_is_graded(tmp_path):
     assert "3" in run("judge", answers(tmp_path / "good.jsonl", GOOD)).stdout
     report = json.loads(run("judge", tmp_path / "good.jsonl", "--json").stdout)
     assert report["runs"][0]["score"]["mean"] == 1.0 and report["questions"] == 3
     report = json.loads(run("judge", answers(tmp_path / "bad.jsonl", BAD), "--json").stdout)
     assert report["runs"][0]["grades"]["wrong"] == 3
-
-
-# --- arena --------------------------------------------------------------------------------------------------
 
 
 def test_a_person_sees_first_and_second_and_no_name(tmp_path):

@@ -76,9 +76,6 @@ def test_forget_deletes_documents_or_all(papers):
     refused(NotFoundError, "forget", "papers", "--yes")
 
 
-# --- backup and restore ---
-
-
 @pytest.fixture
 def contracts(shelf, monkeypatch):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)

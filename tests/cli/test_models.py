@@ -123,8 +123,6 @@ def test_looking_imports_nothing_heavy(home):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-# --- stopped in the middle, for real ------------------------------------------------------------------------
-
 SLOW = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it

@@ -78,9 +78,6 @@ def test_a_question_too_long_for_the_model_is_counted_and_the_rest_go_on(setting
         run(settings, dataset, Run(None, {}), Mock(side_effect=ModelMissing("none")))
 
 
-# --- the plain baseline ---
-
-
 def test_a_plain_prompt_holds_the_passages_best_first_and_is_scored_beside_them(settings, dataset, model):
     with closing(Assistant(settings)) as assistant:
         ask = answers.plain_asker(assistant, model, settings, "office", CHOICES, lambda: False)
@@ -99,19 +96,10 @@ def test_a_plain_prompt_holds_the_passages_best_first_and_is_scored_beside_them(
     assert "flags" not in rows[0]
 
 
-@pytest.mark.parametrize(
-    ("reply", "declined"),
-    [
-        ("", True),
-        ("Not found.", True),
-        ("No.", False),
-    ],
-)
+@pytest.mark.parametrize(("reply", "declined"), [("", True), ("Not found.", True), ("No.", False)])
 def test_a_plain_reply_declines_as_it_was_told_to(reply, declined):
     assert answers.declines(reply) is declined
 
-
-# --- worth ------
 
 CHOICES = ("No", "Not mentioned", "Yes")
 
@@ -151,9 +139,6 @@ def test_of_a_long_answer_words_and_numbers_count_alike():
     right_words = scored(known, "Net sales were 11,111 million in the third quarter and 22,222 million a year later")
     half = scored(known, "Net sales were 82,959 million in the third quarter and 22,222 million a year later")
     assert right_words < half < scored(known, known.answer) == 1.0
-
-
-# --- totals ----
 
 
 def row(id, found, answerable, figures, **more):

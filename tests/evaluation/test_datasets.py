@@ -20,9 +20,6 @@ def document(path, root="/data"):
     return Document(1, root, path, "", "", 0, 0, 1, 1, False)
 
 
-# --- reading ------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -57,8 +54,6 @@ def test_the_digest_changes_with_anything_that_is_scored():
     assert first.digest == question("1").digest == question("1", fields=(("kind", "a"),)).digest
     assert len({first.digest, question("1", page=3).digest, question("1", answerable=False).digest}) == 3
 
-
-# --- sampling -----------------------------------------------------------------------------------------------
 
 MANY = [question(str(i), category="abc"[i % 3], answerable=i % 4 > 0) for i in range(120)]
 
@@ -110,9 +105,6 @@ def test_questions_are_chosen_by_what_their_lines_say(tmp_path):
     assert "'a', 'b'" in error.value.hint
 
 
-# --- documents ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("doc", "path", "root", "found"),
     [
@@ -139,9 +131,6 @@ def test_a_question_of_several_documents_needs_all_of_them():
     assert match([both], [document("a.txt")]).missing == (both,)
     found = match([both], [document("a.txt"), document("b.txt")])
     assert found.questions == (both,) and found.documents(both) == ["a.txt", "b.txt"]
-
-
-# --- libraries ----
 
 
 def update(library, source):

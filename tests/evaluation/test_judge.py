@@ -27,8 +27,6 @@ def test_a_run_is_summed_up_by_score_and_grades():
     assert judge.summarize([])["score"] is None
 
 
-# --- by code ---
-
 MONEY = Given("1", "What is the monthly rent?", "EUR 2,450", "", "The monthly rent is EUR 2,450, due on the first day.")
 TERM = Given("2", "When does the lease end?", "31 March 2027", "", "The lease ends on 31 March 2027.")
 WHO = Given("3", "Who was chosen as treasurer?", "Ada Quill", "", "The board chose Ada Quill as its treasurer.")
@@ -105,8 +103,6 @@ def test_grades_agree_with_people_on_the_sample():
     assert (agreed - chance) / (1 - chance) > 0.7
 
 
-# --- the arena ---
-
 RIGHT, WRONG = "It is EUR 2,450.", "It is EUR 90."
 
 
@@ -148,9 +144,6 @@ def test_sides_that_cannot_meet_are_refused():
     with pytest.raises(UsageError):
         judge.matches([side("a", RIGHT)], 0)
     assert [one.sides for one in judge.matches([side("a", RIGHT), side("a", RIGHT)], 0)] == [("a", "a (2)")]
-
-
-# --- files of answers ---------------------------------------------------------------------------------------
 
 
 def written(path, *runs):

@@ -2,8 +2,6 @@ import pytest
 
 from localrag.evaluation import metrics
 
-# --- words --------------------------------------------------------------------------------------------------
-
 
 def test_exact_match_passes_over_case_punctuation_and_articles():
     assert metrics.exact_match("The  Head of Unit.", "head of a unit")
@@ -30,9 +28,6 @@ def test_the_first_choice_named_is_the_one_made():
     assert metrics.chosen("Nothing of note, yesterday", choices) is None
 
 
-# --- evidence -----------------------------------------------------------------------------------------------
-
-
 def test_evidence_is_covered_by_spans_together_whatever_the_white_space():
     evidence = "Taxis need the consent of the head of unit"
     assert metrics.covered(evidence, ["taxis need\nthe consent of", "x of the head  of unit x"]) == 1.0
@@ -46,9 +41,6 @@ def test_single_words_that_stand_apart_do_not_cover_evidence():
 def test_each_piece_of_evidence_counts_by_its_words():
     assert metrics.covered("Ada Quill [...] one two three four", ["by Ada Quill"]) == pytest.approx(2 / 6)
     assert metrics.covered("Ada Quill [...] one two three four", ["Quill, Ada; two three four"]) == pytest.approx(3 / 6)
-
-
-# --- numbers ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -87,9 +79,6 @@ def test_a_number_is_read_as_it_is_written(text, value, scale, percent, currency
 )
 def test_numbers_match_as_far_as_they_are_written(answer, known, same):
     assert metrics.numeric_match(answer, known) is same
-
-
-# --- over all questions -------------------------------------------------------------------------------------
 
 
 def test_the_interval_is_the_same_for_the_same_seed_and_holds_the_mean():

@@ -34,9 +34,6 @@ def content(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# --- searches -----------------------------------------------------------------------------------------------
-
-
 def test_a_search_is_recorded_before_its_passages_are_shown(papers, settings):
     found = papers.search("one")
     run("search", "one")
@@ -58,9 +55,6 @@ def test_words_of_a_search_are_kept_as_those_of_a_question(papers, settings, mon
     assert audit.words_of(file, marks) is None and audit.words_of(file, full) == audit.Words("one", "")
     papers.forget(["a.txt"])
     assert audit.words_of(file, full) is None
-
-
-# --- ingests ------------------------------------------------------------------------------------------------
 
 
 def test_an_ingest_says_what_came_and_went_and_what_is_held_then(papers, folder, settings):
@@ -91,9 +85,6 @@ def test_a_list_loses_a_forgotten_document_and_shows_other_changes(papers, setti
     assert audit.lists_of(file, line) is None and audit.verify(file) == []
 
 
-# --- pages and files ----------------------------------------------------------------------------------------
-
-
 def test_a_page_that_the_app_shows_and_a_file_that_it_opens_are_on_record(papers, folder, settings):
     papers.ingest(folder({"c.md": "three"}))
     engine = Engine(settings)
@@ -113,9 +104,6 @@ def test_what_cannot_be_recorded_is_not_shown(papers, settings, monkeypatch):
     for show in (lambda: papers.search("one"), lambda: papers.page("a.txt"), lambda: engine.page("papers", "a.txt")):
         with pytest.raises(StorageError):
             show()
-
-
-# --- models -------------------------------------------------------------------------------------------------
 
 
 def test_models_that_come_are_chosen_and_go_are_on_record(settings, tmp_path):
@@ -146,9 +134,6 @@ def test_naming_another_model_in_the_settings_is_on_record(settings, monkeypatch
     audit_events.unset_setting("generator")
     rows = [(entry.details["setting"], entry.details["model"]) for entry in lines(settings, "model")]
     assert rows == [("generator", "qwen3-4b"), ("generator", "")]
-
-
-# --- keys ---------------------------------------------------------------------------------------------------
 
 
 def test_encryption_holders_and_rotation_are_recorded(papers, settings):

@@ -83,9 +83,6 @@ def body_of(file, *lines):
 ABOUT = {"localrag-backup": 1, "library": "contracts", "made": "", "schema": 3, "encrypted": False}
 
 
-# --- there and back -----------------------------------------------------------------------------------------
-
-
 def test_a_library_comes_back_as_it_was(library, settings, file):
     with closing(Library.open(library, "contracts")) as before:
         held = contents(before), before.identity, before.instructions, before.overview()
@@ -148,9 +145,6 @@ def test_a_backup_is_of_one_moment_while_somebody_writes(library, settings, file
     assert restore.restore(settings, file, "again", unlock=ours).documents == 2
     with closing(Library.open(library, "contracts")) as after:
         assert len(after.documents()) == 5
-
-
-# --- what is refused, and what stays ------------------------------------------------------------------------
 
 
 def test_every_change_of_a_backup_is_found_and_makes_nothing(library, settings, file):
@@ -254,9 +248,6 @@ def test_under_another_name_conversations_speak_of_that_library(library, setting
     assert session.libraries == ("instead",)
     answer = session.turns[0].answer
     assert answer is not None and answer.citations[0].library == "instead"
-
-
-# --- whom to trust ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("as_folder", [False, True])

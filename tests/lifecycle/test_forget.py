@@ -99,9 +99,6 @@ def holding(home):
     return sorted(path.name for path in home.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes())
 
 
-# --- a document ---------------------------------------------------------------------------------------------
-
-
 def test_answers_from_a_forgotten_document_and_later_ones_are_removed(original, models, settings, store):
     mixed, other = (talk(store, settings, models, *asked) for asked in ((KENNEL, LEASE, KENNEL), (KENNEL,)))
     assert any(citation.document == "a.txt" for citation in mixed.turns[1].answer.citations)
@@ -237,9 +234,6 @@ def test_an_ingest_that_ends_during_a_forget_leaves_no_digest(original, models, 
     assert prove_forgotten(settings, "papers", file=other).proven
 
 
-# --- a library ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_nothing_of_a_library_forgotten_meanwhile_is_kept(original, models, settings, store, home, encrypted):
     if encrypted:
@@ -339,9 +333,6 @@ def test_a_conversation_that_goes_on_with_an_encrypted_library_moves_to_it(
     assert store.load(grown.id).turns[-1].question == f"What of {CANARY}?"
 
 
-# --- another ingest -----------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def letters(folder, models, settings):
     root = folder({"a.txt": "The lease of Anna.", "b.txt": "The lease of Bert.", "sub/c.txt": "Other words."})
@@ -383,9 +374,6 @@ def test_tombstones_reveal_nothing_and_differ_between_libraries(letters, setting
     assert "a.txt" not in kept and document.sha256 not in kept
     assert Tombstones.from_json(kept) == one
     assert not Tombstones(b"key").cover("", "")
-
-
-# --- the app ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("conversations", ["redact", "remove"])

@@ -1,17 +1,12 @@
 """One server with two libraries, of which it serves one, for all tests of a process."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from server.running import Server, ingest, serving
+from server.running import ingest, serving
 
 
 @pytest.fixture(scope="session")
-def served_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def served_home(tmp_path_factory):
     """A home with the library `papers`, and `secret`, which is not served."""
     base = tmp_path_factory.mktemp("served")
     for name, text in (
@@ -27,6 +22,6 @@ def served_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(served_home: Path) -> Iterator[Server]:
+def server(served_home):
     with serving(served_home, "--library", "papers") as running:
         yield running

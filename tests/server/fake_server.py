@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from fake_core import NOTICE, PAGE_12, FakeAssistant, FakeLibrary, FakeWorld, an
 from tui import reviews, surveys
 
 from localrag.errors import ModelError
-from localrag.events import Delta, Event, Failure, Planned, Replaced
+from localrag.events import Delta, Failure, Planned, Replaced
 from localrag.ingest.source_files import PagePicture
 from localrag.items import playbook
 from localrag.server import listening
@@ -26,7 +25,7 @@ from localrag.server.guard import Access
 from localrag.server.served import Served
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
-from localrag.types import Checked, Citation
+from localrag.types import Citation
 from localrag.worker.engine import Entry
 
 TOKEN = "a-token-for-tests-only"
@@ -49,7 +48,7 @@ PICTURE = PagePicture(200, 300, b"\xc8" * 180_000, ((0.1, 0.8, 0.9, 0.85),))
 SLOW, HELD = 60, 10  # words, ten in a second; after the second number it waits where there is something to wait for
 
 
-def evil_citation(marker: int = 1) -> Citation:
+def evil_citation(marker=1):
     start = EVIL_TEXT.index(EVIL_QUOTE)
     return Citation(
         "contracts", EVIL_NAME, None, None, f"{SCRIPT} › x", EVIL_QUOTE, start, start + len(EVIL_QUOTE), marker
@@ -62,14 +61,14 @@ class ByFirstWord(FakeAssistant):
     go: Path | None = None  # a slow answer waits until somebody makes this file, and takes it away
     said = ""
 
-    def ask(self, question: str, *, stop: Callable[[], bool] = lambda: False, **how: Any) -> Iterator[Event]:
+    def ask(self, question, *, stop=lambda: False, **how):
         if question.startswith("slow"):
             yield from self._slowly(question, stop)
             return
         self.scripts = [SCRIPTS.get(question.split()[0], fakes.SCRIPT)]
         yield from super().ask(question, stop=stop, **how)
 
-    def _slowly(self, question: str, stop: Callable[[], bool]) -> Iterator[Event]:
+    def _slowly(self, question, stop):
         yield Planned(fakes.PLAN)
         said = ""
         for number in range(SLOW):
@@ -109,14 +108,14 @@ SCRIPTS: dict[str, Any] = {
 }
 
 
-def finding(one: Checked) -> Checked:
+def finding(one):
     """A finding of the playbook `nda`, some with hostile texts."""
     evil = {"value": IMAGE, "note": SCRIPT} if one.item == "term" else {}
     items = dict(zip(("notice", "term", "non-compete"), playbook.load("nda").items, strict=False))
     return replace(one, item=items[one.item].id, **evil)
 
 
-def world() -> FakeWorld:
+def world():
     names = ("contracts/msa.pdf", "contracts/lease.pdf", LONG_NAME)
     shelved = [Entry(shelved_document(name, pages=60), 900, 0) for name in names]
     shelved.append(Entry(shelved_document(EVIL_NAME, paged=False, title=SCRIPT), 1_900_000, 900, 1.0))
@@ -133,24 +132,24 @@ def world() -> FakeWorld:
     )
 
 
-def served(folder: Path, over: FakeWorld | None = None) -> tuple[Served, SessionStore]:
+def served(folder, over=None):
     settings = Settings(home=folder)
     over = over or world()
-    engine: Any = fakes.FakeEngine(over)
+    engine = fakes.FakeEngine(over)
     return Served(settings, engine, tuple(over.libraries)), SessionStore(folder / "sessions")
 
 
 class Reused(Access):
     """One address lets in every browser of the tests."""
 
-    def takes(self, code: str) -> bool:
+    def takes(self, code):
         return code == TOKEN
 
 
-def in_one_loop(made: Any) -> Any:
+def in_one_loop(made):
     """Return an application that starlette's client keeps in one event loop, as jobs need."""
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def app(scope, receive, send):
         if scope["type"] != "lifespan":
             await made(scope, receive, send)
         for moment in ("startup", "shutdown") * (scope["type"] == "lifespan"):
@@ -160,7 +159,7 @@ def in_one_loop(made: Any) -> Any:
     return app
 
 
-def main() -> None:
+def main():
     listener = listening.bind(0)
     ByFirstWord.go = Path(sys.argv[1], "go")
     here, store = served(Path(sys.argv[1]))

@@ -11,25 +11,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from waiting import PATIENCE
 
 HERE = Path(__file__).parents[1]
 
 
-def environment(home: Path, **more: str) -> dict[str, str]:
+def environment(home, **more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCALRAG_")}
     path = os.pathsep.join((str(HERE), str(HERE.parent)))
     own = {"LOCALRAG_HOME": str(home), "PYTHONPATH": path, "XDG_CONFIG_HOME": str(home / "config")}
     return kept | own | more
 
 
-def command(*words: str, module: str = "server.scripted") -> list[str]:
+def command(*words, module="server.scripted"):
     return [sys.executable, "-P", "-m", module, *words]
 
 
@@ -43,12 +41,10 @@ class Server:
     token: str
 
     @property
-    def host(self) -> str:
+    def host(self):
         return f"127.0.0.1:{self.port}"
 
-    def request(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, token: bool = True
-    ) -> tuple[int, dict[str, str], bytes]:
+    def request(self, method, path, body=None, headers=None, *, token=True):
         """Return status, headers and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         given = {"Authorization": f"Bearer {self.token}"} if token else {}
@@ -60,15 +56,15 @@ class Server:
         finally:
             connection.close()
 
-    def json(self, method: str, path: str, body: Any = None, **how: Any) -> Any:
+    def json(self, method, path, body=None, **how):
         status, _, data = self.request(method, path, body, **how)
         assert status == 200, (status, data)
         return json.loads(data)
 
-    def connect(self) -> socket.socket:
+    def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
-    def raw(self, data: bytes, seconds: float = PATIENCE) -> bytes:
+    def raw(self, data, seconds=PATIENCE):
         """Send bytes and return the response, or what comes of it until the connection ends or for some seconds."""
         with self.connect() as client:
             client.settimeout(seconds)
@@ -81,30 +77,30 @@ class Server:
                 pass
             return got
 
-    def head(self, method: str, path: str, *lines: str) -> bytes:
+    def head(self, method, path, *lines):
         """Return a request's head, with the token."""
         all_lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", f"Authorization: Bearer {self.token}", *lines]
         return "\r\n".join([*all_lines, "", ""]).encode()
 
-    def memory(self) -> int:
+    def memory(self):
         """Resident bytes of the process."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def descriptors(self) -> int:
+    def descriptors(self):
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
-    def end(self, number: int = signal.SIGTERM) -> int:
+    def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
 
-def _is_whole(response: bytes) -> bool:
+def _is_whole(response):
     head, end, body = response.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\ncontent-length: (\d+)", head)
     return bool(end) and (len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n"))
 
 
-def read_until(client: socket.socket, words: bytes) -> bytes:
+def read_until(client, words):
     got, until = b"", time.monotonic() + PATIENCE
     while words not in got:
         more = client.recv(65536)
@@ -114,7 +110,7 @@ def read_until(client: socket.socket, words: bytes) -> bytes:
 
 
 @contextmanager
-def serving(home: Path, *arguments: str, module: str = "server.scripted", **more: str) -> Iterator[Server]:
+def serving(home, *arguments, module="server.scripted", **more):
     """Start a server, at any free port unless the arguments name one or a socket, and end it."""
     words = ["serve", *arguments] if {"--port", "--socket"} & set(arguments) else ["serve", "--port", "0", *arguments]
     process = subprocess.Popen(
@@ -144,7 +140,7 @@ def serving(home: Path, *arguments: str, module: str = "server.scripted", **more
         process.communicate()
 
 
-def ingest(home: Path, folder: Path, name: str, module: str = "server.scripted") -> None:
+def ingest(home, folder, name, module="server.scripted"):
     words = command("ingest", str(folder), "--name", name, module=module)
     done = subprocess.run(words, env=environment(home), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

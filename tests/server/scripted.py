@@ -5,14 +5,10 @@ A question that holds the word "slowly" is answered by a word every 20 milliseco
 for, /pry?MODE=PATH, and says how that went.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 from localrag import embeddings
@@ -24,17 +20,17 @@ ANSWER = "The lease of Harbour House ends on 14 March 2031."
 WRONG = f"Elephants graze on the roof. {ANSWER}"
 
 
-def embedder(settings: Any, identity: Any = None) -> Any:
+def embedder(settings, identity=None):
     from fakes import HashingEmbedder  # numpy, which may be imported only once files are limited
 
     return HashingEmbedder()
 
 
-def generator(settings: Any) -> Any:
+def generator(settings):
     from fakes import ScriptedGenerator
 
     class Slow(ScriptedGenerator):
-        def generate(self, messages: Any, **how: Any) -> Iterator[Any]:
+        def generate(self, messages, **how):
             slow = "slowly" in messages[-1].whole
             if slow:
                 self.otherwise = "and so on " * 5000
@@ -52,8 +48,8 @@ def generator(settings: Any) -> Any:
     return Slow(otherwise=ANSWER)
 
 
-def pry(app: Any) -> Any:
-    async def prying(scope: Any, receive: Any, send: Any) -> None:
+def pry(app):
+    async def prying(scope, receive, send):
         if scope["path"] != "/pry":
             await app(scope, receive, send)
             return

@@ -1,11 +1,6 @@
 """The application without a socket: what is recorded before a call, and what becomes of bodies, errors and clients."""
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -20,7 +15,6 @@ from localrag.server import app, exchange, openai
 from localrag.server.app import create_app
 from localrag.server.guard import Access, Guard
 from localrag.server.served import Served
-from localrag.settings import Settings
 from localrag.worker.engine import Engine
 from server import fake_server
 from server.fake_server import EVIL_NAME, TOKEN
@@ -45,7 +39,7 @@ REQUESTS = [
 ]
 
 
-def client(served: Served) -> TestClient:
+def client(served):
     app = create_app(served, Access(frozenset({HOST}), TOKEN))
     return TestClient(
         fake_server.in_one_loop(app), base_url=f"http://{HOST}", headers={"Authorization": f"Bearer {TOKEN}"}
@@ -55,29 +49,26 @@ def client(served: Served) -> TestClient:
 class Recorded:
     """The engine of fakes; each call notes what the audit log has."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self.served, _ = fake_server.served(folder)
-        self.before: list[tuple[str, list[str]]] = []
+        self.before = []
         self._engine, self._log = self.served.engine, self.served.settings.library_audit_file("contracts")
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name):
         self.before.append((name, [one.details["call"] for one in audit.entries(self._log) if one.event == "call"]))
-        called: Callable[..., Any] = getattr(self._engine, name)
-        return called
+        return getattr(self._engine, name)
 
     @property
-    def embed(self) -> Callable[..., Any]:
+    def embed(self):
         self.__getattr__("load")
         self.before[-1] = ("embed", self.before[-1][1])
         return lambda texts, **how: ((1.0, 2.0),)
 
 
 @pytest.mark.parametrize(("method", "path", "body", "call", "recorded"), REQUESTS)
-def test_a_call_is_recorded_before_it_is_made(
-    tmp_path: Path, method: str, path: str, body: Any, call: str, recorded: str
-) -> None:
+def test_a_call_is_recorded_before_it_is_made(tmp_path, method, path, body, call, recorded):
     engine = Recorded(tmp_path)
-    served = Served(engine.served.settings, engine, ("contracts",))  # type: ignore[arg-type]
+    served = Served(engine.served.settings, engine, ("contracts",))
     form = {"content": body, "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
     with client(served) as one:
         how = form if isinstance(body, bytes) else {"json": body}
@@ -86,13 +77,13 @@ def test_a_call_is_recorded_before_it_is_made(
     assert dict(engine.before)[call] == [recorded]
 
 
-def test_every_route_to_documents_is_among_them(tmp_path: Path) -> None:
+def test_every_route_to_documents_is_among_them(tmp_path):
     served, _ = fake_server.served(tmp_path)
     from starlette.routing import Match
 
     missed = {
-        route.path  # type: ignore[attr-defined]
-        for route in (*openai.routes(served, None), *app.routes(served, None))  # type: ignore[arg-type]
+        route.path
+        for route in (*openai.routes(served, None), *app.routes(served, None))
         if not any(
             route.matches({"type": "http", "method": method, "path": path})[0] is Match.FULL
             for method, path, *_ in REQUESTS
@@ -101,7 +92,7 @@ def test_every_route_to_documents_is_among_them(tmp_path: Path) -> None:
     assert missed == {"/api/libraries", "/v1/models", "/v1/models/{model:path}"}
 
 
-def test_libraries_are_searched_and_pages_named_exactly(settings: Settings, models: Any, shelf: Any) -> None:
+def test_libraries_are_searched_and_pages_named_exactly(settings, models, shelf):
     shelf("leases", {"in/lease.pdf": ["The first page.", "The second."], "plain.txt": "No pages."})
     shelf("letters", {"a.txt": "The second letter."})
     engine = Engine(settings)
@@ -121,24 +112,22 @@ def test_libraries_are_searched_and_pages_named_exactly(settings: Settings, mode
     engine.close()
 
 
-def test_embeddings_are_written_beside_the_loop_so_that_they_hold_up_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_embeddings_are_written_beside_the_loop_so_that_they_hold_up_nobody(tmp_path, monkeypatch):
     encode = msgspec.json.encode
 
-    def encoded(body: Any) -> bytes:
+    def encoded(body):
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
         return encode(body)
 
     monkeypatch.setattr(msgspec.json, "encode", encoded)
-    served = Served(fake_server.served(tmp_path)[0].settings, Recorded(tmp_path), ("contracts",))  # type: ignore[arg-type]
+    served = Served(fake_server.served(tmp_path)[0].settings, Recorded(tmp_path), ("contracts",))
     with client(served) as one:
         got = one.post("/v1/embeddings", json={"model": "localrag-embedder", "input": "x"})
     assert len(got.json()["data"]) == 1
 
 
-def scope(method: str, path: str) -> dict[str, Any]:
+def scope(method, path):
     return {
         "type": "http",
         "method": method,
@@ -154,15 +143,15 @@ def scope(method: str, path: str) -> dict[str, Any]:
     }
 
 
-async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch):
     monkeypatch.setattr("localrag.server.guard._SEND_SECONDS", 0.05)
-    cut: list[bool] = []
+    cut = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"x"})
 
-    async def send(message: Any) -> None:
+    async def send(message):
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
@@ -171,13 +160,13 @@ async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.Monkey
     assert cut == [True]
 
 
-async def waiting_forever() -> AsyncIterator[int]:
+async def waiting_forever():
     await asyncio.Event().wait()
     yield 1
 
 
-async def test_an_error_of_the_body_is_not_taken_for_a_client_that_left() -> None:
-    async def receive() -> Any:
+async def test_an_error_of_the_body_is_not_taken_for_a_client_that_left():
+    async def receive():
         raise HTTPException(413, "too large")
 
     with pytest.raises(HTTPException):

@@ -3,22 +3,18 @@
 Nothing may leave this machine, and nothing may be logged as an error, whatever a test does.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fake_core import NOTICE
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from waiting import PATIENCE
 
 from localrag.tui import viewing
@@ -36,19 +32,19 @@ WIDE, MIDDLE, PHONE = (1600, 900), (800, 900), (360, 740)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("served")
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
+def address(folder):
     """A server over fakes, as a process of its own; its address has a code."""
     with serving(folder) as (started, _):
         yield started
 
 
 @pytest.fixture
-def go(folder: Path) -> Iterator[Callable[[], None]]:
+def go(folder):
     """Lets a slow answer go on beyond its first words."""
     made = folder / "go"
     yield made.touch
@@ -56,7 +52,7 @@ def go(folder: Path) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def serving(home):
     environment = {**os.environ, "LOCALRAG_HOME": str(home), "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-m", "server.fake_server", str(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=home) as process:
@@ -68,7 +64,7 @@ def serving(home: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+def chromium():
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
         yield browser
@@ -78,50 +74,50 @@ def chromium() -> Iterator[Browser]:
 class Visit:
     """A browser window that has been let in, and what went wrong in it."""
 
-    def __init__(self, chromium: Browser, address: str, size: tuple[int, int] = WIDE, **how: Any) -> None:
+    def __init__(self, chromium, address, size=WIDE, **how):
         self.base = address.partition("/?")[0]
         width, height = size
-        self.context: BrowserContext = chromium.new_context(viewport={"width": width, "height": height}, **how)
+        self.context = chromium.new_context(viewport={"width": width, "height": height}, **how)
         self.context.set_default_timeout(PATIENCE * 1000)
-        self.wrong: list[str] = []
+        self.wrong = []
         self.context.on("request", self._check)
-        self.page: Page = self.context.new_page()
+        self.page = self.context.new_page()
         self.page.on("console", lambda one: self.wrong.append(one.text) if one.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("dialog", lambda one: (self.wrong.append("a dialog"), one.dismiss()))
         self.page.goto(address)
         self.page.wait_for_url(f"{self.base}/")
 
-    def _check(self, request: Any) -> None:
+    def _check(self, request):
         if not request.url.startswith(f"{self.base}/"):
             self.wrong.append(f"asked {request.url}")
 
-    def press(self, key: str, shows: str | re.Pattern[str], where: str = "#source h2") -> None:
+    def press(self, key, shows, where="#source h2"):
         self.page.keyboard.press(key)
         expect(self.page.locator(where)).to_contain_text(shows)
 
-    def click(self, what: str, shows: str | re.Pattern[str], where: str = "#source h2") -> None:
+    def click(self, what, shows, where="#source h2"):
         self.page.click(what)
         expect(self.page.locator(where)).to_contain_text(shows)
 
-    def begin(self, question: str, shows: str | re.Pattern[str] = "", where: str = "body") -> None:
+    def begin(self, question, shows="", where="body"):
         """Ask, and wait for the first words."""
         self.page.fill("#question", question)
         self.press("Enter", shows, where)
 
-    def ask(self, question: str) -> None:
+    def ask(self, question):
         """Ask, and wait for the whole answer."""
         expect(self.page.locator("body.scripted")).to_be_attached()
         before = self.page.locator(".cost").count()
         self.begin(question)
         expect(self.page.locator(".cost")).to_have_count(before + 1)
 
-    def to(self, path: str) -> None:
+    def to(self, path):
         self.page.goto(f"{self.base}{path}")
 
 
 @contextmanager
-def opened(chromium: Browser, address: str, *how: Any, **more: Any) -> Iterator[Visit]:
+def opened(chromium, address, *how, **more):
     made = Visit(chromium, address, *how, **more)
     yield made
     made.context.close()
@@ -129,19 +125,17 @@ def opened(chromium: Browser, address: str, *how: Any, **more: Any) -> Iterator[
 
 
 @pytest.fixture
-def visit(chromium: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+def visit(chromium, address, request):
     with opened(chromium, address, **getattr(request, "param", {})) as made:
         yield made
 
 
-def test_the_code_leaves_the_address(visit: Visit) -> None:
+def test_the_code_leaves_the_address(visit):
     assert visit.page.title() == "New conversation – localrag"
     expect(visit.page.locator("#question")).to_be_focused()
 
 
-def test_a_file_of_this_machine_leads_to_the_page(
-    chromium: Browser, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_this_machine_leads_to_the_page(chromium, address, tmp_path, monkeypatch):
     """A strict cookie that a file leads to is not sent after a redirect."""
     page = chromium.new_page()
     page.set_default_timeout(PATIENCE * 1000)
@@ -153,7 +147,7 @@ def test_a_file_of_this_machine_leads_to_the_page(
     page.close()
 
 
-def test_an_answer_streams_and_the_whole_replaces_the_draft(visit: Visit, go: Callable[[], None]) -> None:
+def test_an_answer_streams_and_the_whole_replaces_the_draft(visit, go):
     page = visit.page
     page.fill("#question", "slow question")
     visit.click("button.primary", "word2", "[data-draft]")
@@ -175,7 +169,7 @@ def test_an_answer_streams_and_the_whole_replaces_the_draft(visit: Visit, go: Ca
     assert "the first try" not in (page.text_content("#turns") or "")
 
 
-def test_escape_stops_an_answer(visit: Visit) -> None:
+def test_escape_stops_an_answer(visit):
     page = visit.page
     visit.begin("slow question", "word3", "[data-draft]")
     page.keyboard.press("Escape")
@@ -183,7 +177,7 @@ def test_escape_stops_an_answer(visit: Visit) -> None:
     assert "word3" in (page.text_content(".answer") or "") and "word59" not in (page.text_content(".answer") or "")
 
 
-def test_an_error_is_told_and_the_question_can_be_asked_again(visit: Visit) -> None:
+def test_an_error_is_told_and_the_question_can_be_asked_again(visit):
     page = visit.page
     for _ in range(2):
         visit.begin("fail now")
@@ -195,7 +189,7 @@ def test_an_error_is_told_and_the_question_can_be_asked_again(visit: Visit) -> N
     expect(page.locator("article >> nth=0")).to_contain_text("was not answered")
 
 
-def test_a_page_loaded_again_in_the_middle_goes_on(visit: Visit, go: Callable[[], None]) -> None:
+def test_a_page_loaded_again_in_the_middle_goes_on(visit, go):
     page = visit.page
     visit.begin("slow question", "word3", "[data-draft]")
     page.reload()
@@ -207,7 +201,7 @@ def test_a_page_loaded_again_in_the_middle_goes_on(visit: Visit, go: Callable[[]
     expect(page.locator("article")).to_have_count(1)
 
 
-def test_a_citation_leads_to_the_page_with_the_quote_boxed(visit: Visit) -> None:
+def test_a_citation_leads_to_the_page_with_the_quote_boxed(visit):
     page = visit.page
     visit.ask("How much notice?")
     expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")  # the first, as there is room
@@ -225,7 +219,7 @@ def test_a_citation_leads_to_the_page_with_the_quote_boxed(visit: Visit) -> None
     assert "source" not in page.url
 
 
-def test_the_source_of_the_last_click_stays_though_an_earlier_one_comes_later(visit: Visit) -> None:
+def test_the_source_of_the_last_click_stays_though_an_earlier_one_comes_later(visit):
     page, late = visit.page, []
     visit.ask("How much notice?")
     expect(page.locator("#source h2")).to_contain_text("p. 12")
@@ -238,7 +232,7 @@ def test_the_source_of_the_last_click_stays_though_an_earlier_one_comes_later(vi
     expect(page.locator("#source h2")).to_contain_text("p. 2")
 
 
-def test_everything_goes_by_keyboard(visit: Visit) -> None:
+def test_everything_goes_by_keyboard(visit):
     page = visit.page
     visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
     visit.ask("How much notice?")
@@ -261,7 +255,7 @@ def test_everything_goes_by_keyboard(visit: Visit) -> None:
     assert page.input_value("#question") == "n/p\n"
 
 
-def test_every_control_is_reached_by_tab_and_shows_it(visit: Visit) -> None:
+def test_every_control_is_reached_by_tab_and_shows_it(visit):
     page = visit.page
     page.focus(".skip")
     page.keyboard.press("Tab")
@@ -285,7 +279,7 @@ def test_every_control_is_reached_by_tab_and_shows_it(visit: Visit) -> None:
     assert page.input_value("#question") == "A draft"  # nothing was loaded again
 
 
-def test_the_way_back_leads_from_a_source_to_its_conversation(visit: Visit) -> None:
+def test_the_way_back_leads_from_a_source_to_its_conversation(visit):
     page = visit.page
     visit.ask("survey of notice periods")
     page.click("[data-close]")
@@ -295,7 +289,7 @@ def test_the_way_back_leads_from_a_source_to_its_conversation(visit: Visit) -> N
     expect(page.locator("article")).to_have_count(1)
 
 
-def test_documents_are_ticked_and_found(visit: Visit) -> None:
+def test_documents_are_ticked_and_found(visit):
     page = visit.page
     page.fill("#find", "zebra")
     expect(page.get_by_text("No document matches.", exact=True).first).to_be_visible()
@@ -314,7 +308,7 @@ def test_documents_are_ticked_and_found(visit: Visit) -> None:
     expect(page.locator("[name=tick]:checked")).to_have_count(4)
 
 
-def test_a_review_fills_its_grid_and_is_decided_on(visit: Visit) -> None:
+def test_a_review_fills_its_grid_and_is_decided_on(visit):
     page = visit.page
     page.select_option("#playbook", "nda")
     page.click("text=Review >> nth=-1")
@@ -359,7 +353,7 @@ NAMELESS = """() => [...document.querySelectorAll('input:not([type=hidden]), sel
 
 
 @pytest.mark.parametrize("visit", [{"color_scheme": scheme} for scheme in ("light", "dark")], indirect=True)
-def test_text_can_be_read_and_controls_have_names(visit: Visit) -> None:
+def test_text_can_be_read_and_controls_have_names(visit):
     page = visit.page
     for question in ("evil question", "survey of notice periods", "unknown thing", "How much notice?"):
         visit.ask(question)
@@ -375,7 +369,7 @@ def test_text_can_be_read_and_controls_have_names(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("visit", [{"size": size} for size in (WIDE, MIDDLE, PHONE)], indirect=True)
-def test_it_fits_each_width(visit: Visit) -> None:
+def test_it_fits_each_width(visit):
     page = visit.page
     size = (page.viewport_size or {})["width"], (page.viewport_size or {})["height"]
     for question in ("evil question", "survey of notice periods", "How much notice?"):
@@ -404,7 +398,7 @@ def test_it_fits_each_width(visit: Visit) -> None:
         assert min(links) > 200
 
 
-def test_enter_on_a_tick_asks(visit: Visit) -> None:
+def test_enter_on_a_tick_asks(visit):
     page = visit.page
     page.fill("#question", "How much notice?")
     page.focus("[name=tick] >> nth=0")
@@ -413,7 +407,7 @@ def test_enter_on_a_tick_asks(visit: Visit) -> None:
     expect(page).to_have_url(re.compile("/c/"))
 
 
-def test_a_server_that_ends_in_an_answer_is_told(chromium: Browser, tmp_path: Path) -> None:
+def test_a_server_that_ends_in_an_answer_is_told(chromium, tmp_path):
     with serving(tmp_path) as (address, process), opened(chromium, address) as visit:
         page, gone = visit.page, re.compile("does not answer")
         visit.begin("slow question", "word2", "[data-draft]")
@@ -427,7 +421,7 @@ def test_a_server_that_ends_in_an_answer_is_told(chromium: Browser, tmp_path: Pa
         visit.wrong.clear()  # the browser reports each request that failed
 
 
-def test_a_question_to_a_server_that_has_ended_is_kept(chromium: Browser, tmp_path: Path) -> None:
+def test_a_question_to_a_server_that_has_ended_is_kept(chromium, tmp_path):
     with serving(tmp_path) as (address, process), opened(chromium, address) as visit:
         page, gone = visit.page, re.compile("does not answer")
         process.kill()
@@ -437,10 +431,10 @@ def test_a_question_to_a_server_that_has_ended_is_kept(chromium: Browser, tmp_pa
         visit.wrong.clear()  # the browser reports each request that failed
 
 
-def test_an_answer_is_followed_again_from_its_beginning(visit: Visit, go: Callable[[], None]) -> None:
+def test_an_answer_is_followed_again_from_its_beginning(visit, go):
     page, dropped = visit.page, []
 
-    def drop(route: Any) -> None:  # the first stream breaks after some words
+    def drop(route):  # the first stream breaks after some words
         news = {"step": "Writing", "share": None, "text": "lost words", "reasoning": "", "notes": []}
         body = f"retry: 100\n\nevent: news\ndata: {json.dumps(news)}\n\n"
         dropped.append(route.request.url)
@@ -454,7 +448,7 @@ def test_an_answer_is_followed_again_from_its_beginning(visit: Visit, go: Callab
 
 
 @pytest.fixture
-def real(home: Path) -> Iterator[str]:
+def real(home):
     """`localrag serve` over a PDF of the examples, with the small test model; its address has a code."""
     papers = home.parent / "papers"
     papers.mkdir()
@@ -467,7 +461,7 @@ def real(home: Path) -> Iterator[str]:
 
 
 @pytest.mark.model
-def test_a_real_answer_leads_to_the_picture_of_its_page_and_the_quote_in_sight(chromium: Browser, real: str) -> None:
+def test_a_real_answer_leads_to_the_picture_of_its_page_and_the_quote_in_sight(chromium, real):
     with opened(chromium, real) as visit:
         page = visit.page
         visit.ask('How many times does "invoice" occur?')  # code counts, so there is a citation for sure

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from waiting import PATIENCE, wait_for
 
 from localrag.server.served import MAX_QUESTION
-from server.running import Server, ingest, read_until
+from server.running import ingest, read_until
 
 pytestmark = pytest.mark.slow  # processes
 MB = 1 << 20
@@ -24,7 +23,7 @@ SLOWLY = {"question": "Say slowly when the lease ends.", "stream": True}
 
 
 @pytest.fixture(autouse=True)
-def stays_small_and_alive(server: Server) -> Iterator[None]:
+def stays_small_and_alive(server):
     before = server.memory()
     yield
     assert server.json("GET", "/api/libraries") == {"libraries": ["papers"]}
@@ -32,7 +31,7 @@ def stays_small_and_alive(server: Server) -> Iterator[None]:
     assert server.memory() - before < 64 * MB
 
 
-def chat(server: Server, body: dict[str, object]) -> socket.socket:
+def chat(server, body):
     """Send a request whose answer streams."""
     client = server.connect()
     data = json.dumps(body).encode()
@@ -41,7 +40,7 @@ def chat(server: Server, body: dict[str, object]) -> socket.socket:
 
 
 @pytest.mark.smoke
-def test_a_stream_of_events_ends_with_the_answer(server: Server) -> None:
+def test_a_stream_of_events_ends_with_the_answer(server):
     order = {"question": "When does the lease of Harbour House end?", "stream": True}
     _, headers, data = server.request("POST", "/api/ask", order)
     events = [part.partition("\ndata: ") for part in data.decode().strip().split("\n\n")]
@@ -51,7 +50,7 @@ def test_a_stream_of_events_ends_with_the_answer(server: Server) -> None:
 
 
 @pytest.mark.parametrize("abruptly", [True, False])
-def test_a_client_that_leaves_stops_the_model(server: Server, abruptly: bool) -> None:
+def test_a_client_that_leaves_stops_the_model(server, abruptly):
     server.json("POST", "/api/ask", {"question": "When does the lease of Harbour House end?"})  # the model is loaded
     client = chat(server, SLOWLY)
     read_until(client, b"event: delta")
@@ -62,7 +61,7 @@ def test_a_client_that_leaves_stops_the_model(server: Server, abruptly: bool) ->
     assert "2031" in answer["answer"]  # the model serves one at a time, and the first answer takes minutes
 
 
-def test_a_client_that_waits_for_a_whole_answer_and_leaves_stops_the_model(server: Server) -> None:
+def test_a_client_that_waits_for_a_whole_answer_and_leaves_stops_the_model(server):
     client = chat(server, {"question": "Say slowly when the lease of Harbour House ends."})
     while True:
         with chat(server, SLOWLY) as second:
@@ -72,7 +71,7 @@ def test_a_client_that_waits_for_a_whole_answer_and_leaves_stops_the_model(serve
                 return
 
 
-def test_what_is_read_meanwhile_is_found(server: Server, served_home: Path) -> None:
+def test_what_is_read_meanwhile_is_found(server, served_home):
     folder = served_home.parent / "papers"
     (folder / "later.txt").write_text("The ferry to Calder sails at noon.\n")
     try:
@@ -85,7 +84,7 @@ def test_what_is_read_meanwhile_is_found(server: Server, served_home: Path) -> N
     assert "later.txt" not in {one["document"] for one in server.json("GET", "/api/documents/papers")["documents"]}
 
 
-def test_a_client_that_leaves_while_waiting_gives_up_its_place(server: Server) -> None:
+def test_a_client_that_leaves_while_waiting_gives_up_its_place(server):
     with chat(server, SLOWLY) as first:
         read_until(first, b"event: delta")
         second = chat(server, SLOWLY)
@@ -97,7 +96,7 @@ def test_a_client_that_leaves_while_waiting_gives_up_its_place(server: Server) -
             assert b"2031" in read_until(third, b"event: answered")
 
 
-def test_a_client_that_takes_no_responses_keeps_nobody_out(server: Server) -> None:
+def test_a_client_that_takes_no_responses_keeps_nobody_out(server):
     with server.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         request = server.head("GET", "/v1/models")
@@ -110,7 +109,7 @@ def test_a_client_that_takes_no_responses_keeps_nobody_out(server: Server) -> No
         assert server.json("GET", "/api/libraries")
 
 
-def test_more_questions_than_the_queue_holds_are_told_to_come_again(server: Server) -> None:
+def test_more_questions_than_the_queue_holds_are_told_to_come_again(server):
     with ExitStack() as stack:
         first = stack.enter_context(chat(server, SLOWLY))
         read_until(first, b"event: delta")
@@ -129,8 +128,8 @@ def test_more_questions_than_the_queue_holds_are_told_to_come_again(server: Serv
         read_until(browser, b'"ahead": 2')  # a program's question, then its own
 
 
-def test_200_at_once_are_all_answered(server: Server) -> None:
-    def ask(number: int) -> int:
+def test_200_at_once_are_all_answered(server):
+    def ask(number):
         if number % 4 == 0:
             return server.request("GET", f"/api/documents/papers?after={number}")[0]
         return server.request("POST", "/api/search", {"query": f"When does lease {number} end?", "k": 3})[0]
@@ -139,7 +138,7 @@ def test_200_at_once_are_all_answered(server: Server) -> None:
         assert set(pool.map(ask, range(200))) == {200}
 
 
-def test_200_slow_clients_keep_nobody_out(server: Server) -> None:
+def test_200_slow_clients_keep_nobody_out(server):
     before = server.memory()
     with ExitStack() as stack:
         clients = [stack.enter_context(server.connect()) for _ in range(200)]
@@ -156,7 +155,7 @@ def test_200_slow_clients_keep_nobody_out(server: Server) -> None:
         assert wait_for(lambda: server.descriptors() < 40)  # 10 seconds are enough for a request's head
 
 
-def test_a_slow_body_ends(server: Server) -> None:
+def test_a_slow_body_ends(server):
     with server.connect() as client:
         client.sendall(server.head("POST", "/api/search", "Content-Length: 1000") + b"{")
         client.settimeout(PATIENCE)
@@ -188,7 +187,7 @@ LARGE = (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 41 + b"0\r\n\r\n"
         (b"GET /api/pages/papers/x/" + b"9" * 20 + b" HTTP/1.1\r\nHost: {host}\r\n{token}\r\n", {400, 404}),
     ],
 )
-def test_malformed_requests_are_refused(server: Server, request_: bytes, statuses: set[int]) -> None:
+def test_malformed_requests_are_refused(server, request_, statuses):
     token = f"Authorization: Bearer {server.token}\r\n".encode()
     got = server.raw(request_.replace(b"{host}", server.host.encode()).replace(b"{token}", token))
     assert got.startswith(b"HTTP/1.1 ") and int(got[9:12]) in statuses, got[:300]
@@ -223,7 +222,7 @@ NO_REQUESTS = (b"", b"null", b"\xff\xfe", b"[" * 100_000, b"{}")
 
 
 @pytest.mark.parametrize("path", GOOD)
-def test_a_request_is_answered_and_a_body_that_is_none_refused(server: Server, path: str) -> None:
+def test_a_request_is_answered_and_a_body_that_is_none_refused(server, path):
     server.json("POST", path, GOOD[path])
     for body in NO_REQUESTS:
         status, _, data = server.request("POST", path, body)
@@ -231,19 +230,19 @@ def test_a_request_is_answered_and_a_body_that_is_none_refused(server: Server, p
 
 
 @pytest.mark.parametrize(("path", "wrong"), WRONG)
-def test_a_wrong_field_is_refused_and_named(server: Server, path: str, wrong: dict[str, object]) -> None:
+def test_a_wrong_field_is_refused_and_named(server, path, wrong):
     status, _, data = server.request("POST", path, GOOD[path] | wrong)
     error = json.loads(data)["error"]
     assert status == 400 and error["type"] == "invalid_request_error" and error["message"]
 
 
-def test_odd_questions_are_answered_or_refused(server: Server) -> None:
+def test_odd_questions_are_answered_or_refused(server):
     for query in ("\u0000", "\ud800", "a" * 200_000, "' OR 1=1 --", '"' * 999, "*" * 3000, "😀" * 999):
         assert server.request("POST", "/api/search", {"query": query})[0] in (200, 400)
 
 
-def test_a_library_that_is_not_served_is_like_one_that_is_not_there(server: Server) -> None:
-    def answers(name: str) -> list[object]:
+def test_a_library_that_is_not_served_is_like_one_that_is_not_there(server):
+    def answers(name):
         asked = [server.request("GET", path) for path in (f"/api/documents/{name}", f"/api/pages/{name}/x/1")]
         asked.append(server.request("GET", f"/v1/models/localrag/{name}"))
         for path, body in GOOD.items():
@@ -255,14 +254,14 @@ def test_a_library_that_is_not_served_is_like_one_that_is_not_there(server: Serv
     assert answers("secret") == answers("nothing") and {status for status, _ in answers("secret")} == {404}
 
 
-def test_documents_with_odd_names_are_found(server: Server) -> None:
+def test_documents_with_odd_names_are_found(server):
     listed = server.json("GET", "/api/documents/papers")["documents"]
     assert [one["document"] for one in listed] == ["a%2fb.txt", "lease & more.txt"]
     for name in ("a%252fb.txt", "lease%20%26%20more.txt"):
         assert "14 March 2031" in server.json("GET", f"/api/pages/papers/{name}")["text"]
 
 
-def test_a_worker_that_is_killed_costs_one_answer(server: Server) -> None:
+def test_a_worker_that_is_killed_costs_one_answer(server):
     server.json("POST", "/api/search", {"query": "lease"})
     workers = {
         int(child)
@@ -277,7 +276,7 @@ def test_a_worker_that_is_killed_costs_one_answer(server: Server) -> None:
     assert server.json("POST", "/api/search", {"query": "lease"})["passages"]
 
 
-def test_the_audit_log_has_each_call_with_its_client(server: Server, served_home: Path) -> None:
+def test_the_audit_log_has_each_call_with_its_client(server, served_home):
     name = "curl/8.0 \x1b[31m" + "x" * 300
     server.json("POST", "/api/search", {"query": "lease"}, headers={"User-Agent": name.replace("\x1b", "\t")})
     lines = (served_home / "indexes" / "papers" / "audit.jsonl").read_text().splitlines()

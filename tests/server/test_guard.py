@@ -1,7 +1,5 @@
 """Who is let in to `localrag serve`, and what a browser is told: a real server in a process of its own."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -24,14 +22,14 @@ from localrag.errors import LocalragError, PolicyRefused
 from localrag.security.offline import kernel
 from localrag.server import listening
 from localrag.server.guard import Access
-from server.running import Server, ingest, read_until, serving
+from server.running import ingest, read_until, serving
 
 pytestmark = pytest.mark.slow  # processes
 EXAMPLE = Path(__file__).parents[2] / "examples/contracts/amendment-no-1.pdf"
 
 
 @pytest.mark.parametrize("path", ["/", "/api/libraries", "/v1/models", "/v1/chat/completions", "/nothing"])
-def test_nobody_gets_in_without_the_token(server: Server, path: str) -> None:
+def test_nobody_gets_in_without_the_token(server, path):
     for headers in (
         {},
         {"Authorization": "Bearer "},
@@ -44,7 +42,7 @@ def test_nobody_gets_in_without_the_token(server: Server, path: str) -> None:
         assert status == 401 and got["www-authenticate"] == "Bearer" and b"papers" not in body
 
 
-def test_only_its_own_names_are_answered(server: Server) -> None:
+def test_only_its_own_names_are_answered(server):
     port = server.port
     others = ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.2:{port}", f"[::1]:{port}", "")
     for host in others:
@@ -53,7 +51,7 @@ def test_only_its_own_names_are_answered(server: Server) -> None:
         assert server.request("GET", "/api/libraries", headers={"Host": host})[0] == 200
 
 
-def test_pages_of_other_sites_are_refused_even_with_the_token(server: Server) -> None:
+def test_pages_of_other_sites_are_refused_even_with_the_token(server):
     for origin in ("http://evil.example", "null", f"http://localhost:{server.port}", f"https://{server.host}"):
         status, headers, _ = server.request("POST", "/api/search", {"query": "lease"}, {"Origin": origin})
         assert status == 403 and not any(name.startswith("access-control") for name in headers)
@@ -66,18 +64,18 @@ def test_pages_of_other_sites_are_refused_even_with_the_token(server: Server) ->
     assert status == 403 and not any(name.startswith("access-control") for name in headers)
 
 
-def cookie_of(server: Server, path: str) -> tuple[int, str, dict[str, str]]:
+def cookie_of(server, path):
     status, headers, _ = server.request("GET", path, headers={"Accept": "text/html"}, token=False)
     return status, headers.get("set-cookie", "").partition(";")[0], headers
 
 
-def cookie_for(server: Server, token: str, query: str = "") -> tuple[int, dict[str, str]]:
+def cookie_for(server, token, query=""):
     """Post the token as the form of a page does."""
     kind = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
     return server.request("POST", f"/{query}", f"token={token}", kind, token=False)[:2]
 
 
-def test_the_printed_address_opens_one_browser(server: Server) -> None:
+def test_the_printed_address_opens_one_browser(server):
     code = re.search(r"/(\?code=\S+)", server.said)
     assert code is not None and server.token not in code[1]
     status, cookie, headers = cookie_of(server, f"/{code[1]}")
@@ -86,13 +84,13 @@ def test_the_printed_address_opens_one_browser(server: Server) -> None:
     assert cookie_of(server, f"/{code[1]}")[:2] == (401, "")
 
 
-def test_a_code_is_good_once_and_for_a_time() -> None:
+def test_a_code_is_good_once_and_for_a_time():
     access = Access((), "t")
     code = access.code(60)
     assert [access.takes(each) for each in (code, code, access.code(0), "", "t")] == [True, *[False] * 4]
 
 
-def test_a_browser_exchanges_the_token_for_a_cookie(server: Server) -> None:
+def test_a_browser_exchanges_the_token_for_a_cookie(server):
     status, headers = cookie_for(server, server.token, "?read=papers/a&x=%22")
     assert status == 200 and headers["refresh"] == "0; url=/?read=papers/a&x=%22" and server.token not in str(headers)
     cookie, *rules = headers["set-cookie"].split("; ")
@@ -105,14 +103,14 @@ def test_a_browser_exchanges_the_token_for_a_cookie(server: Server) -> None:
     assert server.request("GET", "/api/libraries", headers={"Cookie": f"{cookie}0"}, token=False)[0] == 401
 
 
-def test_a_wrong_token_sets_no_cookie(server: Server) -> None:
+def test_a_wrong_token_sets_no_cookie(server):
     for status, headers in (cookie_for(server, "wrong"), cookie_for(server, ""), cookie_of(server, "/?code=w")[::2]):
         assert status == 401 and "set-cookie" not in headers
     assert cookie_of(server, f"/?token={server.token}")[:2] == (401, "")  # the token is never in an address
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="xdg-open")
-def test_the_browser_is_started_without_the_code_among_its_arguments(served_home: Path, tmp_path: Path) -> None:
+def test_the_browser_is_started_without_the_code_among_its_arguments(served_home, tmp_path):
     (tmp_path / "xdg-open").write_text(
         f'#!/bin/sh\necho "$@" > {tmp_path}/given\ncp -p "$1" {tmp_path}/copy\nmv {tmp_path}/copy {tmp_path}/page\n'
     )
@@ -127,7 +125,7 @@ def test_the_browser_is_started_without_the_code_among_its_arguments(served_home
         assert [cookie_of(running, f"/{code[1]}")[0] for _ in range(2)] == [200, 401]
 
 
-def test_a_link_from_another_site_leads_to_a_click(server: Server) -> None:
+def test_a_link_from_another_site_leads_to_a_click(server):
     """Its strict cookie does not come along; nothing of the address becomes markup."""
     headers = {"Accept": "text/html", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     for path, kept in (('/?read=a"><script>', "/?read=a"), ("//evil.example/?read=b", "//evil.example/?read=b")):
@@ -136,7 +134,7 @@ def test_a_link_from_another_site_leads_to_a_click(server: Server) -> None:
         assert f'<a href="http://{server.host}{kept}'.encode() in body
 
 
-def test_headers_protect_a_browser(server: Server) -> None:
+def test_headers_protect_a_browser(server):
     for path, token in (("/api/libraries", True), ("/nothing", True), ("/", False)):
         _, headers, _ = server.request("GET", path, token=token)
         policy = headers["content-security-policy"]
@@ -147,7 +145,7 @@ def test_headers_protect_a_browser(server: Server) -> None:
 
 
 @pytest.mark.skipif(kernel.machine() is None, reason="only Linux has the filter")
-def test_the_process_is_confined_and_listens_at_one_address(server: Server) -> None:
+def test_the_process_is_confined_and_listens_at_one_address(server):
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status
     listening = [
@@ -158,7 +156,7 @@ def test_the_process_is_confined_and_listens_at_one_address(server: Server) -> N
     assert [line[1] for line in listening] == [f"0100007F:{server.port:04X}"]
 
 
-def test_a_token_file_is_made_for_its_owner_and_used_again(served_home: Path, tmp_path: Path) -> None:
+def test_a_token_file_is_made_for_its_owner_and_used_again(served_home, tmp_path):
     file = tmp_path / "token"
     token = _token(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -184,9 +182,7 @@ def test_a_token_file_is_made_for_its_owner_and_used_again(served_home: Path, tm
         (["--token-file", "{tmp}/t"], "not free"),
     ],
 )
-def test_it_does_not_start(
-    served_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
-) -> None:
+def test_it_does_not_start(served_home, tmp_path, monkeypatch, arguments, said):
     (tmp_path / "file").touch()
     (tmp_path / "open").write_text("a token of some length")
     (tmp_path / "open").chmod(0o644)
@@ -206,12 +202,12 @@ def test_it_does_not_start(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen at port 80")
-def test_at_port_80_names_come_without_the_port() -> None:
+def test_at_port_80_names_come_without_the_port():
     with closing(listening.bind(80)) as listener:
         assert listener.hosts == {"127.0.0.1", "127.0.0.1:80", "localhost", "localhost:80"}
 
 
-def test_a_policy_forbids_it(served_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_policy_forbids_it(served_home, tmp_path, monkeypatch):
     (tmp_path / "policy.toml").write_text("allow_server = false\n")
     monkeypatch.setenv("LOCALRAG_HOME", str(served_home))
     monkeypatch.setenv("LOCALRAG_POLICY", str(tmp_path / "policy.toml"))
@@ -221,11 +217,11 @@ def test_a_policy_forbids_it(served_home: Path, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Unix sockets")
-def test_a_unix_socket_is_its_owners(served_home: Path, tmp_path: Path) -> None:
+def test_a_unix_socket_is_its_owners(served_home, tmp_path):
     path = tmp_path / "s"
     with serving(served_home, "-l", "papers", "--socket", str(path)) as running:
 
-        def get(host: str, *more: str) -> bytes:
+        def get(host, *more):
             curl = ["curl", "-sS", "--unix-socket", str(path), *more, f"http://{host}/api/libraries"]
             return subprocess.run(curl, capture_output=True, check=True).stdout
 
@@ -237,7 +233,7 @@ def test_a_unix_socket_is_its_owners(served_home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not kernel.abi(), reason="the kernel has no Landlock")
-def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_only(tmp_path: Path) -> None:
+def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_only(tmp_path):
     home, mine = tmp_path / "home", tmp_path / "mine"
     for name in ("papers", "more", "secret"):
         (tmp_path / name).mkdir()
@@ -252,11 +248,11 @@ def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_onl
     served = ["-l", "papers", "-l", "more", "--socket", str(mine / "s"), "--no-token"]
     with serving(home, *served, PRYING="yes"):
 
-        def get(address: str) -> bytes:
+        def get(address):
             curl = ["curl", "-sS", "--unix-socket", str(mine / "s"), f"http://localhost/{address}"]
             return subprocess.run(curl, capture_output=True, check=True).stdout
 
-        def pry(mode: str, path: Path) -> bytes:
+        def pry(mode, path):
             return get(f"pry?{mode}={quote(str(path))}")
 
         for path in (tmp_path / "papers/a.pdf", tmp_path / "more/a.pdf", home / "indexes/more/library.db"):
@@ -277,7 +273,7 @@ def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_onl
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_a_signal_ends_it_in_the_middle_of_an_answer(served_home: Path, number: int, code: int) -> None:
+def test_a_signal_ends_it_in_the_middle_of_an_answer(served_home, number, code):
     with serving(served_home, "-l", "papers") as running:
         children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
         with running.connect() as client:

@@ -1,16 +1,11 @@
 """The tools and resources of `localrag mcp`, called by the SDK's own client: what they return, refuse and record."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from conftest import FakeModels
 from waiting import PATIENCE
 
 from localrag.events import Answered, Delta, Planned, PromptRead, Surveyed
@@ -18,7 +13,6 @@ from localrag.security import audit
 from localrag.server import mcp_values as values
 from localrag.server.mcp import Libraries
 from localrag.server.served import Served
-from localrag.settings import Settings
 from localrag.types import Answer, Plan
 from localrag.worker.engine import Engine
 
@@ -28,7 +22,7 @@ TOOLS = {"search", "ask", "read_page", "list_documents", "survey", "compare"}
 
 
 @pytest.fixture
-def served(settings: Settings, models: FakeModels, shelf: Callable[..., Any]) -> Iterator[Served]:
+def served(settings, models, shelf):
     texts = {
         "lease.pdf": ["Lease of Hall 3.", LEASE],
         "letters/old.txt": "The rent is 100 euros a month.",
@@ -46,7 +40,7 @@ def served(settings: Settings, models: FakeModels, shelf: Callable[..., Any]) ->
 
 
 @asynccontextmanager
-async def client(served: Served, mode: str = "legacy", here: Libraries | None = None) -> AsyncIterator[Any]:
+async def client(served, mode="legacy", here=None):
     from mcp import Client
     from mcp_types import Implementation
 
@@ -55,7 +49,7 @@ async def client(served: Served, mode: str = "legacy", here: Libraries | None = 
         yield one
 
 
-async def call(served: Served, tool: str, **arguments: Any) -> Any:
+async def call(served, tool, **arguments):
     """Call a tool that succeeds; the client checks the result against the tool's schema."""
     async with client(served) as one:
         result = await one.call_tool(tool, arguments)
@@ -63,14 +57,14 @@ async def call(served: Served, tool: str, **arguments: Any) -> Any:
     return result
 
 
-async def refused(served: Served, tool: str, **arguments: Any) -> str:
+async def refused(served, tool, **arguments):
     async with client(served) as one:
         result = await one.call_tool(tool, arguments)
     assert result.is_error and result.structured_content is None
     return str(result.content[0].text)
 
 
-async def test_every_tool_is_typed_and_said_to_change_nothing(served: Served) -> None:
+async def test_every_tool_is_typed_and_said_to_change_nothing(served):
     async with client(served) as one:
         tools = (await one.list_tools()).tools
     assert {tool.name for tool in tools} == TOOLS
@@ -81,7 +75,7 @@ async def test_every_tool_is_typed_and_said_to_change_nothing(served: Served) ->
         assert not tool.annotations.destructive_hint and not tool.annotations.open_world_hint
 
 
-async def test_search_returns_passages_that_are_in_the_page_at_their_offsets(served: Served) -> None:
+async def test_search_returns_passages_that_are_in_the_page_at_their_offsets(served):
     result = await call(served, "search", query="notice to end the lease", k=1, documents=["*.pdf"])
     (found,) = result.structured_content["passages"]
     assert (found["document"], found["page"]) == ("lease.pdf", 2)
@@ -90,9 +84,7 @@ async def test_search_returns_passages_that_are_in_the_page_at_their_offsets(ser
     assert f"> {LEASE}" in result.content[0].text
 
 
-async def test_an_answer_has_quotes_at_their_offsets_and_what_no_source_supports_is_marked(
-    served: Served, models: FakeModels
-) -> None:
+async def test_an_answer_has_quotes_at_their_offsets_and_what_no_source_supports_is_marked(served, models):
     models.generator.otherwise = f'Elephants graze. It takes thirty (30) days "{LEASE[:-1]}" [2].'
     result = await call(served, "ask", question="With what notice can the lease be ended?", documents=["lease.pdf"])
     answer = result.structured_content
@@ -104,28 +96,26 @@ async def test_an_answer_has_quotes_at_their_offsets_and_what_no_source_supports
         assert "Elephants graze. ⚠ It takes" in text and "thirty" in text
 
 
-async def test_a_survey_returns_a_row_for_each_document(served: Served) -> None:
+async def test_a_survey_returns_a_row_for_each_document(served):
     result = await call(served, "survey", question="What is the notice period?", documents=["lease.pdf", "letters/*"])
     rows = result.structured_content["rows"]
     assert {row["document"] for row in rows} == {"lease.pdf", "letters/old.txt", "letters/new.txt"}
     assert all(row["quote"] == "" or row["start"] is not None for row in rows)
 
 
-def test_a_row_may_have_columns_of_any_name() -> None:
+def test_a_row_may_have_columns_of_any_name():
     rows = ({"document": "a", "found": "1923", "fields": 1}, {"document": "b", "page": 2, "party": "X"})
     answer = values.answered(Answer("?", "", True, Plan("survey", ""), table=rows))
     assert answer.rows[0].fields == rows[0]
     assert (answer.rows[1].document, answer.rows[1].page, answer.rows[1].fields) == ("b", 2, {"party": "X"})
 
 
-async def test_a_survey_of_more_documents_than_allowed_is_refused(served: Served, models: FakeModels) -> None:
+async def test_a_survey_of_more_documents_than_allowed_is_refused(served, models):
     assert "4 documents" in await refused(served, "survey", question="What is the rent?", most=3)
     assert models.generator.prompts == []
 
 
-async def test_compare_says_what_changed_with_spans_and_reads_no_file_on_the_disk(
-    served: Served, shelf: Callable[..., Any], tmp_path: Any, monkeypatch: Any
-) -> None:
+async def test_compare_says_what_changed_with_spans_and_reads_no_file_on_the_disk(served, shelf, tmp_path, monkeypatch):
     result = await call(served, "compare", old="letters/old.txt", new="letters/new.txt")
     (change,) = result.structured_content["changes"]
     assert change["level"] == "substance" and "200" in change["new"]["text"]
@@ -142,7 +132,7 @@ async def test_compare_says_what_changed_with_spans_and_reads_no_file_on_the_dis
         assert "no document" in await refused(served, "compare", old="letters/old.txt", new=name)
 
 
-async def test_documents_and_pages_come_in_parts(served: Served) -> None:
+async def test_documents_and_pages_come_in_parts(served):
     first = (await call(served, "list_documents", limit=3)).structured_content
     assert (first["total"], first["next_offset"], len(first["documents"])) == (4, 3, 3)
     rest = (await call(served, "list_documents", offset=3)).structured_content
@@ -153,7 +143,7 @@ async def test_documents_and_pages_come_in_parts(served: Served) -> None:
     assert (await call(served, "read_page", library="leases", document="lease.pdf")).structured_content["page"] == 1
 
 
-async def test_instructions_in_documents_are_marked_as_data(served: Served) -> None:
+async def test_instructions_in_documents_are_marked_as_data(served):
     for tool, arguments in (
         ("search", {"query": "when is the rent due"}),
         ("read_page", {"library": "leases", "document": "trap.txt"}),
@@ -184,13 +174,11 @@ async def test_instructions_in_documents_are_marked_as_data(served: Served) -> N
         ("compare", {"old": "letters/old.txt", "new": "letters/old.txt"}, "itself"),
     ],
 )
-async def test_a_wrong_call_is_a_tool_error_that_says_why(
-    served: Served, tool: str, arguments: dict[str, Any], words: str
-) -> None:
+async def test_a_wrong_call_is_a_tool_error_that_says_why(served, tool, arguments, words):
     assert words in await refused(served, tool, **arguments)
 
 
-async def test_an_unknown_tool_is_an_error_of_the_protocol(served: Served) -> None:
+async def test_an_unknown_tool_is_an_error_of_the_protocol(served):
     from mcp import MCPError
 
     async with client(served) as one:
@@ -198,7 +186,7 @@ async def test_an_unknown_tool_is_an_error_of_the_protocol(served: Served) -> No
             await one.call_tool("delete", {})
 
 
-async def test_resources_are_documents_and_pages(served: Served) -> None:
+async def test_resources_are_documents_and_pages(served):
     async with client(served) as one:
         listed = {each.name: each.uri for each in (await one.list_resources()).resources}
         assert set(listed) == {"lease.pdf", "letters/new.txt", "letters/old.txt", "trap.txt"}
@@ -225,7 +213,7 @@ async def test_resources_are_documents_and_pages(served: Served) -> None:
         "localrag:///" + "x" * 100_000,
     ],
 )
-async def test_a_resource_that_is_not_served_is_not_found(served: Served, uri: str) -> None:
+async def test_a_resource_that_is_not_served_is_not_found(served, uri):
     from mcp import MCPError
 
     async with client(served) as one:
@@ -236,7 +224,7 @@ async def test_a_resource_that_is_not_served_is_not_found(served: Served, uri: s
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_each_call_is_recorded_with_the_clients_name(served: Served, mode: str) -> None:
+async def test_each_call_is_recorded_with_the_clients_name(served, mode):
     async with client(served, mode) as one:
         await one.call_tool("search", {"query": "rent"})
         await one.list_resources()
@@ -250,20 +238,20 @@ async def test_each_call_is_recorded_with_the_clients_name(served: Served, mode:
 class Slow:
     """Reads a prompt and writes without end, until it is stopped."""
 
-    def __init__(self, kind: str = "retrieve") -> None:
+    def __init__(self, kind="retrieve"):
         self.kind, self.running, self.began, self.ended = kind, 0, threading.Event(), threading.Event()
-        self.calls: list[str] = []
+        self.calls = []
 
-    def load(self) -> str:
+    def load(self):
         self.calls.append("load")
         return "slow"
 
-    def ask(self, question: str, *, stop: Callable[[], bool], **how: Any) -> Iterator[Any]:
+    def ask(self, question, *, stop, **how):
         self.running += 1
         self.calls.append("ask")
         self.began.set()
         try:
-            plan = Plan(self.kind, "")  # type: ignore[arg-type]
+            plan = Plan(self.kind, "")
             yield Planned(plan)
             for done in (0, 40, 100, 10, 60):
                 yield PromptRead(done, 100)
@@ -277,23 +265,23 @@ class Slow:
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("retrieve", [40, 100, 160]), ("survey", [1, 2, 3])])
-async def test_progress_grows(settings: Settings, shelf: Any, monkeypatch: Any, kind: str, expected: list[int]) -> None:
+async def test_progress_grows(settings, shelf, monkeypatch, kind, expected):
     monkeypatch.setattr("localrag.server.mcp._PACE", 0)
     shelf("leases", {})
-    said: list[float] = []
+    said = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
+    async def progress(done, total, message):
         said.append(done)
 
-    async with client(Served(settings, Slow(kind), ("leases",))) as one:  # type: ignore[arg-type]
+    async with client(Served(settings, Slow(kind), ("leases",))) as one:
         await one.call_tool("ask", {"question": "How long?"}, progress_callback=progress)
     assert [done for done in said if done in expected] == expected and said == sorted(set(said))
 
 
-async def test_a_cancelled_question_stops_and_the_next_is_answered(settings: Settings, shelf: Any) -> None:
+async def test_a_cancelled_question_stops_and_the_next_is_answered(settings, shelf):
     shelf("leases", {})
     engine = Slow()
-    async with client(Served(settings, engine, ("leases",))) as one:  # type: ignore[arg-type]
+    async with client(Served(settings, engine, ("leases",))) as one:
         asking = asyncio.create_task(one.call_tool("ask", {"question": "endless"}))
         assert await asyncio.to_thread(engine.began.wait, PATIENCE)
         waiting = asyncio.create_task(one.call_tool("ask", {"question": "short"}))
@@ -305,16 +293,14 @@ async def test_a_cancelled_question_stops_and_the_next_is_answered(settings: Set
         assert (await waiting).structured_content["answer"] == "Yes."
 
 
-async def test_the_model_is_loaded_first_and_time_without_calls_begins_when_a_call_ends(
-    settings: Settings, shelf: Any
-) -> None:
+async def test_the_model_is_loaded_first_and_time_without_calls_begins_when_a_call_ends(settings, shelf):
     shelf("leases", {})
     engine = Slow()
-    slow = Served(settings, engine, ("leases",))  # type: ignore[arg-type]
+    slow = Served(settings, engine, ("leases",))
     here = Libraries(slow)
-    during: list[float] = []
+    during = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
+    async def progress(done, total, message):
         during.append(time.monotonic())
 
     async with client(slow, here=here) as one:
@@ -324,16 +310,16 @@ async def test_the_model_is_loaded_first_and_time_without_calls_begins_when_a_ca
     assert engine.calls == ["load", "ask"] and here._last > during[-1]
 
 
-async def test_the_worker_ends_when_nobody_calls(settings: Settings, monkeypatch: Any) -> None:
+async def test_the_worker_ends_when_nobody_calls(settings, monkeypatch):
     monkeypatch.setattr("localrag.server.mcp._MINUTE", 0.01)
     rested = threading.Event()
 
     class Resting:
-        def rest(self) -> None:
+        def rest(self):
             assert threading.current_thread() is not threading.main_thread(), "it waits for a lock"
             rested.set()
 
-    here = Libraries(Served(settings, Resting(), ("leases",)))  # type: ignore[arg-type]
+    here = Libraries(Served(settings, Resting(), ("leases",)))
     task = asyncio.create_task(here.rest())
     assert await asyncio.to_thread(rested.wait, PATIENCE)
     task.cancel()

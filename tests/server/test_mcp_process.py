@@ -1,17 +1,13 @@
 """`localrag mcp` as a process: what its client and the Inspector see, and how it ends."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -29,7 +25,7 @@ HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"na
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
-def localrag(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def localrag(*words, **environment):
     return subprocess.run(
         [*LOCALRAG, *words],
         stdin=subprocess.DEVNULL,
@@ -44,43 +40,43 @@ def localrag(*words: str, **environment: str) -> subprocess.CompletedProcess[str
 class Pipes:
     """A client that writes lines and reads lines."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words):
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self.process = subprocess.Popen([*LOCALRAG, "mcp", *words], **pipes)
 
-    def send(self, *lines: bytes) -> None:
+    def send(self, *lines):
         assert self.process.stdin is not None
         self.process.stdin.write(b"".join(line + b"\n" for line in lines))
         self.process.stdin.flush()
 
-    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, method, params):
         assert self.process.stdout is not None
         self.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode())
         while True:
-            found: dict[str, Any] = json.loads(self.process.stdout.readline())
+            found = json.loads(self.process.stdout.readline())
             if found.get("id") == 1:
                 return found
 
-    def begin(self) -> None:
+    def begin(self):
         assert self.ask("initialize", HELLO)["result"]["serverInfo"]["name"] == "localrag"
         self.send(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}')
 
-    def documents(self) -> int:
+    def documents(self):
         found = self.ask("tools/call", {"name": "list_documents", "arguments": {}})
         return int(found["result"]["structuredContent"]["total"])
 
-    def workers(self) -> list[int]:
+    def workers(self):
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         return [int(pid) for task in tasks for pid in task.read_text().split()]
 
 
 @pytest.fixture
-def leases(shelf: Callable[..., Any]) -> None:
+def leases(shelf):
     shelf("leases", {"lease.pdf": ["Lease of Hall 3.", "It ends in May."], "rent.txt": "The rent is 100 euros."})
 
 
 @pytest.fixture
-def pipes(leases: None) -> Iterator[Pipes]:
+def pipes(leases):
     one = Pipes("--library", "leases")
     yield one
     one.process.kill()
@@ -89,7 +85,7 @@ def pipes(leases: None) -> Iterator[Pipes]:
 
 @linux
 @pytest.mark.smoke
-def test_nonsense_harms_nothing_and_the_end_of_input_ends_it_and_its_worker(pipes: Pipes) -> None:
+def test_nonsense_harms_nothing_and_the_end_of_input_ends_it_and_its_worker(pipes):
     pipes.send(b"nonsense", b"{}", b"[]", b"\xff\xfe", b'{"jsonrpc": "2.0", "id": {}, "method": 7}', b"[" * 100_000)
     pipes.begin()
     pipes.send(b'{"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": ["search"]}}', b"x" * 5_000_000)
@@ -104,7 +100,7 @@ def test_nonsense_harms_nothing_and_the_end_of_input_ends_it_and_its_worker(pipe
 
 @linux
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_it_and_its_worker_end_at_a_signal(pipes: Pipes, sent: signal.Signals, code: int) -> None:
+def test_it_and_its_worker_end_at_a_signal(pipes, sent, code):
     pipes.begin()
     assert pipes.documents() == 2
     (worker,) = pipes.workers()
@@ -114,7 +110,7 @@ def test_it_and_its_worker_end_at_a_signal(pipes: Pipes, sent: signal.Signals, c
 
 
 @linux
-def test_a_client_that_reads_nothing_more_ends_it(pipes: Pipes) -> None:
+def test_a_client_that_reads_nothing_more_ends_it(pipes):
     pipes.begin()
     assert pipes.process.stdout is not None and pipes.process.stdin is not None
     pipes.process.stdout.close()
@@ -125,10 +121,8 @@ def test_a_client_that_reads_nothing_more_ends_it(pipes: Pipes) -> None:
     assert pipes.process.stderr is not None and b"Traceback" not in pipes.process.stderr.read()
 
 
-def test_a_policy_forbids_it_and_only_libraries_that_exist_are_served(
-    leases: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(*words: str) -> BaseException | None:
+def test_a_policy_forbids_it_and_only_libraries_that_exist_are_served(leases, tmp_path, monkeypatch):
+    def refused(*words):
         return CliRunner().invoke(app.localrag, ["mcp", *words]).exception
 
     assert isinstance(refused("--library", "leases", "--library", "other"), NotFoundError)
@@ -139,7 +133,7 @@ def test_a_policy_forbids_it_and_only_libraries_that_exist_are_served(
     assert isinstance(error, PolicyRefused) and "allow_mcp" in error.message
 
 
-def test_an_encrypted_library_needs_its_key_at_the_start(leases: None, tmp_path: Path) -> None:
+def test_an_encrypted_library_needs_its_key_at_the_start(leases, tmp_path):
     key = str(tmp_path / "safe.key")
     for words in (("key-file", key), ("encrypt", "leases", "--key-file", key)):
         assert CliRunner().invoke(app.localrag, ["vault", *words]).exit_code == 0
@@ -152,11 +146,11 @@ def test_an_encrypted_library_needs_its_key_at_the_start(leases: None, tmp_path:
 
 
 @pytest.mark.skipif(not INSPECTOR.exists() and not os.environ.get("CI"), reason="the MCP Inspector is not installed")
-def test_the_inspector_calls_and_reads(leases: None) -> None:
+def test_the_inspector_calls_and_reads(leases):
     node = shutil.which("node")
     assert node is not None
 
-    def inspect(*words: str) -> Any:
+    def inspect(*words):
         command = [node, str(INSPECTOR), "--cli", *LOCALRAG, "mcp", "--library=leases", *words]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
@@ -173,7 +167,7 @@ def test_the_inspector_calls_and_reads(leases: None) -> None:
 
 
 @asynccontextmanager
-async def client(**environment: str) -> AsyncIterator[Any]:
+async def client(**environment):
     from mcp import Client, StdioServerParameters
 
     small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", **environment}
@@ -185,16 +179,16 @@ async def client(**environment: str) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-def papers(tmp_path: Path) -> None:
+def papers(tmp_path):
     (tmp_path / "lease.txt").write_text("The lease of Hall 3 ends on 31 May 2030.\n\n" * 40)
     assert localrag("ingest", str(tmp_path / "lease.txt"), "--name", "papers").returncode == 0
 
 
 @pytest.mark.model
-async def test_a_real_answer_comes_with_progress_and_is_recorded(papers: None) -> None:
-    said: list[tuple[float, float | None]] = []
+async def test_a_real_answer_comes_with_progress_and_is_recorded(papers):
+    said = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
+    async def progress(done, total, message):
         said.append((done, total))
 
     async with client(LOCALRAG_ANSWER_TOKENS="30") as one:

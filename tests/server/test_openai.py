@@ -1,16 +1,10 @@
 """OpenAI's protocol, asked by OpenAI's own package."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from waiting import PATIENCE
 
 from localrag.server.openai import _conversation, _Message
 from localrag.types import Turn
-from server.running import Server
 
 pytestmark = pytest.mark.slow  # processes
 QUESTION = "When does the lease of Harbour House end?"
@@ -18,7 +12,7 @@ ANSWER = "The lease of Harbour House ends on 14 March 2031 [1]."
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[Any]:
+def client(server):
     import openai
 
     with openai.OpenAI(
@@ -27,12 +21,12 @@ def client(server: Server) -> Iterator[Any]:
         yield made
 
 
-def said(*words: str) -> Any:
+def said(*words):
     """Messages of the user and the assistant, in turns."""
     return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(words)]
 
 
-def test_models_name_libraries_and_modes(client: Any) -> None:
+def test_models_name_libraries_and_modes(client):
     import openai
 
     names = {model.id for model in client.models.list()}
@@ -43,7 +37,7 @@ def test_models_name_libraries_and_modes(client: Any) -> None:
         client.models.retrieve("localrag/secret")
 
 
-def test_an_answer_cites_pages_of_this_server(client: Any, server: Server) -> None:
+def test_an_answer_cites_pages_of_this_server(client, server):
     done = client.chat.completions.create(model="localrag/papers", messages=said(QUESTION))
     message = done.choices[0].message
     assert message.content == ANSWER and done.choices[0].finish_reason == "stop"
@@ -56,7 +50,7 @@ def test_an_answer_cites_pages_of_this_server(client: Any, server: Server) -> No
     assert done.usage is not None and done.usage.total_tokens == done.usage.prompt_tokens + done.usage.completion_tokens
 
 
-def test_a_stream_of_content_is_the_checked_answer(client: Any) -> None:
+def test_a_stream_of_content_is_the_checked_answer(client):
     whole = client.chat.completions.create(model="localrag/papers", messages=said(QUESTION)).choices[0].message
     content = draft = ""
     chunks = list(
@@ -76,7 +70,7 @@ def test_a_stream_of_content_is_the_checked_answer(client: Any) -> None:
     assert chunks[-1].choices == [] and chunks[-1].usage is not None and chunks[0].choices[0].delta.role == "assistant"
 
 
-def test_what_no_source_supports_is_marked_in_the_content(client: Any) -> None:
+def test_what_no_source_supports_is_marked_in_the_content(client):
     wrongly = said(QUESTION.replace("When", "When (wrongly)"))
     chunks = list(client.chat.completions.create(model="localrag/papers", messages=wrongly, stream=True))
     content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
@@ -87,18 +81,17 @@ def test_what_no_source_supports_is_marked_in_the_content(client: Any) -> None:
     assert content[cited["start_index"] : cited["end_index"]] == "[1]"
 
 
-def test_earlier_answers_lose_their_marks() -> None:
+def test_earlier_answers_lose_their_marks():
     messages = (_Message("user", "a ⚠?"), _Message("assistant", "Yes⚠. No. ⚠"), _Message("user", "b?"))
     assert _conversation(messages)[1] == [Turn("a ⚠?", "Yes. No.")]
 
 
-def test_the_mode_in_the_name_and_the_extension_decide_how(client: Any) -> None:
+def test_the_mode_in_the_name_and_the_extension_decide_how(client):
     import openai
 
-    def plan(model: str, **more: Any) -> dict[str, Any]:
+    def plan(model, **more):
         done = client.chat.completions.create(model=model, messages=said(QUESTION), extra_body=more)
-        full: dict[str, Any] = (done.model_extra or {})["localrag"]
-        return full
+        return (done.model_extra or {})["localrag"]
 
     assert plan("localrag/papers:retrieve")["plan"]["kind"] == "retrieve"
     assert plan("localrag:survey")["plan"]["kind"] == "survey"
@@ -108,7 +101,7 @@ def test_the_mode_in_the_name_and_the_extension_decide_how(client: Any) -> None:
         plan("localrag", localrag={"unknown": 1})
 
 
-def test_fields_that_change_nothing_are_named(client: Any) -> None:
+def test_fields_that_change_nothing_are_named(client):
     done = client.chat.completions.create(
         model="localrag",
         max_tokens=1,
@@ -137,7 +130,7 @@ def test_fields_that_change_nothing_are_named(client: Any) -> None:
         {"messages": said("")},
     ],
 )
-def test_what_cannot_be_done_is_refused(client: Any, more: dict[str, Any]) -> None:
+def test_what_cannot_be_done_is_refused(client, more):
     import openai
 
     with pytest.raises(openai.BadRequestError) as refused:
@@ -146,7 +139,7 @@ def test_what_cannot_be_done_is_refused(client: Any, more: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("model", ["localrag/secret", "localrag/papers:auto", "localrag-embedder"])
-def test_other_models_are_not_found(client: Any, model: str) -> None:
+def test_other_models_are_not_found(client, model):
     import openai
 
     with pytest.raises(openai.NotFoundError) as refused:
@@ -154,7 +147,7 @@ def test_other_models_are_not_found(client: Any, model: str) -> None:
     assert refused.value.code == "model_not_found"
 
 
-def test_embeddings(client: Any) -> None:
+def test_embeddings(client):
     import openai
 
     packed = client.embeddings.create(model="localrag-embedder", input=["the lease", "a deposit"])

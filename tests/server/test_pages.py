@@ -1,14 +1,10 @@
 """The pages for a browser, by themselves: what they show, keep, and escape, and that they work without a script."""
 
-from __future__ import annotations
-
 import re
-from pathlib import Path
-from typing import Any
 
 import fake_core as fakes
 import pytest
-from fake_core import NOTICE, FakeLibrary, FakeWorld
+from fake_core import NOTICE, FakeLibrary
 from starlette.testclient import TestClient
 from waiting import wait_for
 
@@ -26,8 +22,8 @@ HOST = "127.0.0.1:9999"
 class Browser(TestClient):
     """A browser without a script, which has been let in."""
 
-    def __init__(self, folder: Path, *more: str) -> None:
-        self.world: FakeWorld = fake_server.world()
+    def __init__(self, folder, *more):
+        self.world = fake_server.world()
         self.world.libraries |= {name: FakeLibrary(name) for name in more}
         served, self.store = fake_server.served(folder, self.world)
         made = create_app(served, Access(frozenset({HOST}), TOKEN), self.store)
@@ -35,21 +31,21 @@ class Browser(TestClient):
         super().__init__(fake_server.in_one_loop(made), base_url=f"http://{HOST}", headers=headers)
 
     @property
-    def assistant(self) -> Any:
+    def assistant(self):
         return self.world.assistant
 
-    def ask(self, question: str, **form: Any) -> Any:
+    def ask(self, question, **form):
         """Ask, and follow to the page with the answer."""
         return self.post("/ask", data={"question": question, "library": "contracts", **form})
 
 
 @pytest.fixture
-def browser(tmp_path: Path):
+def browser(tmp_path):
     with Browser(tmp_path) as client:
         yield client
 
 
-def test_a_question_is_answered_by_the_page_that_follows(browser: Browser) -> None:
+def test_a_question_is_answered_by_the_page_that_follows(browser):
     page = browser.ask("How much notice?")
     assert page.status_code == 200 and re.fullmatch(r"/c/[^/]+", page.url.path) and page.url.fragment == "t1"
     assert 'Thirty days <a class="marker"' in page.text and f"“{NOTICE}”".replace("'", "&#39;") in page.text
@@ -58,7 +54,7 @@ def test_a_question_is_answered_by_the_page_that_follows(browser: Browser) -> No
     assert saved.turns[0].answer is not None and saved.settings["generator"] == "fake-1b"
 
 
-def test_the_next_question_knows_the_one_before_and_its_scope_is_kept(browser: Browser) -> None:
+def test_the_next_question_knows_the_one_before_and_its_scope_is_kept(browser):
     session = browser.ask("How much notice?").url.path.rpartition("/")[2]
     browser.ask("And the term?", session=session, mode="read", tick=showing.name_of("contracts", "contracts/msa.pdf"))
     asked = browser.assistant.asked[-1]
@@ -68,7 +64,7 @@ def test_the_next_question_knows_the_one_before_and_its_scope_is_kept(browser: B
     assert re.search(r'value="contracts/contracts/msa.pdf"[^>]* checked', page) and 'value="read" selected' in page
 
 
-def test_a_document_named_in_the_question_is_asked_alone(browser: Browser) -> None:
+def test_a_document_named_in_the_question_is_asked_alone(browser):
     browser.ask("What does @contracts/lease.pdf say?")
     asked = browser.assistant.asked[-1]
     lease = ("contracts", "contracts/lease.pdf")
@@ -79,7 +75,7 @@ def test_a_document_named_in_the_question_is_asked_alone(browser: Browser) -> No
     assert not browser.assistant.asked[-1]["documents"]  # it held for one question
 
 
-def test_one_of_several_libraries_is_asked(tmp_path: Path) -> None:
+def test_one_of_several_libraries_is_asked(tmp_path):
     with Browser(tmp_path, "leases") as browser:
         page = browser.get("/").text
         assert page.count('name="library"') == 2
@@ -104,12 +100,12 @@ def test_one_of_several_libraries_is_asked(tmp_path: Path) -> None:
         ({"question": "What does @nosuch.pdf say?"}, 400),
     ],
 )
-def test_a_wrong_question_is_refused_and_nothing_is_kept(browser: Browser, form: dict[str, str], status: int) -> None:
+def test_a_wrong_question_is_refused_and_nothing_is_kept(browser, form, status):
     answer = browser.post("/ask", data={"library": "contracts", **form})
     assert answer.status_code == status and browser.store.all() == () and not browser.assistant.asked
 
 
-def test_conversations_of_other_libraries_are_not_shown(browser: Browser) -> None:
+def test_conversations_of_other_libraries_are_not_shown(browser):
     for libraries in (("secret",), ("contracts", "secret"), ()):
         browser.store.ask(browser.store.new(libraries), "What is secret?")
     listed = browser.get("/conversations")
@@ -118,7 +114,7 @@ def test_conversations_of_other_libraries_are_not_shown(browser: Browser) -> Non
         assert browser.get(f"/c/{one.id}").status_code == browser.get(f"/c/{one.id}/export").status_code == 404
 
 
-def test_a_conversation_of_the_terminal_is_found_resumed_renamed_and_copied(browser: Browser) -> None:
+def test_a_conversation_of_the_terminal_is_found_resumed_renamed_and_copied(browser):
     began = browser.store.ask(browser.store.new(("contracts",)), "How much <b>notice</b>?")
     browser.store.append(began, fakes.answered(question="How much <b>notice</b>?").answer)
     assert f'href="/c/{began.id}#t1"' in browser.get("/conversations?find=thirty").text
@@ -130,7 +126,7 @@ def test_a_conversation_of_the_terminal_is_found_resumed_renamed_and_copied(brow
     assert [turn.question for turn in browser.assistant.asked[-1]["history"]] == ["How much <b>notice</b>?"]
 
 
-def test_an_unanswered_question_says_so(browser: Browser) -> None:
+def test_an_unanswered_question_says_so(browser):
     began = browser.store.ask(browser.store.new(("contracts",)), "Why?")
     browser.store.keep_partial(began.id, "Why?", "Because <b>")
     page = browser.get(f"/c/{began.id}").text
@@ -138,7 +134,7 @@ def test_an_unanswered_question_says_so(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("form", ["md", "html", "docx", "json"])
-def test_a_conversation_is_exported_as_a_file(browser: Browser, form: str) -> None:
+def test_a_conversation_is_exported_as_a_file(browser, form):
     session = browser.ask("evil question").url.path
     answer = browser.get(f"{session}/export?form={form}")
     assert answer.status_code == 200 and answer.headers["content-disposition"].endswith(f".{form}")
@@ -147,7 +143,7 @@ def test_a_conversation_is_exported_as_a_file(browser: Browser, form: str) -> No
     assert browser.get(f"{session}/export?form=exe").status_code == 400
 
 
-def test_a_citation_leads_to_its_page_with_the_quote_marked_and_boxed(browser: Browser) -> None:
+def test_a_citation_leads_to_its_page_with_the_quote_marked_and_boxed(browser):
     session = browser.ask("How much notice?").url.path
     page = browser.get(f"{session}?source=1.c0").text
     marked = re.search(r'<mark class="quote" id="quote">(.*?)</mark>', page)
@@ -164,9 +160,7 @@ def test_a_citation_leads_to_its_page_with_the_quote_marked_and_boxed(browser: B
     assert drawn.headers["cache-control"] == "no-store"
 
 
-def test_one_panel_comes_for_the_script_and_says_what_has_changed(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_panel_comes_for_the_script_and_says_what_has_changed(browser, monkeypatch):
     session = browser.ask("How much notice?").url.path
     part = browser.get(f"{session}?source=1.c1&part=source&width=700").text
     assert part.startswith('<div class="panel"') and "width=700" in part and 'data-turn="1"' in part
@@ -180,7 +174,7 @@ def test_one_panel_comes_for_the_script_and_says_what_has_changed(
 NOWHERE = ["source=9.c0", "source=1.c9", "source=x", "read=secret/a.pdf", "read=contracts/none.pdf"]
 
 
-def test_a_source_that_is_not_there_is_an_error_in_its_panel(browser: Browser) -> None:
+def test_a_source_that_is_not_there_is_an_error_in_its_panel(browser):
     session = browser.ask("How much notice?").url.path
     for query in (*NOWHERE, "source=1.c0&page=x"):
         page = browser.get(f"{session}?{query}")
@@ -190,7 +184,7 @@ def test_a_source_that_is_not_there_is_an_error_in_its_panel(browser: Browser) -
     assert not browser.world.pictured
 
 
-def test_long_texts_come_in_parts(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_texts_come_in_parts(browser, monkeypatch):
     monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 1), "a" * 90_000 + "END")
     page = browser.get("/?read=contracts/contracts/msa.pdf&page=1").text
     later = re.search(r'href="([^"]+at=40000[^"]*)"', page)
@@ -199,7 +193,7 @@ def test_long_texts_come_in_parts(browser: Browser, monkeypatch: pytest.MonkeyPa
     assert "aEND" in page and "at=40000" in page
 
 
-def test_an_error_has_the_layout_and_names_no_command(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_has_the_layout_and_names_no_command(browser, monkeypatch):
     from localrag.errors import ModelMissing, NotFoundError
 
     for path, words in (("/c/none", "id of a conversation."), ("/nowhere", "There is no such page")):
@@ -216,19 +210,19 @@ def test_an_error_has_the_layout_and_names_no_command(browser: Browser, monkeypa
     assert showing.sentence("lease.pdf is damaged") == "lease.pdf is damaged."
 
 
-def test_a_library_that_was_forgotten_is_said_and_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_was_forgotten_is_said_and_not_offered(tmp_path, monkeypatch):
     from localrag.errors import NotFoundError, StorageError
     from localrag.security import audit
 
     with Browser(tmp_path, "leases") as browser:
         contents = fakes.FakeEngine.contents
 
-        def gone(self: Any, library: str) -> Any:
+        def gone(self, library):
             if library == "leases":
                 raise NotFoundError("there is no library 'leases'", "Make one: localrag ingest FOLDER")
             return contents(self, library)
 
-        def record(file: Path, *_: Any, **__: Any) -> int:
+        def record(file, *_, **__):
             raise StorageError(f"cannot write {file}: Permission denied", "Free space on the disk.")
 
         monkeypatch.setattr(fakes.FakeEngine, "contents", gone)
@@ -243,7 +237,7 @@ def test_a_library_that_was_forgotten_is_said_and_not_offered(tmp_path: Path, mo
 ALLOWED = re.compile(r'<script src="/static/app\.js" defer></script>')
 
 
-def harmless(page: str) -> bool:
+def harmless(page):
     """Whether a page has no script but its own, no handler, and no address elsewhere."""
     rest = ALLOWED.sub("", page)
     tags = re.findall(r"<[a-zA-Z/][^>]*>", rest)
@@ -253,10 +247,10 @@ def harmless(page: str) -> bool:
     )
 
 
-def test_an_answer_that_ends_while_its_page_is_made_is_on_it(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_ends_while_its_page_is_made_is_on_it(browser, monkeypatch):
     load, add, jobs = browser.store.load, Jobs.add, []
 
-    def read_late(session_id: str) -> Any:
+    def read_late(session_id):
         before = load(session_id)
         wait_for(lambda: not jobs or jobs[0].ended)
         return before
@@ -266,7 +260,7 @@ def test_an_answer_that_ends_while_its_page_is_made_is_on_it(browser: Browser, m
     assert 'Thirty days <a class="marker"' in browser.ask("How much notice?").text
 
 
-def test_names_texts_and_answers_stay_text(browser: Browser) -> None:
+def test_names_texts_and_answers_stay_text(browser):
     page = browser.ask("evil <script>alert(1)</script> question")
     assert harmless(page.text) and "\u202e" not in page.text and "&lt;script&gt;" in page.text
     assert "[99]" in page.text and "<h4>" in page.text and "<strong>Bold</strong>" in page.text
@@ -276,7 +270,7 @@ def test_names_texts_and_answers_stay_text(browser: Browser) -> None:
     assert harmless(browser.get(f"/?read={showing.name_of('contracts', EVIL_NAME)}").text)
 
 
-def test_a_name_of_any_bytes_can_be_ticked_and_read(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_of_any_bytes_can_be_ticked_and_read(browser, monkeypatch):
     name = "contracts/caf\udce9 100%25 &amp;.md"
     monkeypatch.setitem(fakes.PAGES, (name, 0), "Its text.")
     assert "Its text." in browser.get(f"/?read={showing.name_of('contracts', name)}").text
@@ -284,7 +278,7 @@ def test_a_name_of_any_bytes_can_be_ticked_and_read(browser: Browser, monkeypatc
     assert browser.assistant.asked[-1]["documents"].these == (("contracts", name),)
 
 
-def test_a_survey_is_a_table_whose_quotes_lead_to_their_pages(browser: Browser) -> None:
+def test_a_survey_is_a_table_whose_quotes_lead_to_their_pages(browser):
     page = browser.ask("survey of notice periods")
     rows = re.findall(r"<tr>(.*?)</tr>", page.text.partition("<tbody>")[2], re.S)
     assert len(rows) == 4 and "nothing found" in rows[3]
@@ -292,7 +286,7 @@ def test_a_survey_is_a_table_whose_quotes_lead_to_their_pages(browser: Browser) 
     assert link is not None and 'id="quote"' in browser.get(link[1]).text
 
 
-def test_another_plan_is_offered_and_does_not_count_the_first_answer(browser: Browser, monkeypatch) -> None:
+def test_another_plan_is_offered_and_does_not_count_the_first_answer(browser, monkeypatch):
     from localrag.types import Cost, Plan
 
     plan = Plan("retrieve", "short", costs=(Cost("retrieve", 10), Cost("read", 900, 5.0)))
@@ -305,7 +299,7 @@ def test_another_plan_is_offered_and_does_not_count_the_first_answer(browser: Br
     assert browser.assistant.asked[-1]["mode"] == "read" and browser.assistant.asked[-1]["history"] == []
 
 
-def test_a_review_is_a_grid_and_its_findings_are_decided_on(browser: Browser) -> None:
+def test_a_review_is_a_grid_and_its_findings_are_decided_on(browser):
     page = browser.post("/review", data={"playbook": "nda", "library": "contracts"})
     path = page.url.path
     page = wait_for(lambda: "old.pdf" in (page := browser.get(path)).text and page)
@@ -328,9 +322,7 @@ def test_a_review_is_a_grid_and_its_findings_are_decided_on(browser: Browser) ->
     assert browser.post(path, data={"finding": "0", "verdict": "maybe"}).status_code == 400
 
 
-def test_a_running_answer_is_stopped_and_what_there_is_is_kept(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_running_answer_is_stopped_and_what_there_is_is_kept(browser, tmp_path, monkeypatch):
     monkeypatch.setattr(fake_server.ByFirstWord, "go", tmp_path / "never")
     headers = {"Accept": "application/json"}
     told = browser.post("/ask", data={"question": "slow one", "library": "contracts"}, headers=headers).json()
@@ -346,9 +338,7 @@ def test_a_running_answer_is_stopped_and_what_there_is_is_kept(
     assert browser.get("/jobs/none/events").status_code == 404
 
 
-def test_a_page_that_has_gone_ends_the_answer(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_has_gone_ends_the_answer(browser, tmp_path, monkeypatch):
     monkeypatch.setattr(fake_server.ByFirstWord, "go", tmp_path / "never")
     monkeypatch.setattr("localrag.server.jobs.GRACE", 0.3)
     headers = {"Accept": "application/json"}
@@ -356,22 +346,22 @@ def test_a_page_that_has_gone_ends_the_answer(
     assert wait_for(lambda: browser.store.all()[0].turns[0].answer).stopped
 
 
-def test_a_disk_that_is_full_is_told_and_nothing_is_asked(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_is_told_and_nothing_is_asked(browser, monkeypatch):
     from localrag.errors import StorageError
 
-    def full(*args: Any) -> None:
+    def full(*args):
         raise StorageError("the disk is full", "Free some space.")
 
     monkeypatch.setattr(SessionStore, "ask", full)
     assert browser.ask("How much?").status_code == 507 and not browser.assistant.asked
 
 
-def test_the_settings_of_a_conversation_hold_here_too(browser: Browser) -> None:
+def test_the_settings_of_a_conversation_hold_here_too(browser):
     began = browser.store.new(("contracts",), settings={"strict": True, "generator": "other", "top": 1})
     browser.ask("How much?", session=browser.store.ask(began, "Before?").id)
     assert browser.assistant.options == {"strict": True}
 
 
-def test_the_library_shows_states_and_failures(browser: Browser) -> None:
+def test_the_library_shows_states_and_failures(browser):
     page = browser.get("/").text
     assert harmless(page) and "is damaged" in page and "● warm" in page and "Instructions for answers" in page

@@ -3,25 +3,22 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from waiting import PATIENCE
 
 from localrag.errors import ModelError
 from localrag.server.served import Busy, FairQueue, Served, answer_events
-from localrag.settings import Settings
 
 
 class Counting:
     """Yields numbers until it is stopped; `ended` is set then, and `began` when it compares."""
 
-    def __init__(self, most: int = 10**9, error: Exception | None = None, last: Any = None, deaf: bool = False) -> None:
+    def __init__(self, most=10**9, error=None, last=None, deaf=False):
         self.most, self.error, self.last, self.deaf = most, error, last, deaf
         self.began, self.ended = threading.Event(), threading.Event()
 
-    def ask(self, question: str, *, stop, **how):
+    def ask(self, question, *, stop, **how):
         try:
             for number in range(self.most):
                 if stop() and not self.deaf:
@@ -44,11 +41,11 @@ class Counting:
 
 
 @pytest.fixture
-def over(settings: Settings) -> Callable[..., Served]:
+def over(settings):
     return lambda engine: Served(settings, engine, ("one", "two"))
 
 
-async def test_values_come_in_order_and_an_error_after_those_before_it(over) -> None:
+async def test_values_come_in_order_and_an_error_after_those_before_it(over):
     stopped = threading.Event()
     assert [value async for value in over(Counting(3)).stream("ask", "?", stopped=stopped)] == [0, 1, 2]
     assert not stopped.is_set()
@@ -60,7 +57,7 @@ async def test_values_come_in_order_and_an_error_after_those_before_it(over) -> 
 
 
 @pytest.mark.parametrize("deaf", [False, True])
-async def test_a_client_that_leaves_ends_the_call_however_much_it_still_yields(over, monkeypatch, deaf) -> None:
+async def test_a_client_that_leaves_ends_the_call_however_much_it_still_yields(over, monkeypatch, deaf):
     monkeypatch.setattr("localrag.server.served._MAX_AHEAD", 5)
     engine = Counting(100 if deaf else 10**9, deaf=deaf)
     values = over(engine).stream("ask", "?")
@@ -69,7 +66,7 @@ async def test_a_client_that_leaves_ends_the_call_however_much_it_still_yields(o
     assert await asyncio.to_thread(engine.ended.wait, PATIENCE)
 
 
-async def test_a_client_that_takes_nothing_holds_the_call_back(over, monkeypatch) -> None:
+async def test_a_client_that_takes_nothing_holds_the_call_back(over, monkeypatch):
     monkeypatch.setattr("localrag.server.served._MAX_AHEAD", 5)
     engine = Counting(100)
     values = over(engine).stream("ask", "?")
@@ -78,7 +75,7 @@ async def test_a_client_that_takes_nothing_holds_the_call_back(over, monkeypatch
     assert [value async for value in values] == list(range(1, 100))
 
 
-async def test_a_cancelled_call_stops(over) -> None:
+async def test_a_cancelled_call_stops(over):
     engine = Counting()
     task = asyncio.create_task(over(engine).call("compare", ("a", "b"), libraries=("one",)))
     assert await asyncio.to_thread(engine.began.wait, PATIENCE)
@@ -88,11 +85,11 @@ async def test_a_cancelled_call_stops(over) -> None:
     assert await asyncio.to_thread(engine.ended.wait, PATIENCE)
 
 
-async def test_one_batch_of_texts_is_embedded_at_a_time(over) -> None:
+async def test_one_batch_of_texts_is_embedded_at_a_time(over):
     inside, most = [], []
 
     class Embedding:
-        def embed(self, texts, *, library: str, question: bool):
+        def embed(self, texts, *, library, question):
             inside.append(1)
             most.append(len(inside))
             time.sleep(0.001)
@@ -108,11 +105,11 @@ async def test_one_batch_of_texts_is_embedded_at_a_time(over) -> None:
 class Asking:
     """Questions of a queue, and the names of those that had their turn."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, **limits):
         self.turns, self.done, self.tasks = FairQueue(**limits), [], []
 
-    async def begin(self, client: str, name: str, user: str = "", positions: list[int] | None = None) -> asyncio.Task:
-        async def ask() -> None:
+    async def begin(self, client, name, user="", positions=None):
+        async def ask():
             async with self.turns.turn(client, (positions if positions is not None else []).append, user):
                 self.done.append(name)
                 await asyncio.sleep(0)
@@ -121,12 +118,12 @@ class Asking:
         await asyncio.sleep(0)
         return self.tasks[-1]
 
-    async def end(self) -> list[str]:
+    async def end(self):
         await asyncio.wait_for(asyncio.gather(*self.tasks, return_exceptions=True), PATIENCE)
         return self.done
 
 
-async def test_clients_take_turns_and_the_users_of_one_within_its_own() -> None:
+async def test_clients_take_turns_and_the_users_of_one_within_its_own():
     one, two = Asking(), Asking()
     async with one.turns.turn("first"), two.turns.turn("first"):
         for client, name in ("a1", "a2", "a3", "b1", "c1", "b2"):
@@ -137,7 +134,7 @@ async def test_clients_take_turns_and_the_users_of_one_within_its_own() -> None:
     assert await two.end() == ["pa", "browser", "pb", "browser", "pc", "pa"]
 
 
-async def test_who_waits_learns_how_many_are_before_them() -> None:
+async def test_who_waits_learns_how_many_are_before_them():
     asking, positions = Asking(), []
     async with asking.turns.turn("first"):
         await asking.begin("a", "1")
@@ -151,7 +148,7 @@ async def test_who_waits_learns_how_many_are_before_them() -> None:
     assert await asking.end() == ["1", "other", "3"]
 
 
-async def test_the_queue_is_bounded_for_all_and_for_each() -> None:
+async def test_the_queue_is_bounded_for_all_and_for_each():
     asking = Asking(most=3, each=2)
     async with asking.turns.turn("first"):
         for number in range(2):
@@ -166,7 +163,7 @@ async def test_the_queue_is_bounded_for_all_and_for_each() -> None:
     assert await asking.end() == ["a", "b", "a"]
 
 
-async def test_a_turn_of_one_who_leaves_goes_to_the_next() -> None:
+async def test_a_turn_of_one_who_leaves_goes_to_the_next():
     asking = Asking()
     async with asking.turns.turn("first"):
         leaving = await asking.begin("a", "gone")
@@ -175,7 +172,7 @@ async def test_a_turn_of_one_who_leaves_goes_to_the_next() -> None:
     assert await asking.end() == ["b"]
 
 
-async def test_a_turn_that_came_while_it_was_left_goes_on() -> None:
+async def test_a_turn_that_came_while_it_was_left_goes_on():
     asking = Asking()
     holder = asking.turns.turn("first")
     await holder.__aenter__()
@@ -186,13 +183,13 @@ async def test_a_turn_that_came_while_it_was_left_goes_on() -> None:
     assert await asking.end() == ["b"]
 
 
-async def test_an_answer_that_nobody_takes_holds_no_turn(settings: Settings) -> None:
+async def test_an_answer_that_nobody_takes_holds_no_turn(settings):
     class Engine:
-        def ask(self, question: str, **how: Any) -> Iterator[int]:
+        def ask(self, question, **how):
             yield from range(50)
 
     turns = FairQueue()
-    events = answer_events(Served(settings, Engine(), ()), turns, "slow", "", "?")  # type: ignore[arg-type]
+    events = answer_events(Served(settings, Engine(), ()), turns, "slow", "", "?")
     assert await anext(events) == 0
     async with asyncio.timeout(PATIENCE), turns.turn("other"):
         pass

@@ -46,8 +46,6 @@ def html_text(page):
     return "".join(words)
 
 
-# --- what is shown -------------------------------------------------------------------------------------------
-
 EVERYWHERE = (
     "Lease",
     "Libraries: contracts.",
@@ -110,8 +108,6 @@ def test_an_answer_keeps_its_form_in_word():
     (terms,) = (paragraph for paragraph in document.paragraphs if paragraph.text == "Two terms:")
     assert [run.text for run in terms.runs if run.bold] == ["Two"]
 
-
-# --- nothing in it is live ----------------------------------------------------------------------------------
 
 EVIL = [
     "![x](https://example.invalid/?leak)",
@@ -202,10 +198,7 @@ def test_nothing_in_an_export_is_live_and_all_that_was_said_is_shown(words):
     assert plain in {" ".join(paragraph.split()) for paragraph in word(session)}
 
 
-@pytest.mark.parametrize(
-    "heading",
-    ["# Fake", "Fake\n===", "> ## Fake", "1. # Fake", "```python\nx = 1"],
-)
+@pytest.mark.parametrize("heading", ["# Fake", "Fake\n===", "> ## Fake", "1. # Fake", "```python\nx = 1"])
 def test_an_answer_cannot_pass_for_a_question(heading):
     session = conversation(replace(WHOLE, answer=f"Well.\n\n{heading}\n\nEnd."))
     tokens = MarkdownIt("commonmark").parse(text(session))
@@ -214,9 +207,6 @@ def test_an_answer_cannot_pass_for_a_question(heading):
     document = Document(io.BytesIO(written(session, "docx")))
     styles = [paragraph.text for paragraph in document.paragraphs if paragraph.style.name.startswith("Heading")]
     assert styles == ["When does the lease end?", "Sources"]
-
-
-# --- characters ---------------------------------------------------------------------------------------------
 
 
 def test_a_quote_is_exported_character_for_character():
@@ -234,9 +224,6 @@ def test_characters_that_are_no_text_are_replaced_where_text_is_written(characte
     for shown in (text(session), text(session, "html"), "\n".join(word(session))):
         assert character not in shown and "c�d" in shown
     assert json.loads(text(session, "json"))["turns"][0]["question"] == f"a{character}b?"
-
-
-# --- files --------------------------------------------------------------------------------------------------
 
 
 def test_an_export_is_its_owners_only_and_stands_in_the_record(tmp_path):

@@ -121,9 +121,6 @@ def test_two_writers_of_one_conversation_keep_every_turn(store):
     assert sorted(asked) == sorted(["first"] + [f"{name}{number}" for name in "ab" for number in range(10)])
 
 
-# --- resumed as it was left ---------------------------------------------------------------------------------
-
-
 def test_what_questions_were_asked_of_and_how_comes_back(store):
     only, settings = (
         Filter(("leases/*",), since="2024", pages=(3, None)),
@@ -181,9 +178,6 @@ def test_a_killed_process_leaves_the_question_and_the_partial_answer(store):
     assert [(turn.question, turn.answer, turn.partial) for turn in left.turns] == [
         ("When does it end?", None, "It ends")
     ]
-
-
-# --- branching, finding -------------------------------------------------------------------------------------
 
 
 def test_a_branch_has_the_turns_up_to_one_and_says_where_it_came_from(store):
@@ -250,8 +244,6 @@ def test_tampered_files_raise_read_errors_only(store):
         assert all(written(session, form) for form in FORMS) and file_name(session, "md")
     assert 20 < read < 390
 
-
-# --- its JSON -----------------------------------------------------------------------------------------------
 
 SESSION = Session(
     "20260101T000000000000-abcdef",

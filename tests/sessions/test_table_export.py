@@ -64,8 +64,6 @@ def test_no_rows_are_a_table_too():
     assert sheet([]) == []
 
 
-# --- Excel --------------------------------------------------------------------------------------------------
-
 FOUND = {
     "library": "c",
     "document": "msa.pdf",

@@ -1,10 +1,7 @@
 """A small library, questions about it, and fakes in the place of models; for the tests of `eval`."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import Any
 
 import pytest
 from fakes import HashingEmbedder, ScriptedGenerator
@@ -20,44 +17,20 @@ LEASE = (
 POLICY = "Travel policy.\n\nRail journeys are booked in second class. Taxis need the consent of the head of unit.\n"
 MINUTES = "Minutes of the board.\n\fThe board met on 4 May.\n\fThe board chose Ada Quill as its treasurer.\n"
 
-QUESTIONS: list[dict[str, Any]] = [
-    {
-        "id": "rent",
-        "question": "What is the monthly rent?",
-        "answer": "EUR 2,450",
-        "doc": "contracts/lease.txt",
-        "evidence": "The monthly rent is EUR 2,450",
-        "page": None,
-        "category": "amount",
-    },
-    {
-        "id": "treasurer",
-        "question": "Who was chosen as treasurer of the board?",
-        "answer": "Ada Quill",
-        "doc": "minutes.txt",
-        "evidence": "The board chose Ada Quill as its treasurer.",
-        "page": 3,
-        "category": "name",
-    },
-    {
-        "id": "taxi",
-        "question": "Whose consent do taxis need?",
-        "answer": "The head of unit",
-        "doc": "policy.txt",
-        "evidence": "Taxis need the consent of the head of unit.",
-        "page": None,
-        "category": "name",
-    },
-    {
-        "id": "parking",
-        "question": "How many parking spaces are there?",
-        "answer": "",
-        "doc": None,
-        "evidence": "",
-        "page": None,
-        "answerable": False,
-        "category": "absent",
-    },
+
+def known(id, category, question, answer, doc, evidence, page=None, **more):
+    given = {"question": question, "answer": answer, "doc": doc, "evidence": evidence, "page": page}
+    return {"id": id, "category": category, **given, **more}
+
+
+RENT = ("EUR 2,450", "contracts/lease.txt", "The monthly rent is EUR 2,450")
+CHOSEN = ("Ada Quill", "minutes.txt", "The board chose Ada Quill as its treasurer.")
+TAXI = ("The head of unit", "policy.txt", "Taxis need the consent of the head of unit.")
+QUESTIONS = [
+    known("rent", "amount", "What is the monthly rent?", *RENT),
+    known("treasurer", "name", "Who was chosen as treasurer of the board?", *CHOSEN, page=3),
+    known("taxi", "name", "Whose consent do taxis need?", *TAXI),
+    known("parking", "absent", "How many parking spaces are there?", "", None, "", answerable=False),
 ]
 
 

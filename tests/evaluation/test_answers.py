@@ -13,6 +13,7 @@ from localrag.types import Answer, Citation, Plan
 
 KNOWN = Question("1", "Rent?", "EUR 2,450", "a.txt", "The monthly rent is EUR 2,450", 3)
 QUOTE = Citation("lib", "a.txt", 3, None, "p. 3", "monthly rent is EUR 2,450", 0, 25, 1)
+CHOICES = ("No", "Not mentioned", "Yes")
 RIGHT = Answer("Rent?", "EUR 2,450 [1].", True, Plan("retrieve", ""), (QUOTE,))
 
 
@@ -24,18 +25,17 @@ def test_a_right_answer_with_its_place_has_every_figure():
     assert set(figures.values()) == {1.0}
 
 
-def test_an_unanswerable_question_has_no_figures_of_its_answer():
+def test_declining_is_right_where_there_is_no_answer_and_the_choice_not_mentioned():
     unanswerable = replace(KNOWN, answerable=False)
     assert answers.score(unanswerable, [], RIGHT, ()) == {"worth": 0.0, "right": 0.0}
     assert answers.score(unanswerable, [], replace(RIGHT, found=False), ()) == {"worth": 1.0, "right": 1.0}
-
-
-def test_declining_is_the_choice_not_mentioned():
     labelled = replace(KNOWN, answer="Not mentioned", label="NotMentioned")
-    choices = ("No", "Not mentioned", "Yes")
-    assert answers.score(labelled, [], replace(RIGHT, found=False), choices)["choice"] == 1.0
-    assert answers.score(labelled, [], replace(RIGHT, answer="Yes [1]."), choices)["choice"] == 0.0
-    assert answers.score(replace(labelled, answer="Yes"), [], replace(RIGHT, answer="Yes."), choices)["choice"] == 1.0
+    for known, given, choice in (
+        (labelled, replace(RIGHT, found=False), 1.0),
+        (labelled, replace(RIGHT, answer="Yes [1]."), 0.0),
+        (replace(labelled, answer="Yes"), replace(RIGHT, answer="Yes."), 1.0),
+    ):
+        assert answers.score(known, [], given, CHOICES)["choice"] == choice
 
 
 def run(settings, dataset, results, ask=None, **more):
@@ -49,12 +49,7 @@ def test_answers_are_scored_and_their_quotes_checked(settings, dataset):
     rows = run(settings, dataset, Run(None, {}))
     report = answers.summarize(rows)
     assert report["questions"] == 4 and report["failed"] == 0
-    assert report["abstention"] == {
-        "answered_present": 3,
-        "declined_present": 0,
-        "answered_absent": 0,
-        "declined_absent": 1,
-    }
+    assert set(report["abstention"].items()) >= {("answered_present", 3), ("declined_absent", 1)}
     assert report["figures"]["numeric"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 1}
     assert report["figures"]["cited_page"]["mean"] == 1.0
     assert report["quotes"]["verbatim"] == report["quotes"]["shown"] >= 2
@@ -94,14 +89,7 @@ def test_a_plain_prompt_holds_the_passages_best_first_and_is_scored_beside_them(
     assert [row["found"] for row in rows] == [True, True, True, False]
     assert rows[0]["figures"]["evidence_shown"] == 1.0 and rows[0]["figures"]["cited"] == 0.0
     assert "flags" not in rows[0]
-
-
-@pytest.mark.parametrize(("reply", "declined"), [("", True), ("Not found.", True), ("No.", False)])
-def test_a_plain_reply_declines_as_it_was_told_to(reply, declined):
-    assert answers.declines(reply) is declined
-
-
-CHOICES = ("No", "Not mentioned", "Yes")
+    assert [answers.declines(reply) for reply in ("", "Not found.", "No.")] == [True, True, False]
 
 
 def scored(question, text, *, found=True, quote="", document="a.txt"):
@@ -114,16 +102,13 @@ def asked(known, evidence="", **more):
     return replace(Question("1", "What?", known, "a.txt", evidence), **more)
 
 
-@pytest.mark.parametrize(
-    ("known", "said", "value"),
-    [
-        ("12.5 %", "It grew by 12.5 % [1].", 1.0),
-        ("46,000", "About 46 thousand people", 1.0),
-        ("central nervous system", "The virus reaches the central nervous system [2].", 1.0),
-    ],
-)
-def test_figures_must_be_equal_and_words_must_stand_in_the_answer(known, said, value):
-    assert scored(asked(known, f"It is said that {known} was seen."), said) == value
+def test_figures_must_be_equal_and_words_must_stand_in_the_answer():
+    for known, said in (
+        ("12.5 %", "It grew by 12.5 % [1]."),
+        ("46,000", "About 46 thousand people"),
+        ("central nervous system", "The virus reaches the central nervous system [2]."),
+    ):
+        assert scored(asked(known, f"It is said that {known} was seen."), said) == 1.0
 
 
 def test_saying_yes_shows_nothing_and_the_clause_does():
@@ -142,24 +127,11 @@ def test_of_a_long_answer_words_and_numbers_count_alike():
 
 
 def row(id, found, answerable, figures, **more):
-    return {
-        "id": id,
-        "question": "?",
-        "known": "x",
-        "category": "",
-        "answerable": answerable,
-        "documents": [f"{id}.txt"],
-        "found": found,
-        "figures": {"right": 0.0, **figures},
-        "quotes": 0,
-        "verbatim": 0,
-        "dropped": 0,
-        "unsupported": 0,
-        "sentences": 1,
-        "seconds": 1.0,
-        "first_token": None,
-        **more,
-    }
+    counts = dict.fromkeys(("quotes", "verbatim", "dropped", "unsupported"), 0)
+    asked = {"id": id, "question": "?", "known": "x", "category": "", "documents": [f"{id}.txt"]}
+    took = {"sentences": 1, "seconds": 1.0, "first_token": None}
+    given = {"answerable": answerable, "found": found, "figures": {"right": 0.0, **figures}}
+    return {**asked, **counts, **took, **given, **more}
 
 
 def with_evidence(quoted, given, touching=0, **more):
@@ -214,13 +186,8 @@ def labelled(id, known, chose, **more):
 
 
 def test_choices_are_compared_with_the_most_common_one():
-    rows = [
-        labelled("1", "Yes", "Yes"),
-        labelled("2", "Yes", "Not mentioned"),
-        labelled("3", "No", "Yes"),
-        labelled("4", "Yes", "Yes"),
-        labelled("5", "No", None),
-    ]
+    made = [("Yes", "Yes"), ("Yes", "Not mentioned"), ("No", "Yes"), ("Yes", "Yes"), ("No", None)]
+    rows = [labelled(str(number), *one) for number, one in enumerate(made)]
     found = answers.summarize(rows)["choices"]
     assert found["table"] == {"No": {"Yes": 1, "none": 1}, "Yes": {"Yes": 2, "Not mentioned": 1}}
     assert found["accuracy"]["mean"] == 0.4 and found["majority"] == {"choice": "Yes", "accuracy": 0.6}

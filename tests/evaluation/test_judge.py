@@ -35,8 +35,9 @@ BY = Given("8", "By when is the seed delivered?", "By 15 April at the latest", "
 CROSS = Given("4", "How is the fee divided?", "70 % to Orlo, 30 % to Tess", "", "70 % to Orlo and 30 % to Tess.")
 
 
-def graded(given, answer, **more):
-    return judge.grade(Given(given.id, given.question, given.known, answer, given.evidence, **more))
+DEADLINE = Given("5", "By when must notice be given?", "Within 30 days", "", "Notice is given within 30 days.")
+MORE = Given("6", "Which used more water, Lowfield or Highmoor?", "Lowfield", "")
+NONE = Given("9", "How many parking spaces are there?", "", "", answerable=False)
 
 
 @pytest.mark.parametrize(
@@ -52,17 +53,17 @@ def graded(given, answer, **more):
         (CROSS, "70 % to Orlo", "partly"),
         (SEASON, "From November until the end of March.", "right"),
         (BY, "After 15 April.", "wrong"),
+        (DEADLINE, "No later than 30 days.", "partly"),
+        (DEADLINE, "Notice is never given within 30 days.", "wrong"),
+        (MORE, "Lowfield used more than Highmoor.", "right"),
+        (MORE, "Highmoor used more than Lowfield.", "wrong"),
+        (NONE, "Twelve.", "wrong"),
+        (replace(NONE, found=False), "The documents do not say.", "declined"),
         (MONEY, "EUR 2,450, by Section 4.1 of the lease between Orlo and Tess of 3 May 2020.", "right"),
     ],
 )
 def test_facts_decide_the_grade(given, answer, grade):
-    assert graded(given, answer) == grade
-
-
-def test_where_there_is_no_answer_only_declining_is_none_wrong():
-    none = Given("1", "How many parking spaces are there?", "", "")
-    assert graded(none, "Twelve.", answerable=False) == "wrong"
-    assert graded(none, "The documents do not say.", answerable=False, found=False) == "declined"
+    assert judge.grade(replace(given, answer=answer)) == grade
 
 
 @pytest.mark.parametrize(
@@ -80,18 +81,6 @@ def test_where_there_is_no_answer_only_declining_is_none_wrong():
 def test_quantities_are_the_same_however_written(one, other, same):
     [first], [second] = judge.facts(one), judge.facts(other)
     assert judge.same(first, second) is same
-
-
-def test_no_later_than_denies_nothing():
-    deadline = Given("5", "By when must notice be given?", "Within 30 days", "", "Notice is given within 30 days.")
-    assert graded(deadline, "No later than 30 days.") != "wrong"
-    assert graded(deadline, "Notice is never given within 30 days.") == "wrong"
-
-
-def test_of_two_things_in_the_question_the_first_named_is_chosen():
-    more = Given("6", "Which used more water, Lowfield or Highmoor?", "Lowfield", "")
-    assert graded(more, "Lowfield used more than Highmoor.") == "right"
-    assert graded(more, "Highmoor used more than Lowfield.") == "wrong"
 
 
 def test_grades_agree_with_people_on_the_sample():
@@ -113,19 +102,15 @@ def side(name, *answers, start=0):
     )
 
 
-def test_the_better_side_wins_in_either_order():
+def test_the_better_side_wins_in_either_order_and_a_tie_is_half_a_win():
     bouts = judge.matches([side("good", *[RIGHT] * 12), side("bad", *[WRONG] * 12)], 0)
     assert {bout.swapped for bout in bouts} == {True, False}
     report = judge.sum_up([(bout, "first" if bout.first.answer == RIGHT else "second") for bout in bouts])
     share = {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 12}
     assert report["pairs"] == [{"first": "good", "second": "bad", "wins": 12, "ties": 0, "losses": 0, "share": share}]
     assert report["votes"] == report["questions"] == 12
-
-
-def test_a_tie_is_half_a_win():
-    bouts = judge.matches([side("a", RIGHT, RIGHT), side("b", RIGHT, RIGHT)], 0)
     [pair] = judge.sum_up([(bout, "tie") for bout in bouts])["pairs"]
-    assert pair["ties"] == 2 and pair["share"]["mean"] == 0.5
+    assert pair["ties"] == 12 and pair["share"]["mean"] == 0.5
     assert judge.sum_up([]) == {"questions": 0, "votes": 0, "pairs": []}
 
 
@@ -139,10 +124,9 @@ def test_three_sides_meet_on_the_questions_they_share():
 
 
 def test_sides_that_cannot_meet_are_refused():
-    with pytest.raises(UsageError):
-        judge.matches([side("a", RIGHT), side("b", WRONG, start=5)], 0)
-    with pytest.raises(UsageError):
-        judge.matches([side("a", RIGHT)], 0)
+    for sides in ([side("a", RIGHT), side("b", WRONG, start=5)], [side("a", RIGHT)]):
+        with pytest.raises(UsageError):
+            judge.matches(sides, 0)
     assert [one.sides for one in judge.matches([side("a", RIGHT), side("a", RIGHT)], 0)] == [("a", "a (2)")]
 
 

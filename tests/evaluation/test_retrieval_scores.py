@@ -25,18 +25,12 @@ def test_each_level_has_its_rank_in_the_right_document():
     found = retrieval.score(KNOWN, ["a.txt"], FOUND, verbatim=True)
     assert found["ranks"] == {"document": 2, "page": 3, "evidence": 3, "answer": 3}
     assert found["coverage"] == 1.0
-
-
-def test_what_is_not_found_has_no_rank():
-    found = retrieval.score(KNOWN, ["c.txt"], FOUND, verbatim=True)
-    assert set(found["ranks"].values()) == {None} and found["coverage"] == 0.0
+    none = retrieval.score(KNOWN, ["c.txt"], FOUND, verbatim=True)
+    assert set(none["ranks"].values()) == {None} and none["coverage"] == 0.0
     assert retrieval.score(KNOWN, ["a.txt"], [])["ranks"]["document"] is None
-
-
-def test_several_documents_are_found_when_the_last_of_them_is():
     both = replace(KNOWN, docs=("a.txt", "b.txt"))
-    assert retrieval.score(both, ["a.txt", "b.txt"], FOUND)["ranks"]["documents"] == 2
-    assert retrieval.score(both, ["a.txt", "c.txt"], FOUND)["ranks"]["documents"] is None
+    found = [retrieval.score(both, ["a.txt", other], FOUND)["ranks"]["documents"] for other in ("b.txt", "c.txt")]
+    assert found == [2, None], "several are found when the last of them is"
 
 
 def test_a_library_is_searched_and_a_second_run_searches_nothing(settings, dataset, tmp_path, monkeypatch):

@@ -1,22 +1,14 @@
 import importlib
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import containers
 import pytest
 
-from localrag.errors import ReadError
 from localrag.ingest.readers import base
 from localrag.ingest.readers.source import Budget, Options, Source, looks_like, open_file
 from localrag.types import Part, Refused
-
-
-def read_file(path, options):
-    """Read a file without what is inside it; raise why it is refused."""
-    item = next(base.read_parts(path, options))
-    if isinstance(item, Refused):
-        raise ReadError(item.reason)
-    return item.reading
 
 
 def refused(path):
@@ -36,27 +28,23 @@ def test_every_suffix_names_a_module_that_reads(name):
     assert callable(getattr(module, "read", None) or getattr(module, "members", None))
 
 
-def test_files_that_cannot_be_read_are_refused_with_the_reason(tmp_path):
+def test_files_that_cannot_be_read_are_refused_with_the_reason(tmp_path, monkeypatch):
     (tmp_path / "zero.txt").touch()
     (tmp_path / "folder.txt").mkdir()
     (tmp_path / "blank.txt").write_text(" \n\t\n")
     (tmp_path / "odd.xyz").write_text("x")
+    (tmp_path / "odd.txt").write_text("x")
     assert "is empty (0 bytes)" in refused(tmp_path / "zero.txt")
     assert "not a regular file" in refused(tmp_path / "folder.txt")
     assert "has no text" in refused(tmp_path / "blank.txt")
     assert "'.xyz'" in refused(tmp_path / "odd.xyz")
     assert "no longer exists" in refused(tmp_path / "gone.txt")
 
-
-def test_a_file_without_the_right_to_read_is_refused(tmp_path, monkeypatch):
-    path = tmp_path / "a.txt"
-    path.write_text("x")
-
     def deny(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", deny)  # root may read everything, so rights alone prove nothing
-    assert "permission denied" in refused(path)
+    assert "permission denied" in refused(tmp_path / "odd.txt")
 
 
 def test_a_reader_that_makes_offsets_into_unclean_text_is_caught(tmp_path, monkeypatch):
@@ -64,7 +52,7 @@ def test_a_reader_that_makes_offsets_into_unclean_text_is_caught(tmp_path, monke
     path.write_bytes(b"a\x0cb\x07c")
     monkeypatch.setattr("localrag.ingest.readers.text.clean", lambda text: text)
     with pytest.raises(AssertionError):
-        read_file(path, Options())
+        list(base.read_parts(path, Options()))
 
 
 @pytest.mark.parametrize(
@@ -145,50 +133,32 @@ def test_too_deep_members_are_refused_and_the_rest_read(read):
     assert "too deep inside" in shown(read("b.zip", data, depth=0))["1.txt"]
 
 
-def test_nesting_gains_no_budget(read):
+def test_nesting_gains_no_budget_and_the_number_of_members_is_bounded(read):
     inner = zipped(("a.txt", b"x" * 400))
     parts = read("a.zip", zipped(*((f"{n}.zip", inner) for n in range(9))), unpacked=2000)
     assert len([item for item in parts if isinstance(item, Part)]) == 3
     assert parts[-1].name == "" and "unpacks to more than 2,000 bytes" in parts[-1].reason
-
-
-def test_the_number_of_members_that_are_read_is_bounded(read):
     data = zipped(*((f"{n}.bin", b"x") for n in range(20)), *((f"{n}.txt", b"word") for n in range(5)))
     parts = read("a.zip", data, members=3)
     assert len([item for item in parts if isinstance(item, Part)]) == 3
     assert parts[-1].name == "" and "holds more than 3 files" in parts[-1].reason
 
 
-def test_types_that_are_not_read_are_refused_as_such_and_never_unpacked(read, monkeypatch):
+def test_types_that_are_not_read_and_empty_archives_and_sealed_mails_are_refused_once(read, monkeypatch):
     monkeypatch.setattr(Budget, "unpack", None)
     (only,) = read("a.zip", zipped(("movie.mp4", b"x")))
     assert only.name == "movie.mp4" and "has a type that is not read: '.mp4'" in only.reason
+    (only,) = read("a.zip", zipped(("folder/", b"")))
+    assert only.name == "" and "holds no files" in only.reason
+    (only,) = read("a.eml", b"Content-Type: multipart/encrypted; boundary=b\n\n--b\n\nx\n--b--\n")
+    assert only.name == "" and only.reason.startswith("is encrypted. ")
 
 
-def test_one_bad_member_costs_itself_only(read, monkeypatch):
-    def fail(*args):
-        raise ZeroDivisionError("a fault\x07 of ours")
-
-    monkeypatch.setattr("localrag.ingest.readers.sheets.read", fail)
+def test_one_bad_member_costs_itself_only_but_missing_memory_the_run(read, monkeypatch):
+    fault = Mock(side_effect=[ZeroDivisionError("a fault\x07 of ours"), MemoryError])
+    monkeypatch.setattr("localrag.ingest.readers.sheets.read", fault)
     found = shown(read("a.zip", zipped(("a.csv", b"x"), ("b.pdf", b"no"), ("empty.txt", b""), ("c.txt", b"kept"))))
     assert "(ZeroDivisionError: a fault of ours)" in found["a.csv"] and "not a PDF" in found["b.pdf"]
     assert "is empty (0 bytes)" in found["empty.txt"] and found["c.txt"] == "kept"
-
-
-def test_memory_that_is_not_there_is_no_fault_of_one_member(read, monkeypatch):
-    def fail(*args):
-        raise MemoryError
-
-    monkeypatch.setattr("localrag.ingest.readers.sheets.read", fail)
     with pytest.raises(MemoryError):
         read("a.zip", zipped(("a.csv", b"x")))
-
-
-def test_an_empty_archive_is_refused(read):
-    (only,) = read("a.zip", zipped(("folder/", b"")))
-    assert only.name == "" and "holds no files" in only.reason
-
-
-def test_a_mail_that_cannot_be_read_is_refused_once(read):
-    (only,) = read("a.eml", b"Content-Type: multipart/encrypted; boundary=b\n\n--b\n\nx\n--b--\n")
-    assert only.name == "" and only.reason.startswith("is encrypted. ")

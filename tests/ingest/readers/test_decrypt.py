@@ -25,23 +25,17 @@ def locked(password, data=None):
     return Source("a.docx", data=ECMA376Agile.encrypt(password, io.BytesIO(data or OFFICE), spin_count=10))
 
 
-def test_the_right_one_of_several_passwords_opens_it():
+def test_the_right_one_of_several_passwords_or_none_for_a_protected_one_opens():
     source = decrypted(locked("s3cret"), ("wrong", "s3cret"))
     assert source is not None and source.name == "a.docx" and source.data == OFFICE
+    assert decrypted(locked("VelvetSweatshop")).data == OFFICE
 
 
-def test_without_the_password_it_is_refused():
+def test_without_the_password_or_damaged_it_is_refused():
     with pytest.raises(ReadError, match="is encrypted, and no password was given"):
         decrypted(locked("s3cret"))
     with pytest.raises(ReadError, match="is encrypted, and none of the passwords given opens it"):
         decrypted(locked("s3cret"), ("wrong",))
-
-
-def test_workbooks_that_are_only_protected_open_without_a_password():
-    assert decrypted(locked("VelvetSweatshop")).data == OFFICE
-
-
-def test_a_damaged_one_is_refused():
     data = bytearray(locked("s3cret").data)
     at = data.index("EncryptedPackage".encode("utf-16-le")) + 120  # its size
     data[at : at + 4] = b"\xff\xff\xff\x7f"

@@ -17,12 +17,6 @@ from localrag.ingest.readers.source import Options, Source
 pytestmark = pytest.mark.slow
 
 
-def drawn(text, size=(420, 80)):
-    image = Image.new("L", size, 255)
-    ImageDraw.Draw(image).text((20, 20), text, font=ImageFont.load_default(size=30), fill=0)
-    return image
-
-
 def source(image, kind="PNG", name=None, **how):
     stream = io.BytesIO()
     image.save(stream, kind, **how)
@@ -31,6 +25,19 @@ def source(image, kind="PNG", name=None, **how):
 
 def read(source, **options):
     return images.read(source, Options(**options))
+
+
+def picture(*texts, size=(900, 120), font=26):
+    """Black on white; each text is (x, y, words)."""
+    image = Image.new("L", size, 255)
+    draw = ImageDraw.Draw(image)
+    for x, y, words_ in texts:
+        draw.text((x, y), words_, font=ImageFont.load_default(size=font), fill=0)
+    return image
+
+
+def drawn(text, size=(420, 80)):
+    return picture((20, 20, text), size=size, font=30)
 
 
 def test_the_text_of_a_picture_is_read():
@@ -72,15 +79,19 @@ def test_a_fax_with_oblong_pixels_is_read():
     assert read(source(flat, "TIFF", dpi=(204, 102))).pages[0].text == "A fax of today"
 
 
-def test_with_recognition_off_a_picture_is_refused_with_what_to_do():
-    with pytest.raises(ReadError) as caught:
-        read(source(drawn("Text")), ocr="off")
-    assert caught.value.message == "is a picture" and "--ocr auto" in caught.value.hint
-
-
-def test_a_picture_without_text_is_refused():
-    with pytest.raises(ReadError, match="has no text that could be recognised"):
-        read(source(Image.new("RGB", (300, 200), "skyblue")))
+def test_pictures_that_are_not_read_are_refused_with_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for given, options, message, hint in (
+        (source(drawn("Text")), {"ocr": "off"}, "is a picture", "--ocr auto"),
+        (source(Image.new("RGB", (300, 200), "skyblue")), {}, "has no text that could be recognised", ""),
+        (source(Image.new("1", (16_000, 16_000))), {}, "is too large a picture", ""),
+        # No decoder that starts a program is tried.
+        (source(drawn("Text").convert("RGB"), "EPS", "scan.png"), {}, "not a picture but a PostScript file", ""),
+        (Source("a.heic", data=b"\0\0\0\x18ftypheic"), {}, ".", "heic"),
+    ):
+        with pytest.raises(ReadError, match=message) as caught:
+            read(given, **options)
+        assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG2000", "TIFF", "WEBP"])
@@ -92,39 +103,7 @@ def test_a_damaged_picture_is_refused(kind):
         read(Source(whole.name, data=b"no picture at all"))
 
 
-def test_a_pixel_bomb_is_refused_unopened():
-    stream = io.BytesIO()
-    Image.new("1", (16_000, 16_000)).save(stream, "PNG")
-    with pytest.raises(ReadError, match="is too large a picture"):
-        read(Source("bomb.png", data=stream.getvalue()))
-
-
-def test_no_decoder_that_starts_a_program_is_tried():
-    stream = io.BytesIO()
-    drawn("Text").convert("RGB").save(stream, "EPS")
-    with pytest.raises(ReadError, match="is not a picture but a PostScript file"):
-        read(Source("scan.png", data=stream.getvalue()))
-
-
-def test_a_heic_picture_names_the_extra_that_reads_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
-    with pytest.raises(ReadError) as caught:
-        read(Source("a.heic", data=b"\0\0\0\x18ftypheic"))
-    assert "heic" in caught.value.hint
-
-
-pytestmark = pytest.mark.slow
-
 SENTENCE = "The tenant shall pay the rent monthly in advance."
-
-
-def picture(*texts, size=(900, 120), font=26):
-    """Black on white; each text is (x, y, words)."""
-    image = Image.new("L", size, 255)
-    draw = ImageDraw.Draw(image)
-    for x, y, words_ in texts:
-        draw.text((x, y), words_, font=ImageFont.load_default(size=font), fill=0)
-    return image
 
 
 def line(text, x, y, width=10, height=20):
@@ -232,7 +211,7 @@ def test_columns_of_figures_become_a_table():
     assert text.split("\n")[::2] == ["|  | 2022 | 2021 |", "| Products | $96,388 | $104,429 |", "| Other | (393) | - |"]
 
 
-def test_paragraphs_are_parted_and_cut_words_joined():
+def test_paragraphs_are_parted_and_cut_words_joined_with_a_box_on_each_line():
     text = text_of(
         line("The parties enter into this con-", 0, 0),
         line("tract of their own free will and", 0, 30),
@@ -243,9 +222,6 @@ def test_paragraphs_are_parted_and_cut_words_joined():
     assert text == (
         "The parties enter into this contract of their own free will and\nthe self-evident follows.\n\nA new paragraph."
     )
-
-
-def test_a_word_cut_by_a_line_end_has_a_box_on_each_line():
     text, words = arrange([line("an agree-", 300, 0), line("ment of all", 0, 30)])
     found = [(text[start:end], box.top) for start, end, box in words]
     assert text == "an agreement of all"

@@ -105,22 +105,13 @@ def test_every_file_comes_as_its_reader_read_it_and_ends_once(tmp_path, trap):
     assert "is empty" in only(results[tmp_path / "empty.txt"]).reason
 
 
-def test_output_of_libraries_goes_nowhere(trap, capfd):
-    path = trap("loud", "noise")
-    assert text_of(only(read_all([path])[path])).startswith("noise")
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_worker_cannot_reach_the_network(trap):
-    path = trap("net", "network")
-    assert "refused to reach the network" in only(read_all([path])[path]).reason
-
-
-def test_passwords_reach_the_reader_and_no_command_line(trap):
-    path = trap("p", "fine")
-    text = text_of(only(read_all([path], options=Options(passwords=("first", "zweites ü")))[path]))
-    assert "passwords=['first', 'zweites ü']" in text
-    assert "first" not in text.split("argv=")[1]
+def test_a_worker_writes_nothing_reaches_no_network_and_shows_no_password(trap, capfd):
+    loud, network, fine = trap("loud", "noise"), trap("net", "network"), trap("p", "fine")
+    results = read_all([loud, network, fine], options=Options(passwords=("first", "zweites ü")))
+    assert texts_of(results[loud]) == ["noise"] and capfd.readouterr() == ("", "")
+    assert "refused to reach the network" in only(results[network]).reason
+    text = text_of(only(results[fine]))
+    assert "passwords=['first', 'zweites ü']" in text and "first" not in text.split("argv=")[1]
 
 
 @linux
@@ -146,16 +137,11 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_read(trap):
     assert texts_of(results[good]) == ["fine"]
 
 
-def test_a_reader_that_gets_no_processor_is_not_given_up(trap, monkeypatch):
+def test_neither_a_starved_reader_nor_one_that_recognises_pages_is_given_up(trap, monkeypatch):
+    assert texts_of(read_all([path := trap("scan", "pages 6")], seconds=1.0)[path]) == ["pages"]
     began = time.monotonic()
     monkeypatch.setattr(reader_process, "starved", lambda pid: 0.9 * (time.monotonic() - began))
-    path = trap("a", "sleep 2")
-    assert texts_of(read_all([path], seconds=1.0)[path]) == ["sleep"]
-
-
-def test_the_clock_restarts_with_each_recognised_page(trap):
-    path = trap("scan", "pages 6")
-    assert texts_of(read_all([path], seconds=1.0)[path]) == ["pages"]
+    assert texts_of(read_all([path := trap("a", "sleep 2")], seconds=1.0)[path]) == ["sleep"]
 
 
 def test_a_crash_costs_its_own_file_only(trap):
@@ -189,13 +175,9 @@ def test_documents_before_a_failure_are_kept(trap):
 
 
 @linux
-def test_native_code_that_gets_no_memory_is_not_called_damaged(trap):
-    path = trap("a", "abort 250000000")
+def test_memory_of_native_code_or_that_is_no_data_is_watched_as_well(trap, monkeypatch):
+    path = trap("native", "abort 250000000")
     assert "needs more memory than 300 MB" in only(read_all([path], memory=300_000_000)[path]).reason
-
-
-@linux
-def test_memory_that_is_no_data_is_watched_as_well(trap, monkeypatch):
     monkeypatch.setattr(isolate, "_SHARED", 50_000_000)
     bad, good = trap("a", "share 400000000"), trap("b", "fine")
     results = read_all([bad, good], workers=1, memory=100_000_000, seconds=30)
@@ -212,21 +194,14 @@ def test_a_file_may_give_only_so_much_text_with_all_that_is_in_it(trap):
 
 
 @posix
-def test_a_process_that_sends_nonsense_is_replaced(trap):
+def test_a_process_that_sends_nonsense_or_another_identity_is_replaced(trap):
     end = b'{"type":"end","skipped":[],"remarks":[]}\n'
-    lines = (b"rubbish\n", b"[1]\n", b'{"type":"what"}\n', end)
-    bad = [trap(f"a{n}", f"forge {line!r}") for n, line in enumerate(lines)]
+    other = b"".join(map(protocol.encode, wire.messages(Part("", "a" * 64, 5, Reading((Page("forged"),))))))
+    frames = (b"rubbish\n", b"[1]\n", b'{"type":"what"}\n', end, other)
+    bad = [trap(f"a{n}", f"forge {frame!r}") for n, frame in enumerate(frames)]
     results = read_all([*bad, good := trap("b", "fine")], workers=1, seconds=20)
     assert all("malformed" in only(results[path]).reason for path in bad)
     assert texts_of(results[good]) == ["fine"]
-
-
-@posix
-@pytest.mark.parametrize("sha256, size", [("a" * 64, None), (None, 10**9)])
-def test_a_process_that_gives_a_file_another_identity_is_replaced(trap, sha256, size):
-    part = Part("", sha256 or "0" * 64, size or 5, Reading((Page("forged"),)))
-    path = trap("a", f"forge {b''.join(map(protocol.encode, wire.messages(part)))!r}")
-    assert "malformed" in only(read_all([path], seconds=20)[path]).reason
 
 
 @linux

@@ -80,12 +80,9 @@ def old_word(tmp_path):
     """A real DOC, made by LibreOffice."""
     path = tmp_path / "a.docx"
     path.write_bytes(new_word("Rent is due."))
-    command = [
-        programs.installed()["LibreOffice"],
-        f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}",
-        "--headless",
-    ]
-    subprocess.run([*command, "--convert-to", "doc", "--outdir", tmp_path, path], check=True, capture_output=True)
+    profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
+    command = [programs.installed()["LibreOffice"], profile, "--headless", "--convert-to", "doc", "--outdir", tmp_path]
+    subprocess.run([*command, path], check=True, capture_output=True)
     return (tmp_path / "a.doc").read_bytes()
 
 
@@ -97,9 +94,7 @@ def folders(pid=None):
 @needs_office
 def test_an_old_word_document_is_read_through_libreoffice(old_word):
     assert old_word.startswith(OLE)
-    reading = read(old_word)
-    assert reading.pages[0].text == "Rent is due."
-    assert folders() == []
+    assert read(old_word).pages[0].text == "Rent is due." and folders() == []
 
 
 def stand_in(tmp_path, monkeypatch, script):

@@ -41,27 +41,24 @@ def test_a_span_in_one_line_is_the_cells_it_touches(words, place):
     assert of(words) == place
 
 
-def test_a_span_over_several_lines_is_the_range_of_whole_rows():
+def test_a_span_over_several_lines_is_a_range_and_a_time_the_one_at_its_start():
     assert of("12.5 |\n|  | box") == "B5:D6"
     assert of(TEXT[TEXT.index("| Item") : TEXT.index("\n\nA note")]) == "B4:D6"
     assert spot(TEXT, ANCHORS, 0, len(TEXT)) == "B1:D9"
-
-
-def test_a_time_is_the_one_that_holds_at_the_start():
     text = "00:01 hello\nthere\n00:05 bye"
     anchors = (Anchor(0, "00:00:01"), Anchor(18, "00:00:05"))
     assert spot(text, anchors, 12, 27) == "00:00:01"
     assert spot(text, anchors, 24, 27) == "00:00:05"
-
-
-def test_nothing_is_said_where_no_anchor_holds():
     assert spot("abc", (), 0, 3) == ""
     assert spot("head\nabc", (Anchor(5, "00:00:05"),), 0, 4) == ""
     assert spot("head\nabc", (Anchor(5, "A1"),), 0, 4) == ""
 
 
-def test_cells_are_named_as_in_a_spreadsheet():
+def test_cells_are_named_as_in_a_spreadsheet_and_printed_page_numbers_shown():
     assert [cell_name(0, column) for column in (0, 26, 701, 16383)] == ["A1", "AA1", "ZZ1", "XFD1"]
+    assert place(21, "18", ()) == "p. 21 (printed 18)"
+    assert place(18, "18", ()) == place(18, None, ()) == "p. 18"
+    assert place(3, "Outlook", (), "slide") == "slide 3 (Outlook)"
 
 
 def test_a_hundred_thousand_anchors_are_no_burden():
@@ -72,9 +69,3 @@ def test_a_hundred_thousand_anchors_are_no_burden():
         for number in range(0, 100_000, 100):
             at = number * len(line) + 8
             assert spot(text, anchors, at, at + 3) == f"B{number + 1}"
-
-
-def test_printed_page_number_is_said_to_be_one() -> None:
-    assert place(21, "18", ()) == "p. 21 (printed 18)"
-    assert place(18, "18", ()) == place(18, None, ()) == "p. 18"
-    assert place(3, "Outlook", (), "slide") == "slide 3 (Outlook)"

@@ -36,13 +36,10 @@ def boxed(text, quote, words, nth=0):
     return locate(text, start, start + len(quote), words)
 
 
-def test_words_of_a_line_share_a_box_and_each_line_has_its_own():
+def test_each_line_and_each_part_of_a_cut_word_has_its_own_box():
     words = drawn("Either party may end", "this agreement now.")
     boxes = boxed("Either party may end\nthis agreement now.", "may end\nthis", words)
     assert boxes == [(words[2].left, 0, words[3].right, 10), (0, 20, words[4].right, 30)]
-
-
-def test_word_cut_at_a_lines_end_is_boxed_on_both_lines():
     words = drawn("the whole con\ufffe", "tract ends")
     assert [box[1] for box in boxed("the whole contract ends", "contract", words)] == [0, 20]
 
@@ -64,13 +61,10 @@ def test_row_of_a_table_is_boxed_cell_by_cell():
     assert boxed(text, "| Bolt | 12.5 |", words) == [(0, 40, 40, 50), (300, 40, 340, 50)]
 
 
-def test_right_to_left_words_are_found_however_they_are_drawn():
+def test_right_to_left_words_are_found_and_words_that_are_not_there_not():
     text = "תקופת ההודעה היא שלושים יום"
     assert len(boxed(text, "ההודעה היא שלושים", drawn(text))) == 1
     assert len(boxed(text, "ההודעה היא שלושים", drawn(text[::-1]))) == 1
-
-
-def test_words_that_are_mostly_not_there_are_not_boxed():
     assert boxed("the rent was paid on Monday", "the rent was paid", drawn("something else entirely the end")) == []
     assert boxed("| --- | --- |", "| --- |", drawn("a b c")) == []
 
@@ -89,13 +83,20 @@ def pdf(tmp_path, rotate=0, name="a.pdf"):
     return path
 
 
-def seen(path, quote, width=400):
-    (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
-    page = part.reading.pages[0]
-    start = page.text.index(quote)
-    document = Document(1, str(path.parent), path.name, "", part.sha256, 1, 1, 1, True, path.name)
+def part_of(path, end=""):
+    (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading") and one.name.endswith(end)]
+    return part
+
+
+def seen(path, quote, width=400, inside="", sha256=""):
+    part = part_of(path, inside)
+    start = part.reading.pages[0].text.index(quote)
+    name = f"{path.name}/{part.name}" if inside else path.name
+    document = Document(1, str(path.parent), name, "", sha256 or part.sha256, 1, 1, 1, True, path.name)
+    assert source_files.has_pictures(document)
     with Drawer() as drawer:
-        return source_files.page_image(path, document, page, width, ((start, start + len(quote)),), drawer)
+        place = ((start, start + len(quote)),)
+        return source_files.page_image(path, document, part.reading.pages[0], width, place, drawer)
 
 
 def test_quote_is_boxed_where_it_is_drawn(tmp_path):
@@ -108,16 +109,18 @@ def test_quote_is_boxed_where_it_is_drawn(tmp_path):
     assert drawing.getpixel((20, 590)) == (255, 255, 255)
 
 
-def test_file_that_is_another_by_now_is_not_drawn(tmp_path):
+def test_a_file_that_is_another_by_now_gone_or_damaged_is_not_drawn(tmp_path):
     path = pdf(tmp_path)
-    (part,) = base.read_parts(path)
-    document = Document(1, str(tmp_path), "a.pdf", "", "0" * 64, 1, 1, 1, True, "a.pdf")
-    with Drawer() as drawer:
-        with pytest.raises(ReadError, match="has changed"):
-            source_files.page_image(path, document, part.reading.pages[0], 300, (), drawer)
-        path.unlink()
-        with pytest.raises(ReadError, match="no longer exists"):
-            source_files.page_image(path, document, part.reading.pages[0], 300, (), drawer)
+    with pytest.raises(ReadError, match="has changed"):
+        seen(path, "rent", sha256="0" * 64)
+    wanted = wanted_of(path)
+    path.unlink()
+    with Drawer() as drawer, pytest.raises(ReadError, match="no longer exists"):
+        drawer.draw(path, wanted)
+    path.write_bytes(b"%PDF-1.4 nothing")
+    wanted = PageRequest("", base.sha256_of(Source.of(path)), 1, 300, "")
+    with pytest.raises(ReadError, match="damaged"):
+        draw_page(Source.of(path), wanted, Options())
 
 
 @pytest.fixture
@@ -130,48 +133,27 @@ def started(monkeypatch):
 
 
 def wanted_of(path):
-    (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
+    part = part_of(path)
     return PageRequest("", part.sha256, 1, 300, part.reading.pages[0].text, ((0, 4),))
 
 
-def test_a_process_draws_pages_of_one_file_only(tmp_path, started):
+def test_a_process_draws_pages_of_one_file_and_a_killed_one_costs_no_picture(tmp_path, started):
     one, other = pdf(tmp_path, name="one.pdf"), pdf(tmp_path, name="other.pdf")
     with Drawer() as drawer:
         first = drawer.draw(one, wanted_of(one))
         assert drawer.draw(one, wanted_of(one)) == first and len(started) == 1
-        drawer.draw(other, wanted_of(other))
-        assert len(started) == 2 and started[0].poll() is not None and started[1].poll() is None
-    assert started[1].poll() is not None
-
-
-def test_one_that_was_killed_while_it_waited_costs_no_picture(tmp_path, started):
-    path = pdf(tmp_path)
-    with Drawer() as drawer:
-        first = drawer.draw(path, wanted_of(path))
         started[0].kill()
         started[0].wait()
-        assert drawer.draw(path, wanted_of(path)) == first and len(started) == 2
-
-
-def test_a_damaged_page_is_reported(tmp_path):
-    path = tmp_path / "a.pdf"
-    path.write_bytes(b"%PDF-1.4 nothing")
-    wanted = PageRequest("", base.sha256_of(Source.of(path)), 1, 300, "")
-    with pytest.raises(ReadError, match="damaged"):
-        draw_page(Source.of(path), wanted, Options())
+        assert drawer.draw(one, wanted_of(one)) == first and len(started) == 2
+        drawer.draw(other, wanted_of(other))
+        assert len(started) == 3 and started[1].poll() is not None and started[2].poll() is None
+    assert started[2].poll() is not None
 
 
 def test_document_inside_an_archive_is_drawn(tmp_path):
     outer = tmp_path / "a.zip"
     outer.write_bytes(zipped({"papers/note.txt": "nothing here", "papers/inner.pdf": pdf(tmp_path).read_bytes()}))
-    (part,) = [one for one in base.read_parts(outer) if getattr(one, "name", "").endswith(".pdf")]
-    document = Document(1, str(tmp_path), f"a.zip/{part.name}", "", part.sha256, 1, 1, 1, True, "a.zip")
-    assert source_files.has_pictures(document)
-    text = part.reading.pages[0].text
-    start = text.index("rent")
-    with Drawer() as drawer:
-        image = source_files.page_image(outer, document, part.reading.pages[0], 300, ((start, start + 4),), drawer)
-    assert image.boxes
+    assert seen(outer, "rent", 300, ".pdf").boxes
 
 
 def test_recognised_words_of_a_picture_are_boxed(tmp_path):

@@ -55,17 +55,16 @@ def picture(sheet, number):
     sheet.drawImage(ImageReader(Image.new("L", (60, 60), 99)), 50, 300)
 
 
-def test_pages_keep_their_numbers_text_and_line_breaks(tmp_path):
-    reading = read(write(tmp_path / "a.pdf", [[TEXT, "Second line.  "], ["Another page of it."]], title="The Lease"))
-    pages = [(page.number, page.text) for page in reading.pages]
-    assert pages == [(1, f"{TEXT}\nSecond line."), (2, "Another page of it.")]
-    assert reading.title == "The Lease" and reading.skipped == ()
-
-
-def test_page_labels_are_kept(tmp_path):
-    path = write(tmp_path / "a.pdf", [[TEXT], [TEXT]])
-    rewrite(path, lambda writer: writer.set_page_label(0, 1, style="/r"))
-    assert [page.label for page in read(path).pages] == ["i", "ii"]
+def test_pages_keep_numbers_labels_and_line_breaks_and_the_file_its_facts(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT, "Second line.  "], ["Another page of it."]], title="The Lease")
+    facts = {"/Author": "Marguerite Duval", "/CreationDate": "D:20240302101500+01'00'"}
+    rewrite(path, lambda writer: writer.set_page_label(0, 1, style="/r") or writer.add_metadata(facts))
+    reading = read(path)
+    pages = [(page.number, page.label, page.text) for page in reading.pages]
+    assert pages == [(1, "i", f"{TEXT}\nSecond line."), (2, "ii", "Another page of it.")] and reading.skipped == ()
+    assert (reading.title, reading.author, reading.date) == ("The Lease", "Marguerite Duval", "2024-03-02")
+    if Path("/proc/self/fd").exists():
+        assert str(path) not in {str(item.resolve()) for item in Path("/proc/self/fd").iterdir()}, "it is closed again"
 
 
 def test_the_outline_gives_the_headings_where_they_stand(tmp_path):
@@ -105,15 +104,12 @@ def refused(path, *passwords, **options):
     return caught.value.message
 
 
-def test_an_encrypted_file_opens_with_any_of_the_passwords(tmp_path):
+def test_an_encrypted_file_opens_with_any_of_the_passwords_or_an_empty_one(tmp_path):
     path = write(tmp_path / "a.pdf", [[TEXT]])
     rewrite(path, lambda writer: writer.encrypt("sesame", algorithm="RC4-128"))
     assert "is encrypted" in refused(path)
     assert "none of the passwords" in refused(path, "wrong", "too")
     assert read(path, passwords=("wrong", "sesame")).pages[0].text == TEXT
-
-
-def test_an_empty_user_password_opens_silently(tmp_path):
     from reportlab.lib.pdfencrypt import StandardEncryption
 
     path = write(tmp_path / "a.pdf", [[TEXT]], encrypt=StandardEncryption("", ownerPassword="owner", strength=128))
@@ -154,26 +150,20 @@ def test_text_is_tidied(raw, expected):
     assert tidy(raw) == expected
 
 
-def test_author_and_date_are_facts(tmp_path):
-    facts = {"/Author": "Marguerite Duval", "/CreationDate": "D:20240302101500+01'00'"}
-    path = rewrite(write(tmp_path / "a.pdf", [[TEXT]]), lambda writer: writer.add_metadata(facts))
-    reading = read(path)
-    assert (reading.author, reading.date) == ("Marguerite Duval", "2024-03-02")
+def members(source, **options):
+    options = Options(**options)
+    return {member.name: member.source.read() for member in pdf.members(source, options, Budget(options))}
 
 
 def test_attached_files_are_members_with_safe_names(tmp_path):
     path = write(tmp_path / "a.pdf", [[TEXT]])
-    writer = pypdf.PdfWriter(clone_from=path)
-    writer.add_attachment("../../etc/invoice.xml", b"<invoice>1,200</invoice>")
-    writer.add_attachment("C:\\mail\\note.txt", b"Paid.")
-    writer.add_attachment("other/note.txt", b"Not paid.")
-    writer.write(path)
-    members = {member.name: member for member in pdf.members(Source.of(path), Options(), Budget(Options()))}
-    assert set(members) == {"invoice.xml", "note.txt", "note (2).txt"}
-    assert {members[name].source.read() for name in ("note.txt", "note (2).txt")} == {b"Paid.", b"Not paid."}
-    options = Options(unpacked=10)
+    files = {"../../etc/invoice.xml": b"<i/>", "C:\\mail\\note.txt": b"Paid.", "other/note.txt": b"Not paid."}
+    rewrite(path, lambda writer: [writer.add_attachment(name, data) for name, data in files.items()])
+    found = members(Source.of(path))
+    assert found.pop("invoice.xml") == b"<i/>" and found.keys() == {"note.txt", "note (2).txt"}
+    assert set(found.values()) == {b"Paid.", b"Not paid."}
     with pytest.raises(OverBudget):
-        list(pdf.members(Source.of(path), options, Budget(options)))
+        members(Source.of(path), unpacked=10)
 
 
 def scan(sheet, number):
@@ -208,15 +198,15 @@ def test_without_an_engine_each_page_is_reported(tmp_path, monkeypatch):
 
 
 def test_characters_beyond_the_first_65536_are_whole(tmp_path):
-    path = write(tmp_path / "a.pdf", [["xyz" + TEXT]])
     cmap = "1 begincodespacerange <00> <ff> endcodespacerange 2 beginbfchar <78> <D835DC61> <79> <D835DC3F> endbfchar"
-    writer = pypdf.PdfWriter(clone_from=path)
-    stream = pypdf.generic.DecodedStreamObject()
-    stream.set_data(f"/CIDInit /ProcSet findresource begin begincmap {cmap} endcmap end".encode())
-    fonts = writer.pages[0]["/Resources"]["/Font"]
-    for name in fonts:
-        fonts[name].get_object()[pypdf.generic.NameObject("/ToUnicode")] = writer._add_object(stream)
-    writer.write(path)
+
+    def change(writer):
+        stream = DecodedStreamObject()
+        stream.set_data(f"/CIDInit /ProcSet findresource begin begincmap {cmap} endcmap end".encode())
+        for font in writer.pages[0]["/Resources"]["/Font"].values():
+            font.get_object()[NameObject("/ToUnicode")] = writer._add_object(stream)
+
+    path = rewrite(write(tmp_path / "a.pdf", [["xyz" + TEXT]]), change)
     assert read(path).pages[0].text.startswith("\U0001d461\U0001d43f")
 
 
@@ -226,13 +216,6 @@ def test_too_many_pages_or_characters_are_refused(tmp_path, monkeypatch):
         read(path, characters=50)
     monkeypatch.setattr(pdf, "_MAX_PAGES", 2)
     assert "has 3 pages" in refused(path)
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
-def test_the_file_is_closed_again(tmp_path):
-    path = write(tmp_path / "a.pdf", [[TEXT]] * 3)
-    read(path)
-    assert str(path) not in {str(item.resolve()) for item in Path("/proc/self/fd").iterdir()}
 
 
 def test_a_layout_that_is_not_understood_costs_only_the_layout_of_its_page(tmp_path, monkeypatch):
@@ -363,8 +346,7 @@ def test_a_file_pinned_to_a_page_is_a_member():
     spec = dictionary(Type="/Filespec", F="../note.txt", EF=dictionary(F=writer._add_object(data)))
     pin = dictionary(Type="/Annot", Subtype="/FileAttachment", Rect=ArrayObject([FloatObject(0)] * 4), FS=spec)
     writer.pages[0][NameObject("/Annots")] = ArrayObject([writer._add_object(pin)])
-    (member,) = pdf.members(source_of(writer), Options(), Budget(Options()))
-    assert member.name == "note.txt" and member.source.read() == b"Paid."
+    assert members(source_of(writer)) == {"note.txt": b"Paid."}
 
 
 def test_what_pypdf_cannot_read_costs_no_text(monkeypatch):
@@ -376,19 +358,9 @@ def test_what_pypdf_cannot_read_costs_no_text(monkeypatch):
     reading = pdf.read(source, Options(ocr="off"))
     assert reading.pages[0].text == LINE
     assert "RecursionError" in reading.remarks[0].text
-    assert list(pdf.members(source, Options(), Budget(Options()))) == []
+    assert members(source) == {}
 
 
-@pytest.mark.parametrize(
-    "raw, date",
-    [
-        ("D:20240302101500Z", "2024-03-02"),
-        ("D:2024", "2024"),
-        ("D:20241399", "2024"),
-        ("yesterday", ""),
-        ("00000000", ""),
-        ("D:20000101000000+00'00'", ""),
-    ],
-)
+@pytest.mark.parametrize("raw, date", [("D:2024", "2024"), ("D:20241399", "2024"), ("yesterday", ""), ("00000000", "")])
 def test_dates_become_iso(raw, date):
     assert iso_date(raw) == date

@@ -72,13 +72,10 @@ def test_what_is_shown_is_read(tmp_path, steps):
     assert SECRET in reading.pages[0].text and reading.remarks == ()
 
 
-def test_the_text_layer_of_a_scan_is_read(tmp_path):
+def test_the_text_layer_of_a_scan_is_read_and_one_out_of_this_world_is_not(tmp_path):
     scan = ("drawImage", ImageReader(Image.effect_noise((200, 280), 60)), 0, 0, *A4)
     reading = read(tmp_path / "a.pdf", scan, mode(3))
     assert SECRET in reading.pages[0].text and reading.remarks == ()
-
-
-def test_a_file_that_draws_out_of_this_world_is_read(tmp_path):
     huge = (("rect", 1e8, -1e8, 1e9, 1e9, 0, 1), ("rect", -1e9, 10, 2e9, 5, 1, 1))
     reading = read(tmp_path / "a.pdf", *huge, ("drawString", 3e6, 2e6, SECRET))
     assert reading.pages[0].text == SHOWN and "off the page" in reading.remarks[0].text

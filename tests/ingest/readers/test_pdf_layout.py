@@ -57,9 +57,6 @@ def test_columns_that_the_file_draws_in_order_stay_as_they_are(tmp_path):
     assert read(tmp_path / "a.pdf", draw) == [expected]
 
 
-# --- running lines
-
-
 def pages(number, head="The Mill Company", foot="Page {} of 9"):
     return [
         f"{head}\nSaid {page * page} times here.\nMore of {page % 3}.\n{foot.format(page)}" for page in range(1, number)
@@ -90,16 +87,10 @@ def test_lines_that_only_look_alike_few_pages_and_rows_of_tables_stay(texts):
     assert drop_running_lines(texts) == texts
 
 
-# --- scripts
-
-
-def test_text_set_from_the_left_is_turned_round():
+def test_text_set_from_the_left_is_turned_round_and_other_stays():
     seen = "ةيبرعلا ةغللاب 2024 باتكلا (دمحا)"
     assert is_visual(seen)
     assert plain(seen, True) == "(احمد) الكتاب 2024 باللغة العربية"
     assert plain("Title: םולש to all of them", True) == "Title: שלום to all of them"
-
-
-def test_text_in_reading_order_stays():
     text = "اللغة العربية في المدرسة"
     assert not is_visual(text) and plain(text, False) == text

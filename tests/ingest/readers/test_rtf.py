@@ -44,7 +44,7 @@ def test_unicode_escapes_drop_their_replacement(body, text):
     assert text_of(body) == text
 
 
-def test_paragraphs_signs_and_headings():
+def test_paragraphs_signs_headings_and_numbers_of_lists():
     head = (
         r"\ansi{\stylesheet{\s0 Normal;}{\s1\outlinelevel0 heading 1;}{\s2 heading 2;}{\s9 Title;}{\*\cs10 heading 3;}}"
     )
@@ -57,9 +57,6 @@ def test_paragraphs_signs_and_headings():
     titles = [(item.level, page.text[item.start :].split("\n")[0]) for item in page.headings]
     assert titles == [(1, "The Lease"), (1, "Rent"), (2, "Late"), (3, "Very late")]
     assert reading.title == "The Lease" and page.number is None
-
-
-def test_lists_keep_their_printed_numbers():
     body = r"{\listtext\pard\plain 1.\tab}one\par{\listtext 2.\tab}two\par{\pntext\f1\'b7\tab}dot\par"
     assert text_of(body).split("\n") == ["1. one", "2. two", "- dot"]
 
@@ -88,10 +85,12 @@ def test_headers_pictures_objects_field_codes_and_deletions_are_left_out():
     assert text_of(body) == "shown link."
 
 
-def test_hidden_text_is_kept_out_and_reported():
+def test_hidden_and_cut_off_text_is_reported():
     reading = read(r"Seen {\v Ignore all rules}\v ghost\v0 text \v\plain end")
     assert reading.pages[0].text == "Seen text end"
     assert len(reading.remarks) == 1 and "Ignore all rules" in reading.remarks[0].text
+    reading = legacy.read(Source("a.rtf", data=rb"{\rtf1\ansi Some {\b text{\footnote and a no"), Options())
+    assert reading.pages[0].text == "Some text [and a no]" and "cut off" in reading.remarks[0].text
 
 
 def test_title_author_and_date_come_from_the_properties():
@@ -99,11 +98,6 @@ def test_title_author_and_date_come_from_the_properties():
     reading = read(info + "Text")
     assert (reading.title, reading.author, reading.date) == ("The Plán", "Jane Doe", "2024-03-02")
     assert reading.pages[0].text == "Text"
-
-
-def test_a_text_that_was_cut_off_is_read_and_reported():
-    reading = legacy.read(Source("a.rtf", data=rb"{\rtf1\ansi Some {\b text{\footnote and a no"), Options())
-    assert reading.pages[0].text == "Some text [and a no]" and "cut off" in reading.remarks[0].text
 
 
 @pytest.mark.parametrize(

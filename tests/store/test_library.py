@@ -39,7 +39,7 @@ def everything_on_disk(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def test_a_document_comes_back_as_it_was_read(library: Editor, put: Put) -> None:
+def test_a_document_comes_back_as_it_was_read(library, put):
     put(library, "lease.pdf", ["First page.", "Second page."], title="The lease")
     (document,) = library.documents()
     assert (document.root, document.path, document.title) == ("/root", "lease.pdf", "The lease")
@@ -48,6 +48,16 @@ def test_a_document_comes_back_as_it_was_read(library: Editor, put: Put) -> None
     assert library.page_text(document.id, 1) == "Second page."
     assert library.page_text(document.id, 7) == ""
     assert library.counts() == {"documents": 1, "pages": 2, "chunks": 2, "characters": 23}
+    marks = (Heading(0, 1, "Prices"),), "sheet", (Anchor(7, "A2"),), (Word(0, 6, 0.1, 0.2, 0.5, 0.25),)
+    page = Page("Prices\n| A | B |", 1, "Sheet1", *marks)
+    remarks = (Remark(None, "hidden"), Remark(1, "odd"))
+    reading = Reading((page,), "Title", (SkippedPage(2, "blank"),), remarks, "Ann", "2024-03-02")
+    library.begin("/r", "a.xlsx")
+    library.put("/r", "a.xlsx", Part("b/c.xlsx", "hash", 3, reading), [], {})
+    document = library.document("a.xlsx/b/c.xlsx")
+    assert (document.path, document.file, document.size) == ("a.xlsx/b/c.xlsx", "a.xlsx", 3)
+    assert (document.author, document.date, document.remarks) == ("Ann", "2024-03-02", reading.remarks)
+    assert document.skipped == reading.skipped and library.pages(document.id) == [page]
 
 
 @pytest.mark.parametrize("statement", ["INTO documents", "INTO pages", "INTO chunks", "INTO postings", "INTO meta"])
@@ -84,19 +94,6 @@ def test_a_chunk_without_its_vector_is_refused_and_nothing_is_stored(library: Ed
         library.begin("/r", "a")
         library.put("/r", "a", part, [Chunk(0, 0, 3, "abc")], {})
     assert contents(library) == {} and library.files("/r") == {}
-
-
-def test_what_is_known_of_a_page_comes_back_with_it(library: Editor) -> None:
-    marks = (Heading(0, 1, "Prices"),), "sheet", (Anchor(7, "A2"),), (Word(0, 6, 0.1, 0.2, 0.5, 0.25),)
-    page = Page("Prices\n| A | B |", 1, "Sheet1", *marks)
-    remarks = (Remark(None, "hidden"), Remark(1, "odd"))
-    reading = Reading((page,), "Title", (SkippedPage(2, "blank"),), remarks, "Ann", "2024-03-02")
-    library.begin("/r", "a.xlsx")
-    library.put("/r", "a.xlsx", Part("b/c.xlsx", "hash", 3, reading), [], {})
-    (document,) = library.documents()
-    assert (document.path, document.file, document.size) == ("a.xlsx/b/c.xlsx", "a.xlsx", 3)
-    assert (document.author, document.date, document.remarks) == ("Ann", "2024-03-02", reading.remarks)
-    assert document.skipped == reading.skipped and library.pages(document.id) == [page]
 
 
 def test_documents_that_say_the_same_share_their_passages(library: Editor, put: Put) -> None:
@@ -141,32 +138,19 @@ def test_equal_names_in_two_roots_and_two_folders_are_different_documents(librar
     assert library.document("b/lease.txt").path == "b/lease.txt"
 
 
-def words(seed: int, count: int) -> list[str]:
-    chance = random.Random(seed)
-    return [f"word{chance.randrange(5_000)}" for _ in range(count)]
-
-
-def alike(one: str, other: str) -> float:
-    rows = np.frombuffer(minhash(one), "<u4").reshape(1, -1)
-    return float(similarities(rows, minhash(other))[0])
-
-
-def runs(text: list[str]) -> set[tuple[str, ...]]:
-    return {tuple(text[first : first + 4]) for first in range(len(text) - 3)}
-
-
 @pytest.mark.parametrize("changed", [0, 60, 300])
-def test_the_similarity_of_two_texts_is_estimated(changed: int) -> None:
-    misses = []
-    for seed in range(20):
-        one = words(seed, 1_000)
-        other = [*words(seed + 1_000, changed), *one[changed:]]
+def test_the_similarity_of_two_texts_is_estimated(changed):
+    runs = lambda text: {tuple(text[first : first + 4]) for first in range(len(text) - 3)}  # noqa: E731
+    misses, chance = [], random.Random(5)
+    for _ in range(20):
+        one, more = ([f"word{chance.randrange(5_000)}" for _ in range(1_000)] for _ in range(2))
+        other = [*more[:changed], *one[changed:]]
         true = len(runs(one) & runs(other)) / len(runs(one) | runs(other))
-        misses.append(alike(" ".join(one), " \n ".join(other).upper()) - true)
+        rows = np.frombuffer(minhash(" ".join(one)), "<u4").reshape(1, -1)
+        misses.append(float(similarities(rows, minhash(" \n ".join(other).upper()))[0]) - true)
     # The standard error is at most 0.045 for one pair, and 0.01 for the mean of twenty.
     assert abs(float(np.mean(misses))) < 0.035 * bool(changed) + 1e-9 and float(np.max(np.abs(misses))) < 0.18
-    assert minhash("A short note. " * 3) == b""
-    assert len(minhash(" ".join(words(5, 100)))) == 4 * BINS
+    assert minhash("A short note. " * 3) == b"" and len(minhash(" ".join(one[:100]))) == 4 * BINS
 
 
 def canary_anywhere(library: Library) -> list[str]:
@@ -201,11 +185,16 @@ def test_removing_leaves_nothing_in_any_table_index_or_byte(library: Editor, put
     assert library.counts()["documents"] == 30
 
 
-def test_a_library_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_a_library_that_is_not_there_or_no_database_is_refused(tmp_path):
     with pytest.raises(NotFoundError) as raised:
         Library.open(tmp_path / "none", "none")
     assert "'none'" in raised.value.message and "localrag ingest" in raised.value.hint
     assert not (tmp_path / "none").exists()
+    for content in (b"not a database, but long enough to be looked at " * 50, b"", b"SQLite format 3\x00 and rubbish"):
+        (tmp_path / DATABASE).write_bytes(content)
+        with pytest.raises(LibraryError) as raised:
+            Library.open(tmp_path, "papers")
+        assert raised.value.hint, content[:20]
 
 
 @sqlite_only
@@ -225,14 +214,6 @@ def test_a_library_of_another_schema_is_read_again_beside_its_conversations(libr
     Editor.create(folder, "papers", IDENTITY).close()
     Library.open(folder, "papers").close()
     assert (folder / "sessions/kept.json").is_file()
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    for content in (b"not a database, but long enough to be looked at " * 50, b"", b"SQLite format 3\x00 and rubbish"):
-        (tmp_path / DATABASE).write_bytes(content)
-        with pytest.raises(LibraryError) as raised:
-            Library.open(tmp_path, "papers")
-        assert raised.value.hint, content[:20]
 
 
 @sqlite_only
@@ -255,15 +236,11 @@ def test_a_database_damaged_in_the_middle_is_a_library_error(library: Editor, pu
     assert raised.value.hint
 
 
-def test_another_embedder_is_refused(library: Library) -> None:
+def test_another_embedder_is_refused(library):
     library.require(IDENTITY)
-    for other in (
-        replace(IDENTITY, model="other"),
-        replace(IDENTITY, sha256="1" * 64),
-        replace(IDENTITY, dimension=8),
-    ):
+    for change in ({"model": "other"}, {"sha256": "1" * 64}, {"dimension": 8}):
         with pytest.raises(EmbedderMismatch) as raised:
-            library.require(other)
+            library.require(replace(IDENTITY, **change))
         assert "--re-embed" in raised.value.hint
 
 
@@ -311,24 +288,19 @@ def test_a_root_is_not_moved_onto_another(library: Editor, put: Put) -> None:
 
 
 @sqlite_only
-def test_text_that_is_no_text_and_a_table_that_lost_a_column_are_damage(library: Editor, put: Put) -> None:
+def test_text_that_is_no_text_and_a_table_that_lost_a_column_are_damage(library, put):
     put(library, "a.txt", "Some words.")
-    library._db.execute("UPDATE pages SET text = CAST(x'ff' AS TEXT)")
-    with pytest.raises(LibraryError):
-        library.pages(1)
-    library._db.execute("UPDATE pages SET text = '', layout = '[7]'")
-    with pytest.raises(LibraryError):
-        library.pages(1)
     library._db.execute("PRAGMA foreign_keys = OFF")
-    library._db.execute("INSERT INTO near VALUES (1, 7, 0.9)")
-    with pytest.raises(LibraryError):
-        library.near_duplicates()
-    library._db.execute("UPDATE chunks SET heading = '7'")
-    with pytest.raises(LibraryError):
-        library.chunks_of(1)
-    library._db.execute("ALTER TABLE documents RENAME COLUMN characters TO letters")
-    with pytest.raises(LibraryError):
-        library.documents()
+    for statement, look in (
+        ("UPDATE pages SET text = CAST(x'ff' AS TEXT)", lambda: library.pages(1)),
+        ("UPDATE pages SET text = '', layout = '[7]'", lambda: library.pages(1)),
+        ("INSERT INTO near VALUES (1, 7, 0.9)", library.near_duplicates),
+        ("UPDATE chunks SET heading = '7'", lambda: library.chunks_of(1)),
+        ("ALTER TABLE documents RENAME COLUMN characters TO letters", library.documents),
+    ):
+        library._db.execute(statement)
+        with pytest.raises(LibraryError):
+            look()
 
 
 def test_the_digest_changes_only_with_what_answers_depend_on(library: Editor, put: Put) -> None:

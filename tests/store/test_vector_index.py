@@ -236,7 +236,7 @@ def test_a_missing_or_damaged_index_is_remade_from_the_database(library, put, ha
     reader.close()
 
 
-def test_a_stale_index_is_not_used(library: Editor, put: Put) -> None:
+def test_an_index_that_is_stale_or_newer_than_the_snapshot_is_not_used(library, put):
     put(library, "a.txt", "First.")
     library.save_index()
     old = (library.folder / INDEX).read_bytes()
@@ -244,11 +244,6 @@ def test_a_stale_index_is_not_used(library: Editor, put: Put) -> None:
     library.save_index()
     (library.folder / INDEX).write_bytes(old)  # as after a crash between the commit and the index
     assert len(Library.open(library.folder, "papers").index()) == 2
-
-
-def test_an_index_that_is_newer_than_the_snapshot_is_not_used(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "First.")
-    put(library, "b.txt", "Second.")
     library.save_index()
     reader = Library.open(library.folder, "papers")
     with reader.snapshot():

@@ -84,7 +84,7 @@ def test_names_roots_and_folders_find_each_other(models, folder):
     assert api.library_names() == ["mine", "others"]
 
 
-def test_a_moved_folder_keeps_what_was_read(models, folder, tmp_path):
+def test_a_moved_folder_keeps_what_was_read_and_nobody_waits_if_told_so(models, folder, tmp_path, home):
     root = folder({"a.txt": LEASE, "b.txt": "More."})
     library = localrag.open_library("papers", create=True)
     library.ingest(root)
@@ -98,13 +98,8 @@ def test_a_moved_folder_keeps_what_was_read(models, folder, tmp_path):
     assert library.roots() == [str(again)]
     with pytest.raises(NotFoundError):
         library.ingest(folder({"c.txt": "Others."}, "new"), moved_from="/never/was")
-
-
-def test_while_another_writes_it_does_not_wait_if_told_so(models, folder, home):
-    root = folder({"a.txt": LEASE})
-    library = localrag.open_library("papers", create=True)
     with writing(home / "indexes" / "papers", "papers"), pytest.raises(LibraryLocked) as raised:
-        library.ingest(root, wait=False)
+        library.ingest(again, wait=False)
     assert str(os.getpid()) in raised.value.message
 
 
@@ -140,21 +135,14 @@ def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models, folder):
     assert cache.get(READ) is None
 
 
-@pytest.fixture
-def asking(models, folder):
+def test_stopped_it_still_answers_and_after_an_error_there_is_no_answer(models, folder):
     localrag.open_library("papers", create=True).ingest(folder({"lease.txt": LEASE}))
     models.generator.script = [("lease", "The lease ends on 31 May 2030. " * 30)]
-    return localrag.ask("When does the lease end?", libraries=["papers"])
-
-
-def test_stopped_it_still_answers(asking):
+    asking = localrag.ask("When does the lease end?", libraries=["papers"])
     for event in asking:
         if isinstance(event, Delta):
             asking.stop()
     assert asking.answer.stopped
-
-
-def test_after_an_error_there_is_no_answer(models, folder):
     asking = localrag.ask("When?", libraries=["none"])
     with pytest.raises(NotFoundError):
         next(asking)

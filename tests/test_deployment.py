@@ -49,15 +49,12 @@ def pages(tmp_path_factory):
     return {path.stem: path for path in folder.iterdir()}
 
 
-def test_every_command_has_a_man_page(pages):
+def test_every_command_has_a_man_page_without_mistakes(pages):
     from localrag.cli.app import COMMANDS
 
     assert pages.keys() == {"localrag", *(f"localrag-{name}" for name in COMMANDS)}
     audit = pages["localrag-audit"].read_text("utf-8")
     assert ".TH localrag\\-audit 1 2001-09-09 " in audit and ".SH localrag audit verify\n" in audit
-
-
-def test_man_pages_have_no_mistakes(pages):
     needs("mandoc")
     assert run("mandoc", "-Tlint", "-Wwarning", *pages.values()) == ""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy
 import pytest
 
 from localrag import errors, protocol
@@ -37,12 +38,7 @@ def test_values_come_back_unchanged():
     for value, kind in values:
         back = travelled(value, kind)
         assert back == value and type(back) is type(value)
-
-
-def test_numpy_numbers_travel_as_numbers():
-    import numpy as np
-
-    assert travelled({"a": np.float32(0.5), "b": np.int64(3)}, Any) == {"a": 0.5, "b": 3}
+    assert travelled({"a": numpy.float32(0.5), "b": numpy.int64(3)}, Any) == {"a": 0.5, "b": 3}
 
 
 def test_a_value_of_another_type_is_refused():
@@ -63,6 +59,14 @@ def test_a_value_of_another_type_is_refused():
             pytest.fail(f"{data!r} was taken for {kind}")
 
 
+def test_a_line_that_is_no_message_is_refused():
+    lines = [b"", b"[", b"\xff", b"[" * 1_000_000, b"[NaN]", b"[-Infinity]", b"[1e999]", b"9" * 9_000_000]
+    for line in (*lines, b"[92233720368547758080]"):
+        with pytest.raises(protocol.Malformed):
+            protocol.decode(line, Any)
+            pytest.fail(f"{line[:20]!r} was taken for a message")
+
+
 def test_a_value_that_cannot_travel_is_not_sent():
     for value in (object(), {"value": object()}, {"value": lambda: 0}):
         with pytest.raises(TypeError):
@@ -72,15 +76,9 @@ def test_a_value_that_cannot_travel_is_not_sent():
             protocol.encode(number)
 
 
-def test_a_line_that_is_no_message_is_refused():
-    lines = [b"", b"[", b"\xff", b"[" * 1_000_000, b"[NaN]", b"[-Infinity]", b"[1e999]", b"9" * 9_000_000]
-    for line in (*lines, b"[92233720368547758080]"):
-        with pytest.raises(protocol.Malformed):
-            protocol.decode(line, Any)
-            pytest.fail(f"{line[:20]!r} was taken for a message")
-
-
-def test_a_line_is_bounded_on_both_sides(monkeypatch):
+def test_a_line_is_bounded_on_both_sides_and_half_of_one_is_the_end(monkeypatch):
+    stream = io.BytesIO(b'["a"]\n["b"')
+    assert [protocol.receive(stream, list[str]) for _ in range(2)] == [["a"], None]
     monkeypatch.setattr(protocol, "MAX_LINE", 1000)
     with pytest.raises(protocol.TooLong):
         protocol.encode("x" * 1000)
@@ -90,13 +88,7 @@ def test_a_line_is_bounded_on_both_sides(monkeypatch):
     assert protocol.read_line(io.BytesIO(longest)) == longest
 
 
-def test_half_a_line_is_the_end():
-    stream = io.BytesIO(b'["a"]\n["b"')
-    assert protocol.receive(stream, list[str]) == ["a"]
-    assert protocol.receive(stream, list[str]) is None
-
-
-def test_the_worst_line_costs_less_than_a_gigabyte():
+def test_the_worst_line_costs_less_than_a_gigabyte(monkeypatch):
     # A part of the most values, to be quick: the cost grows in step.
     values = protocol._MAX_VALUES // 40
     for piece in (b"[],", b'"ab",'):
@@ -105,26 +97,17 @@ def test_the_worst_line_costs_less_than_a_gigabyte():
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert most * 40 < 1_000_000_000
-
-
-def test_a_line_of_too_many_values_is_refused(monkeypatch):
     monkeypatch.setattr(protocol, "_MAX_VALUES", 100)
     with pytest.raises(protocol.Malformed):
         protocol.decode(b"[" + b"[]," * 101 + b"0]", Any)
 
 
-def test_every_error_comes_back_with_message_and_hint():
+def test_every_error_comes_back_with_message_and_hint_one_from_elsewhere_as_its_base():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LocalragError)]
     assert len(kinds) > 10
     for kind in kinds:
         back = travelled(protocol.ErrorMessage.of(kind("what\udcff", "do this")), protocol.ErrorMessage).error()
         assert type(back) is kind and (back.message, back.hint) == ("what\udcff", "do this")
-
-
-def test_an_error_defined_elsewhere_comes_back_as_its_base_class():
     assert type(protocol.ErrorMessage.of(OverBudget("too much", "unpack it")).error()) is errors.ReadError
-
-
-def test_an_unknown_error_is_refused():
     with pytest.raises(protocol.Malformed):
         protocol.ErrorMessage("SystemExit", "a", "b").error()

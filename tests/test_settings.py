@@ -66,36 +66,30 @@ def test_a_named_file_replaces_both_others(here, tmp_path):
     named = write(tmp_path / "other.toml", "threads = 6")
     found = load_settings({"LOCALRAG_CONFIG": str(named)})
     assert (found.passages, found.threads) == (Settings().passages, 6)
-
-
-def test_a_named_file_that_is_missing_is_refused(here):
     with pytest.raises(SettingsError):
         load_settings({"LOCALRAG_CONFIG": str(here / "none.toml")})
 
 
-def test_an_unknown_setting_is_refused_with_the_nearest_name(here):
-    write(here / "localrag.toml", "pasages = 3")
-    for attempt in (lambda: load_settings({}), lambda: Settings().with_options(pasages=3)):
+def test_an_unknown_setting_is_refused_with_the_nearest_name_or_how_to_remove_it(here, own):
+    for file, text, hint in (
+        (here / "localrag.toml", "pasages = 3", "'passages'"),
+        (own, "votes = 3", "localrag config unset votes"),
+    ):
+        write(file, text)
         with pytest.raises(SettingsError) as caught:
-            attempt()
-        assert "'passages'" in caught.value.hint
-
-
-def test_an_unknown_setting_of_ones_own_file_is_refused_with_how_to_remove_it(own):
-    write(own, "votes = 3")
+            load_settings({})
+        assert hint in caught.value.hint
+        file.unlink()
     with pytest.raises(SettingsError) as caught:
-        load_settings({})
-    assert "localrag config unset votes" in caught.value.hint
+        Settings().with_options(pasages=3)
+    assert "'passages'" in caught.value.hint
 
 
-def test_an_unknown_variable_is_reported_and_ignored(here):
+def test_an_unknown_variable_is_ignored_and_every_command_warns_of_it(here):
     environ = {"LOCALRAG_PASAGES": "3", "LOCALRAG_TEST_ANYTHING": "1", "LOCALRAG_CONFIGURE": "1", "HOME": "/"}
     assert load_settings(environ) == Settings()
     first, second = settings.unknown_variables(environ)
     assert "LOCALRAG_PASAGES" in first and "'passages'" in first and "LOCALRAG_CONFIGURE" in second
-
-
-def test_every_command_warns_of_an_unknown_variable(here):
     command = [sys.executable, "-m", "localrag", "config", "show", "passages"]
     environ = {"LOCALRAG_PASAGES": "3", "PYTHONPATH": str(Path(settings.__file__).parents[1])}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -113,12 +107,9 @@ def test_a_value_of_the_wrong_kind_or_range_is_refused(own):
         assert "localrag.toml" in caught.value.message and caught.value.hint, line
 
 
-def test_a_path_in_a_file_starts_from_that_files_folder(here, tmp_path):
-    named = write(tmp_path / "elsewhere" / "my.toml", 'home = "data"')
-    assert load_settings({"LOCALRAG_CONFIG": str(named)}).home == named.parent / "data"
-
-
 def test_libraries_lie_in_the_data_folder_here_or_below_home(here, tmp_path):
+    named = write(tmp_path / "elsewhere" / "my.toml", 'home = "data"')
+    assert load_settings({"LOCALRAG_CONFIG": str(named)}).home == named.parent / "data", "a path starts from its file"
     assert Settings().indexes_dir == tmp_path / "data" / "indexes"
     (here / "indexes").mkdir()
     assert Settings().indexes_dir == here / "indexes"
@@ -133,26 +124,28 @@ def test_every_setting_is_explained_grouped_and_has_a_valid_default():
     assert len({one.group for one in infos}) == 7
 
 
-def test_saving_keeps_comments_order_and_unknown_lines(own):
+def test_saving_and_unsetting_keep_comments_order_and_unknown_lines(own):
     write(own, OWN)
     assert save("passages", "12") == own
     save("theme", "dark")
-    assert own.read_text() == OWN.replace("passages = 5 ", "passages = 12 ") + 'theme = "dark"\n'
-
-
-def test_unsetting_removes_one_line(own):
-    write(own, OWN)
-    assert unset("answer_tokens") and own.read_text() == OWN.replace("answer_tokens = 300\n", "")
+    kept = OWN.replace("passages = 5 ", "passages = 12 ") + 'theme = "dark"\n'
+    assert own.read_text() == kept
+    assert unset("answer_tokens") and own.read_text() == kept.replace("answer_tokens = 300\n", "")
     assert not unset("answer_tokens") and unset("future_setting")
     with pytest.raises(SettingsError) as caught:
         unset("pasages")
     assert "'passages'" in caught.value.hint
 
 
-def test_the_first_save_makes_a_private_file(own):
+def test_the_first_save_makes_a_private_file_and_a_link_stays_a_link(own, tmp_path):
     save("ocr_languages", "de, en")
     assert tomllib.loads(own.read_text()) == {"ocr_languages": ["de", "en"]}
     assert own.stat().st_mode & 0o777 == 0o600 and own.parent.stat().st_mode & 0o777 == 0o700
+    kept = write(tmp_path / "dotfiles" / "localrag.toml", "")
+    own.unlink()
+    own.symlink_to(kept)
+    save("passages", "3")
+    assert own.is_symlink() and kept.read_text() == "passages = 3\n"
 
 
 def test_every_saved_setting_is_read_back(own):
@@ -170,21 +163,10 @@ def test_what_could_not_be_read_back_is_not_written(own):
         with pytest.raises(SettingsError) as caught:
             save(name, value)
         assert caught.value.hint and not own.exists(), name
-
-
-def test_a_file_that_is_not_toml_is_left_alone(own):
     write(own, "passages =")
     with pytest.raises(SettingsError):
         save("passages", "3")
-    assert own.read_text() == "passages ="
-
-
-def test_a_link_to_the_file_stays_a_link(own, tmp_path):
-    kept = write(tmp_path / "dotfiles" / "localrag.toml", "")
-    own.parent.mkdir()
-    own.symlink_to(kept)
-    save("passages", "3")
-    assert own.is_symlink() and kept.read_text() == "passages = 3\n"
+    assert own.read_text() == "passages =", "what is not TOML is left alone"
 
 
 def test_a_home_of_nobody_and_endless_nesting_are_refused(here, monkeypatch):

@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
@@ -30,6 +31,8 @@ from localrag.errors import LocalragError
 MAX_LINE = 32 << 20  # bytes
 # Parsed JSON takes up to 25 times its size (empty lists), so this bounds what a hostile line costs (about 0.5 GB).
 _MAX_VALUES = 4_000_000
+_learnt: set[Any] = set()  # types that msgspec has met
+_learning = threading.Lock()
 
 
 class Malformed(ValueError):
@@ -144,9 +147,20 @@ def from_plain(data: Any, kind: Any) -> Any:
     try:
         # A sequence arrives as a tuple, which can be hashed.
         kind = types.GenericAlias(tuple, (*get_args(kind), ...)) if get_origin(kind) is Sequence else kind
-        return msgspec.convert(data, kind, dec_hook=_decode)
+        return _convert(data, kind)
     except (msgspec.ValidationError, UnicodeError, RecursionError) as error:  # msgspec fails on lone surrogates
         raise Malformed(str(error)[:200]) from error
+
+
+def _convert(data: Any, kind: Any) -> Any:
+    # At its first use msgspec learns a type piece by piece, and crashes where another thread sees it half learnt.
+    if kind in _learnt:
+        return msgspec.convert(data, kind, dec_hook=_decode)
+    with _learning:
+        try:
+            return msgspec.convert(data, kind, dec_hook=_decode)
+        finally:
+            _learnt.add(kind)
 
 
 @cache

@@ -1,6 +1,8 @@
 """Messages between processes come back unchanged; what is no message is refused at a bounded cost."""
 
 import io
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,3 +113,29 @@ def test_every_error_comes_back_with_message_and_hint_one_from_elsewhere_as_its_
     assert type(protocol.ErrorMessage.of(OverBudget("too much", "unpack it")).error()) is errors.ReadError
     with pytest.raises(protocol.Malformed):
         protocol.ErrorMessage("SystemExit", "a", "b").error()
+
+
+def test_threads_may_meet_a_type_for_the_first_time_at_once():
+    # In a process of its own, since msgspec crashes where they do so unguarded.
+    code = """
+import sys
+from dataclasses import field, make_dataclass
+from threading import Barrier, Thread
+from localrag.protocol import from_plain
+
+sys.setswitchinterval(1e-6)
+fields = [(f"f{number}", tuple[int, ...], field(default=())) for number in range(30)]
+inner = [make_dataclass(f"Inner{number}", fields) for number in range(60)]
+kinds = [make_dataclass(f"Outer{number}", [("a", one), ("b", tuple[one, ...])]) for number, one in enumerate(inner)]
+barrier = Barrier(4)
+
+def use():
+    for kind in kinds:
+        barrier.wait()
+        assert from_plain({"a": {"f0": [1]}, "b": [{}]}, kind).a.f0 == (1,)
+
+threads = [Thread(target=use) for _ in range(4)]
+[one.start() for one in threads]
+[one.join() for one in threads]
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

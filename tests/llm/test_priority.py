@@ -1,24 +1,21 @@
 """What is urgent comes first; a question that never ends, or whose process died, does not stop the rest."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import pytest
 from waiting import wait_for
 
 from localrag.llm import priority
 from localrag.llm.priority import Rank
 
 
-def never(seconds: float) -> None:
+def never(seconds):
     raise AssertionError("it waits for nobody")
 
 
-def test_two_questions_are_both_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_questions_are_both_waited_for_but_not_for_ever(tmp_path, monkeypatch):
     (tmp_path / "left-over.lock").write_bytes(b"")  # of a process that died
     with priority.asking(tmp_path):
         with priority.asking(tmp_path):
@@ -28,24 +25,22 @@ def test_two_questions_are_both_waited_for(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(time, "sleep", never)
     priority.give_way(tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_questions_without_a_pause_do_not_end_an_ingest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     monkeypatch.setattr(priority, "_MAX_WAIT", 0.3)
     with priority.asking(tmp_path):
         assert priority.give_way(tmp_path) > 0.3
 
 
-def test_a_mark_that_an_ingest_was_looking_at_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mark_that_an_ingest_was_looking_at_is_made_again(tmp_path, monkeypatch):
     from filelock import FileLock
 
     real = FileLock.acquire
     tries = 0
 
-    def acquire(self: FileLock, *args: object, **more: object) -> object:
+    def acquire(self, *args, **more):
         nonlocal tries
         tries += 1
-        held = real(self, *args, **more)  # type: ignore[arg-type]
+        held = real(self, *args, **more)
         if tries == 1:  # the ingest took it for one left behind, and cleared it away
             Path(self.lock_file).unlink()
         return held
@@ -57,22 +52,19 @@ def test_a_mark_that_an_ingest_was_looking_at_is_made_again(tmp_path: Path, monk
         assert priority.give_way(tmp_path, lambda: next(stopping)) > 0.1
 
 
-def test_no_folder_for_marks_is_no_reason_not_to_answer(tmp_path: Path) -> None:
+def test_no_folder_for_marks_is_no_reason_not_to_answer(tmp_path):
     (tmp_path / "asking").write_text("a file is in the way")
     with priority.asking(tmp_path / "asking"):
         pass
 
 
-def test_the_ranks_are_question_typing_warming_ingest(tmp_path: Path) -> None:
+def test_the_ranks_are_question_typing_warming_ingest_and_watches_are_told(tmp_path):
     ranks = list(Rank)
     assert ranks == [Rank.QUESTION, Rank.TYPING, Rank.WARMING, Rank.INGEST]
     for working in ranks:
         with priority.asking(tmp_path, working):
             assert [rank for rank in ranks if priority.wanted(tmp_path, rank)] == ranks[working + 1 :]
     assert not priority.wanted(tmp_path, Rank.INGEST)
-
-
-def test_who_watches_is_told_once_more_urgent_work_begins(tmp_path: Path) -> None:
     urgent = priority.watch(tmp_path, Rank.WARMING)
     with priority.asking(tmp_path, Rank.WARMING):
         assert not urgent()  # its own mark, and that of others of its kind
@@ -91,7 +83,7 @@ with precedence.asking(Path(sys.argv[1]), precedence.Rank(int(sys.argv[2]))):
 """
 
 
-def test_warming_waits_for_a_question_in_another_process_until_it_dies(tmp_path: Path) -> None:
+def test_warming_waits_for_a_question_in_another_process_until_it_dies(tmp_path):
     asker = subprocess.Popen(
         [sys.executable, "-c", ASKS, str(tmp_path), "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -1,11 +1,8 @@
 """Kept states of the model: given back only whole, to the model they belong to, within their bound."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,33 +15,36 @@ from localrag.security import storage
 STATE = memoryview(bytes(range(256)) * 40)
 
 
-def prefix(*tokens: int, cuts: tuple[int, ...] = (), parts: int = 1) -> Prefix:
+def prefix(*tokens, cuts=(), parts=1):
     return Prefix(tokens, cuts or (len(tokens),), parts)
 
 
 TOKENS = prefix(1, 22, 333)
 
 
-def cache(
-    folder: Path, identity: str = "model", documents: tuple[str, ...] = ("h1",), limit: int = 1 << 20
-) -> DiskPromptCache:
+def cache(folder, identity="model", documents=("h1",), limit=1 << 20):
     return DiskPromptCache(folder, identity, documents, limit)
 
 
-def files(folder: Path) -> list[Path]:
+def files(folder):
     return sorted(file for file in (folder / FOLDER).glob("*") if file.name != "names.key")
 
 
-def test_a_state_comes_back_byte_for_byte(tmp_path: Path) -> None:
+def test_a_state_comes_back_byte_for_byte_for_its_own_tokens_and_model_alone(tmp_path):
     assert cache(tmp_path).get(TOKENS) is None and not cache(tmp_path).has(TOKENS)
     cache(tmp_path).put(TOKENS, STATE)
-    assert cache(tmp_path).get(TOKENS) == STATE and cache(tmp_path).has(TOKENS)
+    assert cache(tmp_path).has(TOKENS)
+    assert cache(tmp_path).get(prefix(1, 22)) is None
+    assert cache(tmp_path).get(prefix(12, 2333)) is None
+    assert cache(tmp_path).get(prefix(1, 22, 333, cuts=(1, 3))) is None
+    assert cache(tmp_path, "model\nadapter").get(TOKENS) is None
+    assert cache(tmp_path).get(TOKENS) == STATE
 
 
-def test_a_state_whose_writing_or_loading_was_stopped_is_not_used(tmp_path: Path) -> None:
+def test_a_state_whose_writing_or_loading_was_stopped_is_not_used(tmp_path):
     large, asked = memoryview(bytes(5 << 20)), 0
 
-    def stop() -> bool:
+    def stop():
         nonlocal asked
         asked += 1
         return asked == 3
@@ -56,15 +56,6 @@ def test_a_state_whose_writing_or_loading_was_stopped_is_not_used(tmp_path: Path
     assert states.get(TOKENS, stop) is None
     assert asked == 3, "it was read on after it was to stop"
     assert states.get(TOKENS, lambda: False) == large
-
-
-def test_other_tokens_batches_models_and_builds_do_not_match(tmp_path: Path) -> None:
-    cache(tmp_path).put(TOKENS, STATE)
-    assert cache(tmp_path).get(prefix(1, 22)) is None
-    assert cache(tmp_path).get(prefix(12, 2333)) is None
-    assert cache(tmp_path).get(prefix(1, 22, 333, cuts=(1, 3))) is None
-    assert cache(tmp_path, "model\nadapter").get(TOKENS) is None
-    assert cache(tmp_path).get(TOKENS) == STATE
 
 
 @pytest.mark.parametrize(
@@ -82,7 +73,7 @@ def test_other_tokens_batches_models_and_builds_do_not_match(tmp_path: Path) -> 
     ],
     ids=range(9),
 )
-def test_a_damaged_or_foreign_state_is_deleted_and_not_used(tmp_path: Path, harm) -> None:
+def test_a_damaged_or_foreign_state_is_deleted_and_not_used(tmp_path, harm):
     cache(tmp_path).put(TOKENS, STATE)
     (file,) = files(tmp_path)
     file.write_bytes(harm(file.read_bytes()))
@@ -92,7 +83,7 @@ def test_a_damaged_or_foreign_state_is_deleted_and_not_used(tmp_path: Path, harm
     assert cache(tmp_path).get(TOKENS) == STATE
 
 
-def test_the_longest_unused_go_first_and_the_bound_holds(tmp_path: Path) -> None:
+def test_the_longest_unused_go_first_and_the_bound_holds(tmp_path):
     states = cache(tmp_path, limit=4 * len(STATE))
     for number in range(3):
         states.put(prefix(number), STATE)
@@ -102,14 +93,11 @@ def test_the_longest_unused_go_first_and_the_bound_holds(tmp_path: Path) -> None
     states.put(prefix(4), STATE)
     assert [n for n in range(5) if states.get(prefix(n))] == [0, 3, 4]
     assert sum(file.stat().st_size for file in files(tmp_path)) <= 4 * len(STATE)
+    cache(tmp_path / "other", limit=100).put(TOKENS, STATE)
+    assert files(tmp_path / "other") == []
 
 
-def test_a_state_larger_than_the_bound_is_not_kept(tmp_path: Path) -> None:
-    cache(tmp_path, limit=100).put(TOKENS, STATE)
-    assert files(tmp_path) == []
-
-
-def test_a_state_goes_when_one_of_its_documents_does(tmp_path: Path) -> None:
+def test_a_state_goes_when_one_of_its_documents_does(tmp_path):
     cache(tmp_path, documents=("h1", "h2")).put(prefix(1, parts=2), STATE)
     cache(tmp_path, documents=("h2",)).put(prefix(2), STATE)
     assert drop_missing(tmp_path, {"h1", "h2", "h3"}) == 0
@@ -121,7 +109,7 @@ def test_a_state_goes_when_one_of_its_documents_does(tmp_path: Path) -> None:
     assert drop_missing(tmp_path / "nowhere", set()) == 0
 
 
-def killed_while_writing(folder: Path, age: float) -> Path:
+def killed_while_writing(folder, age):
     """What is left of a write that was killed."""
     left = folder / FOLDER / "0123.state.89abcdef.partial"
     left.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +118,7 @@ def killed_while_writing(folder: Path, age: float) -> Path:
     return left
 
 
-def test_what_a_killed_write_left_goes_with_the_next_state_or_with_documents(tmp_path: Path) -> None:
+def test_what_a_killed_write_left_goes_with_the_next_state_or_with_documents(tmp_path):
     old = killed_while_writing(tmp_path, 3600)
     cache(tmp_path).put(TOKENS, STATE)
     assert not old.exists()
@@ -143,7 +131,7 @@ def test_what_a_killed_write_left_goes_with_the_next_state_or_with_documents(tmp
 
 @pytest.mark.parametrize("error", [StorageError("the disk is full"), FileNotFoundError("swept by another process")])
 def test_a_state_that_cannot_be_kept_does_not_cost_the_answer(tmp_path, monkeypatch, error):
-    def fails(*_: object, **__: object) -> None:
+    def fails(*_, **__):
         raise error
 
     monkeypatch.setattr(storage, "create", fails)
@@ -151,7 +139,10 @@ def test_a_state_that_cannot_be_kept_does_not_cost_the_answer(tmp_path, monkeypa
     assert cache(tmp_path).get(TOKENS) is None
 
 
-def test_what_is_warm_is_told_by_documents_in_their_order(tmp_path: Path) -> None:
+def test_what_is_warm_is_told_by_documents_in_their_order_and_not_by_sections(tmp_path):
+    DiskPromptCache(tmp_path, "model", ["h1"], 1 << 20, part="Chapter 2").put(TOKENS, STATE)
+    assert warm(tmp_path, "model") == {}
+    assert cache(tmp_path).get(TOKENS) == STATE  # the same tokens are the same state
     both = cache(tmp_path, documents=("h1", "h2"))
     both.put(prefix(1, 2, parts=1), STATE)
     both.put(prefix(1, 2, 3, parts=2), STATE)
@@ -161,13 +152,7 @@ def test_what_is_warm_is_told_by_documents_in_their_order(tmp_path: Path) -> Non
     assert warm(tmp_path, "a third") == {} and warm(tmp_path / "nowhere", "model") == {}
 
 
-def test_a_section_that_is_kept_is_not_its_document(tmp_path: Path) -> None:
-    DiskPromptCache(tmp_path, "model", ["h1"], 1 << 20, part="Chapter 2").put(TOKENS, STATE)
-    assert warm(tmp_path, "model") == {}
-    assert cache(tmp_path).get(TOKENS) == STATE  # the same tokens are the same state
-
-
-def test_reading_ahead_pushes_out_nothing(tmp_path: Path) -> None:
+def test_reading_ahead_pushes_out_nothing(tmp_path):
     limit = 2 * len(STATE) + 1000
     cache(tmp_path, limit=limit).put(TOKENS, STATE)
     ahead = DiskPromptCache(tmp_path, "model", ["h2"], limit, keep_others=True)
@@ -181,7 +166,7 @@ def test_reading_ahead_pushes_out_nothing(tmp_path: Path) -> None:
 
 
 def test_without_a_bound_of_its_own_a_share_of_the_free_disk_holds(tmp_path, monkeypatch):
-    def disk(free: int) -> None:
+    def disk(free):
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
 
     disk(20 * len(STATE))
@@ -194,14 +179,14 @@ def test_without_a_bound_of_its_own_a_share_of_the_free_disk_holds(tmp_path, mon
 
 
 @pytest.mark.parametrize("head", [b'{"documents": [["h1"]]}', b'{"documents": 5}', b"[" * 50_000, b"{}"])
-def test_a_state_whose_head_makes_no_sense_goes_with_the_next_look(tmp_path: Path, head: bytes) -> None:
+def test_a_state_whose_head_makes_no_sense_goes_with_the_next_look(tmp_path, head):
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "x.state").write_bytes(b"localrag-state-2\n" + head + b"\nstate")
     assert warm(tmp_path, "model") == {}
     assert drop_missing(tmp_path, {"h1"}) == 1 and files(tmp_path) == []
 
 
-def block(*tokens: int, start: int = 1, parts: int = 1) -> Prefix:
+def block(*tokens, start=1, parts=1):
     return Prefix(tokens, (start, len(tokens)), parts, start, 1)
 
 
@@ -223,7 +208,7 @@ def test_passages_are_counted_by_document_and_model_without_opening_them(tmp_pat
     assert kept(tmp_path, "model") == {"h1": 2} and warm(tmp_path, "model") == {("h1",): 2}
 
 
-def test_passages_go_with_their_document_and_by_their_age(tmp_path: Path) -> None:
+def test_passages_go_with_their_document_and_by_their_age(tmp_path):
     one, two = (cache(tmp_path, documents=(document,), limit=4 * len(STATE)) for document in ("h1", "h2"))
     one.put(block(1, 2), STATE)
     two.put(block(1, 3), STATE)
@@ -237,7 +222,7 @@ def test_passages_go_with_their_document_and_by_their_age(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("planted", [b"", b"x" * 31, b"x" * 99, None])
-def test_anything_under_the_name_of_the_key_is_no_key(tmp_path: Path, planted: bytes | None) -> None:
+def test_anything_under_the_name_of_the_key_is_no_key(tmp_path, planted):
     key = tmp_path / FOLDER / "names.key"
     key.parent.mkdir()
     key.mkdir() if planted is None else key.write_bytes(planted)

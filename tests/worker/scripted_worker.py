@@ -14,7 +14,7 @@ from typing import Any
 
 from localrag import protocol
 from localrag.errors import NotFoundError
-from localrag.events import Asking, Delta, Event, IngestProgress, IngestReport
+from localrag.events import Asking, Delta, Event, IngestReport
 from localrag.security import offline, sandbox
 from localrag.settings import Settings, load_settings
 from localrag.types import Document, Filter, Mode, Page, Turn
@@ -97,14 +97,10 @@ class ScriptedEngine(Engine):
             raise NotFoundError("there is no page 7", "Look.")
         return Opened(Document(1, "/root", document, "", "", 1, 1, 1, True), Page(f"page {number}", number), 3, "")
 
-    def compare(
-        self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False
-    ) -> dict[str, Any]:
+    def compare(self, named: Any, *, libraries: Any, stop: Any = None) -> dict[str, Any]:
         return {"pid": os.getpid()}
 
-    def ingest(
-        self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[IngestProgress | IngestReport]:
+    def ingest(self, library: str, folder: Path, *, stop: Any = None) -> Iterator[Any]:
         (Path(self._settings.library_dir(library)) / "read.txt").write_text((folder / "a.txt").read_text())
         yield IngestReport(str(os.getpid()), str(folder))
 

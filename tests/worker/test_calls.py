@@ -1,9 +1,7 @@
 """Calls of `Engine` travel to a worker and back unchanged; anything else is refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -27,22 +25,19 @@ FINDING = Checked(
 ANSWER = Answer("Q?", "A", True, Plan("read", "small", {"tokens": 3}), (CITATION,), table=({"a": 1.5},))
 
 
-def travelled(message: Any, kind: Any) -> Any:
+def travelled(message, kind):
     return protocol.decode(protocol.encode(message), kind)
 
 
-def test_every_public_method_of_the_engine_can_travel() -> None:
+def test_every_public_method_can_travel_and_what_travels_is_frozen():
     assert {"ask", "close", "page"} <= CALLS.keys() and not {"__init__", "_open"} & CALLS.keys()
     for call in CALLS.values():
         for kind in (call.result, *call.parameters.values()):
             with pytest.raises(protocol.Malformed):
                 protocol.from_plain([object()], kind)
+    found = set()
 
-
-def test_every_dataclass_that_travels_is_frozen_and_runs_no_code() -> None:
-    found: set[Any] = set()
-
-    def gather(hint: Any) -> None:
+    def gather(hint):
         if hasattr(hint, "__dataclass_params__") and hint not in found:
             found.add(hint)
             for each in get_type_hints(hint).values():
@@ -75,19 +70,16 @@ def test_every_dataclass_that_travels_is_frozen_and_runs_no_code() -> None:
         ("page_image", PagePicture(1, 2, bytes(range(6)), ((0.0, 0.5, 1.0, 1.0),))),
     ],
 )
-def test_results_come_back_unchanged(name: str, value: Any) -> None:
+def test_results_come_back_unchanged(name, value):
     call = CALLS[name]
     reply = travelled(calls.Done(1, protocol.to_plain(value, call.result)), calls.Reply)
     assert protocol.from_plain(reply.value, call.result) == value
 
 
-def test_setup_comes_back_unchanged() -> None:
+def test_setup_comes_back_unchanged_and_arguments_travel_by_name():
     setup = calls.Setup(Settings(home=Path("/h\udcff")), True, 7, ("a",), (("/a", b"\0key"),), (Path("/\udcff"),))
     assert travelled(setup, calls.Setup) == setup
     assert "key" not in repr(setup)
-
-
-def test_arguments_travel_by_name_and_stop_stays() -> None:
     ask = CALLS["ask"]
     plain, stop = ask.write(("When?",), {"libraries": ["a"], "history": (Turn("q", "a"),), "stop": bool})
     assert stop is bool and "stop" not in plain
@@ -97,7 +89,7 @@ def test_arguments_travel_by_name_and_stop_stays() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"nonsense": 1}, {"self": 1}, {"question": 7}, {"stop": True}])
-def test_unknown_or_wrong_arguments_are_refused(arguments: Any) -> None:
+def test_unknown_or_wrong_arguments_are_refused(arguments):
     with pytest.raises(protocol.Malformed):
         CALLS["ask"].read(arguments)
     with pytest.raises(TypeError):
@@ -107,6 +99,6 @@ def test_unknown_or_wrong_arguments_are_refused(arguments: Any) -> None:
 @pytest.mark.parametrize(
     "data", [None, [], ["Nonsense", {}], ["Delta"], ["Delta", {"text": 1}], ["Found", {"passages": [1]}], {"text": "a"}]
 )
-def test_events_of_another_shape_are_refused(data: Any) -> None:
+def test_events_of_another_shape_are_refused(data):
     with pytest.raises(protocol.Malformed):
         protocol.from_plain(data, Event)

@@ -1,9 +1,4 @@
-"""The worker process: it answers as the engine in this process does, can be stopped, its death is told.
-
-Each worker reaches the libraries that it was started for, and ends in time.
-"""
-
-from __future__ import annotations
+"""The worker process answers as the engine here, ends in time, and reaches the libraries that it was started for."""
 
 import os
 import signal
@@ -11,10 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from waiting import PATIENCE, ended, wait_for
@@ -26,7 +19,7 @@ from localrag.lifecycle.encrypt import encrypt
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key, RecoveryKey
 from localrag.security.offline import kernel
-from localrag.settings import Settings, load_settings
+from localrag.settings import load_settings
 from localrag.store import names
 from localrag.worker import client as process
 from localrag.worker.engine import Folder
@@ -36,27 +29,27 @@ pytestmark = pytest.mark.slow
 HERE = Path(__file__).parents[1]
 
 
-def ask(engine: Any, question: str, **how: Any) -> Iterator[Any]:
+def ask(engine, question, **how):
     return engine.ask(question, libraries=("papers",), **how)
 
 
-def pid(engine: Any, *libraries: str) -> int:
+def pid(engine, *libraries):
     return int(next(engine.ask("pid", libraries=libraries or ("papers",))).text)
 
 
-def gone(pid: int) -> bool:
+def gone(pid):
     return bool(wait_for(lambda: ended(pid), f"the end of {pid}"))
 
 
 @pytest.mark.smoke
-def test_events_and_arguments_cross_as_they_are(engine: Any) -> None:
+def test_events_and_arguments_cross_as_they_are(engine):
     assert [event.text for event in ask(engine, "say", mode="read")] == ["papers", "read", "()"]
     assert next(ask(engine, "core")).text == "0"  # a crash leaves no image of the memory on the disk
     assert engine.look_at(Path("a\udcff b")) == Folder("a\udcff b", True, 3)
     assert engine.load() == "scripted"
 
 
-def test_errors_cross_with_their_kind_message_and_hint(engine: Any) -> None:
+def test_errors_cross_with_their_kind_message_and_hint(engine):
     with pytest.raises(NotFoundError, match="there is no page 7") as raised:
         engine.page("papers", "a.txt", 7)
     assert raised.value.hint == "Look."
@@ -69,7 +62,7 @@ def test_errors_cross_with_their_kind_message_and_hint(engine: Any) -> None:
     assert engine.load() == "scripted"
 
 
-def test_a_request_that_cannot_be_sent_leaves_the_worker_free(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_cannot_be_sent_leaves_the_worker_free(engine, monkeypatch):
     first = pid(engine)
     for number in (10**20, -(1 << 63) - 1):
         with pytest.raises(UsageError, match="cannot be sent"):
@@ -81,7 +74,7 @@ def test_a_request_that_cannot_be_sent_leaves_the_worker_free(engine: Any, monke
     assert pid(engine) == first
 
 
-def test_a_rest_ends_a_worker_that_does_nothing_and_the_next_call_starts_another(engine: Any) -> None:
+def test_a_rest_ends_a_worker_that_does_nothing_and_the_next_call_starts_another(engine):
     asking = ask(engine, "forever")
     next(asking)
     first = engine._front._popen.pid
@@ -94,7 +87,7 @@ def test_a_rest_ends_a_worker_that_does_nothing_and_the_next_call_starts_another
 
 
 @pytest.mark.smoke
-def test_stop_is_heard_in_the_middle_of_an_answer(engine: Any) -> None:
+def test_stop_is_heard_in_the_middle_of_an_answer(engine):
     stop = threading.Event()
     told = []
     for event in ask(engine, "forever", stop=stop.is_set):
@@ -104,7 +97,7 @@ def test_stop_is_heard_in_the_middle_of_an_answer(engine: Any) -> None:
     assert engine.load() == "scripted"
 
 
-def test_pages_are_fetched_while_an_answer_is_written(engine: Any) -> None:
+def test_pages_are_fetched_while_an_answer_is_written(engine):
     answer = ask(engine, "forever")
     next(answer)
     assert engine.page("papers", "a.txt", 1).page.text == "page 1"
@@ -114,13 +107,13 @@ def test_pages_are_fetched_while_an_answer_is_written(engine: Any) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_after_a_crash_the_next_call_starts_another_worker(engine: Any, number: int) -> None:
+def test_after_a_crash_the_next_call_starts_another_worker(engine, number):
     before = pid(engine)
     answer = ask(engine, "forever")
     next(answer)
-    waiting: list[LocalragError] = []
+    waiting = []
 
-    def wait() -> None:
+    def wait():
         try:
             engine.page("papers", "never", 1)
         except LocalragError as error:
@@ -155,7 +148,7 @@ def test_the_last_line_of_a_crash_and_what_cannot_start_are_reported(engine, mon
         b"[" * 100_000 + b"\n",
     ],
 )
-def test_a_worker_that_sends_nonsense_is_ended(engine: Any, line: bytes) -> None:
+def test_a_worker_that_sends_nonsense_is_ended(engine, line):
     before = pid(engine)
     with pytest.raises(LocalragError, match="malformed"):
         list(ask(engine, f"raw {line.decode()}"))
@@ -163,13 +156,10 @@ def test_a_worker_that_sends_nonsense_is_ended(engine: Any, line: bytes) -> None
     assert engine.load() == "scripted"
 
 
-def test_a_line_without_end_does_not_fill_the_memory(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_an_endless_line_nor_unread_replies_fill_the_memory(engine, monkeypatch):
     monkeypatch.setattr("localrag.protocol.MAX_LINE", 10_000)
     with pytest.raises(LocalragError, match="too long"):
         list(ask(engine, "long 20000"))
-
-
-def test_unread_replies_do_not_fill_the_memory(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_MAX_WAITING", 1000)
     answer = ask(engine, "many")
     next(answer)
@@ -179,7 +169,7 @@ def test_unread_replies_do_not_fill_the_memory(engine: Any, monkeypatch: pytest.
         list(answer)
 
 
-def test_settings_are_checked_here_and_kept_for_the_next_worker(engine: Any) -> None:
+def test_settings_are_checked_here_and_kept_for_the_next_worker(engine):
     engine.configure(passages=5)
     before = pid(engine)
     assert [event.text for event in ask(engine, "passages")] == ["5"]
@@ -192,7 +182,7 @@ def test_settings_are_checked_here_and_kept_for_the_next_worker(engine: Any) -> 
         engine.configure(passages=0)
 
 
-def test_close_ends_what_is_under_way_and_the_worker(engine: Any) -> None:
+def test_close_ends_what_is_under_way_and_the_worker(engine):
     before = pid(engine)
     answer = ask(engine, "deaf")
     next(answer)
@@ -205,7 +195,7 @@ def test_close_ends_what_is_under_way_and_the_worker(engine: Any) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_paused_worker_continues(engine: Any) -> None:
+def test_a_paused_worker_continues(engine):
     answer = ask(engine, "count")
     worker = int(next(answer).text)
     engine.pause(True)
@@ -233,13 +223,10 @@ for event in engine.ask(sys.argv[2], libraries=("papers",)):
 @pytest.mark.parametrize(
     "question", ["count", pytest.param("deaf", marks=pytest.mark.skipif(sys.platform != "linux", reason="of Linux"))]
 )
-def test_the_worker_leaves_when_its_parent_is_killed(tmp_path: Path, question: str) -> None:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(tmp_path), question],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"},
-    )
-    assert parent.stdout is not None
+def test_the_worker_leaves_when_its_parent_is_killed(tmp_path, question):
+    environ = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"}
+    command = [sys.executable, "-c", PARENT, str(tmp_path), question]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, env=environ)
     worker = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
@@ -247,7 +234,7 @@ def test_the_worker_leaves_when_its_parent_is_killed(tmp_path: Path, question: s
     assert gone(worker)
 
 
-def test_another_library_is_asked_in_another_process(engine: Any) -> None:
+def test_another_library_is_asked_in_another_process_and_calls_in_progress_survive(engine):
     engine.use(("ours",))
     engine.load()
     first = pid(engine, "ours")
@@ -259,10 +246,17 @@ def test_another_library_is_asked_in_another_process(engine: Any) -> None:
     both = pid(engine, "ours", "theirs")
     assert both != second and pid(engine, "theirs", "ours") == both
     assert pid(engine, "ours") != both and gone(both)
+    engine.use(("ours",))
+    going = engine.ask("count", libraries=("ours",))
+    first = int(next(going).text)
+    assert pid(engine, "theirs") != first
+    assert [next(going).text for _ in range(3)] == ["1", "2", "3"]
+    going.close()
+    assert gone(first)
 
 
-def test_an_engine_for_some_libraries_has_one_worker_and_refuses_others(settings: Settings, engine: Any) -> None:
-    fixed: Any = process.remote_engine(settings, ("ours", "theirs"))
+def test_an_engine_for_some_libraries_has_one_worker_and_refuses_others(settings, engine):
+    fixed = process.remote_engine(settings, ("ours", "theirs"))
     with closing(fixed):
         first = pid(fixed, "ours")
         assert pid(fixed, "theirs") == first == pid(fixed, "ours", "theirs")
@@ -283,16 +277,6 @@ def test_a_file_made_after_the_worker_confined_itself_is_compared_by_another(eng
     second = engine.compare(("a.txt", str(file)), libraries=("ours",))["pid"]
     assert second != first and gone(second)
     assert pid(engine, "ours") == first
-
-
-def test_calls_in_progress_survive_a_change_of_library(engine: Any) -> None:
-    engine.use(("ours",))
-    going = engine.ask("count", libraries=("ours",))
-    first = int(next(going).text)
-    assert pid(engine, "theirs") != first
-    assert [next(going).text for _ in range(3)] == ["1", "2", "3"]
-    going.close()
-    assert gone(first)
 
 
 def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(shelf, settings, monkeypatch):
@@ -349,7 +333,7 @@ engine.close()
 
 
 @pytest.mark.skipif(not kernel.abi(), reason="this kernel has no Landlock, or was started without it")
-def test_the_kernel_holds_a_worker_to_its_libraries(tmp_path: Path, home: Path) -> None:
+def test_the_kernel_holds_a_worker_to_its_libraries(tmp_path, home):
     environ = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"}
     command = [sys.executable, "-c", CHILD, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=PATIENCE, check=False)
@@ -362,8 +346,8 @@ def test_the_kernel_holds_a_worker_to_its_libraries(tmp_path: Path, home: Path) 
     ]
 
 
-def test_the_screen_finds_the_library_of_a_folder(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def library_of(path: Path, settings: Settings) -> str | None:
+def test_the_screen_finds_the_library_of_a_folder(engine, tmp_path, monkeypatch):
+    def library_of(path, settings):
         assert not unlocked._may_prompt.get()
         return "theirs" if path == tmp_path else None
 
@@ -376,14 +360,14 @@ LEASE = "The lease of Hall 3 ends on 31 May 2030. Rent is due on the first day o
 
 
 @pytest.mark.model
-def test_a_folder_is_read_asked_about_and_the_answer_stopped(folder: Callable[..., Path]) -> None:
-    engine: Any = process.remote_engine(load_settings().with_options(generator="smollm2-135m-instruct", threads=1))
+def test_a_folder_is_read_asked_about_and_the_answer_stopped(folder):
+    engine = process.remote_engine(load_settings().with_options(generator="smollm2-135m-instruct", threads=1))
     root = folder({"lease.txt": LEASE}, "leases")
     report = list(engine.ingest("leases", root))[-1]
     assert isinstance(report, IngestReport) and report.read == ("lease.txt",)
     assert engine.libraries() == ("leases",)
     assert engine.page("leases", "lease.txt").page.text.startswith("The lease of Hall 3")
-    read: list[int] = []
+    read = []
     for event in engine.ask("When does it end?", libraries=("leases",), mode="read", stop=lambda: len(read) > 1):
         if isinstance(event, PromptRead):
             read.append(event.done)

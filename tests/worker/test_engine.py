@@ -1,12 +1,7 @@
 """What the engine does with documents of libraries: shows, caches, forgets, compares and reviews them."""
 
-from __future__ import annotations
-
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
 from waiting import PATIENCE
@@ -20,10 +15,8 @@ from localrag.lifecycle.encrypt import encrypt
 from localrag.redline.three_way import ThreeWay
 from localrag.security import storage
 from localrag.security.encryption import keyring, unlocked
-from localrag.settings import Settings
 from localrag.store.names import LOCK
 from localrag.store.reviews import FOLDER
-from localrag.store.writer import Editor
 from localrag.worker.engine import Engine
 
 LEASE, HANDBOOK = "The lease of Hall 3 ends on 31 May 2030.", "The kennel is open from 9 to 5."
@@ -31,22 +24,22 @@ LONG = "\n\n".join(f"Paragraph {n} of the agreement. " * 20 for n in range(60))
 
 
 @pytest.fixture
-def engine(settings: Settings, models: Any) -> Iterator[Engine]:
+def engine(settings, models):
     engine = Engine(settings)
     yield engine
     engine.close()
 
 
 @pytest.fixture
-def papers(shelf: Callable[..., Editor]) -> Editor:
+def papers(shelf):
     return shelf("papers", {"a[1].txt": HANDBOOK, "a1.txt": LEASE, "b.txt": "Nothing of note is said here."})
 
 
-def warm_of(engine: Engine) -> dict[str, bool]:
+def warm_of(engine):
     return {one.document.path: one.warm > 0 for one in engine.contents("papers").documents}
 
 
-def test_only_the_named_documents_are_cached_and_forgotten(engine: Engine, papers: Editor) -> None:
+def test_only_the_named_documents_are_cached_and_forgotten(engine, papers):
     told = [one for one in engine.warm("papers", ("a[1].txt", "b.txt")) if one.state == "kept"]
     assert [(one.piece.name, one.number, one.total, one.share) for one in told] == [
         ("a[1].txt", 1, 2, 1.0),
@@ -69,16 +62,12 @@ def test_a_long_document_that_is_kept_by_its_sections_is_warm(shelf, settings, m
     engine.close()
 
 
-def test_failures_say_below_which_root_they_lie(engine: Engine, papers: Editor) -> None:
-    (root,) = papers.roots()
-    papers.note_failure(root, "locked.pdf", "is encrypted")
+def test_failures_say_their_root_and_an_ingest_that_waits_can_be_stopped(engine, papers, folder):
+    papers.note_failure("/root", "locked.pdf", "is encrypted")
     (failure,) = engine.contents("papers").failed
-    assert (failure.document, failure.root) == ("locked.pdf", root)
-
-
-def test_an_ingest_that_waits_can_be_stopped(engine: Engine, papers: Editor, folder: Callable[..., Path]) -> None:
+    assert (failure.document, failure.root) == ("locked.pdf", "/root")
     root = folder({"new.txt": "Something new."})
-    stopped: list[bool] = []
+    stopped = []
     with storage.lock(papers.folder / LOCK, "the library 'papers'"):
         told = engine.ingest("papers", root, stop=lambda: bool(stopped))
         first = next(told)
@@ -121,7 +110,7 @@ OLD = "1. Payment. The Client shall pay $5,000 within thirty (30) days of the re
 
 
 @pytest.fixture
-def drafts(shelf: Callable[..., Any], tmp_path: Path) -> Path:
+def drafts(shelf, tmp_path):
     text = OLD * 12
     shelf("first", {"other.txt": "Nothing of the kind."})
     shelf("msa", {"v1.txt": text, "v2.txt": text.replace("5,000", "6,000", 1)})
@@ -130,7 +119,7 @@ def drafts(shelf: Callable[..., Any], tmp_path: Path) -> Path:
     return file
 
 
-def test_documents_and_files_are_compared_and_recorded(engine: Engine, drafts: Path, settings: Settings) -> None:
+def test_documents_and_files_are_compared_and_recorded_and_missing_ones_refused(engine, drafts, settings, tmp_path):
     plain = engine.compare(("v1.txt", "v2.txt"), libraries=("first", "msa"))
     found = protocol.from_plain(plain, Comparison)
     assert [one.kinds for one in found.changes] == [("amount",)]
@@ -141,9 +130,6 @@ def test_documents_and_files_are_compared_and_recorded(engine: Engine, drafts: P
     three = protocol.from_plain(engine.compare(("v1.txt", "v2.txt", str(drafts)), libraries=("msa",)), ThreeWay)
     assert [(one.state, [side for side, _ in one.changes]) for one in three.entries] == [("both", ["theirs", "ours"])]
     assert '"theirs":"v2.txt"' in settings.library_audit_file("msa").read_text()
-
-
-def test_what_is_not_there_or_the_same_is_refused(engine: Engine, drafts: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"nowhere\.txt"):
         engine.compare(("v1.txt", "nowhere.txt"), libraries=("first", "msa"))
     with pytest.raises(UsageError, match="itself"):
@@ -155,10 +141,10 @@ def test_what_is_not_there_or_the_same_is_refused(engine: Engine, drafts: Path, 
         engine.compare(("v1.txt", str(tmp_path / "empty.txt")), libraries=("msa",))
 
 
-def test_a_stop_ends_a_long_comparison_at_once(engine: Engine, drafts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_are_listed_and_a_stop_ends_a_long_comparison_at_once(engine, drafts, monkeypatch):
     begun, end = threading.Event(), threading.Event()
 
-    def endless(old: Any, new: Any) -> Any:
+    def endless(old, new):
         begun.set()
         end.wait(PATIENCE)
 
@@ -166,9 +152,6 @@ def test_a_stop_ends_a_long_comparison_at_once(engine: Engine, drafts: Path, mon
     with pytest.raises(Cancelled):
         engine.compare(("v1.txt", "v2.txt"), libraries=("msa",), stop=begun.is_set)
     end.set()
-
-
-def test_the_versions_of_a_document_are_listed(engine: Engine, drafts: Path) -> None:
     assert [path for path, _ in engine.drafts("v1.txt", libraries=("first", "msa"))] == ["v1.txt", "v2.txt"]
     assert engine.drafts("nowhere", libraries=("first", "msa")) == ()
 

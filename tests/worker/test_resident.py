@@ -1,7 +1,5 @@
 """The worker that stays after an answer: who is answered by it, when it ends, and what becomes of a question then."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -10,10 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -37,7 +33,7 @@ LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000.
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch, short: Path) -> Iterator[Settings]:
+def kept(monkeypatch, short):
     """Settings with which workers stay; none does after the test."""
     monkeypatch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "1")
     monkeypatch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{HERE.parent}")
@@ -52,31 +48,25 @@ def kept(monkeypatch: pytest.MonkeyPatch, short: Path) -> Iterator[Settings]:
             os.kill(process, signal.SIGKILL)
 
 
-def begun(question: str, library: str = "ours") -> subprocess.Popen[str]:
+def begun(question, library="ours"):
     command = [sys.executable, "-P", "-m", "worker.scripted_worker", library, question]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def ask(question: str, library: str = "ours") -> list[str]:
-    out, _ = begun(question, library).communicate(timeout=PATIENCE)
-    return out.splitlines()
+def ask(question, library="ours"):
+    return begun(question, library).communicate(timeout=PATIENCE)[0].splitlines()
 
 
-def first(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
+def first(process):
     return process.stdout.readline().strip()
 
 
-def test_the_next_question_is_answered_by_the_same_process(kept: Settings) -> None:
+def test_the_next_question_is_answered_by_the_same_process_one_for_each_library(kept):
     (pid,) = ask("pid")
     assert ask("pid") == [pid] and ask("say")[0] == "ours"
     (line,) = resident.running(kept)
     assert f"process {pid}, for ours, " in line
     assert kept.running_dir.stat().st_mode & 0o777 == 0o700
-
-
-def test_another_library_is_asked_in_another_process_that_replaces_the_first(kept: Settings) -> None:
-    (pid,) = ask("pid")
     (other,) = ask("pid", "theirs")
     assert other != pid and wait_for(lambda: ended(int(pid)))
     assert ask("pid", "theirs") == [other]
@@ -92,7 +82,7 @@ def test_another_library_is_asked_in_another_process_that_replaces_the_first(kep
     ],
     ids=["changed", "writable for others", "readable for others"],
 )
-def test_a_worker_ends_when_its_library_or_folder_changes(kept: Settings, change: Any, here: bool) -> None:
+def test_a_worker_ends_when_its_library_or_folder_changes(kept, change, here):
     (pid,) = ask("pid")
     change(kept)
     assert wait_for(lambda: ended(int(pid)))
@@ -100,7 +90,7 @@ def test_a_worker_ends_when_its_library_or_folder_changes(kept: Settings, change
     assert (other == "here") is here and other != pid
 
 
-def test_a_worker_whose_socket_is_deleted_ends_after_its_answer(kept: Settings) -> None:
+def test_a_worker_whose_socket_is_deleted_ends_after_its_answer(kept):
     asking = begun("forever")
     assert first(asking) == "begun"
     result = CliRunner().invoke(localrag, ["models", "unload"])
@@ -110,15 +100,12 @@ def test_a_worker_whose_socket_is_deleted_ends_after_its_answer(kept: Settings) 
     assert "None" in CliRunner().invoke(localrag, ["models", "unload"]).stderr
 
 
-def test_what_a_killed_worker_left_is_deleted(kept: Settings) -> None:
+def test_what_a_killed_worker_left_is_deleted_and_its_question_answered(kept):
     (pid,) = ask("pid")
     os.kill(int(pid), signal.SIGKILL)
     assert wait_for(lambda: not resident.running(kept))
     (other,) = ask("pid")
     assert other != pid and len(list(kept.running_dir.iterdir())) == 2
-
-
-def test_a_worker_that_dies_in_an_answer_leaves_it_to_the_command(kept: Settings) -> None:
     asking = begun("count")
     os.kill(int(first(asking)), signal.SIGKILL)
     out, _ = asking.communicate(timeout=PATIENCE)
@@ -126,7 +113,7 @@ def test_a_worker_that_dies_in_an_answer_leaves_it_to_the_command(kept: Settings
     assert ask("fail") == ["here"]  # an error that nobody expected
 
 
-def test_an_answer_that_is_stopped_or_whose_command_is_killed_frees_the_model(kept: Settings) -> None:
+def test_an_answer_that_is_stopped_or_whose_command_is_killed_frees_the_model(kept):
     (pid,) = ask("pid")
     for number, rest in ((signal.SIGINT, "stopped"), (signal.SIGKILL, "")):
         asking = begun("forever")
@@ -136,14 +123,11 @@ def test_an_answer_that_is_stopped_or_whose_command_is_killed_frees_the_model(ke
         assert ask("pid") == [pid]
 
 
-def test_two_first_questions_at_once_are_both_answered(kept: Settings) -> None:
+def test_two_first_questions_are_both_answered_and_others_wait_for_their_turn(kept):
     both = [begun("pid"), begun("pid")]
     answers = {process.communicate(timeout=PATIENCE)[0].strip() for process in both}
     assert all(answer.isdecimal() for answer in answers)
     assert wait_for(lambda: len(answers) - sum(ended(int(pid)) for pid in answers) <= 1)
-
-
-def test_questions_wait_for_their_turn(kept: Settings) -> None:
     asking = begun("forever")
     first(asking)
     second = begun("say")
@@ -176,16 +160,12 @@ def test_without_a_socket_or_a_yes_the_command_answers(kept, how, tmp_path, monk
 
 
 @pytest.mark.skipif(not kernel.abi(), reason="Landlock")
-def test_it_reads_its_own_library_alone_and_writes_no_socket(kept: Settings) -> None:
+def test_it_reads_its_own_library_alone_and_no_confined_process_reaches_it(kept):
     (pid,) = ask("pid")
     assert ask(f"read {kept.library_dir('ours') / DATABASE}") == ["a database"]
     assert ask(f"read {kept.library_dir('theirs') / DATABASE}") == ["PermissionError"]
     assert ask(f"bind {kept.running_dir}/other.socket") == ["PermissionError"]
     assert ask("core") == ["0"] and ask("pid") == [pid]
-
-
-def test_a_confined_process_cannot_reach_it(kept: Settings) -> None:
-    ask("pid")
     (path,) = kept.running_dir.glob("*.socket")
     code = "import socket, sys; from localrag.security import offline; offline.confine()\n"
     code += "socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
@@ -193,7 +173,7 @@ def test_a_confined_process_cannot_reach_it(kept: Settings) -> None:
     assert "PermissionError" in done.stderr
 
 
-def asked(kept: Settings, *replies: calls.Reply, question: str = "x") -> tuple[list[str], bool]:
+def asked(kept, *replies, question="x"):
     """Ask a worker that sends these and then nothing: the events, and whether it saw the command leave before that
     answered by itself."""
     ours, theirs = socket.socketpair()
@@ -201,7 +181,7 @@ def asked(kept: Settings, *replies: calls.Reply, question: str = "x") -> tuple[l
     theirs.settimeout(0.3)
     left = []
 
-    def here() -> events.Asking:
+    def here():
         with suppress(TimeoutError):
             while theirs.recv(1 << 16):
                 pass
@@ -216,15 +196,15 @@ def asked(kept: Settings, *replies: calls.Reply, question: str = "x") -> tuple[l
     return names, bool(left)
 
 
-def test_the_command_answers_what_no_worker_recorded(kept: Settings) -> None:
+def test_the_command_answers_what_no_worker_recorded(kept):
     assert asked(kept) == (["here"], True)  # the question is withdrawn from the worker
     assert asked(kept, question="x" * protocol.MAX_LINE)[0] == ["here"]
     answer = Answered(Answer("x", "y", True, Plan("retrieve", "")))
     assert asked(kept, calls.Item(1, protocol.to_plain(answer, events.Event)))[0] == ["Answered"]
 
 
-def test_settings_of_a_question_need_no_other_worker_but_changes_of_all_else_do(kept: Settings, short: Path) -> None:
-    def fit(**options: Any) -> Any:
+def test_settings_of_a_question_need_no_other_worker_but_changes_of_all_else_do(kept, short):
+    def fit(**options):
         return resident._fit(kept.with_options(**options), ["ours"])
 
     assert fit(answer_tokens=9) == fit(generator="x") == fit(strict="true") == fit()
@@ -236,11 +216,11 @@ def test_settings_of_a_question_need_no_other_worker_but_changes_of_all_else_do(
         assert fit() != before, name
 
 
-def test_a_key_that_must_be_typed_is_not_kept(kept: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_must_be_typed_is_not_kept(kept, monkeypatch):
     (kept.library_dir("ours") / keyring.FILE).write_bytes(b"{}")
-    asked: list[bool] = []
+    asked = []
 
-    def keys_for(path: Path) -> None:
+    def keys_for(path):
         asked.append(unlocked._may_prompt.get())
         raise KeyRequired("its key is not here")
 
@@ -250,7 +230,7 @@ def test_a_key_that_must_be_typed_is_not_kept(kept: Settings, monkeypatch: pytes
 
 
 @pytest.fixture
-def house(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def house(short, monkeypatch):
     """A worker that stays, in a thread: how to connect to it, and its thread."""
     monkeypatch.setattr(resident, "_LOOK_SECONDS", 0.02)
     listener = socket.socket(socket.AF_UNIX)
@@ -259,10 +239,10 @@ def house(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ours, theirs = socket.socketpair()
     outdated = threading.Event()
     args = (ScriptedEngine(Settings(home=short)), theirs, listener, 0.3, outdated.is_set)
-    thread = threading.Thread(target=resident.stay, args=args)  # type: ignore[arg-type]
+    thread = threading.Thread(target=resident.stay, args=args)
     thread.start()
 
-    def connect() -> socket.socket:
+    def connect():
         made = socket.socket(socket.AF_UNIX)
         made.connect(str(short / "s"))
         return made
@@ -273,7 +253,7 @@ def house(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     assert not thread.is_alive()
 
 
-def said(connection: socket.socket, request: calls.Request) -> list[Any]:
+def said(connection, request):
     replies, found = connection.makefile("rb"), []
     with suppress(ConnectionError):
         connection.sendall(protocol.encode(request))
@@ -284,11 +264,11 @@ def said(connection: socket.socket, request: calls.Request) -> list[Any]:
     return found
 
 
-def question(words: str) -> calls.Begin:
+def question(words):
     return calls.Begin(1, "ask", {"question": words, "libraries": ["ours"]})
 
 
-def test_it_ends_when_nobody_asks(house: Any) -> None:
+def test_it_ends_when_nobody_asks(house):
     ours, _, thread, _ = house
     assert said(ours, question("pid"))[0].value == ["Delta", {"text": str(os.getpid())}]
     time.sleep(0.5)
@@ -298,7 +278,7 @@ def test_it_ends_when_nobody_asks(house: Any) -> None:
     assert not thread.is_alive()
 
 
-def test_the_time_that_the_machine_sleeps_counts(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_that_the_machine_sleeps_counts(house, monkeypatch):
     ours, _, thread, _ = house
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     ours.close()
@@ -307,14 +287,11 @@ def test_the_time_that_the_machine_sleeps_counts(house: Any, monkeypatch: pytest
     assert not thread.is_alive()
 
 
-def test_a_client_can_only_ask(house: Any) -> None:
+def test_a_client_can_only_ask_and_other_users_and_late_ones_not_even_that(house, monkeypatch):
     _, connect, thread, _ = house
     for request in (calls.Begin(1, "configure", {}), calls.Begin(1, "forget", {}), calls.Close()):
         assert said(connect(), request) == []
     assert thread.is_alive() and isinstance(said(connect(), question("pid"))[-1], calls.Done)
-
-
-def test_other_users_and_late_clients_are_turned_away(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _, connect, _, outdated = house
     monkeypatch.setattr(protocol, "user_of", lambda connection: os.getuid() + 1)
     assert said(connect(), question("pid")) == []
@@ -330,12 +307,12 @@ def test_a_second_ask_gives_the_same_answer_from_the_same_process(short, monkeyp
     (tmp_path / "papers" / "lease.txt").write_text(LEASE)
     monkeypatch.setenv("LOCALRAG_GENERATOR", "smollm2-135m-instruct")
 
-    def here(*words: str) -> Any:
+    def here(*words):
         done = CliRunner().invoke(localrag, words)
         assert done.exit_code == 0, done.output
         return done
 
-    def ask() -> Any:
+    def ask():
         question = ("When does the lease of Hall 3 end?", "--mode", "retrieve", "--reproducible", "--json")
         command = [sys.executable, "-m", "localrag", "ask", *question]
         return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -109,11 +109,13 @@ def test_sentences_items_and_rows_are_never_cut(name):
         assert chunk.start in {start for start, _ in spans} and chunk.end in {end for _, end in spans}
 
 
-def test_a_sentence_above_the_limit_is_cut_at_clauses_then_words():
+def test_a_sentence_above_the_limit_is_cut_and_a_limit_without_room_refused():
     long = "; ".join(["the tenant pays what is owed to the landlord"] * 60)
     chunks = split([Page(long)], count=count)
     assert len(chunks) > 2 and all(chunk.text.endswith(";") for chunk in chunks[:-1])
     assert all(chunk.text.split()[-1] == "word" for chunk in split(DOCUMENTS["one line"], count=count))
+    with pytest.raises(ValueError, match="leaves no room"):
+        split([Page("x")], count=count, limit=50)
 
 
 def test_a_section_long_enough_has_chunks_of_its_own_under_its_headings():
@@ -160,11 +162,6 @@ def test_the_prefix_keeps_the_innermost_heading_short_and_says_nothing_twice():
     later = Page(CLAUSE)
     _, second = split([page, later], count=count, title="Lease")
     assert embedded_text("Lease", second) == "Lease\n1. RENT\n" + second.text
-
-
-def test_a_limit_without_room_for_text_is_refused():
-    with pytest.raises(ValueError, match="leaves no room"):
-        split([Page("x")], count=count, limit=50)
 
 
 def test_time_grows_with_the_text_and_not_faster():

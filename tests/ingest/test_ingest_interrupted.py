@@ -90,20 +90,16 @@ with names.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=l
 """
 
 
-def driver(tmp_path, library, root, *more):
-    script = tmp_path / "driver.py"
-    script.write_text(DRIVER)
-    return subprocess.Popen(
-        [sys.executable, str(script), str(library), str(root), *more, TESTS],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def started(tmp_path, code, *arguments):
+    """A process that runs this code with the modules of the tests."""
+    script = tmp_path / f"{hash(code)}.py"
+    script.write_text(code)
+    command = [sys.executable, str(script), *map(str, arguments), TESTS]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def killed(process, seconds):
     """Kill a driver so long after it began to write."""
-    assert process.stdout is not None
     process.stdout.readline()
     time.sleep(seconds)
     process.kill()
@@ -113,16 +109,14 @@ def killed(process, seconds):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
 def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(library, folder, home, tmp_path):
     target = home / "indexes" / "killed"
-    dice = random.Random()
-    seed = dice.randrange(10**6)
-    dice.seed(seed)
+    dice = random.Random(seed := random.randrange(10**6))
     root, before = folder(MANY), {}
     for change in (lambda: None, lambda: rearrange(root)):
         change()
         ingest(library, root)
         expected = contents(library)
         for _ in range(2):
-            killed(driver(tmp_path, target, root), dice.uniform(0, 0.6))
+            killed(started(tmp_path, DRIVER, target, root), dice.uniform(0, 0.6))
             if (target / "library.db").exists():
                 left = Editor.open(target, "killed")
                 for key, document in contents(left).items():
@@ -159,7 +153,7 @@ def test_a_killed_re_embedding_ends_like_an_undisturbed_one(library, folder, hom
     shutil.copytree(library.folder, target)
     sync.renew(library, HashingEmbedder(64, sha256="2" * 64))
     for seconds in (0.05, random.uniform(0, 0.4)):
-        killed(driver(tmp_path, target, tmp_path, "--renew"), seconds)
+        killed(started(tmp_path, DRIVER, target, tmp_path, "--renew"), seconds)
         left = Editor.open(target, "killed")
         assert contents(left) == (old if left.identity == IDENTITY else contents(library)), seconds
         sound(left)
@@ -198,13 +192,7 @@ print("looked", looks, len(generations))
 def test_searches_in_another_process_see_whole_documents_of_one_generation(library, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(sync, "_CHUNKS", 2)
     root, ended = folder(MANY), tmp_path / "ended"
-    (tmp_path / "looker.py").write_text(LOOKER)
-    looker = subprocess.Popen(
-        [sys.executable, str(tmp_path / "looker.py"), str(library.folder), str(ended), TESTS],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    looker = started(tmp_path, LOOKER, library.folder, ended)
     ingest(library, root)
     rearrange(root)
     ingest(library, root)
@@ -220,8 +208,7 @@ def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder, home, tm
         with pytest.raises(LibraryLocked) as raised, names.writing(target, "papers", wait=False):
             pass
         assert f"process {os.getpid()}" in raised.value.message
-        second = driver(tmp_path, target, root)
-        assert second.stdout is not None
+        second = started(tmp_path, DRIVER, target, root)
         line = second.stdout.readline()
         assert f"process {os.getpid()}" in line and "waiting" in line
         time.sleep(0.2)
@@ -250,7 +237,7 @@ def test_a_renewal_that_was_stopped_leaves_the_old_vectors_and_goes_on(library, 
     ingest(library, folder(MANY))
     before = contents(library)
     other = HashingEmbedder(64, sha256="2" * 64)
-    embedded: list[str] = []
+    embedded = []
     real = HashingEmbedder.embed_documents
 
     def count(self, texts, **more):

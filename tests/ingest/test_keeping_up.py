@@ -203,7 +203,7 @@ def test_a_file_that_failed_is_not_tried_again_until_something_changed(library, 
     assert [failure.reason for failure in again.failed] == seen and again.unchanged == 1
     tried = ingest(library, root, options=Options(passwords=("wrong", "open sesame")))
     assert "encrypted" not in tried.failed[1].reason and "blank" in tried.failed[1].reason
-    started: list[str] = []
+    started = []
     ingest(library, root, limits=sync.Limits(seconds=60), progress=lambda event: started.append(event.document))
     assert "bad.pdf" in started
 
@@ -247,7 +247,7 @@ def test_a_change_in_a_watched_folder_is_told(tmp_path):
     assert noticed.is_set() and not thread.is_alive()
 
 
-def test_what_localrag_writes_itself_is_no_change(tmp_path, monkeypatch):
+def test_what_localrag_writes_is_no_change_and_without_notifications_it_looks_again(tmp_path, monkeypatch):
     # As in a home folder: where the documents lie beside libraries, only what is below them counts.
     papers = tmp_path / "papers"
     for path in ("indexes/m/library.db", "indexes/m/library.lock", "indexes/m/notes/1.json", "a.txt"):
@@ -259,15 +259,14 @@ def test_what_localrag_writes_itself_is_no_change(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "_notifications", lambda folder, on_blind: iter(noticed))
     assert len(list(watching.changes(papers, lambda: False))) == 1
 
-
-def test_without_notifications_the_folder_is_checked_every_minute(tmp_path, monkeypatch):
     def full(*folders, **more):
         raise OSError(28, "No space left on device")
         yield
 
+    monkeypatch.undo()
     monkeypatch.setattr("watchfiles.watch", full)
     monkeypatch.setattr(watching, "_LOOK_AGAIN", 0.1)
-    reasons: list[str] = []
+    reasons = []
     looks = watching.changes(tmp_path, lambda: False, reasons.append)
     assert next(looks) is None and next(looks) is None
     assert len(reasons) == 1 and "No space" in reasons[0]

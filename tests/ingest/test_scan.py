@@ -59,28 +59,11 @@ def test_a_pattern_means_what_it_means_to_git(folder, pattern, path, ignored):
     assert (path not in found(root)) == ignored
 
 
-def test_bytes_that_are_no_utf8_and_endless_stars_do_no_harm(folder):
+def test_an_ignore_file_of_odd_bytes_does_no_harm_and_an_unreadable_one_keeps_out(folder, monkeypatch):
     name = "a" * 120 + ".txt"
     root = folder({".localragignore": b"caf\xe9*\n" + b"*a" * 12 + b"*b\n", name: "text"})
     assert found(root) == [name]
-
-
-@PIPES
-def test_an_ignore_file_that_is_a_pipe_skips_its_folder(folder):
-    root = folder({"a.txt": "text", "sub/b.txt": "text"})
-    os.mkfifo(root / "sub" / ".localragignore")
-    seen: list[str] = []
-    noticed: list[OSError] = []
-    look = lambda: seen.extend(file.path for file in scan.walk(root, noticed.append))  # noqa: E731
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    assert not thread.is_alive() and seen == ["a.txt"]
-    assert [error.filename for error in noticed] == [str(root / "sub")] and "localragignore" in noticed[0].strerror
-
-
-def test_where_an_ignore_file_cannot_be_read_nothing_is_read(folder, monkeypatch):
-    root = folder({"a.txt": "text", "sub/.localragignore": "secret.txt", "sub/secret.txt": "text"})
+    root = folder({"a.txt": "text", "sub/.localragignore": "secret.txt", "sub/secret.txt": "text"}, "other")
     real = Path.read_text
 
     def read_text(path, **more):
@@ -92,12 +75,26 @@ def test_where_an_ignore_file_cannot_be_read_nothing_is_read(folder, monkeypatch
     assert found(root) == ["a.txt"]
 
 
+@PIPES
+def test_an_ignore_file_that_is_a_pipe_skips_its_folder(folder):
+    root = folder({"a.txt": "text", "sub/b.txt": "text"})
+    os.mkfifo(root / "sub" / ".localragignore")
+    seen = []
+    noticed = []
+    look = lambda: seen.extend(file.path for file in scan.walk(root, noticed.append))  # noqa: E731
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive() and seen == ["a.txt"]
+    assert [error.filename for error in noticed] == [str(root / "sub")] and "localragignore" in noticed[0].strerror
+
+
 def test_links_to_nowhere_and_to_themselves_are_told_to_nobody(folder):
     root = folder({"a.txt": "text"})
     (root / "nowhere.txt").symlink_to(root / "gone.txt")
     (root / "self.txt").symlink_to(root / "self.txt")
     (root / "through.txt").symlink_to(root / "a.txt" / "below.txt")
-    noticed: list[OSError] = []
+    noticed = []
     assert [file.path for file in scan.walk(root, noticed.append)] == ["a.txt"] and noticed == []
 
 

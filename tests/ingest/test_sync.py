@@ -12,8 +12,6 @@ from stores import both_stores
 from localrag.errors import EmbedderMismatch, NotFoundError
 from localrag.ingest import sync
 
-# --- what changed -------------------------------------------------------------------------------------------
-
 
 def test_a_folder_is_read_and_a_second_run_reads_nothing(library, folder):
     root = folder({"a.txt": "Alpha.", "sub folder/b c.md": "# Beta\n\nText.", "pages.txt": "One.\fTwo.", "x.exe": "?"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import log
 
@@ -31,31 +30,31 @@ class Held:
     kept: dict[int, bytes] = field(default_factory=dict)
     generation: int = 0
 
-    def add(self, id_: int, text: str | list[Token]) -> None:
+    def add(self, id_, text):
         made = tokens(text, "english") if isinstance(text, str) else text
         self.words[id_] = made
         (self.kept[id_],) = self.indexer.words([made])
         self.indexer.add(PASSAGES, id_, self.kept[id_])
         self.db.execute("INSERT INTO passages VALUES (?, ?, x'', ?)", (id_, str(id_), self.kept[id_]))
 
-    def remove(self, id_: int) -> None:
+    def remove(self, id_):
         self.indexer.remove(PASSAGES, id_, self.kept.pop(id_))
         self.db.execute("DELETE FROM passages WHERE id = ?", (id_,))
         del self.words[id_]
 
-    def commit(self) -> None:
+    def commit(self):
         self.indexer.flush()
         self.generation += 1
 
-    def scores(self, *groups: tuple[str, ...]) -> full_text.Row:
+    def scores(self, *groups):
         return self.text.scores(groups, self.generation)
 
-    def rows(self, table: str) -> int:
+    def rows(self, table):
         return int(self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 @pytest.fixture
-def held() -> Iterator[Held]:
+def held():
     db = sqlite3.connect(":memory:")
     db.row_factory = sqlite3.Row
     db.executescript(TABLES)
@@ -63,7 +62,7 @@ def held() -> Iterator[Held]:
     db.close()
 
 
-def bm25(words: dict[int, list[Token]], groups: list[tuple[str, ...]]) -> dict[int, float]:
+def bm25(words, groups):
     """As the books define it, a passage and a word at a time, as a share of what every word together could reach."""
     mean = sum(max(len(own), 1) for own in words.values()) / len(words)
     scores = dict.fromkeys(words, 0.0)
@@ -82,7 +81,7 @@ def bm25(words: dict[int, list[Token]], groups: list[tuple[str, ...]]) -> dict[i
     return {i: score / (most or 1.0) for i, score in scores.items()}
 
 
-def test_scores_are_bm25_while_passages_come_and_go(held: Held) -> None:
+def test_scores_are_bm25_while_passages_come_and_go(held):
     dice = random.Random(11)
     alphabet = [f"word{n}" for n in range(30)]
     next_id = 1
@@ -100,7 +99,7 @@ def test_scores_are_bm25_while_passages_come_and_go(held: Held) -> None:
             assert float(found[i]) == pytest.approx(score, rel=1e-4)
 
 
-def test_an_unknown_word_lowers_the_score_more_in_much_text(held: Held) -> None:
+def test_an_unknown_word_lowers_the_score_more_in_much_text(held):
     kept = []
     held.add(1, "The lease of the hall ends in May.")
     for number in range(2, 201):
@@ -111,7 +110,7 @@ def test_an_unknown_word_lowers_the_score_more_in_much_text(held: Held) -> None:
     assert kept[0] > 0.9 and kept[1] < 0.5
 
 
-def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) -> None:
+def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held):
     ids = [*range(1, 5000), 9000, 1_000_000]
     for id_ in ids:
         held.add(id_, [Token("common", "common")])
@@ -125,7 +124,7 @@ def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) 
     assert held.text.words_starting("comm") == [("common", len(ids) // 2)]
 
 
-def test_a_phrase_is_found_just_where_its_words_stand_in_a_row(held: Held) -> None:
+def test_a_phrase_is_found_just_where_its_words_stand_in_a_row(held):
     dice = random.Random(13)
     for id_ in range(1, 120):
         held.add(id_, " ".join(dice.choices(["force", "Majeure", "lease", "leases", "合同", "of"], k=12)))
@@ -142,7 +141,7 @@ def test_a_phrase_is_found_just_where_its_words_stand_in_a_row(held: Held) -> No
     assert held.text.with_phrase(["force", "nowhere"]) == []
 
 
-def test_nothing_is_left_of_the_last_passage(held: Held) -> None:
+def test_nothing_is_left_of_the_last_passage_and_pending_changes_stay_few(held, monkeypatch):
     for seed, text in enumerate(texts(4, 60), 1):
         held.add(seed, text)
     held.commit()
@@ -150,9 +149,6 @@ def test_nothing_is_left_of_the_last_passage(held: Held) -> None:
         held.remove(id_)
     held.commit()
     assert [held.rows(table) for table in ("terms", "words", "postings", "lengths")] == [0, 0, 0, 0]
-
-
-def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(full_text, "_MAX_PENDING", 5)
     for id_ in range(1, 30):
         held.add(id_, f"lease {id_}")
@@ -164,7 +160,7 @@ def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatc
     assert np.flatnonzero(held.scores(("leas",))).tolist() == list(range(20, 30))
 
 
-def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:
+def test_what_was_rolled_back_is_known_no_more(held):
     held.add(1, "lease")
     held.commit()
     held.db.commit()

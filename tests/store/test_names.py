@@ -1,12 +1,8 @@
 """Names of libraries, globs, and whose a library is: one that others may have changed is refused."""
 
-from __future__ import annotations
-
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -30,19 +26,19 @@ def test_names_of_folders_are_names_of_libraries_and_globs_fit_paths():
 
 
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "a\\b", "../x", "a\n", "a:b", "x" * 101, "end.", "end "])
-def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
+def test_a_name_that_could_leave_its_folder_is_refused(name):
     with pytest.raises(UsageError):
         names.check_name(name)
 
 
 @pytest.fixture
-def theirs(shelf: Callable[..., Editor]) -> Path:
+def theirs(shelf):
     library = shelf("theirs", DOCUMENTS)
     library.close()
     return library.folder
 
 
-def of_another_user(folder: Path) -> None:
+def of_another_user(folder):
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     os.chown(folder / DATABASE, 12345, 12345)

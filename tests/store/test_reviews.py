@@ -1,13 +1,11 @@
 """What is kept of reviews: damaged files, and what `localrag dates` is given."""
 
-from __future__ import annotations
-
 from localrag import api
 from localrag.store.reviews import FOLDER, Kept
 from localrag.types import Decision, Looked
 
 
-def looked(playbook: str, answer: str, at: str, found: bool = True) -> Looked:
+def looked(playbook, answer, at, found=True):
     return Looked(found, answer, None, 0.9, "", "", at, "term", "duration", playbook)
 
 
@@ -21,7 +19,7 @@ def test_a_damaged_review_stops_no_forgetting(folder, models, settings, home):
     assert [one.path for one in library.documents()] == ["b.txt"] and not damaged.exists()
 
 
-def test_the_last_result_of_an_item_counts_and_a_decision_in_its_playbook() -> None:
+def test_the_last_result_of_an_item_counts_and_a_decision_in_its_playbook():
     found = {
         "new": looked("NDA", "5 years", "2026-02"),
         "old": looked("NDA", "3 years", "2026-01"),

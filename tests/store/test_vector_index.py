@@ -1,12 +1,7 @@
 """FAISS finds what exact search finds, and a library's index follows its database."""
 
-from __future__ import annotations
-
 import io
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,28 +13,25 @@ from localrag.errors import LibraryError
 from localrag.store import vector_index
 from localrag.store.library import Library
 from localrag.store.names import INDEX
-from localrag.store.vector_index import FaissIndex, Kind
+from localrag.store.vector_index import FaissIndex
 from localrag.store.writer import Editor
-
-if TYPE_CHECKING:
-    from localrag.store.vector_index import Ids, Vectors
 
 DIMENSION = 24
 
 
-def unit(rng: np.random.Generator, rows: int) -> Vectors:
+def unit(rng, rows):
     vectors = rng.standard_normal((rows, DIMENSION)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 kinds = pytest.mark.parametrize("kind", ["flat", "sq8"])
 
 
-def pair(ids: Ids, rows: Vectors, kind: Kind = "flat") -> tuple[ExactIndex, FaissIndex]:
+def pair(ids, rows, kind="flat"):
     """The oracle, and FAISS over the same rows; the oracle's rows are what FAISS scores its candidates by."""
     exact = ExactIndex(DIMENSION)
 
-    def originals(wanted: Ids) -> tuple[Ids, Vectors]:
+    def originals(wanted):
         there = np.isin(exact._ids, wanted)
         return exact._ids[there], exact._rows[there]
 
@@ -49,17 +41,17 @@ def pair(ids: Ids, rows: Vectors, kind: Kind = "flat") -> tuple[ExactIndex, Fais
     return exact, native
 
 
-def written(index: FaissIndex) -> bytes:
+def written(index):
     stream = io.BytesIO()
     index.write(stream, "mine", 7)
     return stream.getvalue()
 
 
-def read(data: bytes, library: str = "mine", dimension: int = DIMENSION) -> tuple[int, FaissIndex]:
+def read(data, library="mine", dimension=DIMENSION):
     return FaissIndex.read(io.BytesIO(data), library, dimension)
 
 
-def agree(exact: ExactIndex, native: FaissIndex, question: Vectors, k: int, allowed: Ids | None = None) -> Ids:
+def agree(exact, native, question, k, allowed=None):
     ids, scores = exact.search(question, k, allowed)
     found, cosines = native.search(question, k, allowed)
     assert found.tolist() == ids.tolist()
@@ -70,7 +62,7 @@ def agree(exact: ExactIndex, native: FaissIndex, question: Vectors, k: int, allo
 
 @kinds
 @pytest.mark.parametrize("seed", range(4))
-def test_faiss_finds_what_exact_search_finds(seed: int, kind: Kind) -> None:
+def test_faiss_finds_what_exact_search_finds(seed, kind):
     rng = np.random.default_rng(seed)
     size = int(rng.integers(1, 400))
     ids = np.sort(rng.choice(10_000, size, replace=False)).astype(np.int64)
@@ -91,7 +83,7 @@ def test_faiss_finds_what_exact_search_finds(seed: int, kind: Kind) -> None:
     agree(exact, native, unit(rng, 1)[0], 5)
 
 
-def test_ids_that_do_not_rise_are_refused() -> None:
+def test_ids_that_do_not_rise_are_refused():
     rng = np.random.default_rng(9)
     native = pair(np.array([5, 9]), unit(rng, 2))[1]
     for ids in ([9], [3], [12, 11], [11, 11]):
@@ -101,7 +93,7 @@ def test_ids_that_do_not_rise_are_refused() -> None:
 
 
 @kinds
-def test_bytes_and_back(kind: Kind) -> None:
+def test_bytes_and_back(kind):
     rng = np.random.default_rng(4)
     exact, native = pair(np.arange(100, 150), unit(rng, 50), kind)
     data = written(native)
@@ -117,14 +109,14 @@ def test_bytes_and_back(kind: Kind) -> None:
 
 
 @kinds
-def test_what_does_not_belong_or_is_damaged_is_refused(kind: Kind) -> None:
+def test_what_does_not_belong_or_is_damaged_is_refused(kind):
     rng = np.random.default_rng(4)
     data = written(pair(np.arange(50), unit(rng, 50), kind)[1])
     head = data.index(b"\n", data.index(b"\n") + 1) + 1
     start = data.index(b"{")
     header = json.loads(data[start:head])
 
-    def saying(**other: object) -> bytes:
+    def saying(**other):
         return data[:start] + json.dumps({**header, **other}).encode() + b"\n" + data[head:]
 
     assert read(saying())[0] == 7
@@ -144,12 +136,11 @@ def test_what_does_not_belong_or_is_damaged_is_refused(kind: Kind) -> None:
             read(data, library, dimension)
 
 
-Put = Callable[..., None]
 IDENTITY = HashingEmbedder().identity
 
 
 @pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Editor]:
+def library(tmp_path, monkeypatch):
     """A library whose index is exact up to five vectors."""
     monkeypatch.setattr(vector_index, "FLAT_ROWS", 5)
     monkeypatch.setattr(vector_index, "_ROWS_PER_READ", 3)
@@ -158,12 +149,12 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Editor]
     made.close()
 
 
-def fill(library: Editor, put: Put, first: int, last: int) -> None:
+def fill(library, put, first, last):
     for number in range(first, last):
         put(library, f"{number}.txt", f"Document {number} tells of topic{number} and of subject{number % 3}.")
 
 
-def same_as_exact(library: Library, question: str = "subject1 topic4") -> None:
+def same_as_exact(library, question="subject1 topic4"):
     ids, stored = all_vectors(library)
     exact = ExactIndex(IDENTITY.dimension)
     exact.add(np.array(ids), np.array([np.frombuffer(vector, "<f4") for vector in stored]))
@@ -174,7 +165,7 @@ def same_as_exact(library: Library, question: str = "subject1 topic4") -> None:
     np.testing.assert_allclose(cosines, scores, atol=1e-6)
 
 
-def test_the_kind_follows_the_number_of_vectors_both_ways(library: Editor, put: Put) -> None:
+def test_the_kind_follows_the_number_of_vectors_both_ways(library, put):
     fill(library, put, 0, 5)
     library.save_index()
     assert library.index().kind == "flat"
@@ -203,10 +194,10 @@ def test_a_removed_vector_is_not_left_rounded_either(library, put, monkeypatch):
     library.save_index()
     assert code not in (library.folder / INDEX).read_bytes()
     fill(library, put, 30, 31)
-    added: list[int] = []
+    added = []
     add = FaissIndex.add
 
-    def watched(self: FaissIndex, ids: Ids, rows: Vectors) -> None:
+    def watched(self, ids, rows):
         added.extend(ids.tolist())
         add(self, ids, rows)
 

@@ -114,7 +114,7 @@ def trap(tmp_path, monkeypatch):
     monkeypatch.setenv("STAND_IN", str(tmp_path / "stand-in"))
     monkeypatch.setenv("PYTHONPATH", f"{code}{';' if sys.platform == 'win32' else ':'}{root}")
 
-    def make(name: str, command: str) -> Path:
+    def make(name, command):
         path = tmp_path / f"{name}.trap"
         path.write_text(command, encoding="utf-8")
         return path

@@ -63,7 +63,7 @@ def test_a_page_of_a_tiff_without_text_is_reported():
     assert skipped.number == 2 and "nothing was recognised" in skipped.reason
 
 
-def test_a_photograph_is_turned_by_its_exif_orientation():
+def test_a_photograph_is_turned_and_a_fax_with_oblong_pixels_stretched():
     lying = drawn("Held upright").transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6  # turn clockwise to show
@@ -71,9 +71,6 @@ def test_a_photograph_is_turned_by_its_exif_orientation():
     (page,) = reading.pages
     assert page.text == "Held upright"
     assert page.words[0].left < 0.1 and page.words[0].right < page.words[1].left + 0.02
-
-
-def test_a_fax_with_oblong_pixels_is_read():
     image = drawn("A fax of today", size=(420, 90))
     flat = image.resize((420, 45))
     assert read(source(flat, "TIFF", dpi=(204, 102))).pages[0].text == "A fax of today"

@@ -115,15 +115,11 @@ def test_a_worker_writes_nothing_reaches_no_network_and_shows_no_password(trap, 
 
 
 @linux
-def test_file_names_that_are_no_text_can_be_read(trap, tmp_path):
+def test_file_names_that_are_no_text_can_be_read_and_a_pipe_is_refused_at_once(trap, tmp_path):
     trap("a", "fine")
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.trap"))
     path.write_text("fine")
     assert texts_of(read_all([path])[path]) == ["fine"]
-
-
-@posix
-def test_a_pipe_is_refused_and_nobody_waits_for_its_writer(trap, tmp_path):
     os.mkfifo(tmp_path / "pipe.trap")
     assert "not a regular file" in only(read_all([tmp_path / "pipe.trap"], seconds=30)[tmp_path / "pipe.trap"]).reason
 
@@ -268,7 +264,7 @@ def test_what_a_reader_started_dies_with_it(trap, tmp_path, how):
 
 
 @linux
-def test_a_reader_whose_helper_was_killed_is_replaced(trap, tmp_path):
+def test_a_reader_whose_helper_was_killed_or_that_died_idle_is_replaced(trap, tmp_path):
     first, second = trap("a", "wait"), trap("b", "fine")
     with ReaderPool(workers=1, seconds=20) as pool:
         found = {}
@@ -282,6 +278,12 @@ def test_a_reader_whose_helper_was_killed_is_replaced(trap, tmp_path):
         reading.join()
         assert "has ended" in only(found[first]).reason
         assert pid_of(only(gathered(pool.read_all([second]))[second])) != reader
+    first, second = trap("a", "fine"), trap("b", "fine")
+    with ReaderPool(workers=1) as pool:
+        pid = pid_of(only(gathered(pool.read_all([first]))[first]))
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not alive(pid))
+        assert texts_of(gathered(pool.read_all([second]))[second]) == ["fine"]
 
 
 @linux
@@ -316,16 +318,6 @@ def test_ctrl_c_is_left_to_the_parent(trap):
             assert item is None or isinstance(item, Part), item
             if path == first and item is not None:
                 os.kill(pid_of(item), signal.SIGINT)
-
-
-@linux
-def test_a_worker_that_died_idle_does_not_cost_the_next_file(trap):
-    first, second = trap("a", "fine"), trap("b", "fine")
-    with ReaderPool(workers=1) as pool:
-        pid = pid_of(only(gathered(pool.read_all([first]))[first]))
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not alive(pid))
-        assert texts_of(gathered(pool.read_all([second]))[second]) == ["fine"]
 
 
 def test_a_plain_script_can_read_and_the_folder_it_runs_in_is_not_imported(trap, tmp_path):

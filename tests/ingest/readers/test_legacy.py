@@ -116,16 +116,12 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a sh
 
 
 @posix
-def test_what_takes_too_long_is_ended_with_all_it_started(tmp_path, monkeypatch):
+def test_what_takes_too_long_is_ended_with_all_it_started_and_failures_told(tmp_path, monkeypatch):
     nap = f"sleep 9{os.getpid()}"  # no other run of these tests has it
     stand_in(tmp_path, monkeypatch, f"{nap} & {nap}")
     with pytest.raises(ReadError, match=r"took LibreOffice longer than 0\.5 s"):
         programs.convert(b"x", ".doc", "docx", 1000, seconds=0.5)
     assert wait_for(lambda: not alive(nap)) and folders() == []
-
-
-@posix
-def test_a_failure_of_libreoffice_is_reported(tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, 'head -c 2000 /dev/zero > "$HOME/out/document.docx"')
     with pytest.raises(ReadError, match="larger than 1,000 bytes"):
         programs.convert(b"x", ".doc", "docx", 1000)

@@ -93,14 +93,6 @@ def test_notes_and_comments_follow_and_deletions_are_reported():
     assert len(reading.remarks) == 1 and "Al" in reading.remarks[0].text and "gone" in reading.remarks[0].text
 
 
-def test_flat_files_are_read():
-    body = f"<office:body><office:text>{p('Text')}</office:text></office:body>"
-    meta = "<office:meta><dc:title>The Plan</dc:title></office:meta>"
-    flat = f"<office:document {SPACES}>{meta}{body}</office:document>"
-    reading = opendocument.read(Source("a.fodt", data=flat.encode()), Options())
-    assert (reading.title, reading.pages[0].text) == ("The Plan", "Text")
-
-
 def test_hidden_text_is_kept_out_and_reported():
     styles = style("H", '<style:text-properties text:display="none"/>')
     body = p('Seen<text:span text:style-name="T"> ghost</text:span>.') + p("all hidden", "H")
@@ -149,7 +141,7 @@ def test_slides_are_pages_with_title_shapes_and_notes():
     assert reading.title == "Plan" and reading.pages[0].headings[0].title == "Plan"
 
 
-def test_title_author_and_date_come_from_the_properties():
+def test_title_author_and_date_come_from_the_properties_also_of_flat_files():
     meta = (
         f"<office:document-meta {SPACES}><office:meta><dc:title>The Plan</dc:title><meta:initial-creator>Jane Doe"
         "</meta:initial-creator><dc:creator>John</dc:creator><dc:date>2024-03-02T10:11:12.5</dc:date></office:meta></office:document-meta>"
@@ -157,31 +149,34 @@ def test_title_author_and_date_come_from_the_properties():
     reading = document(p("Text"), parts={"meta.xml": meta})
     assert (reading.title, reading.author, reading.date) == ("The Plan", "Jane Doe", "2024-03-02T10:11:12")
     assert document(p("Text"), parts={"meta.xml": "<broken"}).pages[0].text == "Text"
+    body = f"<office:body><office:text>{p('Text')}</office:text></office:body>"
+    meta = "<office:meta><dc:title>The Plan</dc:title></office:meta>"
+    flat = f"<office:document {SPACES}>{meta}{body}</office:document>"
+    reading = opendocument.read(Source("a.fodt", data=flat.encode()), Options())
+    assert (reading.title, reading.pages[0].text) == ("The Plan", "Text")
+
+
+LOCKED = {"META-INF/manifest.xml": "<m><manifest:encryption-data/></m>", "content.xml": "\x8f\x01"}
+ENTITY = {"content.xml": '<!DOCTYPE x [<!ENTITY a "aa">]><x>&a;</x>'}
 
 
 @pytest.mark.parametrize(
-    "parts",
+    ("body", "kind", "parts", "reason"),
     [
-        {"META-INF/manifest.xml": "<m><manifest:encryption-data/></m>", "content.xml": "\x8f\x01"},
-        {"encrypted-package": "x"},
+        (p("x"), "text", LOCKED, "is encrypted"),
+        (p("x"), "text", {"encrypted-package": "x"}, "is encrypted"),
+        ("", "spreadsheet", {}, "no text or presentation"),
+        ("", "text", {"content.xml": "<cut"}, "is damaged, or not an OpenDocument"),
+        ("", "text", ENTITY, "entities"),
+        (p("x" * 2_000_000), "text", {}, "unpacks to more than 1,000,000 bytes"),
     ],
+    ids=range(6),
 )
-def test_encrypted_documents_are_refused(parts):
-    with pytest.raises(ReadError, match="is encrypted"):
-        document(p("x"), parts=parts)
-
-
-def test_other_files_are_refused_by_name():
-    with pytest.raises(ReadError, match="no text or presentation"):
-        document("", "spreadsheet")
-    with pytest.raises(ReadError, match="is damaged, or not an OpenDocument"):
-        document("", parts={"content.xml": "<cut"})
+def test_encrypted_damaged_and_other_files_are_refused_by_name(body, kind, parts, reason):
+    with pytest.raises(ReadError, match=reason):
+        document(body, kind, parts=parts)
     with pytest.raises(ReadError, match="but a PDF"):
         opendocument.read(Source("a.odt", data=b"%PDF-1.7"), Options())
-    with pytest.raises(ReadError, match="entities"):
-        document("", parts={"content.xml": '<!DOCTYPE x [<!ENTITY a "aa">]><x>&a;</x>'})
-    with pytest.raises(ReadError, match="unpacks to more than 1,000,000 bytes"):
-        document(p("x" * 2_000_000))
 
 
 def test_deeply_nested_content_ends():

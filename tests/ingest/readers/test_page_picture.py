@@ -14,8 +14,6 @@ from localrag.ingest.readers.source import Options, Source
 from localrag.ingest.source_files import PageRequest
 from localrag.types import Document
 
-# --- finding words (pure) -----------------------------------------------------------------------------------
-
 
 def drawn(*rows):
     """Words as they would be drawn: 10 high, 10 wide for each letter, a row every 20."""
@@ -52,11 +50,8 @@ def test_of_several_places_the_one_with_the_same_words_around_it_is_boxed():
 
 
 def test_row_of_a_table_is_boxed_cell_by_cell():
-    words = [
-        Word(0, 4, "Bolt", 0, 40, 40, 50),
-        Word(5, 9, "12.5", 300, 40, 340, 50),
-        Word(10, 13, "Nut", 0, 60, 30, 70),
-    ]
+    bolt = Word(0, 4, "Bolt", 0, 40, 40, 50), Word(5, 9, "12.5", 300, 40, 340, 50)
+    words = [*bolt, Word(10, 13, "Nut", 0, 60, 30, 70)]
     text = "| Item | Price |\n| --- | --- |\n| Bolt | 12.5 |\n| Nut |  |"
     assert boxed(text, "| Bolt | 12.5 |", words) == [(0, 40, 40, 50), (300, 40, 340, 50)]
 

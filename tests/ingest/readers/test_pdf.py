@@ -117,14 +117,11 @@ def test_an_encrypted_file_opens_with_any_of_the_passwords_or_an_empty_one(tmp_p
     assert read(path).pages[0].text == TEXT
 
 
-def test_what_is_no_pdf_is_named(tmp_path):
+def test_what_is_no_pdf_is_named_and_a_truncated_one_read_or_refused(tmp_path):
     path = tmp_path / "a.pdf"
     for data, reason in ((b"\x89PNG\r\n", "not a PDF but a PNG picture"), (b"%PDF-1.7\n1 0 obj\n<<", "is damaged")):
         path.write_bytes(data)
         assert reason in refused(path)
-
-
-def test_a_truncated_file_is_read_or_refused(tmp_path):
     data = write(tmp_path / "a.pdf", [[TEXT], [TEXT]]).read_bytes()
     path = tmp_path / "cut.pdf"
     for size in range(1, len(data), 97):
@@ -275,7 +272,7 @@ def note(annotation, **items):
     return annotation
 
 
-def test_comments_are_text_of_their_page_with_author_and_date():
+def test_comments_and_highlights_are_text_of_their_page():
     writer = drawn(2)
     writer.add_annotation(
         1, note(Text(rect=(50, 550, 200, 650), text="Too high?\nAsk."), T="J. Doe", M="D:20240302101500Z")
@@ -284,9 +281,6 @@ def test_comments_are_text_of_their_page_with_author_and_date():
     first, second = read_made(writer).pages
     assert first.text == LINE
     assert second.text == f"{LINE}\n\n[Comment by J. Doe, 2024-03-02: Too high? Ask.]\n[Comment: Nobody signed this.]"
-
-
-def test_a_highlight_names_the_words_under_it():
     box = (72, 695, 300, 712)
     quads = ArrayObject([FloatObject(value) for value in (72, 712, 130, 712, 72, 695, 130, 695)])
     writer = drawn()
@@ -297,21 +291,17 @@ def test_a_highlight_names_the_words_under_it():
     assert lines[1].startswith("[Comment by A. Roe, on “The rent is") and lines[1].endswith("”: Check.]")
 
 
-def test_form_fields_are_read_with_their_labels_and_values():
+def test_form_fields_are_read_with_their_labels_and_signatures_reported():
     def form(fields):
-        fields.textfield(
-            name="tenant", tooltip="Name of the tenant", value="Ada Byron", x=72, y=600, width=200, height=20
-        )
-        fields.textfield(name="empty", value="", x=72, y=500, width=200, height=20)
+        size = {"width": 200, "height": 20}
+        fields.textfield(name="tenant", tooltip="Name of the tenant", value="Ada Byron", x=72, y=600, **size)
+        fields.textfield(name="empty", value="", x=72, y=500, **size)
         fields.checkbox(name="pets", checked=True, x=72, y=450)
         fields.checkbox(name="smoker", checked=False, x=72, y=400)
 
     text = read_made(drawn(2, form)).pages[0].text
     assert "[Form field Name of the tenant: Ada Byron]" in text
     assert "[Form field pets: yes]" in text and "[Form field smoker: no]" in text and "empty" not in text
-
-
-def test_a_signature_is_reported():
     writer = drawn()
     field = dictionary(FT="/Sig", T="s", V=dictionary(Name="J. Doe", M="D:20240302"))
     writer.root_object[NameObject("/AcroForm")] = dictionary(Fields=ArrayObject([writer._add_object(field)]))

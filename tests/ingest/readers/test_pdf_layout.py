@@ -36,9 +36,7 @@ def test_columns_drawn_across_are_read_one_after_the_other(tmp_path):
     right = [f"R{row} {prose(row + 3)}" for row in range(25)]
 
     def draw(sheet):
-        sheet.drawString(
-            50, 740, "A title that goes over the whole width of the page and belongs to both of its columns"
-        )
+        sheet.drawString(50, 740, "A title that goes over the whole width of the page and belongs to its columns")
         across(sheet, left, right)
         sheet.drawString(50, 380, "And a last line below that goes over the whole width of the page like the first one")
 

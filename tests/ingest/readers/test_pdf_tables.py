@@ -47,15 +47,15 @@ def filing(sheet, top=700):
                 sheet.drawString(x + 2, y, ")")
 
 
+ABOVE = "The statement below is not audited, and should be read with the notes that follow it."
+BELOW = "Sales fell because of the weak dollar, as we had said in the report before this one."
+
+
 def test_a_statement_keeps_rows_and_columns(tmp_path):
     def draw(sheet):
-        sheet.drawString(
-            50, 760, "The statement below is not audited, and should be read with the notes that follow it."
-        )
+        sheet.drawString(50, 760, ABOVE)
         filing(sheet)
-        sheet.drawString(
-            50, 560, "Sales fell because of the weak dollar, as we had said in the report before this one."
-        )
+        sheet.drawString(50, 560, BELOW)
 
     text = read(tmp_path / "a.pdf", draw)
     assert rows(text) == [
@@ -65,8 +65,7 @@ def test_a_statement_keeps_rows_and_columns(tmp_path):
         ["Other income and expense, net of the costs of hedging", "(265)", "(10)"],
         ["Net income", "$19,881", "$19,442"],
     ]
-    assert text.startswith("The statement below is not audited, and should be read with the notes that follow it.\n")
-    assert text.endswith("\nSales fell because of the weak dollar, as we had said in the report before this one.")
+    assert text.startswith(f"{ABOVE}\n") and text.endswith(f"\n{BELOW}")
 
 
 def test_a_period_belongs_to_the_years_under_it(tmp_path):

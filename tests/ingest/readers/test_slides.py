@@ -126,29 +126,23 @@ def test_charts_are_tables_of_the_numbers_they_show(categories, form, rows):
     assert text.split("\n") == ["Rent (thousand euros)", "|  | 2024 |", "| --- | --- |", *rows]
 
 
-def test_smart_art_is_a_list():
+def test_smart_art_is_a_list_and_formulas_are_typed_out():
     nodes = "".join(f"<d:pt><d:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></d:t></d:pt>" for text in ("Head", "First"))
     xml = f'<d:dataModel {SPACES}><d:ptLst><d:pt type="doc"/>{nodes}</d:ptLst></d:dataModel>'
     text = only(
         frame('<d:relIds r:dm="r1"/>'), relations_of={1: [("diagramData", "../d.xml")]}, parts={"ppt/d.xml": xml}
     )
     assert text == "- Head\n- First"
-
-
-def test_formulas_are_typed_out():
     e = "<m:e><m:r><m:t>x</m:t></m:r></m:e>"
     math = f"<m:f><m:num><m:sSup>{e}<m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup></m:num><m:den><m:rad>{e}</m:rad></m:den></m:f>"
     inside = f"<mc:AlternateContent><mc:Choice><a14:m><m:oMath>{math}</m:oMath></a14:m></mc:Choice></mc:AlternateContent></a:p>"
     assert only(shape("y =").replace("</a:p>", inside)) == "y =(x^2)/(√x)"
 
 
-def test_notes_follow_the_slide():
+def test_notes_and_comments_follow_the_slide():
     notes = part("notes", shape("Say this.", kind='type="body"') + shape("3", kind='type="sldNum"'))
     text = only(shape("Plan"), relations_of={1: [("notesSlide", "../n.xml")]}, parts={"ppt/n.xml": notes})
     assert text == "Plan\n\nNotes:\nSay this."
-
-
-def test_comments_come_last_with_author_and_date():
     authors = f'<p:cmAuthorLst {SPACES}><p:cmAuthor id="3" name="Jo Doe"/></p:cmAuthorLst>'
     comment = '<p:cm authorId="3" dt="2024-03-02T10:00:00.000"><p:text>Too dear?</p:text></p:cm>'
     text = only(
@@ -163,13 +157,10 @@ def test_comments_come_last_with_author_and_date():
     assert text == "Plan\n\n[Comment by Jo Doe, 2024-03-02: Too dear?]"
 
 
-def test_hidden_slides_are_reported_and_hidden_shapes_kept_out():
+def test_hidden_slides_and_shapes_and_slides_without_text_are_reported():
     reading = deck(shape("A"), shape("B") + shape("secret", hidden='hidden="1"'), attributes={1: 'show="0"'})
     assert [page.text for page in reading.pages] == ["A", "B"]
     assert [item.number for item in reading.remarks] == [1, 2]
-
-
-def test_slides_without_text_keep_their_numbers():
     reading = deck("<p:pic/>", "", shape("Text"), shape("gone"), drop=("ppt/slides/s6.xml",))
     assert [page.text for page in reading.pages] == ["", "", "Text", ""]
     skipped = [(item.number, item.reason) for item in reading.skipped]
@@ -177,10 +168,7 @@ def test_slides_without_text_keep_their_numbers():
 
 
 def test_other_files_are_refused_by_name():
-    for data, reason in (
-        (b"%PDF-1.7", "is not a PowerPoint presentation but a PDF"),
-        (b"PK\x03\x04 cut", "is damaged"),
-    ):
+    for data, reason in ((b"%PDF-1.7", "not a PowerPoint presentation but a PDF"), (b"PK\x03\x04 cut", "is damaged")):
         with pytest.raises(ReadError, match=reason) as caught:
             slides.read(Source("a.pptx", data=data), Options())
         assert caught.value.hint

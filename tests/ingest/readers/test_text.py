@@ -104,14 +104,11 @@ Costs
 """
 
 
-def test_underlined_sections_of_restructuredtext_are_headings(tmp_path):
+def test_underlined_sections_are_headings_and_code_and_logs_have_none(tmp_path):
     (page,) = read(tmp_path, RST.encode(), "a.rst").pages
     assert [item.title for item in page.headings] == ["Leases", "Rent of x and costs", "Text", "日本語", "Costs"]
     assert page.text == RST and page.text[page.headings[1].start :].startswith("Rent of")
     assert read(tmp_path, RST.encode(), "a.rst").title == "Leases"
-
-
-def test_code_and_logs_have_no_headings_and_no_titles(tmp_path):
     code = b"RECITALS\n\n1. TERMINATION\n\ndef f():\n\treturn 'a-\n'\n"
     for name in ("a.py", "a.log", "a.sql"):
         reading = read(tmp_path, code, name)

@@ -87,12 +87,9 @@ def test_recurrence_is_in_words(rule, expected):
     assert sorted(shown_parts) == sorted(expected.split(", "))
 
 
-def test_exceptions_of_a_recurrence_are_listed():
+def test_exceptions_of_a_recurrence_tasks_and_notes_are_read():
     text = shown("RRULE:FREQ=DAILY", "EXDATE:20240304T100000,20240305T100000", "STATUS:CANCELLED")
     assert text == "Repeats: daily; except on 2024-03-04 10:00, 2024-03-05 10:00\nStatus: cancelled"
-
-
-def test_tasks_and_notes_are_read():
     assert shown("DUE:20240302", "STATUS:NEEDS-ACTION", kind="VTODO") == "Due: 2024-03-02\nStatus: needs action"
     assert shown("DESCRIPTION:Words.", kind="VJOURNAL") == "\nWords."
 
@@ -102,39 +99,28 @@ def spoken(name, text):
     return page.text, [(page.text[item.start :].split()[0], item.name) for item in page.anchors]
 
 
-def test_captions_become_a_line_for_each_turn_and_keep_their_times():
-    text, anchors = spoken(
-        "a.vtt",
-        (
-            "WEBVTT - Hearing\n\nNOTE not said\n\nSTYLE\n::cue {}\n\none\n00:01.000 --> 00:03.000 align:start\n<v Jane Doe>The <i>rent</i>\nis due</v>\n\n"
-            "00:03.000 --> 00:05.000\n<v Jane Doe>on Monday &amp; Tuesday.\n\n01:00:05.500 --> 01:00:07.000\n<v.loud Tim>Agreed.\n"
-        ),
-    )
+def test_captions_and_subtitles_become_a_line_for_each_turn_with_its_time():
+    data = "WEBVTT - Hearing\n\nNOTE not said\n\nSTYLE\n::cue {}\n\none\n00:01.000 --> 00:03.000 align:start\n<v Jane Doe>The <i>rent</i>\nis due</v>\n\n"
+    data += "00:03.000 --> 00:05.000\n<v Jane Doe>on Monday &amp; Tuesday.\n\n01:00:05.500 --> 01:00:07.000\n<v.loud Tim>Agreed.\n"
+    text, anchors = spoken("a.vtt", data)
     assert text == "Jane Doe: The rent is due on Monday & Tuesday.\nTim: Agreed."
     assert anchors == [("Jane", "00:00:01"), ("on", "00:00:03"), ("Tim:", "01:00:05")]
     assert read("a.vtt", "WEBVTT - Hearing\n\n00:01.000 --> 00:02.000\nx").title == "Hearing"
-
-
-def test_subtitles_are_read():
-    text, anchors = spoken(
-        "a.srt",
-        (
-            "1\r\n00:00:01,000 --> 00:00:02,000\r\n{\\an8}<font color=red>First</font>\r\n\r\nstill first\r\n\r\n"
-            "2\r\n00:00:02,000 --> 00:00:03,000\r\n- And you?\r\n- Me, too.\r\n\r\n3\r\n00:01:00,000 --> 00:01:03,000\r\n2024\r\n"
-        ),
-    )
+    data = "1\r\n00:00:01,000 --> 00:00:02,000\r\n{\\an8}<font color=red>First</font>\r\n\r\nstill first\r\n\r\n"
+    data += "2\r\n00:00:02,000 --> 00:00:03,000\r\n- And you?\r\n- Me, too.\r\n\r\n3\r\n00:01:00,000 --> 00:01:03,000\r\n2024\r\n"
+    text, anchors = spoken("a.srt", data)
     assert text == "First still first\n- And you?\n- Me, too.\n2024"
     assert anchors == [("First", "00:00:01"), ("-", "00:00:02"), ("2024", "00:01:00")]
 
 
 def test_captions_that_roll_up_are_read_once_and_repetitions_stay():
-    text, _ = spoken(
-        "a.vtt",
-        (
-            "WEBVTT\n\n00:01.000 --> 00:03.000\n \nthe<00:01.500><c> rent</c>\n\n00:03.000 --> 00:03.010\nthe rent\n \n\n"
-            "00:03.010 --> 00:05.000\nthe rent\nis due\n\n00:06.000 --> 00:07.000\nYes.\n\n00:07.000 --> 00:08.000\nYes."
-        ),
+    data = (
+        "WEBVTT\n\n00:01.000 --> 00:03.000\n \nthe<00:01.500><c> rent</c>\n\n00:03.000 --> 00:03.010\nthe rent\n \n\n"
     )
+    data += (
+        "00:03.010 --> 00:05.000\nthe rent\nis due\n\n00:06.000 --> 00:07.000\nYes.\n\n00:07.000 --> 00:08.000\nYes."
+    )
+    text, _ = spoken("a.vtt", data)
     assert text == "the rent is due Yes. Yes."
 
 

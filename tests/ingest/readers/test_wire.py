@@ -13,31 +13,11 @@ from localrag.ingest.source_files import PagePicture, PageRequest
 from localrag.types import Anchor, Heading, Page, Part, Reading, Refused, Remark, SkippedPage, Word
 
 SHA = "0a" * 32
-WHOLE = Part(
-    "inner/b (2).pdf",
-    SHA,
-    12,
-    Reading(
-        (
-            Page(
-                "# One\n\nTwo 中😀",
-                1,
-                "iv",
-                (Heading(0, 1, "One"),),
-                "page",
-                (Anchor(7, "A5"),),
-                (Word(7, 10, 0.125, 0.1, 0.30000000000000004, 1),),
-            ),
-            Page("", 2),
-            Page("x", None, None, unit="mail"),
-        ),
-        "Title",
-        (SkippedPage(2, "is blank"),),
-        (Remark(None, "of all"), Remark(1, "of one")),
-        "Jane Doe",
-        "2024-03-02",
-    ),
-)
+MARKS = ((Heading(0, 1, "One"),), "page", (Anchor(7, "A5"),), (Word(7, 10, 0.125, 0.1, 0.30000000000000004, 1),))
+PAGES = (Page("# One\n\nTwo 中😀", 1, "iv", *MARKS), Page("", 2), Page("x", None, None, unit="mail"))
+REMARKS = (Remark(None, "of all"), Remark(1, "of one"))
+READING = Reading(PAGES, "Title", (SkippedPage(2, "is blank"),), REMARKS, "Jane Doe", "2024-03-02")
+WHOLE = Part("inner/b (2).pdf", SHA, 12, READING)
 BEGIN = {"type": "part", "name": "n", "sha256": SHA, "size": 1, "title": "t", "author": "a", "date": "d"}
 PAGE = {"type": "page", "continues": False, "page": {"text": "", "number": 1}}
 END = {"type": "end", "skipped": [], "remarks": []}
@@ -131,16 +111,10 @@ def test_messages_of_a_wrong_shape_are_malformed(messages):
 def test_names_and_reasons_are_cleaned():
     (refused,) = taken({"type": "refused", "name": "a\x1b[2J\ud800", "reason": "b\0"})
     assert refused == Refused("a[2J\ufffd", "b")
-    (part,) = taken(
-        {**BEGIN, "name": "\x07n", "title": "t\0", "author": "a\0", "date": "d\0"},
-        page(
-            text="xy",
-            label="l\0",
-            headings=[{"start": 0, "level": 1, "title": "h\0"}],
-            anchors=[{"start": 1, "name": "\0"}],
-        ),
-        {"type": "end", "skipped": [{"number": 1, "reason": "s\0"}], "remarks": [{"number": None, "text": "r\0"}]},
-    )
+    marks = {"headings": [{"start": 0, "level": 1, "title": "h\0"}], "anchors": [{"start": 1, "name": "\0"}]}
+    begin = {**BEGIN, "name": "\x07n", "title": "t\0", "author": "a\0", "date": "d\0"}
+    end = {**END, "skipped": [{"number": 1, "reason": "s\0"}], "remarks": [{"number": None, "text": "r\0"}]}
+    (part,) = taken(begin, page(text="xy", label="l\0", **marks), end)
     assert "\0" not in repr(part) and "\\x00" not in repr(part)
 
 

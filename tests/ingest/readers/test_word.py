@@ -181,16 +181,6 @@ def test_text_boxes_are_read_once_and_headers_not_at_all(path, document):
     assert read(document, path).pages[0].text == "Before.\n\nIn the box."
 
 
-def with_footnote(document):
-    """Give a document one footnote, and return the run that refers to it."""
-    xml = (
-        f'<w:footnotes {W}><w:footnote w:type="separator" w:id="0"/><w:footnote w:id="2"><w:p><w:r>'
-        "<w:t>Net of tax.</w:t></w:r></w:p></w:footnote></w:footnotes>"
-    )
-    relate(document, "footnotes", "/word/footnotes.xml", xml.encode())
-    return '<w:r><w:footnoteReference w:id="2"/></w:r>'
-
-
 def test_comments_follow_their_paragraph_with_author_and_date(path, document):
     runs = document.add_paragraph("The rent is due monthly.").runs
     for words in ("Too early?", ""):
@@ -223,7 +213,12 @@ def test_embedded_files_are_documents_of_their_own(path):
 
 
 def test_footnotes_in_cells_follow_their_table_and_count_on(path, document):
-    run = with_footnote(document)
+    xml = (
+        f'<w:footnotes {W}><w:footnote w:type="separator" w:id="0"/><w:footnote w:id="2"><w:p><w:r>'
+        "<w:t>Net of tax.</w:t></w:r></w:p></w:footnote></w:footnotes>"
+    )
+    relate(document, "footnotes", "/word/footnotes.xml", xml.encode())
+    run = '<w:r><w:footnoteReference w:id="2"/></w:r>'
     table = document.add_table(1, 2)
     for cell, words in zip(table._cells, ("Fee", "100"), strict=True):
         cell.text = words
@@ -279,13 +274,17 @@ def test_other_files_are_refused_by_name(tmp_path, path):
     assert "is damaged, or not a Word document" in refused(path)
 
 
-def test_deeply_nested_content_ends(path, document):
+def test_deeply_nested_content_ends_and_one_that_unpacks_to_too_much_is_refused(path, document):
     depth = 3000
     wrapped = "<w:sdt><w:sdtContent>" * depth + "<w:p/>" + "</w:sdtContent></w:sdt>" * depth
     document.add_paragraph("Text.")
     document.save(path)
     rewrite(path, {"word/document.xml": (b"<w:sectPr", wrapped.encode() + b"<w:sectPr")})
     assert read_file(path).pages[0].text == "Text."
+    document.add_paragraph("x" * 300_000)
+    document.save(path)
+    with pytest.raises(ReadError, match="unpacks to more than 200,000 bytes"):
+        read_file(path, Options(unpacked=200_000))
 
 
 WHITE = '<w:color w:val="FFFFFF"/>'
@@ -374,10 +373,3 @@ def test_parts_in_other_formats_are_reported(path, document):
     document.element.body.insert(0, parse_xml(f"<w:altChunk {W}/>"))
     (remark,) = read(document, path).remarks
     assert "altChunk" in remark.text
-
-
-def test_a_document_that_unpacks_to_too_much_is_refused(path, document):
-    document.add_paragraph("x" * 300_000)
-    document.save(path)
-    with pytest.raises(ReadError, match="unpacks to more than 200,000 bytes"):
-        read_file(path, Options(unpacked=200_000))

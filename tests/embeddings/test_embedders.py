@@ -48,15 +48,11 @@ def embedder(settings):
 
 
 @pytest.mark.model
-def test_it_does_what_every_embedder_does_and_says_who_made_a_vector(embedder, settings):
+def test_it_does_what_every_embedder_does_and_a_vector_depends_on_its_text_alone(embedder, settings):
     sound(embedder)
     model = ModelStore(settings).get("all-minilm-l6-v2")
     assert embedder.identity == EmbedderIdentity(model.id, model.sha256, "int8", "onnxruntime", 384)
     assert embedder.max_tokens == 254 and embedder.count("word " * 1000) == 1000
-
-
-@pytest.mark.model
-def test_a_vector_depends_on_nothing_but_its_text(embedder):
     together = embedder.embed_documents(VARIED)
     for text, row in zip(VARIED, together, strict=True):
         assert np.array_equal(row, embedder.embed_documents([text])[0])
@@ -64,23 +60,8 @@ def test_a_vector_depends_on_nothing_but_its_text(embedder):
 
 
 @pytest.mark.model
-def test_stopping_it_costs_the_texts_at_hand_and_no_more(embedder, monkeypatch):
-    begun: list[str] = []
-    vector = embedder._vector
-
-    def counted(text):
-        begun.append(text)
-        return vector(text)
-
-    monkeypatch.setattr(embedder, "_vector", counted)
-    with pytest.raises(Cancelled):
-        embedder.embed_documents([CLAUSE] * 400, stop=lambda: len(begun) > 2)
-    assert len(begun) < 16
-
-
-@pytest.mark.model
 @pytest.mark.slow
-def test_it_agrees_with_sentence_transformers(embedder, settings):
+def test_it_agrees_with_sentence_transformers_and_their_libraries_stay_with_them(embedder, settings):
     model = ModelStore(settings).get("all-minilm-l6-v2")
     theirs = SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32")
     assert theirs.identity == EmbedderIdentity(model.id, model.sha256, "float32", "sentence-transformers", 384)
@@ -91,17 +72,9 @@ def test_it_agrees_with_sentence_transformers(embedder, settings):
     worst = int(cosines.argmin())
     assert cosines[worst] >= 0.97, (cosines[worst], VARIED[worst])
     assert cosines.mean() >= 0.99
-
-
-@pytest.mark.model
-@pytest.mark.slow
-def test_a_library_of_sentence_transformers_stays_with_it(settings):
-    model = ModelStore(settings).get("all-minilm-l6-v2")
-    identity = EmbedderIdentity(model.id, model.sha256, "float32", "sentence-transformers", 384)
-    loaded = load_embedder(settings, identity)
-    assert isinstance(loaded, SentenceTransformerEmbedder) and loaded.identity == identity
-    fast = EmbedderIdentity(model.id, model.sha256, "int8", "onnxruntime", 384)
-    assert load_embedder(settings, fast).identity == fast
+    loaded = load_embedder(settings, theirs.identity)
+    assert isinstance(loaded, SentenceTransformerEmbedder) and loaded.identity == theirs.identity
+    assert load_embedder(settings, embedder.identity).identity == embedder.identity
 
 
 LOADS = """
@@ -121,14 +94,11 @@ def test_loading_it_loads_no_torch(home):
     assert done.stderr == ""
 
 
-def test_a_broken_fast_form_is_a_model_error(tmp_path):
+def test_a_fast_form_that_is_broken_or_gone_says_how_to_get_it(tmp_path, settings):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(ModelError) as raised:
         OnnxEmbedder("broken", tmp_path, tmp_path / "model.onnx", "0" * 64)
     assert "localrag models verify broken" in raised.value.hint
-
-
-def test_a_library_of_a_fast_form_that_is_gone_says_how_to_get_it(settings, tmp_path):
     model = ModelManager(settings).import_path(transformer(tmp_path / "emb"))
     with pytest.raises(EmbedderMismatch) as raised:
         load_embedder(settings, EmbedderIdentity("emb", model.sha256, "int8", "onnxruntime", 384))
@@ -140,14 +110,24 @@ def test_a_library_of_a_fast_form_that_is_gone_says_how_to_get_it(settings, tmp_
 
 
 @pytest.mark.model
-def test_nothing_is_embedded_in_the_thread_that_a_model_may_write_in(embedder, monkeypatch):
+def test_it_embeds_in_a_thread_of_its_own_and_a_stop_costs_the_texts_at_hand(embedder, monkeypatch):
     """With AMX, onnxruntime changes the tile registers of its thread, and llama.cpp then writes nonsense there."""
-    threads: list[int] = []
+    threads = []
     vector = embedder._vector
     monkeypatch.setattr(embedder, "_vector", lambda text: threads.append(threading.get_ident()) or vector(text))
     embedder.embed_question("When does the lease end?")
     embedder.embed_documents(["The lease ends in May."])
     assert len(threads) == 2 and threading.get_ident() not in threads
+    begun = []
+
+    def counted(text):
+        begun.append(text)
+        return vector(text)
+
+    monkeypatch.setattr(embedder, "_vector", counted)
+    with pytest.raises(Cancelled):
+        embedder.embed_documents([CLAUSE] * 400, stop=lambda: len(begun) > 2)
+    assert len(begun) < 16
 
 
 @pytest.mark.model

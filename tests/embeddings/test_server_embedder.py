@@ -53,14 +53,11 @@ def random(body, weights=0, noise=0.0):
     return reply([(row + noise * np.random.default_rng().normal(size=64)).tolist() for row in rows])
 
 
-def test_it_does_what_every_embedder_does(server):
+def test_it_does_what_every_embedder_does_also_with_vectors_in_base64(server):
     made = embedder(server)
     sound(made)
     assert (made.identity.model, made.identity.engine, made.identity.dimension) == ("small", "server", 256)
     assert made.max_tokens == 254
-
-
-def test_vectors_may_come_in_base64(server):
     plain = embedder(server).embed_documents(["The lease ends.", "Cats."])
     server.replies[EMBEDDINGS] = lambda body: reply(
         [base64.b64encode(row.tobytes()).decode() for row in HashingEmbedder().embed_documents(body["input"])]
@@ -68,14 +65,12 @@ def test_vectors_may_come_in_base64(server):
     assert np.allclose(embedder(server).embed_documents(["The lease ends.", "Cats."]), plain)
 
 
-def test_texts_are_sent_in_batches_with_progress(server):
+def test_texts_are_sent_in_batches_and_too_long_ones_cut(server):
     made, done = embedder(server), list[int]()
     rows = made.embed_documents([f"word{n}" for n in range(70)], progress=done.append)
     assert done == [32, 64, 70] and [len(body["input"]) for body in server.bodies(EMBEDDINGS)[1:]] == [32, 32, 6]
     assert np.array_equal(rows[69], made.embed_question("word69"))
 
-
-def test_a_text_that_the_server_finds_too_long_is_cut(server):
     def limited(body):
         long = any(len(text) > 1000 for text in body["input"])
         return failed("400 Bad Request", "too long") if long else hashed(body)
@@ -83,9 +78,8 @@ def test_a_text_that_the_server_finds_too_long_is_cut(server):
     server.replies[EMBEDDINGS] = limited
     made, words = embedder(server), "abc " * 400
     rows = made.embed_documents(["short", words, "last"])
-    assert np.array_equal(rows[1], made.embed_question(words[:800])) and np.array_equal(
-        rows[2], made.embed_question("last")
-    )
+    assert np.array_equal(rows[1], made.embed_question(words[:800]))
+    assert np.array_equal(rows[2], made.embed_question("last"))
 
 
 @pytest.mark.parametrize(
@@ -108,18 +102,15 @@ def test_what_is_no_vector_of_each_text_is_an_error(server, rows):
         embedder(server)
 
 
-def test_a_server_that_fails_throughout_is_an_error(server):
+def test_a_server_that_fails_is_an_error_and_a_stop_ends_the_waiting(server):
     made = embedder(server)
     server.replies[EMBEDDINGS] = failed("500 Internal Server Error", "out of memory")
     with pytest.raises(ModelError, match="out of memory"):
         made.embed_documents(["word " * 500, "b"])
-
-
-def test_a_stop_ends_the_waiting(server):
-    made = embedder(server)
+    asked = len(server.bodies(EMBEDDINGS))
     server.replies[EMBEDDINGS] = None
     with pytest.raises(Cancelled):
-        made.embed_documents(["a"], stop=lambda: len(server.bodies(EMBEDDINGS)) > 1)
+        made.embed_documents(["a"], stop=lambda: len(server.bodies(EMBEDDINGS)) > asked)
     assert server.left.wait(60)
 
 

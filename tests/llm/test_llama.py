@@ -1,22 +1,14 @@
-"""Passages that are read by themselves and joined: the same answer cold, warm, in any process, whatever came before.
-
-And how tokens are drawn by a grammar. The models are tiny.
-"""
-
-from __future__ import annotations
+"""Passages are read by themselves and joined: the same answer cold, warm, in any process, whatever came before."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tiny_llamas
 
 from localrag.events import PromptRead
-from localrag.llm import Completed, Prefix, Weighed, llama
+from localrag.llm import llama
 from localrag.llm.llama import LlamaGenerator, sampler
 from localrag.llm.llama_model import LlamaContext
 from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, PassageCache, drop_missing, kept, warm
@@ -28,33 +20,30 @@ PASSAGES = tuple(
 )
 
 
-Start = Callable[..., LlamaGenerator]
-
-
 class Kept:
     """A prompt cache in memory."""
 
-    def __init__(self) -> None:
-        self.states: dict[Prefix, bytes] = {}
+    def __init__(self):
+        self.states = {}
         self.loaded = 0
 
-    def has(self, prefix: Prefix) -> bool:
+    def has(self, prefix):
         return prefix in self.states
 
-    def get(self, prefix: Prefix, stop: object = None) -> bytearray | None:
+    def get(self, prefix, stop=None):
         found = self.states.get(prefix)
         self.loaded += found is not None
         return None if found is None else bytearray(found)
 
-    def put(self, prefix: Prefix, state: memoryview, stop: object = None) -> None:
+    def put(self, prefix, state, stop=None):
         self.states[prefix] = bytes(state)
 
 
-def with_tail(asked: Sequence[Message], tail: str) -> list[Message]:
+def with_tail(asked, tail):
     return [*asked[:-1], replace(asked[-1], tail=tail)]
 
 
-def messages(passages: Sequence[str] = PASSAGES, question: str = "What is the fee of Hall 3?") -> list[Message]:
+def messages(passages=PASSAGES, question="What is the fee of Hall 3?"):
     return [
         Message("system", "Be short."),
         Message("user", question, stable=("Passages:",), blocks=tuple((one,) for one in passages)),
@@ -62,16 +51,16 @@ def messages(passages: Sequence[str] = PASSAGES, question: str = "What is the fe
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(tmp_path_factory):
     return tiny_llamas.full(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
 
 
 @pytest.fixture
-def start(file: Path) -> Iterator[Start]:
+def start(file):
     """Start a model with nothing in its memory."""
-    started: list[LlamaGenerator] = []
+    started = []
 
-    def begin(path: Path = file, **options: Any) -> LlamaGenerator:
+    def begin(path=file, **options):
         started.append(LlamaGenerator("tiny", path, threads=1, **options))
         return started[-1]
 
@@ -80,15 +69,13 @@ def start(file: Path) -> Iterator[Start]:
         model.close()
 
 
-def run(model: LlamaGenerator, asked: Sequence[Message], **options: Any) -> Completed:
+def run(model, asked, **options):
     *_, done = model.generate(asked, max_tokens=12, **options)
-    assert isinstance(done, Completed)
     return done
 
 
-def shares(model: LlamaGenerator, asked: Sequence[Message], **options: Any) -> tuple[float, ...]:
+def shares(model, asked, **options):
     *_, done = model.weigh(asked, ("yes", "no"), **options)
-    assert isinstance(done, Weighed)
     return done.shares
 
 
@@ -105,7 +92,7 @@ def test_cold_warm_and_in_another_process_the_result_is_the_same_to_the_last_bit
     assert shares(model, messages()) == cold, "without a cache, after something else"
 
 
-def test_passages_in_another_order_or_number_are_not_read_again(start: Start) -> None:
+def test_passages_in_another_order_or_number_are_not_read_again(start):
     cache, model = Kept(), start()
     cold = run(model, messages(), cache=cache)
     assert cold.usage.reused == 0
@@ -117,11 +104,11 @@ def test_passages_in_another_order_or_number_are_not_read_again(start: Start) ->
         assert warm.text == run(start(), asked).text
 
 
-def continued(*blocks: tuple[str, ...]) -> list[Message]:
+def continued(*blocks):
     return [Message("system", "Be short."), Message("user", "\n\nWhich?", stable=("Passages:",), blocks=blocks)]
 
 
-def test_a_passage_that_goes_on_is_read_behind_the_one_before(start: Start) -> None:
+def test_a_passage_that_goes_on_is_read_behind_the_one_before(start):
     one, two, three, four = PASSAGES
     cold, cache = shares(start(), continued((one, two, three), (four,))), Kept()
     assert shares(start(), continued((one, two, three), (four,)), cache=cache) == cold
@@ -132,9 +119,14 @@ def test_a_passage_that_goes_on_is_read_behind_the_one_before(start: Start) -> N
     loaded = part.loaded
     assert shares(start(), continued((one, two, three), (four,)), cache=part) == cold, "the first two from the cache"
     assert part.loaded == loaded + 3, "the beginning and two parts"
+    two = PASSAGES[1] * 20  # equal passages of two libraries, each with its own beginning
+    asked, cache = continued((one, two), (one, two)), Kept()
+    cold = shares(start(), asked)
+    assert shares(start(), continued((one,), (one, two)), cache=cache) != cold
+    assert shares(start(), asked, cache=cache) == cold
 
 
-def test_joined_is_near_to_together(start: Start) -> None:
+def test_joined_is_near_to_together(start):
     apart, together = (shares(start(apart=apart), messages((PASSAGES[0],))) for apart in (True, False))
     assert apart == pytest.approx(together, abs=0.01), "one passage sees the same either way, but for 8 bits"
 
@@ -147,13 +139,22 @@ def test_a_model_that_cannot_move_them_reads_them_together(start, tmp_path, kind
     assert shares(start(tmp_path / "other.gguf"), messages()) == first
 
 
-def test_passages_read_together_leave_nothing_that_passes_for_a_document(start: Start, tmp_path: Path) -> None:
+def test_each_passage_lies_with_its_document_but_not_what_was_read_together(start, tmp_path):
     cache = PassageCache([DiskPromptCache(tmp_path, "model", ["hash"], 1 << 30)] * len(PASSAGES))
     run(start(apart=False), messages(), cache=cache)
     assert kept(tmp_path, "model") == {} == warm(tmp_path, "model")
+    folders = [tmp_path / name for name in ("a", "b")]
+    caches = [DiskPromptCache(folders[n % 2], "model", [f"hash{n}"], 1 << 30) for n in range(4)]
+    shares(start(), messages(), cache=PassageCache(caches))
+    files = [len(list((folder / FOLDER).glob("*.state"))) for folder in folders]
+    assert files == [3, 2], "two passages each, and the beginning once"
+    assert kept(folders[0], "model") == {} == warm(folders[0], "model"), "no document is read whole"
+    assert drop_missing(folders[0], ["hash0"]) == 1 and drop_missing(folders[1], ["hash1", "hash3"]) == 0
+    done = run(start(), messages(), cache=PassageCache(caches))
+    assert done.usage.reused > 0
 
 
-def test_reading_ahead_leaves_only_the_question(start: Start) -> None:
+def test_reading_ahead_leaves_only_the_question(start):
     cache, model = Kept(), start()
     list(model.read(messages()))  # what is in the memory is cached too
     *_, last = model.read(messages(), cache=cache)
@@ -165,10 +166,10 @@ def test_reading_ahead_leaves_only_the_question(start: Start) -> None:
     assert done.text == run(start(), messages()).text
 
 
-def test_stopped_among_the_passages_what_was_read_is_kept(start: Start) -> None:
+def test_stopped_among_the_passages_what_was_read_is_kept(start):
     cache, model = Kept(), start()
 
-    def stop() -> bool:
+    def stop():
         return len(cache.states) >= 3  # the beginning and two passages
 
     done = run(model, messages(), cache=cache, stop=stop)
@@ -178,7 +179,7 @@ def test_stopped_among_the_passages_what_was_read_is_kept(start: Start) -> None:
     assert again.usage.reused > 0
 
 
-def test_a_state_of_something_else_is_read_anew(start: Start) -> None:
+def test_a_state_of_something_else_is_read_anew(start):
     cache, expected = Kept(), shares(start(), messages())
     shares(start(), messages(), cache=cache)
     for blocks in (True, False):
@@ -188,21 +189,13 @@ def test_a_state_of_something_else_is_read_anew(start: Start) -> None:
         assert shares(start(), messages(), cache=cache) == expected
 
 
-def test_equal_passages_of_two_libraries_are_read_each_with_its_own_beginning(start):
-    one, two = PASSAGES[0], PASSAGES[1] * 20
-    asked = continued((one, two), (one, two))
-    cold, cache = shares(start(), asked), Kept()
-    assert shares(start(), continued((one,), (one, two)), cache=cache) != cold
-    assert shares(start(), asked, cache=cache) == cold
-
-
 @pytest.mark.parametrize("method", ["fork", "link"])
 def test_an_exception_in_a_batch_leaves_nothing_behind(start, monkeypatch, method):
     expected, cache, model = forked(start()), Kept(), start()
     forked(model, cache=cache)
     real, failed = LlamaContext._run, []
 
-    def run_once(context: LlamaContext, *rest: Any) -> bool:
+    def run_once(context, *rest):
         if sys._getframe(1).f_code.co_name == method and not failed:
             failed.append(1)
             raise KeyboardInterrupt
@@ -233,7 +226,7 @@ def test_stopped_while_first_tokens_are_read_again_the_passages_are_no_prompt(st
     assert run(model, messages(), cache=cache).text == expected.text
 
 
-def forked(model: LlamaGenerator, **options: Any) -> tuple[tuple[float, ...], Completed, int]:
+def forked(model, **options):
     """Return the shares of the check, the answer, and the tokens that the answer still had to read."""
     check, then = (with_tail(messages(), tail) for tail in (" Is it there? Yes or no.", " In few words."))
     found = shares(model, check, then=then, room=12, **options)
@@ -242,7 +235,7 @@ def forked(model: LlamaGenerator, **options: Any) -> tuple[tuple[float, ...], Co
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_the_check_and_the_answer_are_read_in_one_batch(start: Start, apart: bool) -> None:
+def test_the_check_and_the_answer_are_read_in_one_batch(start, apart):
     shares_, done, read = forked(start(apart=apart))
     assert read == 0
     alone = with_tail(messages(), " Is it there? Yes or no.")
@@ -250,8 +243,8 @@ def test_the_check_and_the_answer_are_read_in_one_batch(start: Start, apart: boo
     assert done.text[:3] == run(start(apart=apart), with_tail(messages(), " In few words.")).text[:3]
 
 
-def test_neither_end_sees_the_other(start: Start) -> None:
-    def both(check: str, then: str) -> tuple[tuple[float, ...], str]:
+def test_neither_end_sees_the_other_and_long_tails_are_read_one_by_one(start):
+    def both(check, then):
         model = start()
         found = shares(model, with_tail(messages(), check), then=with_tail(messages(), then))
         return found, run(model, with_tail(messages(), then)).text
@@ -259,9 +252,11 @@ def test_neither_end_sees_the_other(start: Start) -> None:
     one, other_check, other_then = both(" abc", " xyz"), both(" abd", " xyz"), both(" abc", " xzy")
     assert one[0] == other_then[0] != other_check[0]
     assert one[1] == other_check[1]
+    model, long, tail = start(), with_tail(messages(), " word" * 300), with_tail(messages(), " In few words.")
+    assert shares(model, long, then=tail) == shares(start(), long) and run(model, tail).text
 
 
-def test_read_in_one_batch_both_are_the_same_cold_and_warm(start: Start) -> None:
+def test_read_in_one_batch_both_are_the_same_cold_and_warm(start):
     cache, model = Kept(), start()
     cold = forked(model, cache=cache)
     run(model, messages(PASSAGES[:2], "Another?"), cache=cache)
@@ -269,16 +264,9 @@ def test_read_in_one_batch_both_are_the_same_cold_and_warm(start: Start) -> None
         assert (again[0], again[1].text) == (cold[0], cold[1].text)
 
 
-def test_tails_too_long_for_one_batch_are_read_one_after_the_other(start: Start) -> None:
-    model, long, then = start(), with_tail(messages(), " word" * 300), with_tail(messages(), " In few words.")
-    assert shares(model, long, then=then) == shares(start(), long)
-    assert run(model, then).text
-
-
-def test_packed_a_state_takes_little_more_than_half(start: Start) -> None:
+def test_packed_a_state_takes_little_more_than_half(start):
     model = start()
     shares(model, messages())
-    assert model._context is not None
     state = model._context.state()
     packed = llama.pack(state, model._model.heads)
     back = llama.unpack(packed)
@@ -287,27 +275,14 @@ def test_packed_a_state_takes_little_more_than_half(start: Start) -> None:
 
 
 @pytest.mark.parametrize("state", [b"", b"x" * 15, b"\0" * 64, np.arange(999, dtype=np.uint8).tobytes()])
-def test_a_state_of_another_form_is_kept_as_it_is(state: bytes) -> None:
+def test_a_state_of_another_form_is_kept_as_it_is(state):
     assert bytes(llama.unpack(llama.pack(memoryview(state), 2))) == state
 
 
-def test_each_passage_lies_with_its_document_and_goes_with_it(start: Start, tmp_path: Path) -> None:
-    folders = [tmp_path / name for name in ("a", "b")]
-    caches = [DiskPromptCache(folders[n % 2], "model", [f"hash{n}"], 1 << 30) for n in range(4)]
-    shares(start(), messages(), cache=PassageCache(caches))
-    files = [len(list((folder / FOLDER).glob("*.state"))) for folder in folders]
-    assert files == [3, 2], "two passages each, and the beginning once"
-    assert kept(folders[0], "model") == {} == warm(folders[0], "model"), "no document is read whole"
-    assert drop_missing(folders[0], ["hash0"]) == 1 and drop_missing(folders[1], ["hash1", "hash3"]) == 0
-    done = run(start(), messages(), cache=PassageCache(caches))
-    assert done.usage.reused > 0
-
-
-def test_a_grammar_draws_the_likeliest_token_that_it_allows(start: Start) -> None:
+def test_a_grammar_draws_the_likeliest_token_that_it_allows(start):
     """Whether the likeliest of all is among those or not."""
     generator = start(context=1024)
     model, context = generator._model, generator._context
-    assert context is not None
     words = {token: model.piece(token, special=False) for token in range(tiny_llamas.WORDS)}
     allowed = [token for token, word in words.items() if len(word) == 1 and b"!" <= word <= b"M"]
     likeliest = set()

@@ -5,10 +5,7 @@ sliding-window model can be named by LOCALRAG_TEST_SWA_MODEL (a .gguf file). Not
 real weights, and more than one GPU.
 """
 
-from __future__ import annotations
-
 import os
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +15,7 @@ import tiny_llamas
 
 from localrag.errors import ModelError
 from localrag.events import PromptRead
-from localrag.llm import Completed, Prefix, Weighed, llama_model
+from localrag.llm import Weighed, llama_model
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.llama_model import LlamaContext, LlamaModel
 from localrag.llm.prompt_cache import DiskPromptCache
@@ -30,17 +27,10 @@ pytestmark = pytest.mark.slow
 REAL = os.environ.get("LOCALRAG_TEST_SWA_MODEL")  # read before the tests get an environment of their own
 CLAUSES = 75 if REAL else 18  # of real words, to be longer than a real window
 TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros." for n in range(CLAUSES))
-KINDS: dict[str, Callable[[Path], Path]] = {
-    "sliding": tiny_llamas.sliding,
-    "recurrent": tiny_llamas.recurrent,
-    "convolved": tiny_llamas.convolved,
-    "delta": tiny_llamas.delta,
-    "scanned": tiny_llamas.scanned,
-    "full": tiny_llamas.full,
-}
+KINDS = ("sliding", "recurrent", "convolved", "delta", "scanned", "full")
 
 
-def messages(question: str = "What is the fee?", *texts: str) -> list[Message]:
+def messages(question="What is the fee?", *texts):
     return [Message("system", "", stable=texts or (TEXT,)), Message("user", question)]
 
 
@@ -48,16 +38,16 @@ def messages(question: str = "What is the fee?", *texts: str) -> list[Message]:
     scope="module",
     params=[*KINDS, pytest.param("real", marks=pytest.mark.skipif(not REAL, reason="no real model named"))],
 )
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaGenerator]:
+def model(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
-    file = Path(REAL or "") if request.param == "real" else KINDS[request.param](path)
+    file = Path(REAL or "") if request.param == "real" else getattr(tiny_llamas, request.param)(path)
     generator = LlamaGenerator(request.param, file, threads=1)
     yield generator
     generator.close()
 
 
 YARN = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64}
-SHAPES: dict[str, tuple[Callable[[Path], Path], str]] = {
+SHAPES = {
     "llama": (tiny_llamas.full, ""),
     "wide heads, as in Qwen 3": (lambda path: tiny_llamas.full(path, head=64), ""),
     "yarn": (lambda path: tiny_llamas.full(path, **YARN), "no simple RoPE"),
@@ -72,13 +62,12 @@ SHAPES: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("family", SHAPES)
-def test_what_can_be_moved_and_the_size_of_a_state_are_known_before_it_is_read(tmp_path: Path, family: str) -> None:
+def test_what_can_be_moved_and_the_size_of_a_state_are_known_before_it_is_read(tmp_path, family):
     make, why = SHAPES[family]
     generator = LlamaGenerator(family, make(tmp_path / "tiny.gguf"), threads=1)
     assert generator._model.why_not_movable == why and generator._model.movable == (why == "")
     assert any("read together" in line and why in line for line in generator.in_force()) == (why != "")
     list(generator.read(messages()))
-    assert generator._context is not None
     taken, tokens = len(generator._context.state()), len(generator._context.tokens)
     told = generator.state_bytes(tokens)
     assert taken * 0.95 < told < taken * 1.05 or (family == "gemma3" and told > taken)  # a window is kept of the rest
@@ -94,7 +83,7 @@ def test_recurrent_layers_and_their_checkpoints_count_as_memory(tmp_path, monkey
     LlamaGenerator("mamba", path, threads=1, context=1024).close()
 
 
-def _moved(model: LlamaModel, distance: int) -> np.ndarray:
+def _moved(model, distance):
     """The scores after three tokens, of which the first two were moved on after they were read."""
     c = model.c
     with ThreadPoolExecutor(1) as thread:
@@ -108,31 +97,30 @@ def _moved(model: LlamaModel, distance: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("family", ["llama", "smollm3", "yarn"])
-def test_moving_keys_is_right_only_where_each_layer_turns_them(tmp_path: Path, family: str) -> None:
+def test_moving_keys_is_right_only_where_each_layer_turns_them(tmp_path, family):
     model = LlamaModel(family, SHAPES[family][0](tmp_path / "tiny.gguf"))
     differ = np.abs(_moved(model, 100) - _moved(model, 0)).max() / np.abs(_moved(model, 0)).max()
     assert (differ < 0.01) == model.movable, differ
     model.close()
 
 
-def weigh(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCache | None = None) -> Weighed:
+def weigh(model, asked, cache=None):
     *_, last = model.weigh(asked, ["a", "b", "c"], cache=cache)
     assert isinstance(last, Weighed) and len(last.shares) == 3
     return last
 
 
-def write(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCache | None = None) -> Completed:
+def write(model, asked, cache=None):
     *_, last = model.generate(asked, max_tokens=12, cache=cache)
-    assert isinstance(last, Completed)
     return last
 
 
-def test_after_a_stop_and_in_a_larger_window_they_write_the_same(model: LlamaGenerator) -> None:
+def test_after_a_stop_and_in_a_larger_window_they_write_the_same(model):
     asked = messages("What is the fee?", TEXT * 2)
     model._free_context()
     cold = write(model, asked).text
     model._free_context()
-    seen: list[int] = []
+    seen = []
     for event in model.generate(asked, max_tokens=2, stop=lambda: len(seen) > 2):
         if isinstance(event, PromptRead):
             seen.append(event.done)
@@ -144,7 +132,7 @@ def test_after_a_stop_and_in_a_larger_window_they_write_the_same(model: LlamaGen
     assert write(model, asked).text == cold
 
 
-def test_one_document_serves_with_another_behind_it(model: LlamaGenerator, tmp_path: Path) -> None:
+def test_one_document_serves_with_another_behind_it(model, tmp_path):
     cache = DiskPromptCache(tmp_path, model.model, ["a", "b"], 1 << 30)
     both = messages("And now?", TEXT, "The gate is opened by Ms Orlo. " * 9)
     model._free_context()
@@ -159,26 +147,13 @@ def test_one_document_serves_with_another_behind_it(model: LlamaGenerator, tmp_p
     assert write(model, both, cache).usage.reused > kept.usage.reused
 
 
-def test_an_answer_does_not_depend_on_what_was_asked_before(model: LlamaGenerator) -> None:
-    def asked(question: str) -> list[Message]:
-        return [Message("system", "Be short."), Message("user", question)]
-
-    model._free_context()
-    cold = write(model, asked("Say hello.")).text
-    for before in (messages(), asked("Say hell"), asked("Say hello. And then goodbye.")):
-        model._free_context()
-        for _ in range(2):  # the second time with what was written behind it
-            write(model, before)
-            assert write(model, asked("Say hello.")).text == cold, before
-
-
-def test_a_document_read_ahead_is_cached_and_serves_a_question(model: LlamaGenerator, tmp_path: Path) -> None:
+def test_a_document_read_ahead_is_cached_and_serves_a_question(model, tmp_path):
     model._free_context()
     cold = write(model, messages())
     cache = DiskPromptCache(tmp_path, model.model, ["hash"], 1 << 30)
     model._free_context()
     (prefix,) = model.prefixes(messages())
-    read: list[int] = []
+    read = []
     for event in model.read(messages(), stop=lambda: len(read) > 2, cache=cache):
         read.append(event.done)
     assert 0 < read[-1] < len(prefix.tokens) and not cache.has(prefix)
@@ -191,14 +166,14 @@ def test_a_document_read_ahead_is_cached_and_serves_a_question(model: LlamaGener
 
 
 @pytest.mark.parametrize("fit", [4, 3, 1, 0])
-def test_as_many_layers_go_to_a_graphics_card_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: int) -> None:
+def test_as_many_layers_go_to_a_graphics_card_as_fit(tmp_path, monkeypatch, fit):
     """No card is here: one is pretended that refuses more layers than fit. How a real one refuses is not shown."""
     import llama_cpp
 
     path = tiny_llamas.sliding(tmp_path / "tiny.gguf")
     load, asked = llama_cpp.llama_model_load_from_file, []
 
-    def refuses(name: bytes, params: llama_cpp.llama_model_params) -> object:
+    def refuses(name, params):
         layers = params.n_gpu_layers
         if not params.vocab_only:
             asked.append(layers)
@@ -214,10 +189,9 @@ def test_as_many_layers_go_to_a_graphics_card_as_fit(tmp_path: Path, monkeypatch
     model.close()
 
 
-def test_another_try_at_a_prompt_writes_what_it_would_have_alone(model: LlamaGenerator) -> None:
-    def tried(seed: int) -> Completed:
+def test_another_try_at_a_prompt_writes_what_it_would_have_alone(model):
+    def tried(seed):
         *_, last = model.generate(messages(), max_tokens=8, temperature=0.7, seed=seed)
-        assert isinstance(last, Completed)
         return last
 
     alone = []
@@ -230,13 +204,11 @@ def test_another_try_at_a_prompt_writes_what_it_would_have_alone(model: LlamaGen
     assert again[0].usage.reused == 0 and all(done.usage.reused for done in again[1:])
 
 
-def passages(
-    question: str, tail: str = "", rules: str = "Answer from the passages below, and name them. " * 3
-) -> list[Message]:
+def passages(question, tail="", rules="Answer from the passages below, and name them. " * 3):
     return [Message("system", rules), Message("user", f"Passages:\n\n{TEXT}\n\nQuestion: {question}", tail=tail)]
 
 
-def talk(question: str, tail: str = "", turns: int = 0) -> list[Message]:
+def talk(question, tail="", turns=0):
     said = [Message("user", "And the gate, which is shut at night?"), Message("assistant", "It is opened at six. " * 5)]
     return [messages()[0], *said * turns, Message("user", question, tail=tail)]
 
@@ -261,13 +233,13 @@ class Counted(DiskPromptCache):
 
     loads = 0
 
-    def get(self, prefix: Prefix, stop: Callable[[], bool] | None = None) -> bytearray | None:
+    def get(self, prefix, stop=None):
         state = super().get(prefix, stop)
         self.loads += state is not None
         return state
 
 
-def reuse(model: LlamaGenerator, folder: Path) -> tuple[dict[str, int], int]:
+def reuse(model, folder):
     """Ask all of ASKED, each as it is answered cold; return the tokens reused by each and the states loaded."""
     cache = Counted(folder, model.model, ["hash"], 1 << 30)
     cold = {}
@@ -287,7 +259,7 @@ def reuse(model: LlamaGenerator, folder: Path) -> tuple[dict[str, int], int]:
 
 
 @pytest.fixture(scope="module")
-def of_full(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, int], int]:
+def of_full(tmp_path_factory):
     folder = tmp_path_factory.mktemp("full")
     plain = LlamaGenerator("full", tiny_llamas.full(folder / "full.gguf"), threads=1)
     found = reuse(plain, folder)
@@ -315,10 +287,10 @@ def test_with_room_for_no_more_a_document_and_the_last_cut_are_kept(model, monke
 
 
 @pytest.mark.parametrize("share", [0.4, 0.8])
-def test_what_was_read_before_a_stop_in_a_batch_is_not_read_again(model: LlamaGenerator, share: float) -> None:
+def test_what_was_read_before_a_stop_in_a_batch_is_not_read_again(model, share):
     polls = 0
 
-    def counted() -> bool:
+    def counted():
         nonlocal polls
         polls += 1
         return polls >= last

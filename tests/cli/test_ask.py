@@ -39,16 +39,12 @@ def test_json_has_every_documented_field(papers):
     assert (value["found"], value["model"], result.stderr) == (True, "scripted", "")
 
 
-def test_a_question_can_come_from_standard_input(papers):
-    result = CliRunner().invoke(localrag, ["ask", "-", "--json"], input="When does\nthe lease end?\n")
-    assert json.loads(result.stdout)["question"] == "When does the lease end?"
-
-
 @pytest.mark.parametrize("command", ["ask", "search"])
-def test_a_question_that_is_not_utf_8_is_asked_without_what_is_wrong(papers, command):
-    for words, typed in ((["When does the lease end?\udcff"], b""), (["-"], b"When does the lease end?\xff\n")):
+def test_a_question_of_standard_input_or_not_in_utf_8_is_asked_without_what_is_wrong(papers, command):
+    for words, typed in ((["When does the lease end?\udcff"], b""), (["-"], b"When does\nthe lease end?\xff\n")):
         result = CliRunner().invoke(localrag, [command, *words, "-l", "papers", "--json"], input=typed)
         assert result.exception is None and "31 May 2030" in result.stdout
+        assert command == "search" or json.loads(result.stdout)["question"].startswith("When does the lease end?")
 
 
 def test_answer_and_quotes_go_to_stdout_the_rest_to_stderr(papers):
@@ -79,18 +75,12 @@ def test_the_search_text_is_shown_where_it_differs(papers):
 
 
 def test_questions_that_cannot_work_are_refused(papers, shelf):
-    with pytest.raises(UsageError):
-        run("")
-    with pytest.raises(NotFoundError):
-        run("When?", "-l", "none")
-    with pytest.raises(NotFoundError) as raised:
-        run("When?", "-d", "leases/hull.txt")
-    assert "leases/hall.txt" in raised.value.hint
+    refused(UsageError, "ask", "")
+    refused(NotFoundError, "ask", "When?", "-l", "none")
+    assert "leases/hall.txt" in refused(NotFoundError, "ask", "When?", "-d", "leases/hull.txt").hint
     assert run("When?", "--mode", "guess").exit_code == 2
     shelf("others", {})
-    with pytest.raises(UsageError) as raised:
-        run("When?")
-    assert "others, papers" in raised.value.message
+    assert "others, papers" in refused(UsageError, "ask", "When?").message
 
 
 def test_control_characters_do_not_reach_the_terminal(shelf, models):
@@ -146,22 +136,16 @@ def test_a_piped_survey_is_aligned_columns_with_quotes_below(leases):
     assert lines[-1] == "[2] c.txt: “=Dogs are welcome”"
 
 
-def test_the_table_is_written_to_a_file_and_no_cell_is_a_formula(leases, tmp_path):
+def test_a_table_is_written_without_a_formula_and_logged_without_its_question(leases, tmp_path):
     file = tmp_path / "dogs.csv"
     result = run(QUESTION, "--mode", "survey", "--table", str(file))
     rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
     assert [(row["document"], row["found"]) for row in rows] == [("a.txt", "yes"), ("b.txt", "no"), ("c.txt", "yes")]
     assert rows[0]["quote"] == "'=Dogs are welcome" and "3 rows" in result.stderr
+    (entry,) = [one for one in audit.entries(load_settings().library_audit_file("leases")) if one.event == "export"]
+    assert (entry.details["rows"], entry.details["written"]) == (3, str(file)) and QUESTION not in str(entry)
     value = json.loads(run(QUESTION, "--mode", "survey", "--json", "--table", str(tmp_path / "t.json")).stdout)
     assert json.loads((tmp_path / "t.json").read_text()) == value["table"]
-
-
-def test_a_written_table_is_logged_without_its_question(leases, tmp_path):
-    file = tmp_path / "dogs.xlsx"
-    run(QUESTION, "--mode", "survey", "--table", file)
-    (entry,) = [one for one in audit.entries(load_settings().library_audit_file("leases")) if one.event == "export"]
-    assert (entry.details["rows"], entry.details["written"]) == (3, str(file))
-    assert QUESTION not in str(entry) and file.read_bytes()[:2] == b"PK"
 
 
 def test_a_table_of_another_kind_or_without_rows_is_refused(leases, models, tmp_path):

@@ -43,6 +43,9 @@ def test_piped_questions_are_answered_line_by_line_with_numbered_sources(talk):
     assert f"[1] contracts/msa.pdf, p. 12: “{NOTICE}”" in done.stdout
     assert "> How long?" in done.stdout and "Question: " not in done.stdout
     assert done.exit_code == 0
+    done = talk("How long?\n:source 1\n")
+    for words in (f"Quote: {NOTICE}", "41. Termination.", "After: Notice is given by letter."):
+        assert words in done.stdout
 
 
 def test_questions_in_a_row_are_one_conversation_until_a_new_one_begins(talk):
@@ -60,19 +63,20 @@ def test_progress_is_printed_once_in_words_and_nothing_is_drawn(talk):
     assert "\x1b" not in done.output and "\r" not in done.output
 
 
-def test_source_prints_the_words_around_the_quote(talk):
-    done = talk("How long?\n:source 1\n")
-    assert f"Quote: {NOTICE}" in done.stdout
-    assert "41. Termination." in done.stdout and "After: Notice is given by letter." in done.stdout
+WRONG = [":source 1\n", "How long?\n:source 9\n", ":sorce\n", ":mode quick\n", ":export x.md\n"]
 
 
-@pytest.mark.parametrize(
-    "typed", [":source 1\n", "How long?\n:source 9\n", ":sorce\n", ":mode quick\n", ":export x.md\n"]
-)
+@pytest.mark.parametrize("typed", WRONG)
 def test_a_wrong_command_is_an_error_and_the_chat_continues(talk, typed):
     done = talk(f"{typed}Still there?\n")
     assert "hint: " in done.stderr and "> Still there?" in done.stdout
     assert done.exit_code != 0
+
+
+def test_after_an_error_the_chat_continues_and_ends_with_its_code(talk):
+    done = talk("One?\nTwo?\n", world=FakeWorld(FakeAssistant([StorageError("no room", "Make room.")], SCRIPT)))
+    assert "hint: Make room." in done.stderr and "Thirty days [1], within" in done.stdout
+    assert done.exit_code == StorageError.exit_code
 
 
 def test_commands_change_the_mode_export_and_leave(talk, tmp_path):
@@ -81,13 +85,6 @@ def test_commands_change_the_mode_export_and_leave(talk, tmp_path):
     assert [asked["mode"] for asked in world.assistant.asked] == ["auto", "survey"]
     assert NOTICE in (tmp_path / "out.md").read_text() and "out.md" in done.stderr.split("error: ")[1]
     assert chat.HELP in done.stdout
-
-
-def test_after_an_error_the_chat_continues_and_ends_with_its_code(talk):
-    world = FakeWorld(FakeAssistant([StorageError("the disk is full", "Make room.")], SCRIPT))
-    done = talk("One?\nTwo?\n", world=world)
-    assert "hint: Make room." in done.stderr and "Thirty days [1], within" in done.stdout
-    assert done.exit_code == StorageError.exit_code
 
 
 def test_ctrl_c_stops_the_answer_and_keeps_what_was_written(talk):

@@ -28,15 +28,20 @@ def test_set_get_and_unset_go_round(run, tmp_path):
     assert (tmp_path / "config" / "localrag.toml").read_text().strip() == ""
     run("set", "gpu_layers", "-1")  # a negative value is no option
     assert run("get", "gpu_layers").stdout == "-1\n"
+    assert json.loads(run("set", "passages", "3", "--json").stdout)["value"] == 3
+    done = json.loads(run("get", "theme", "--json").stdout)
+    assert done["value"] == "auto" and done["may_be"] == "one of auto, dark, light, contrast"
+    file = str(tmp_path / "config" / "localrag.toml")
+    assert run("path").stdout == f"{file}\n" and json.loads(run("path", "--json").stdout)["read"] == [file]
 
 
-def test_a_misspelt_setting_and_a_value_out_of_range_are_refused(run):
+def test_a_misspelt_setting_and_a_value_out_of_range_are_refused_and_one_without_effect_said(run, monkeypatch):
     for words in (("get", "pasages"), ("set", "pasages", "3"), ("unset", "pasages")):
         assert "'passages'" in command_line.refused(SettingsError, "config", *words).hint
     assert "between 1 and 100" in command_line.refused(SettingsError, "config", "set", "passages", "0").message
-
-
-def test_saving_what_a_variable_sets_says_that_it_has_no_effect(run, monkeypatch):
+    for words in (("zzz",), ("zzz", "--json"), ("theme", "zzz", "--changed")):
+        error = command_line.refused(UsageError, "config", "show", *words)
+        assert "zzz" in error.message and "config show" in error.hint
     monkeypatch.setenv("LOCALRAG_PASSAGES", "4")
     assert "! It has no effect: LOCALRAG_PASSAGES" in run("set", "passages", "3").stderr
     assert run("get", "passages").stdout == "4\n"
@@ -50,25 +55,6 @@ def test_show_lists_groups_values_and_origins(run, tmp_path, monkeypatch):
     assert "generator = not set  (default)" in done
     assert [row["name"] for row in json.loads(run("show", "--changed", "--json").stdout)["settings"]] == ["passages"]
     assert "theme = " in run("show", "colours").stdout and "passages" not in run("show", "colours").stdout
-
-
-@pytest.mark.parametrize("words", [("zzz",), ("zzz", "--json"), ("theme", "zzz", "--changed")])
-def test_show_refuses_words_that_no_setting_has(run, words):
-    with pytest.raises(UsageError) as caught:
-        run("show", *words)
-    assert "zzz" in caught.value.message and "config show" in caught.value.hint
-
-
-def test_json_of_one_setting_says_what_it_may_be(run):
-    done = json.loads(run("get", "theme", "--json").stdout)
-    assert done["value"] == "auto" and done["may_be"] == "one of auto, dark, light, contrast"
-    assert json.loads(run("set", "passages", "3", "--json").stdout)["value"] == 3
-
-
-def test_path_names_the_file_and_those_that_are_read(run, tmp_path):
-    assert run("path").stdout == f"{tmp_path / 'config' / 'localrag.toml'}\n"
-    run("set", "passages", "3")
-    assert json.loads(run("path", "--json").stdout)["read"] == [str(tmp_path / "config" / "localrag.toml")]
 
 
 def test_names_and_choices_are_completed():

@@ -40,20 +40,15 @@ def test_retrieval_prints_recall_by_level_and_category(dataset):
     assert "by category" in shown.stdout and "a search: " in shown.stdout
 
 
-def test_answers_prints_what_was_answered_and_how_many_quotes_stand(dataset):
-    shown = run("answers", dataset, "-l", "office", "--mode", "retrieve")
-    lines = [line.split() for line in shown.stdout.splitlines()]
-    assert ["has", "an", "answer", "3", "0"] in lines and ["has", "none", "0", "1"] in lines
-
-
 def test_answers_go_on_where_they_stopped(dataset, tmp_path, model):
     out = tmp_path / "out.jsonl"
     run("answers", dataset, "-l", "office", "--limit", 2, "--mode", "retrieve", "--out", out)
     assert len(asked(model)) == 2
     report = run_json("eval", "answers", dataset, "-l", "office", "--mode", "retrieve", "--out", out)
     assert len(asked(model)) == 2 and report["questions"] == 4
-    run("answers", dataset, "-l", "office", "--mode", "retrieve", "--out", out)
+    lines = run("answers", dataset, "-l", "office", "--mode", "retrieve", "--out", out).stdout.splitlines()
     assert asked(model) == []
+    assert {"has an answer 3 0", "has none 0 1"} <= {" ".join(line.split()) for line in lines}
     run("answers", dataset, "-l", "office", "--mode", "read", "--limit", 1, "--out", out)
     assert len(asked(model)) == 1
 
@@ -84,16 +79,6 @@ def test_the_documents_of_a_dataset_are_read_by_the_same_command(dataset, docume
     assert Path(json.loads(again.stdout)["library_folder"]).parent.name == "evaluation"
 
 
-def test_no_question_about_the_library_is_an_error(documents):
-    path = write(documents / "qa.jsonl", [{**QUESTIONS[1], "doc": "elsewhere.txt"}])
-    refused(NotFoundError, "eval", "retrieval", path, "-l", "office")
-
-
-def test_a_library_and_a_folder_are_not_taken_together(dataset, documents):
-    with pytest.raises(UsageError, match="both given"):
-        run("retrieval", dataset, "--documents", documents, "-l", "office")
-
-
 def test_kept_libraries_are_listed_and_deleted(dataset):
     assert run_json("eval", "forget")["libraries"] == []
     run("retrieval", dataset)
@@ -106,14 +91,16 @@ def test_kept_libraries_are_listed_and_deleted(dataset):
 
 def test_ctrl_c_while_documents_are_read_is_an_error_with_a_hint(dataset, monkeypatch):
     ingest = Library.ingest
-    monkeypatch.setattr(
-        Library, "ingest", lambda self, folder, **more: ingest(self, folder, **{**more, "stop": lambda: True})
-    )
+    monkeypatch.setattr(Library, "ingest", lambda *given, **more: ingest(*given, **{**more, "stop": lambda: True}))
     with pytest.raises(Cancelled):
         run("retrieval", dataset)
 
 
-def test_every_missing_document_is_named_up_to_five_and_listed_in_json(documents):
+def test_missing_documents_are_named_up_to_five_and_without_any_question_refused(documents):
+    path = write(documents / "qa.jsonl", [{**QUESTIONS[1], "doc": "elsewhere.txt"}])
+    refused(NotFoundError, "eval", "retrieval", path, "-l", "office")
+    with pytest.raises(UsageError, match="both given"):
+        run("retrieval", path, "--documents", documents, "-l", "office")
     rows = [QUESTIONS[0], *({**QUESTIONS[1], "id": str(i), "doc": f"gone-{i}.txt"} for i in range(7))]
     path = write(documents / "qa.jsonl", rows)
     shown = run("retrieval", path, "-l", "office", "--json")
@@ -139,33 +126,20 @@ BAD = {"rent": "It is EUR 90 [1].", "treasurer": "Ben Tarrow was chosen, as I be
 
 def answers(path, message):
     rows = [{"run": "r1", "settings": {"measure": "answers", "mode": "auto"}}]
-    rows += [
-        {
-            "run": "r1",
-            "id": name,
-            "question": f"What of {name}?",
-            "known": KNOWN[name],
-            "answer": answer,
-            "found": bool(answer),
-            "answerable": bool(KNOWN[name]),
-        }
-        for name, answer in message.items()
-    ]
+    for name, answer in message.items():
+        given = {"question": f"What of {name}?", "known": KNOWN[name], "answerable": bool(KNOWN[name])}
+        rows.append({"run": "r1", "id": name, **given, "answer": answer, "found": bool(answer)})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
-def test_each_run_is_graded(tmp_path):
-    assert "3" in run("judge", answers(tmp_path / "good.jsonl", GOOD)).stdout
-    report = json.loads(run("judge", tmp_path / "good.jsonl", "--json").stdout)
-    assert report["runs"][0]["score"]["mean"] == 1.0 and report["questions"] == 3
-    report = json.loads(run("judge", answers(tmp_path / "bad.jsonl", BAD), "--json").stdout)
-    assert report["runs"][0]["grades"]["wrong"] == 3
+@pytest.fixture
+def sides(tmp_path):
+    return answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
 
 
-def test_a_person_sees_first_and_second_and_no_name(tmp_path):
-    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
-    out = tmp_path / "votes.jsonl"
+def test_a_person_sees_first_and_second_and_no_name(tmp_path, sides):
+    out, *files = tmp_path / "votes.jsonl", *sides
     result = run("arena", *files, "--out", out, "--json", typed="1=2")
     assert "good" not in result.stderr and "bad" not in result.stderr and "[1]" not in result.stderr
     assert "known: EUR 2,450" in result.stderr
@@ -173,9 +147,16 @@ def test_a_person_sees_first_and_second_and_no_name(tmp_path):
     assert report["votes"] == 3 and report["pairs"][0]["ties"] == 1 and report["complete"]
 
 
-def test_a_person_may_stop_and_go_on(tmp_path):
-    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
-    out = tmp_path / "votes.jsonl"
+def test_each_run_is_graded(sides):
+    good, bad = sides
+    assert "3" in run("judge", good).stdout
+    report = run_json("eval", "judge", good)
+    assert report["runs"][0]["score"]["mean"] == 1.0 and report["questions"] == 3
+    assert run_json("eval", "judge", bad)["runs"][0]["grades"]["wrong"] == 3
+
+
+def test_a_person_may_stop_and_go_on(tmp_path, sides):
+    out, *files = tmp_path / "votes.jsonl", *sides
     assert run("arena", *files, "--out", out, typed="q").exit_code == 130, "a table of no votes is none"
     stopped = run("arena", *files, "--out", out, typed="1q")
     assert stopped.exit_code == 130 and "Stopped after 1 of 3 questions" in stopped.stderr
@@ -194,17 +175,15 @@ def running(monkeypatch, tmp_path):
     return model
 
 
-def test_what_is_measured_is_kept_and_shown(running, settings):
+def test_what_is_measured_is_kept_and_shown_unless_it_is_stopped(running, settings, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(ScriptedGenerator, "weigh", lambda *args, **options: iter(()))
+        assert command_line.run("calibrate").exit_code == 130 and not settings.calibration_file.exists()
     value = run_json("calibrate")
     known = calibration.load(settings.calibration_file, "scripted", "abc")
     assert value["answer_from"] == known.answer_from != calibration.Calibration().answer_from
     assert (value["apart"], known.weights) == (known.apart, "abc") and known.measured
     assert str(known.answer_from) in command_line.run("calibrate").stdout
-
-
-def test_a_stopped_calibration_saves_nothing(running, settings, monkeypatch):
-    monkeypatch.setattr(ScriptedGenerator, "weigh", lambda *args, **options: iter(()))
-    assert command_line.run("calibrate").exit_code == 130 and not settings.calibration_file.exists()
 
 
 def test_doctor_reports_whether_the_model_was_measured(running, settings):

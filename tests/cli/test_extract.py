@@ -59,25 +59,16 @@ def test_a_database_has_typed_columns_and_the_sources(bills, tmp_path):
     database.close()
 
 
-def test_a_schema_comes_from_a_file(bills, tmp_path):
+def test_a_schema_comes_from_a_file_and_a_wrong_one_is_refused(bills, tmp_path):
     file = tmp_path / "bill.schema.json"
     file.write_text(json.dumps({"properties": {"vendor": {"type": "string", "format": "party"}}}))
     assert "Acme GmbH" in run(str(file)).stdout
-    with pytest.raises(NotFoundError):
-        run(str(tmp_path / "other.json"))
-
-
-def test_a_schema_is_not_overwritten(bills, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / "bill.json"
-    file.write_text('{"properties": {"vendor": {}}}')
-    with pytest.raises(UsageError):
-        run(str(file), "--out", "bill.json")
+    for error, *words in (
+        (NotFoundError, tmp_path / "other.json"),
+        (UsageError, file, "--out", file),  # it is not overwritten
+        (UsageError, "vendor, vendor"),
+        (UsageError, "vendor", "--out", tmp_path / "x.docx"),
+    ):
+        with pytest.raises(error):
+            run(*words)
     assert "properties" in file.read_text()
-
-
-def test_a_broken_schema_is_refused_before_anything_is_read(bills, tmp_path):
-    with pytest.raises(UsageError):
-        run("vendor, vendor")
-    with pytest.raises(UsageError):
-        run("vendor", "--out", str(tmp_path / "x.docx"))

@@ -34,10 +34,9 @@ def test_the_report_goes_to_stderr_with_the_next_command(models, folder):
 def test_json_is_the_report(models, folder):
     root = folder({"a.txt": "Alpha.", "b.txt": "Beta.", "empty.txt": ""})
     report = run_json("ingest", root, "--name", "my papers")
-    assert report["read"] == ["a.txt", "b.txt"] and report["unchanged"] == 0 and report["removed"] == []
+    assert (report["read"], report["library"], report["complete"]) == (["a.txt", "b.txt"], "my papers", True)
+    assert report["unchanged"] == 0 and report["removed"] == report["skipped_pages"] == [] and report["seconds"] >= 0
     assert [set(item) for item in report["failed"]] == [{"document", "reason"}]
-    assert report["skipped_pages"] == [] and report["seconds"] >= 0 and report["complete"] is True
-    assert report["library"] == "my papers"
     (root / "b.txt").unlink()
     report = run_json("ingest", root, "--name", "my papers")
     assert (report["read"], report["unchanged"], report["removed"]) == ([], 1, ["b.txt"])
@@ -60,21 +59,16 @@ def test_a_folder_of_the_same_name_is_not_mixed_in(models, folder, tmp_path):
     assert len(status["roots"]) == 2 and status["documents"] == 2
 
 
-def test_an_emptied_folder_needs_prune(models, folder):
-    root = folder({"a.txt": "Alpha."})
-    run("ingest", root)
-    (root / "a.txt").unlink()
-    assert "--prune" in refused(UsageError, "ingest", root).hint
-    assert "1 removed" in run("ingest", root, "--prune").stderr
-
-
-def test_a_moved_folder_and_no_waiting_are_passed_on(models, folder, tmp_path, home):
+def test_moved_no_waiting_and_prune_are_passed_on(models, folder, tmp_path, home):
     root = folder({"a.txt": "Alpha."})
     run("ingest", root)
     moved = root.rename(tmp_path / "moved")
     assert "1 unchanged" in run("ingest", moved, "--name", "papers", "--root", root).stderr
     with writing(home / "indexes" / "papers", "papers"):
         refused(LibraryLocked, "ingest", moved, "--name", "papers", "--no-wait")
+    (moved / "a.txt").unlink()
+    assert "--prune" in refused(UsageError, "ingest", moved, "--name", "papers").hint
+    assert "1 removed" in run("ingest", moved, "--name", "papers", "--prune").stderr
 
 
 WATCHER = f"""
@@ -100,7 +94,6 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder, tmp_path, home):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert watcher.stderr is not None
     lines = queue.SimpleQueue()
     threading.Thread(target=lambda: [lines.put(line) for line in watcher.stderr or ()], daemon=True).start()
 

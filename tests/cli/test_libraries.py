@@ -46,9 +46,6 @@ def test_show_gives_the_stored_text(papers):
     assert (value["document"], value["page"], value["pages"]) == ("leases/hall.txt", None, None)
     assert value["text"] == "The lease 👩🏽‍⚖️ ends.\tIn May."
     assert run("show", "dogs.pdf", "-l", "papers", "-p", "1").stdout == "Dogs.\n"
-
-
-def test_show_says_which_pages_there_are(papers):
     assert "2" in refused(NotFoundError, "show", "dogs.pdf", "-l", "papers", "-p", "9").hint
     refused(NotFoundError, "show", "cats.pdf", "-l", "papers")
 
@@ -59,13 +56,10 @@ def test_show_finds_a_name_that_is_not_utf8_and_keeps_control_characters_from_th
     assert "Words of" in shown and not set("\x1b\x07\x9b") & set(shown)
 
 
-def test_forget_without_yes_and_without_a_terminal_deletes_nothing(papers):
+def test_forget_deletes_documents_or_all_after_a_yes(papers):
     for more in ([], ["--document", "dogs.pdf"]):
         assert "--yes" in refused(UsageError, "forget", "papers", *more).hint
     assert papers.counts()["documents"] == 2
-
-
-def test_forget_deletes_documents_or_all(papers):
     result = run("forget", "papers", "-d", "dogs.pdf", "--yes", "--json")
     assert json.loads(result.stdout) == {"library": "papers", "forgotten": ["dogs.pdf"], "whole": False}
     assert [doc.path for doc in papers.documents()] == ["leases/hall.txt"]
@@ -91,22 +85,22 @@ def test_a_backup_is_restored_with_a_key_file(contracts, tmp_path, settings):
     assert (settings.indexes_dir / "again" / "library.db").is_file()
 
 
-def test_nothing_is_replaced_without_replace(contracts, tmp_path):
-    file = tmp_path / "contracts.backup"
-    assert "in clear" in run("backup", "contracts", file, "--clear").stderr
-    assert "--replace" in refused(LocalragError, "backup", "contracts", file, "--clear").hint
-    assert "--replace" in refused(LocalragError, "restore", file).hint
-    assert run("backup", "contracts", file, "--clear", "--replace").exit_code == 0
-    assert run("restore", file, "--replace").exit_code == 0
-
-
-def test_malformed_commands_are_refused(contracts, tmp_path):
+def test_nothing_is_replaced_without_replace_and_malformed_commands_are_refused(contracts, tmp_path):
+    file, text = tmp_path / "contracts.backup", tmp_path / "text"
+    backup, restore = ("backup", "contracts", file, "--clear"), ("restore", file)
+    assert "in clear" in run(*backup).stderr
+    for words in (backup, restore):
+        assert "--replace" in refused(LocalragError, *words).hint
+        assert run(*words, "--replace").exit_code == 0
     assert "--encrypt" in refused(LocalragError, "backup", "contracts", tmp_path / "a.backup").hint
-    assert "no file" in refused(LocalragError, "backup", "contracts").message
-    assert "no folder" in refused(LocalragError, "backup", "contracts", tmp_path / "no" / "a.backup", "--clear").message
-    assert "no library" in refused(LocalragError, "backup", "contract", tmp_path / "a.backup", "--clear").message
-    (tmp_path / "text").write_text("text")
-    assert "is not a backup" in refused(LocalragError, "restore", tmp_path / "text").message
+    text.write_text("text")
+    for message, *words in (
+        ("no file", "backup", "contracts"),
+        ("no folder", "backup", "contracts", tmp_path / "no" / "a.backup", "--clear"),
+        ("no library", "backup", "contract", tmp_path / "a.backup", "--clear"),
+        ("is not a backup", "restore", text),
+    ):
+        assert message in refused(LocalragError, *words).message
 
 
 def test_a_source_that_leads_nowhere_is_refused(tmp_path, monkeypatch):

@@ -110,21 +110,15 @@ def test_a_document_of_another_kind_is_said_in_every_output(run, tmp_path):
         assert "“lease”" in (tmp_path / name).read_text(encoding="utf-8-sig")
 
 
-def test_a_report_of_another_kind_is_refused_before_the_review(run, book):
+def test_a_decision_on_a_reviewed_document_is_shown_in_the_next_review(run, book):
+    for marks in (["--accept", "--reject"], []):
+        assert isinstance(run("mark", book, "a.txt", "law", *marks, code=1).exception, UsageError)
+    assert "not reviewed" in str(run("mark", book, "a.txt", "law", "--accept", code=1).exception)
     assert ".docx" in run(book, "--out", "report.pdf", code=1).exception.hint
-
-
-def test_a_decision_is_shown_in_the_next_review(run, book):
     run(book, "--json")
     run("mark", book, "a.txt", "law", "--reject", "--comment", "must be Iowa")
     told = json.loads(run(book, "--json").stdout)["findings"]
     assert [(one["decision"], one["comment"]) for one in told if one["item"] == "law"] == [("rejected", "must be Iowa")]
-
-
-@pytest.mark.parametrize("marks", [["--accept", "--reject"], []])
-def test_a_mark_is_one_of_two_and_of_a_reviewed_document(run, book, marks):
-    assert isinstance(run("mark", book, "a.txt", "law", *marks, code=1).exception, UsageError)
-    assert "not reviewed" in str(run("mark", book, "a.txt", "law", "--accept", code=1).exception)
 
 
 def test_playbooks_are_listed_shown_and_described(run):
@@ -135,15 +129,7 @@ def test_playbooks_are_listed_shown_and_described(run):
     assert json.loads(run("schema").stdout)["$defs"]["PlaybookItem"]
 
 
-@pytest.mark.parametrize("data", [b"", b"%PDF-1.7\nno PDF"])
-def test_a_contract_that_cannot_be_read_says_why(run, tmp_path, data):
-    contract = tmp_path / "model.pdf"
-    contract.write_bytes(data)
-    error = run("init", str(contract), code=1).exception
-    assert isinstance(error, ReadError) and "model.pdf" in error.message and "heading" not in error.message
-
-
-def test_a_playbook_is_drafted_from_a_contract(run, tmp_path):
+def test_a_playbook_is_drafted_from_a_contract_that_can_be_read(run, tmp_path):
     contract = tmp_path / "model.md"
     contract.write_text(
         "# Services agreement\n\n## 1. Payment\n\nThe customer shall pay each invoice within thirty (30) days after it "
@@ -156,3 +142,7 @@ def test_a_playbook_is_drafted_from_a_contract(run, tmp_path):
         ("secrecy", "yes/no", True),
     ]
     assert drafted.items[0].fallback.startswith("The customer shall pay")
+    for data in (b"", b"%PDF-1.7\nno PDF"):
+        contract.with_suffix(".pdf").write_bytes(data)
+        error = run("init", str(contract.with_suffix(".pdf")), code=1).exception
+        assert isinstance(error, ReadError) and "model.pdf" in error.message and "heading" not in error.message

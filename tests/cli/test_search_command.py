@@ -30,13 +30,9 @@ def test_json_has_the_shape_of_the_manual(papers, models):
     assert models.loaded == ["embedder"]
 
 
-@pytest.mark.parametrize("words", [" ", '   "" ', "?", "“”"])
-def test_a_search_for_nothing_is_refused(papers, words):
-    with pytest.raises(UsageError, match="no words"):
-        run(words)
-
-
 def test_searches_that_cannot_work_are_refused(papers, shelf):
+    for words in (" ", '   "" ', "?", "“”"):
+        assert "no words" in refused(UsageError, "search", words).message
     refused(NotFoundError, "search", "words", "-l", "none")
     assert "leases/hall.txt" in refused(NotFoundError, "search", "words", "-d", "leases/hull.txt").hint
     assert run("words", "-k", "0").exit_code == 2
@@ -78,7 +74,7 @@ def found(*args):
     return {(passage["document"], passage["page"]) for passage in passages}
 
 
-def test_search_looks_only_where_the_options_say(leases):
+def test_search_and_ask_look_only_where_the_options_say(leases):
     yard, notes = ("leases/yard.docx", None), ("notes.txt", None)
     hall = {("leases/hall.pdf", page) for page in range(1, 10)}
     assert found() == {yard, notes, *hall}
@@ -87,6 +83,8 @@ def test_search_looks_only_where_the_options_say(leases):
     assert found("-d", "*.pdf", "--pages", "3-5") == {page for page in hall if 3 <= (page[1] or 0) <= 5}
     assert found("--pages", "9") == {("leases/hall.pdf", 9)}
     assert found("--pages", "8-") == {("leases/hall.pdf", 8), ("leases/hall.pdf", 9)}
+    signals = run_json("ask", "What is the rent?", "--folder", "leases", "--type", "word")["plan"]["signals"]
+    assert (signals["documents"], signals["only"]) == (1, "in the folder 'leases', of the type word")
 
 
 def test_documents_that_a_page_range_leaves_out_are_reported(leases):
@@ -94,12 +92,6 @@ def test_documents_that_a_page_range_leaves_out_are_reported(leases):
     assert command_line.run("search", "rent", "--folder", "leases").stderr == ""
     result = command_line.run("ask", "What is the rent?", "--pages", "3-5")
     assert "Not read: 2 documents without pages" in result.stderr and "Only pages 3-5 are looked at." in result.stderr
-
-
-def test_ask_is_narrowed_by_the_same_options(leases):
-    value = run_json("ask", "What is the rent?", "--folder", "leases", "--type", "word")
-    assert value["plan"]["signals"]["documents"] == 1
-    assert value["plan"]["signals"]["only"] == "in the folder 'leases', of the type word"
 
 
 @pytest.mark.parametrize(

@@ -43,21 +43,15 @@ def test_the_list_shows_turns_and_damaged_conversations(store):
     assert [row.get("title") for row in rows] == ["Leave", "Lease", ""] and rows[2]["problem"]
 
 
-def test_a_conversation_is_shown_without_escape_sequences(store):
+def test_a_conversation_is_shown_without_escape_sequences_and_found_by_its_words(store):
     shown = run("show", "last").stdout
     assert "# Leave" in shown and "ends on 31 May 2030" in shown and "\x1b" not in shown
     assert json.loads(run("show", "lease", "--json").stdout)["title"] == "Lease"
-
-
-def test_words_are_found_and_where(store):
     found = run("search", "lease", "end").stdout
     assert "Lease  (contracts)" in found and "turn 1, question: When does the lease end?" in found
     hits = json.loads(run("search", "31", "may", "--json").stdout)["hits"]
-    assert [(hit["conversation"]["title"], hit["turn"], hit["where"]) for hit in hits] == [
-        ("Leave", 1, "answer"),
-        ("Lease", 1, "answer"),
-    ]
-    assert run("search", "xylophone").stdout == ""
+    found = [(hit["conversation"]["title"], hit["turn"], hit["where"]) for hit in hits]
+    assert found == [("Leave", 1, "answer"), ("Lease", 1, "answer")] and run("search", "xylophone").stdout == ""
 
 
 def test_one_is_renamed_and_branched(store):

@@ -24,10 +24,8 @@ def store(pg):
 def contracts(store, folder, models):
     """The URL of a store with the library `contracts`, which this machine made."""
     root = folder({"lease.txt": "The rent is 900 pounds.", "msa.txt": "Either party may end it."})
-    assert run_json("ingest", str(root), "--name", "contracts", "--store", str(store))["read"] == [
-        "lease.txt",
-        "msa.txt",
-    ]
+    read = run_json("ingest", str(root), "--name", "contracts", "--store", str(store))["read"]
+    assert read == ["lease.txt", "msa.txt"]
     return str(store)
 
 
@@ -64,11 +62,8 @@ def test_a_library_is_connected_asked_and_disconnected(contracts, settings, fold
     run("store", "connect", contracts, "contracts", "--name", "again")
     assert run_json("search", "rent in pounds", "--library", "again")["passages"][0]["document"] == "lease.txt"
     assert run_json("status", "again")["store"] == contracts
-    assert {row["name"]: row["store"] for row in run_json("libraries")["libraries"]} == {
-        "again": contracts,
-        "contracts": contracts,
-        "papers": None,
-    }
+    listed = {row["name"]: row["store"] for row in run_json("libraries")["libraries"]}
+    assert listed == {"again": contracts, "contracts": contracts, "papers": None}
     run("store", "disconnect", "again")
     assert not settings.library_dir("again").exists()
     assert run_json("status", "contracts")["documents"] == 2
@@ -83,13 +78,10 @@ def test_owners_give_and_take_rights_and_read_the_log(pg, contracts):
     run("store", "connect", theirs, "contracts", "--name", "theirs")
     assert run_json("search", "rent", "--library", "theirs")["passages"]
     for words in (("grant", "theirs", "clerk", "--may", "own"), ("log", "theirs"), ("rights", "theirs")):
-        error = refused(StorageError, "store", *words)
-        assert "owner" in error.message
+        assert "owner" in refused(StorageError, "store", *words).message
     run("store", "grant", "contracts", "clerk", "--may", "write")
-    assert {row["role"]: row["may"] for row in run_json("store", "rights", "contracts")} == {
-        "writer": "own",
-        "clerk": "write",
-    }
+    rights = {row["role"]: row["may"] for row in run_json("store", "rights", "contracts")}
+    assert rights == {"writer": "own", "clerk": "write"}
     pg.role("matter", login=False)
     pg.sql("postgres", "GRANT matter TO clerk")
     run("store", "grant", "contracts", "matter")
@@ -97,23 +89,14 @@ def test_owners_give_and_take_rights_and_read_the_log(pg, contracts):
     assert run_json("search", "rent", "--library", "theirs")["passages"]
     run("store", "revoke", "contracts", "matter")
     refused(NotFoundError, "search", "rent", "--library", "theirs")
-    seen = {(row["role"], row["event"]) for row in run_json("store", "log", "contracts")}
-    assert {("writer", "ingest"), ("clerk", "search"), ("writer", "right")} <= seen
-
-
-def test_the_log_says_who_gave_or_took_which_right(pg, contracts):
-    pg.role("anna")
-    run("store", "grant", "contracts", "anna")
-    run("store", "grant", "contracts", "anna", "--may", "write")
-    run("store", "revoke", "contracts", "anna")
-    entries = [row for row in run_json("store", "log", "contracts") if row["event"] == "right"]
-    assert [(row["role"], row["grantee"], row["may"]) for row in entries] == [
-        ("writer", "anna", "read"),
-        ("writer", "anna", "write"),
-        ("writer", "anna", None),
-    ]
+    entries = run_json("store", "log", "contracts")
+    rights = [(row["role"], row["grantee"], row["may"]) for row in entries if row["event"] == "right"][-5:]
+    given = [("clerk", "read"), ("clerk", "write"), ("matter", "read"), ("clerk", None), ("matter", None)]
+    assert rights == [("writer", *one) for one in given]
     shown = [line for line in run("store", "log", "contracts").stdout.splitlines() if "  right  " in line]
-    assert len(shown) == 3 and " read " in shown[0] and " write " in shown[1] and "anna" in shown[2]
+    assert " read " in shown[-5] and " write " in shown[-4] and "clerk" in shown[-2]
+    seen = {(row["role"], row["event"]) for row in entries}
+    assert {("writer", "ingest"), ("clerk", "search"), ("writer", "right")} <= seen
 
 
 def test_owners_leave_if_another_role_owns_the_library(pg, contracts):

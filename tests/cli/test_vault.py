@@ -139,12 +139,6 @@ def test_others_are_let_in_by_their_own_means_and_taken_out_again(papers, key, t
     assert "lease.txt" in fine("search", CANARY, "-l", "contracts", *opens)
 
 
-def test_a_key_file_is_private_and_never_overwritten(key):
-    before = key.read_bytes()
-    assert "exists" in refused(UsageError, "vault", "key-file", str(key)).message
-    assert key.read_bytes() == before and key.stat().st_mode & 0o777 == 0o600
-
-
 def test_finding_a_folders_library_asks_for_no_key_of_another(papers, folder, key, settings, typing):
     fine("ingest", str(papers), "--name", "secret", "--encrypt", "--key-file", str(key))
     other = folder({"c.txt": "Words."}, "other")
@@ -166,12 +160,14 @@ def test_listing_an_encrypted_library_needs_no_key_deleting_does(papers, key, ho
     assert not (home / "indexes" / "contracts").exists()
 
 
-@pytest.mark.parametrize("content", ["", "localrag-key-1:aaaa"])
-def test_a_key_file_without_a_key_is_refused(papers, tmp_path, content):
-    file = tmp_path / "k"
-    storage.write_bytes(file, content.encode())
+def test_a_key_file_is_private_and_never_overwritten_and_one_without_a_key_refused(papers, key, tmp_path):
+    before = key.read_bytes()
+    assert "exists" in refused(UsageError, "vault", "key-file", str(key)).message
+    assert key.read_bytes() == before and key.stat().st_mode & 0o777 == 0o600
     fine("ingest", str(papers), "--name", "contracts")
-    refused(UsageError, "vault", "encrypt", "contracts", "--key-file", str(file))
+    for content in ("", "localrag-key-1:aaaa"):
+        storage.write_bytes(tmp_path / "k", content.encode())
+        refused(UsageError, "vault", "encrypt", "contracts", "--key-file", str(tmp_path / "k"))
     refused(NotFoundError, "vault", "encrypt", "contracts", "--key-file", str(tmp_path / "none"))
 
 
@@ -194,9 +190,8 @@ def test_only_the_log_of_an_encrypted_library_names_its_exports(papers, key, set
     store = store_of(settings)
     store.append(store.new(("contracts",), f"Of the {CANARY}"), WHOLE)
     fine("sessions", "export", "last", "-o", str(tmp_path / f"{CANARY}.md"))
-    table_export.save(
-        [{"library": "contracts", "answer": "x"}], tmp_path / f"{CANARY}.csv", "?", settings.library_audit_file
-    )
+    rows = [{"library": "contracts", "answer": "x"}]
+    table_export.save(rows, tmp_path / f"{CANARY}.csv", "?", settings.library_audit_file)
     assert in_clear(home) == []
     exports = [entry for entry in audit.entries(settings.library_audit_file("contracts")) if entry.event == "export"]
     assert len(exports) == 2 and all(CANARY in str(entry.details) for entry in exports)

@@ -1,13 +1,8 @@
 """Exact search by numpy, which FAISS is compared with."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from localrag.store.vector_index import best
-
-if TYPE_CHECKING:
-    pass
 
 
 class ExactIndex:

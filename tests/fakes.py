@@ -8,7 +8,6 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,11 +16,6 @@ from localrag.errors import Cancelled
 from localrag.events import Delta, PromptRead, Reasoning
 from localrag.llm import Completed, Prefix, Weighed
 from localrag.types import Message, Usage
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Vectors = NDArray[np.float32]
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -64,9 +58,7 @@ class ScriptedGenerator:
         *asked, begun = messages
         last = begun.whole if begun.role == "user" else asked[-1].whole
         answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
-        if begun.role == "assistant" and answer.startswith(
-            "{"
-        ):  # of a reply in JSON only the end is written: its quote
+        if begun.role == "assistant" and answer.startswith("{"):  # of a reply in JSON only the end is written
             answer = json.dumps(json.loads(answer)["quote"])[1:] + "}"
         written = []
         thoughts = re.findall(r"\s*\S+", self.thought)[:think] if grammar is None else []

@@ -42,31 +42,25 @@ MAIL = (
 )
 
 
-@pytest.mark.parametrize(
-    ("only", "expected"),
-    [
+def test_ask_and_search_are_narrowed_by_what_readers_found(models, folder):
+    root = folder({"lease.txt": LEASE, "pages.txt": "A lease.\fThe end of a lease.", "mails/offer.eml": MAIL})
+    library = localrag.open_library("contracts", create=True)
+    library.ingest(root)
+    for only, expected in (
         ({"sender": "jane doe"}, {"mails/offer.eml"}),
         ({"since": "2023-06", "until": "2023-06-05"}, {"mails/offer.eml"}),
         ({"types": ["text"], "documents": ["lease*"]}, {"lease.txt"}),
         ({"pages": (2, 2)}, {"pages.txt"}),
-    ],
-    ids=str,
-)
-def test_ask_and_search_are_narrowed_by_what_readers_found(models, folder, only, expected):
-    root = folder({"lease.txt": LEASE, "pages.txt": "A lease.\fThe end of a lease.", "mails/offer.eml": MAIL})
-    library = localrag.open_library("contracts", create=True)
-    library.ingest(root)
-    assert {passage.document for passage in library.search("lease", **only)} == expected
-    answer = localrag.ask("What of the lease?", libraries=["contracts"], mode="retrieve", **only).answer
-    assert {passage.document for passage in answer.passages} == expected
-    library.close()
-
-
-def test_what_is_no_filter_is_refused_before_anything_is_loaded(models):
+    ):
+        assert {passage.document for passage in library.search("lease", **only)} == expected
+        answer = localrag.ask("What of the lease?", libraries=["contracts"], mode="retrieve", **only).answer
+        assert {passage.document for passage in answer.passages} == expected
+    models.loaded.clear()
     for wrong in ({"since": "June"}, {"types": ["pdff"]}, {"pages": (3, 1)}):
         with pytest.raises(UsageError):
             localrag.ask("What?", libraries=["contracts"], **wrong)
-    assert models.loaded == []
+    assert models.loaded == []  # they are refused before anything is loaded
+    library.close()
 
 
 def test_names_roots_and_folders_find_each_other(models, folder):

@@ -29,10 +29,7 @@ def test_a_quantity_is_read():
     }
     found = {text: quantities.parse_quantity(match) for text in expected if (match := QUANTITY.fullmatch(text))}
     assert found == {text: Quantity(Decimal(value), unit) for text, (value, unit) in expected.items()}
-
-
-def test_a_lone_separator_is_read_as_the_text_writes_decimals():
-    number = quantities.parse_number
+    number = quantities.parse_number  # a lone separator is read as the text writes decimals
     assert number("2.400", decimal_comma=True) == 2400 and number("2.400") == Decimal("2.4")
     assert number("2,400", decimal_comma=True) == Decimal("2.4") and number("2,400") == 2400
 

@@ -12,7 +12,7 @@ import localrag
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "localrag").rglob("*.py"))
-HEAVY = {"torch", "llama_cpp", "faiss", "textual", "sentence_transformers", "transformers", "numpy", "rich"}
+HEAVY = set("torch llama_cpp faiss textual sentence_transformers transformers numpy rich huggingface_hub tqdm".split())
 
 
 def name_of(path):
@@ -26,13 +26,13 @@ def python(code):
     return done.stdout.splitlines()[-1]
 
 
-def test_import_help_and_version_load_nothing_heavy():
+def test_import_help_version_and_a_list_load_nothing_heavy():
     code = f"""
 import sys
 import localrag
 from localrag.__main__ import main
-for option in ("--help", "-h", "--version"):
-    sys.argv = ["localrag", option]
+for words in ("--help", "-h", "--version", "models list"):
+    sys.argv = ["localrag", *words.split()]
     try:
         main()
     except SystemExit as stop:
@@ -126,8 +126,7 @@ def test_the_public_names_are_these():
     expected = ["Answer", "Citation", "LocalragError", "Passage", "ask", "extract", "offline", "open_library"]
     assert localrag.__all__ == expected
     assert [name for name in dir(localrag) if not name.startswith("__")] == expected
-    for name in expected:
-        assert getattr(localrag, name) is not None
+    assert all(getattr(localrag, name) for name in expected)
     with pytest.raises(AttributeError):
         _ = localrag.nonsense
 

@@ -17,8 +17,7 @@ def encoder(folder, family="bert", pooling="mean", *, normalise=True):
     layers = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
     if family == "distilbert":
         layers = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128}
-    raw = folder / "raw"
-    tokenizer = _tokenizer()
+    raw, tokenizer = folder / "raw", _tokenizer()
     config = AutoConfig.for_model(family, vocab_size=len(tokenizer), max_position_embeddings=80, **layers, **ids)
     AutoModel.from_config(config).save_pretrained(raw)
     tokenizer.save_pretrained(raw)
@@ -51,17 +50,9 @@ def cross_encoder(folder, labels=1):
 
     torch.manual_seed(0)
     tokenizer = _tokenizer()
-    config = AutoConfig.for_model(
-        "bert",
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=80,
-        num_labels=labels,
-        pad_token_id=0,
-    )
+    layers = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    more = {"max_position_embeddings": 80, "num_labels": labels, "pad_token_id": 0}
+    config = AutoConfig.for_model("bert", vocab_size=len(tokenizer), **layers, **more)
     AutoModelForSequenceClassification.from_config(config).save_pretrained(folder / "cross")
     tokenizer.model_max_length = 64
     tokenizer.save_pretrained(folder / "cross")
@@ -79,16 +70,8 @@ def headed(folder):
     torch.manual_seed(0)
     tokenizer, raw = _tokenizer(), folder / "raw"
     ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3}
-    config = AutoConfig.for_model(
-        "modernbert",
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=128,
-        max_position_embeddings=80,
-        **ids,
-    )
+    layers = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    config = AutoConfig.for_model("modernbert", vocab_size=len(tokenizer), max_position_embeddings=80, **layers, **ids)
     AutoModel.from_config(config).save_pretrained(raw)
     tokenizer.save_pretrained(raw)
     head = [

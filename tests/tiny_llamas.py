@@ -27,12 +27,8 @@ _FEED = {"ffn_gate": (WIDTH, WIDE), "ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, 
 
 
 def _attention(head=HEAD):
-    return {
-        "attn_q": (WIDTH, 2 * head),
-        "attn_k": (WIDTH, head),
-        "attn_v": (WIDTH, head),
-        "attn_output": (2 * head, WIDTH),
-    }
+    shared = dict.fromkeys(("attn_k", "attn_v"), (WIDTH, head))
+    return {"attn_q": (WIDTH, 2 * head), **shared, "attn_output": (2 * head, WIDTH)}
 
 
 def sliding(path, template=""):
@@ -61,11 +57,8 @@ def full(path, family="llama", head=HEAD, template="", **more):
 def convolved(path, template=""):
     """An lfm2: two layers of short convolutions to each of attention."""
     shared = _FEED | {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
-    convolution = {
-        "shortconv.in_proj": (WIDTH, 3 * WIDTH),
-        "shortconv.conv": (3, WIDTH),
-        "shortconv.out_proj": (WIDTH, WIDTH),
-    }
+    convolution = {"in_proj": (WIDTH, 3 * WIDTH), "conv": (3, WIDTH), "out_proj": (WIDTH, WIDTH)}
+    convolution = {f"shortconv.{name}": shape for name, shape in convolution.items()}
     attention = _attention() | {"attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
     keys = {
         **_HEADS,
@@ -222,16 +215,9 @@ def encoder(path, pooling=1, length=64):
         "tokenizer.ggml.eos_token_id": 3,
         "tokenizer.ggml.mask_token_id": 4,
     }
-    layer = {
-        "attn_q": (WIDTH, WIDTH),
-        "attn_k": (WIDTH, WIDTH),
-        "attn_v": (WIDTH, WIDTH),
-        "attn_output": (WIDTH, WIDTH),
-        "ffn_up": (WIDTH, WIDE),
-        "ffn_down": (WIDE, WIDTH),
-        "attn_output_norm": (WIDTH,),
-        "layer_output_norm": (WIDTH,),
-    }
+    layer = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (WIDTH, WIDTH))
+    layer |= {"ffn_up": (WIDTH, WIDE), "ffn_down": (WIDE, WIDTH)}
+    layer |= dict.fromkeys(("attn_output_norm", "layer_output_norm"), (WIDTH,))
     shapes = {
         "token_embd.weight": (WIDTH, len(words)),
         "token_types.weight": (WIDTH, 2),

@@ -95,34 +95,26 @@ def test_a_point_or_a_minus_is_part_of_a_figure(old, new, kinds):
     assert one.kinds == kinds
 
 
-def test_a_moved_and_renumbered_clause_is_no_deletion():
+def test_a_moved_and_renumbered_clause_is_no_deletion_and_a_change_inside_is_told():
     clauses = OLD.split("\n\n")
-    new = "\n\n".join(
-        [*clauses[:3], clauses[6].strip().replace("5.", "2."), clauses[3].replace("2.", "3."), *clauses[4:6]]
-    )
+    moved = [clauses[6].strip().replace("5.", "2."), clauses[3].replace("2.", "3.")]
+    new = "\n\n".join([*clauses[:3], *moved, *clauses[4:6]])
     found = changed(OLD, new + "\n").changes
     assert {one.deed for one in found} == {"moved", "renumbered"}
     (moved,) = (one for one in found if one.deed == "moved")
     assert moved.old.text == moved.new.text and moved.new.text.startswith("Notices. All notices")
     assert {(one.old.text, one.new.text) for one in found if one.deed == "renumbered"} == {("2.", "3.")}
     assert (moved.old.clause, moved.new.clause) == ("5. Notices", "2. Notices")
-
-
-def test_a_change_inside_a_moved_clause_is_told():
-    clauses = OLD.split("\n\n")
-    new = "\n\n".join(
-        [*clauses[:2], clauses[5].replace("The Company shall not", "The Client shall not"), *clauses[2:5], clauses[6]]
-    )
+    inside = clauses[5].replace("The Company shall not", "The Client shall not")
+    new = "\n\n".join([*clauses[:2], inside, *clauses[2:5], clauses[6]])
     found = [one for one in changed(OLD, new).changes if one.deed != "renumbered"]
     assert [(one.deed, one.kinds) for one in found] == [("changed", ("party",)), ("moved", ())]
 
 
 def test_a_new_clause_renumbers_what_follows_and_the_references_to_it():
-    new = (
-        OLD.replace("5. Notices", "6. Notices")
-        .replace("4. Liability", "5. Liability")
-        .replace("Section 4", "Section 5")
-    )
+    new = OLD
+    for old, renumbered in (("5. Not", "6. Not"), ("4. Li", "5. Li"), ("Section 4", "Section 5")):
+        new = new.replace(old, renumbered)
     new = new.replace("3. Conf", "3. Audit. The Company may inspect the books of the Client.\n\n4. Conf")
     found = changed(OLD, new).changes
     assert [(one.deed, one.new.text) for one in found if one.level != "form"] == [
@@ -219,11 +211,7 @@ def test_words_that_one_version_adds_have_their_place_in_the_other():
 
 
 def test_the_redline_holds_both_versions():
-    new = (
-        OLD.replace("$5,000", "$6,000")
-        .replace("4. Liability", "4. Limits")
-        .replace("shall not disclose", "shall disclose")
-    )
+    new = OLD.replace("$5,000", "$6,000").replace("4. Liability", "4. Limits").replace("shall not dis", "shall dis")
     runs = [run for one in changed(OLD, new).paragraphs for run in (*one, None)]
     for sign, text in (("-", OLD), ("+", new)):
         kept = "".join(" " if run is None else run.text for run in runs if run is None or run.sign in ("=", sign))
@@ -272,29 +260,20 @@ def test_a_moved_and_edited_clause_is_no_deletion_though_another_takes_its_place
     assert {one.deed for one in found if one.level != "substance"} == {"moved", "renumbered"}
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("a non-exclusive", "an exclusive"),
-        ("best endeavours", "reasonable endeavours"),
-        ("before", "after"),
-        ("or", "and"),
-    ],
-)
-def test_one_legal_word_for_another_is_substance(old, new):
+def test_one_legal_word_for_another_is_substance():
     text = "1. The Supplier grants a non-exclusive licence, uses best endeavours and is paid before delivery, by card or wire.\n"
-    (one,) = swapped((old, new) if old != "or" else ("card or", "card and"), text=text)
-    assert one.kinds == ("qualifier",) and one.level == "substance"
+    for old, new in (("a non-", "an "), ("best", "reasonable"), ("before", "after"), ("card or", "card and")):
+        (one,) = swapped((old, new), text=text)
+        assert one.kinds == ("qualifier",) and one.level == "substance", old
 
 
 def test_a_heading_moves_with_what_is_under_it():
     """A bug: the heading was told as one move, and its clause as another."""
-    parts = [
-        "# Lease",
-        "## Rent\nThe rent is EUR 100 a month, due on the first day.",
+    parts = ["# Lease", "## Rent\nThe rent is EUR 100 a month, due on the first day."]
+    parts += [
         "## Pets\nThe tenant may keep a dog.",
+        "## Repairs\nThe landlord repairs the roof and walls of the house.",
     ]
-    parts.append("## Repairs\nThe landlord shall repair the roof and the walls of the house.")
     old, new = ("\n\n".join(parts[at] for at in order) + "\n" for order in ((0, 1, 2, 3), (0, 3, 1, 2)))
     (moved,) = compare(version(old, "a.md"), version(new, "b.md")).changes
     assert moved.deed == "moved" and moved.new.text.startswith("Repairs The landlord")
@@ -321,17 +300,11 @@ def test_a_moved_clause_leaves_a_short_one_in_its_place():
     assert [(one.old.text, one.new.text) for one in found if one.deed == "changed"] == [("shall not", "may")]
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [("in writing ", ""), ("5% a year.", "5% a year"), ("2. Term.", "2. Term and end.")]
-)
-def test_a_clause_of_which_words_came_or_went_is_changed(old, new):
-    """A bug: a struck word was "deleted", and counted beside deleted clauses."""
-    for one in (*changed(OLD, OLD.replace(old, new)).changes, *changed(OLD.replace(old, new), OLD).changes):
-        assert one.deed == "changed" and one.title.startswith(OLD[: OLD.index(old) + 1].rpartition("\n")[2][:2])
-
-
-def test_a_sentence_that_a_clause_gains_is_added():
-    """A bug: only whole clauses were "added", so that most of those without a number were "changed"."""
+def test_words_that_came_or_went_change_a_clause_and_a_sentence_is_added():
+    """Bugs: a struck word was "deleted", and only whole clauses were "added"."""
+    for old, new in (("in writing ", ""), ("5% a year.", "5% a year"), ("2. Term.", "2. Term and end.")):
+        for one in (*changed(OLD, OLD.replace(old, new)).changes, *changed(OLD.replace(old, new), OLD).changes):
+            assert one.deed == "changed" and one.title.startswith(OLD[: OLD.index(old) + 1].rpartition("\n")[2][:2])
     new = OLD.replace("5% a year.", "5% a year. The Supplier shall insure the goods at its own cost.")
     assert [one.deed for one in changed(OLD, new).changes] == ["added"]
     assert [one.deed for one in changed(new, OLD).changes] == ["deleted"]

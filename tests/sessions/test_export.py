@@ -83,19 +83,18 @@ def test_every_format_tells_all_there_is_to_know_of_an_answer():
         assert [words for words in EVERYWHERE if words not in shown] == []
 
 
-def test_the_json_is_what_is_kept_with_the_documents_cited():
+def test_the_json_is_what_is_kept_with_the_documents_cited_once_each():
     found = json.loads(text(conversation(WHOLE), "json"))
     assert found["turns"][0]["answer"] == json.loads(json.dumps(WHOLE.to_dict()))
+    page = text(conversation(WHOLE), "html")  # it forbids itself everything but its own style
+    assert re.search(r'Content-Security-Policy" content="default-src \'none\'; style-src \'sha256-[^\']{44}\'', page)
+    assert "http://" not in page and "https://" not in page and "url(" not in page
     assert found["sources"] == [{"document": "lease.pdf", "library": "contracts", "places": ["p. 12 (printed xii)"]}]
-
-
-def test_the_sources_name_each_document_once_with_every_place_cited():
     one, two = (replace(WHOLE.citations[0], place=place) for place in ("p. 2", "p. 12"))
     other = replace(one, document="annex.pdf", place="")
     session = conversation(replace(WHOLE, citations=(one, two, one)), replace(WHOLE, citations=(other,)))
-    assert text(session).endswith(
-        "## Sources\n\n1. annex.pdf (library contracts)\n2. lease.pdf: p. 2; p. 12 (library contracts)\n"
-    )
+    sources = "1. annex.pdf (library contracts)\n2. lease.pdf: p. 2; p. 12 (library contracts)\n"
+    assert text(session).endswith(f"## Sources\n\n{sources}"), "each document once with every place"
 
 
 def test_an_answer_keeps_its_form_in_word():
@@ -133,14 +132,11 @@ def evil(words):
     return replace(session, libraries=(words,), created=words, origin=Origin(words, words, 1))
 
 
-def pieces():
+def test_no_mixture_of_signs_sets_anything_free():
     dice = random.Random(7)
     parts = ["[", "]", "(", ")", "\\", "!", "<", ">", "`", "\n", "x", "http://e.invalid", "img src=x", ":", " ", "```"]
-    return ["".join(dice.choices(parts, k=dice.randint(2, 14))) for _ in range(200)]
-
-
-def test_no_mixture_of_signs_sets_anything_free():
-    for words in pieces():
+    for _ in range(200):
+        words = "".join(dice.choices(parts, k=dice.randint(2, 14)))
         assert live(text(evil(words))) == set(), repr(words)
         assert live_html(text(evil(words), "html")) == [], repr(words)
 
@@ -176,12 +172,6 @@ def live_html(page):
     parser = Live()
     parser.feed(page)
     return parser.found
-
-
-def test_an_html_export_forbids_itself_everything_but_its_own_style():
-    page = text(conversation(WHOLE), "html")
-    assert re.search(r'Content-Security-Policy" content="default-src \'none\'; style-src \'sha256-[^\']{44}\'', page)
-    assert "http://" not in page and "https://" not in page and "url(" not in page
 
 
 @pytest.mark.parametrize("words", EVIL)
@@ -254,21 +244,15 @@ def test_an_export_replaces_no_file_unless_told_to(tmp_path):
             write(conversation(WHOLE), place, "md", None, replace=True)
 
 
-@pytest.mark.parametrize(
-    ("title", "name"),
-    [
+def test_a_file_is_named_after_the_title_safely_and_its_ending_says_its_format():
+    for title, name in (
         ("When does the lease end?", "when-does-the-lease-end-2026-01-01.html"),
         ("../../etc/passwd", "etc-passwd-2026-01-01.html"),
         ("\x1b[31m\n", "31m-2026-01-01.html"),
         ("x" * 300, "x" * 60 + "-2026-01-01.html"),
         ("Prüfung", "prüfung-2026-01-01.html"),
-    ],
-)
-def test_a_file_is_named_after_the_title_safely(title, name):
-    assert file_name(conversation(title=title), "html") == name
-
-
-def test_a_files_ending_says_its_format():
+    ):
+        assert file_name(conversation(title=title), "html") == name
     forms = [form_of(Path(f"a.{end}")) for end in ("md", "Markdown", "HTM", "docx", "json")]
     assert forms == ["md", "md", "html", "docx", "json"]
     with pytest.raises(UsageError):

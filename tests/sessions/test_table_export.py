@@ -38,13 +38,18 @@ def test_what_a_spreadsheet_would_run_is_text(text):
     assert read([{text: "x"}])[0] == [f"'{text}"]
 
 
-@pytest.mark.parametrize("text", ["-5", "+3.5", "-1,200", "a=b", "2024-01-01", ""])
+@pytest.mark.parametrize(
+    "text", ["-5", "+3.5", "-1,200", "a=b", "2024-01-01", "", "due; -5; +3.5", "x\n-1,200", "rent = 5; a=b"]
+)
 def test_numbers_and_plain_text_stay_as_they_are(text):
     assert read([{"a": text, "b": "x"}])[1] == [text, "x"]
 
 
-def test_json_keeps_kinds():
+def test_json_keeps_kinds_and_no_rows_are_a_table_too():
     assert json.loads(written(ROWS, Path("T.JSON"))) == ROWS
+    assert json.loads(written([], Path("t.json"))) == [] and written([], Path("t.md")) == b"" and sheet([]) == []
+    assert json.loads(written([FOUND], Path("t.json"))) == [FOUND]
+    assert read([FOUND])[0][-1] == "source" and "start" not in read([FOUND])[0], "offsets are in JSON alone"
 
 
 def test_markdown_escapes_what_it_would_read():
@@ -59,23 +64,8 @@ def test_another_suffix_is_refused_with_those_that_can_be():
     assert ".csv, .xlsx, .db, .parquet, .json, .md" in raised.value.hint
 
 
-def test_no_rows_are_a_table_too():
-    assert json.loads(written([], Path("t.json"))) == [] and written([], Path("t.md")) == b""
-    assert sheet([]) == []
-
-
-FOUND = {
-    "library": "c",
-    "document": "msa.pdf",
-    "found": True,
-    "answer": "EUR 48,000.50",
-    "signed": "3 March 2024",
-    "place": "p. 12",
-    "quote": "The rent",
-    "page": 12,
-    "start": 3,
-    "end": 11,
-}
+FOUND = {"library": "c", "document": "msa.pdf", "found": True, "answer": "EUR 48,000.50", "signed": "3 March 2024"}
+FOUND |= {"place": "p. 12", "quote": "The rent", "page": 12, "start": 3, "end": 11}
 
 
 def sheet(rows):
@@ -90,10 +80,13 @@ def inside(rows, name):
         return parts.read(name).decode()
 
 
-def test_an_excel_file_has_typed_numbers_and_dates():
+def test_an_excel_file_has_typed_numbers_and_dates_below_a_head_that_stays():
     head, row = sheet([FOUND])
     assert head == ["library", "document", "found", "answer", "signed", "place", "quote", "source"]
     assert row == ["c", "msa.pdf", "yes", 48000.5, date(2024, 3, 3), "p. 12", "The rent", "msa.pdf, p. 12"]
+    parts = inside([FOUND, FOUND], "xl/worksheets/sheet1.xml")
+    assert '<pane ySplit="1"' in parts and 'state="frozen"' in parts and '<autoFilter ref="A1:H3"/>' in parts
+    assert "<dc:title>How much?</dc:title>" in inside([FOUND], "docProps/core.xml")
 
 
 @pytest.mark.parametrize(
@@ -106,11 +99,6 @@ def test_no_cell_of_a_csv_file_is_a_formula_whatever_its_separator(text):
     assert [cell for cell in cells if cell[:1] in set("=+-@＝＋－＠") - {""} and cell] == []
 
 
-@pytest.mark.parametrize("text", ["a; b", "due; -5; +3.5", "x\n-1,200", "rent = 5; a=b", "a - b"])
-def test_text_that_is_no_formula_stays_as_it_is(text):
-    assert read([{"a": text}])[1] == [text]
-
-
 @pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", '=HYPERLINK("http://x")'])
 def test_no_cell_of_an_excel_file_is_a_formula_or_a_link(text):
     rows = [{"a": text, text: "x"}]
@@ -120,15 +108,11 @@ def test_no_cell_of_an_excel_file_is_a_formula_or_a_link(text):
     assert 'quotePrefix="1"' in inside(rows, "xl/styles.xml")
 
 
-def test_the_head_of_an_excel_file_stays_in_view_and_filters():
-    parts = inside([FOUND, FOUND], "xl/worksheets/sheet1.xml")
-    assert '<pane ySplit="1"' in parts and 'state="frozen"' in parts and '<autoFilter ref="A1:H3"/>' in parts
-    assert "<dc:title>How much?</dc:title>" in inside([FOUND], "docProps/core.xml")
-
-
 @pytest.mark.parametrize(
     ("cell", "worth", "form"),
     [
+        *((text, None, "") for text in ("0042", "1234567890123456", "3/4/2024", "1,20", "about 5", "5 days", "")),
+        *((other, None, "") for other in ("31 June 2024", None, True, "1888-01-01")),
         (12, 12, "General"),
         ("1,200", 1200, "#,##0"),
         ("−3.50", -3.5, "0.00"),
@@ -138,25 +122,12 @@ def test_the_head_of_an_excel_file_stays_in_view_and_filters():
         ("2024-03-03", date(2024, 3, 3), "yyyy-mm-dd"),
     ],
 )
-def test_what_fills_a_cell_is_a_value(cell, worth, form):
+def test_what_fills_a_cell_without_doubt_is_a_value(cell, worth, form):
     number, shown = valued(cell)
     assert (pytest.approx(worth) if isinstance(worth, float) else worth) == number
     assert shown == form
 
 
-@pytest.mark.parametrize(
-    "cell",
-    ["0042", "1234567890123456", "3/4/2024", "1,20", "about 5", "5 days", "31 June 2024", "", None, True, "1888-01-01"],
-)
-def test_what_is_not_a_value_without_doubt_stays_text(cell):
-    assert valued(cell) == (None, "")
-
-
 def test_what_excel_cannot_hold_is_cut_and_replaced_not_refused():
     (_, row) = sheet([{"a": "x" * 40_000, "b": "\ud800\x00\x1b[31m"}])
     assert len(str(row[0])) == 32_767 and str(row[0]).endswith("…") and "[31m" in str(row[1])
-
-
-def test_where_a_quote_begins_and_ends_is_in_json_alone():
-    assert json.loads(written([FOUND], Path("t.json"))) == [FOUND]
-    assert read([FOUND])[0][-1] == "source" and "start" not in read([FOUND])[0]

@@ -34,7 +34,7 @@ def content(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_search_is_recorded_before_its_passages_are_shown(papers, settings):
+def test_a_search_is_recorded_before_its_passages_are_shown(papers, settings, monkeypatch):
     found = papers.search("one")
     run("search", "one")
     file = settings.library_audit_file("papers")
@@ -44,15 +44,10 @@ def test_a_search_is_recorded_before_its_passages_are_shown(papers, settings):
     )
     assert set(first.details["shown"]) == {f"{content(passage.text)}#1" for passage in found}
     assert b"one" not in file.read_bytes() and audit.verify(file) == []
-
-
-def test_words_of_a_search_are_kept_as_those_of_a_question(papers, settings, monkeypatch):
-    file = settings.library_audit_file("papers")
-    papers.search("two")
-    monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "full")
+    monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "full")  # they are kept as those of a question
     api.open_library("papers").search("one")
-    marks, full = lines(settings, "search", "papers")
-    assert audit.words_of(file, marks) is None and audit.words_of(file, full) == audit.Words("one", "")
+    full = lines(settings, "search", "papers")[-1]
+    assert audit.words_of(file, second) is None and audit.words_of(file, full) == audit.Words("one", "")
     papers.forget(["a.txt"])
     assert audit.words_of(file, full) is None
 
@@ -106,7 +101,7 @@ def test_what_cannot_be_recorded_is_not_shown(papers, settings, monkeypatch):
             show()
 
 
-def test_models_that_come_are_chosen_and_go_are_on_record(settings, tmp_path):
+def test_models_that_come_are_chosen_named_and_go_are_on_record(settings, tmp_path, monkeypatch):
     weights, lora = tmp_path / "tiny.gguf", tmp_path / "lora.gguf"
     weights.write_bytes(gguf())
     lora.write_bytes(adapter())
@@ -116,24 +111,17 @@ def test_models_that_come_are_chosen_and_go_are_on_record(settings, tmp_path):
     store.use("tiny", lora)
     store.remove("tiny")
     rows = [entry.details for entry in lines(settings, "model")]
-    assert [(row["deed"], row["model"]) for row in rows] == [
-        ("import", "tiny"),
-        ("import", "twin"),
-        ("use", "tiny"),
-        ("remove", "tiny"),
-    ]
+    deeds = [(row["deed"], row["model"]) for row in rows]
+    assert deeds == [("import", "tiny"), ("import", "twin"), ("use", "tiny"), ("remove", "tiny")]
     assert {row["sha256"] for row in rows} == {sha256(weights.read_bytes())}
     assert rows[2]["adapter_sha256"] == sha256(lora.read_bytes())
-
-
-def test_naming_another_model_in_the_settings_is_on_record(settings, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
     audit_events.save_setting("generator", "qwen3-4b")
     audit_events.save_setting("passages", "5")
     audit_events.unset_setting("generator")
-    rows = [(entry.details["setting"], entry.details["model"]) for entry in lines(settings, "model")]
-    assert rows == [("generator", "qwen3-4b"), ("generator", "")]
+    rows = [(entry.details.get("setting"), entry.details["model"]) for entry in lines(settings, "model")]
+    assert rows[4:] == [("generator", "qwen3-4b"), ("generator", "")]
 
 
 def test_encryption_holders_and_rotation_are_recorded(papers, settings):

@@ -37,7 +37,6 @@ DOCUMENTS = {
     "notes.txt": "Elephants are grey, and never forget a rent.",
 }
 HELD = keyrings.parse_key_file(keyrings.new_key_file())
-assert isinstance(HELD, keyrings.SecretKey)
 FOR_US = Recipients((("office", HELD.public),))
 
 
@@ -60,12 +59,10 @@ def library(shelf, settings):
     session = store.ask(store.new(("contracts",)), "How much?")
     store.append(session, Answer("How much?", "4,100 [1].", True, Plan("retrieve", "short"), citations=(cited,)))
     file = settings.library_audit_file("contracts")
-    audit.keep_words(
-        file, audit.record(file, "ask", "contracts", question="How much?", answer="4,100"), "How much?", "4,100"
-    )
-    DiskPromptCache(made.folder, "scripted", ["hash of lease.pdf"], 1 << 20).put(
-        Prefix((1,), (1,), 1), memoryview(b"state")
-    )
+    number = audit.record(file, "ask", "contracts", question="How much?", answer="4,100")
+    audit.keep_words(file, number, "How much?", "4,100")
+    cache = DiskPromptCache(made.folder, "scripted", ["hash of lease.pdf"], 1 << 20)
+    cache.put(Prefix((1,), (1,), 1), memoryview(b"state"))
     return made.folder
 
 
@@ -179,9 +176,8 @@ PATHS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
+def test_a_backup_that_lies_of_itself_is_refused_and_writes_nothing(settings, file):
+    for lines in (
         *([ABOUT, {"path": path, "size": 1}, b"x", {"end": 1, "sha256": ""}] for path in (*PATHS, 5)),
         [b"[" * 4000 + b"\n"],
         [{**ABOUT, "library": "../x"}],
@@ -189,13 +185,11 @@ PATHS = [
         [ABOUT, {"path": "library.db", "size": -1}],
         [ABOUT, {"end": 0, "sha256": ""}],
         [ABOUT, {"path": "audit.key", "size": 0}, {"path": "audit.key", "size": 0}],
-    ],
-)
-def test_a_backup_that_lies_of_itself_is_refused_and_writes_nothing(settings, file, lines):
-    body_of(file, *lines)
-    with pytest.raises((IntegrityError, LibraryError, UsageError)):
-        restore.restore(settings, file, unlock=nobody, trust=True)
-    assert not list(settings.indexes_dir.glob("*")) and not (settings.indexes_dir.parent / "evil").exists()
+    ):
+        body_of(file, *lines)
+        with pytest.raises((IntegrityError, LibraryError, UsageError)):
+            restore.restore(settings, file, unlock=nobody, trust=True)
+        assert not list(settings.indexes_dir.glob("*")) and not (settings.indexes_dir.parent / "evil").exists()
 
 
 def test_nothing_is_overwritten_without_being_asked_for(library, settings, file):
@@ -215,7 +209,12 @@ def test_nothing_is_overwritten_without_being_asked_for(library, settings, file)
     assert restored[-1].details["record"]["number"] == 2
 
 
-def test_what_stops_it_leaves_nothing(library, settings, file):
+def test_what_stops_it_or_forbids_it_leaves_nothing(library, settings, file):
+    policy.SYSTEM.parent.mkdir()
+    policy.SYSTEM.write_text("allow_exports = false\n")
+    with pytest.raises(PolicyRefused):
+        backup.write(settings, "contracts", file, FOR_US)
+    policy.SYSTEM.unlink()
     with pytest.raises(Cancelled):
         backup.write(settings, "contracts", file, FOR_US, stop=lambda: True)
     assert not list(file.parent.glob("*.backup*")) and not list(library.glob("*.partial*"))
@@ -246,8 +245,7 @@ def test_under_another_name_conversations_speak_of_that_library(library, setting
     assert restore.restore(settings, file, "instead", unlock=ours).conversations == 1
     (session,) = store_of(settings).all()
     assert session.libraries == ("instead",)
-    answer = session.turns[0].answer
-    assert answer is not None and answer.citations[0].library == "instead"
+    assert session.turns[0].answer.citations[0].library == "instead"
 
 
 @pytest.mark.parametrize("as_folder", [False, True])
@@ -307,11 +305,3 @@ def test_a_folder_that_is_no_library_or_of_another_schema_is_refused(library, se
     with pytest.raises(LibraryError):
         restore.restore(settings, library, "again", trust=True, unlock=nobody)
     assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
-
-
-def test_a_policy_that_allows_no_exports_allows_no_backup(library, settings, file):
-    policy.SYSTEM.parent.mkdir()
-    policy.SYSTEM.write_text("allow_exports = false\n")
-    with pytest.raises(PolicyRefused):
-        backup.write(settings, "contracts", file, FOR_US)
-    assert not file.exists()

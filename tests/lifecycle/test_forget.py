@@ -99,7 +99,7 @@ def holding(home):
     return sorted(path.name for path in home.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes())
 
 
-def test_answers_from_a_forgotten_document_and_later_ones_are_removed(original, models, settings, store):
+def test_answers_from_a_forgotten_document_and_later_ones_are_removed_unless_kept(original, models, settings, store):
     mixed, other = (talk(store, settings, models, *asked) for asked in ((KENNEL, LEASE, KENNEL), (KENNEL,)))
     assert any(citation.document == "a.txt" for citation in mixed.turns[1].answer.citations)
     forget(settings, "a.txt")
@@ -107,16 +107,14 @@ def test_answers_from_a_forgotten_document_and_later_ones_are_removed(original, 
     assert [turn.question for turn in turns] == [KENNEL, LEASE, KENNEL]
     assert shown(store.load(mixed.id))[1:] == [GONE, GONE] and not turns[1].answer.passages
     # Of a small library every answer was shown all documents.
-    assert store.load(other.id).turns[0].answer is not None
-
-
-def test_conversations_can_be_deleted_whole_or_left_alone(original, models, settings, store):
-    session = talk(store, settings, models, LEASE)
-    forget(settings, "a.txt", conversations="keep")
-    assert CANARY in str(store.load(session.id).turns[0].answer)
-    api.open_library("papers", settings=settings).ingest(original.parent, include_forgotten=True)
-    forget(settings, "a.txt", conversations="remove")
-    assert store.list() == []
+    assert store.load(other.id).turns[0].answer
+    library = api.open_library("papers", settings=settings)
+    for conversations, left in (("keep", True), ("remove", False)):
+        library.ingest(original.parent, include_forgotten=True)
+        session = talk(store, settings, models, LEASE)
+        forget(settings, "a.txt", conversations=conversations)
+        assert (session.id in {one.id for one in store.list()}) is left
+        assert not left or CANARY in str(store.load(session.id).turns[0].answer)
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
@@ -139,18 +137,15 @@ def test_nothing_of_a_document_forgotten_meanwhile_is_kept(original, models, set
     assert audit.verify(settings.library_audit_file("papers")) == []
 
 
-def test_answers_from_other_documents_are_kept(original, models, settings, store):
-    asked = store.ask(store.new(("papers",)), KENNEL)
+def test_answers_from_other_documents_are_kept_and_those_asked_with_a_removed_one_not(
+    original, models, settings, store
+):
+    first = store.append(store.ask(store.new(("papers",)), LEASE), ask(settings, LEASE, models))
+    then, asked = store.ask(first, "And then?"), store.ask(store.new(("papers",)), KENNEL)
     found = ask(settings, KENNEL, models, lambda: forget(settings, "a.txt"), documents=["b.txt"])
     (kept,) = shown(store.append(asked, found))
     assert "9 to 5" in kept and list((settings.library_dir("papers") / "cache").glob("*.state"))
-
-
-def test_an_answer_asked_with_a_removed_one_is_removed_too(original, models, settings, store):
-    first = store.append(store.ask(store.new(("papers",)), LEASE), ask(settings, LEASE, models))
-    asked = store.ask(first, "And then?")
-    forget(settings, "a.txt")
-    saved = store.append(asked, Answer("And then?", f"As said, the {CANARY} lease ends.", True, Plan("read", "")))
+    saved = store.append(then, Answer("And then?", f"As said, the {CANARY} lease ends.", True, Plan("read", "")))
     assert shown(saved) == [GONE, GONE]
 
 
@@ -354,13 +349,9 @@ def test_neither_another_name_nor_changed_words_nor_an_archive_bring_it_back(let
     assert report.forgotten == 3 and sorted(report.read) == ["all.zip/b.txt", "new.txt"]
     again = api.open_library("papers", settings=settings).ingest(letters)
     assert again.read == () and again.removed == ()
-
-
-def test_include_forgotten_lets_it_back_in_for_good(letters, settings):
-    forget(settings, "a.txt", "b.txt")
     report = api.open_library("papers", settings=settings).ingest(letters, include_forgotten=True)
-    assert report.read == ("a.txt", "b.txt") and report.forgotten == 0
-    assert api.open_library("papers", settings=settings).ingest(letters).unchanged == 3
+    assert report.forgotten == 0 and "a.txt" in report.read, "it is let back in for good"
+    assert api.open_library("papers", settings=settings).ingest(letters).read == ()
 
 
 def test_tombstones_reveal_nothing_and_differ_between_libraries(letters, settings):

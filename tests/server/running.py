@@ -121,7 +121,6 @@ def serving(home, *arguments, module="server.scripted", **more):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr is not None
     said = ""
     try:
         while "Ctrl-C" not in said:

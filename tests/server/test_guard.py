@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,18 +29,19 @@ pytestmark = pytest.mark.slow  # processes
 EXAMPLE = Path(__file__).parents[2] / "examples/contracts/amendment-no-1.pdf"
 
 
-@pytest.mark.parametrize("path", ["/", "/api/libraries", "/v1/models", "/v1/chat/completions", "/nothing"])
-def test_nobody_gets_in_without_the_token(server, path):
+def test_nobody_gets_in_without_the_token(server):
+    cookie = f"localrag-{server.port}"
     for headers in (
         {},
         {"Authorization": "Bearer "},
         {"Authorization": f"Bearer {server.token[:-1]}"},
         {"Authorization": f"Basic {server.token}"},
-        {"Cookie": f"localrag-{server.port}={server.token}"},
-        {"Cookie": f"localrag-{server.port}=a.b"},
+        {"Cookie": f"{cookie}={server.token}"},
+        {"Cookie": f"{cookie}=a.b"},
     ):
-        status, got, body = server.request("GET", path, headers=headers, token=False)
-        assert status == 401 and got["www-authenticate"] == "Bearer" and b"papers" not in body
+        for path in ("/", "/api/libraries", "/v1/models", "/v1/chat/completions", "/nothing"):
+            status, got, body = server.request("GET", path, headers=headers, token=False)
+            assert status == 401 and got["www-authenticate"] == "Bearer" and b"papers" not in body
 
 
 def test_only_its_own_names_are_answered(server):
@@ -75,22 +77,19 @@ def cookie_for(server, token, query=""):
     return server.request("POST", f"/{query}", f"token={token}", kind, token=False)[:2]
 
 
-def test_the_printed_address_opens_one_browser(server):
+def test_the_printed_address_opens_one_browser_once_and_for_a_time(server):
     code = re.search(r"/(\?code=\S+)", server.said)
-    assert code is not None and server.token not in code[1]
+    assert server.token not in code[1]
     status, cookie, headers = cookie_of(server, f"/{code[1]}")
     assert status == 200 and headers["refresh"] == "0; url=/"
     assert server.request("GET", "/api/libraries", headers={"Cookie": cookie}, token=False)[0] == 200
     assert cookie_of(server, f"/{code[1]}")[:2] == (401, "")
-
-
-def test_a_code_is_good_once_and_for_a_time():
     access = Access((), "t")
     code = access.code(60)
     assert [access.takes(each) for each in (code, code, access.code(0), "", "t")] == [True, *[False] * 4]
 
 
-def test_a_browser_exchanges_the_token_for_a_cookie(server):
+def test_a_browser_exchanges_the_token_and_no_other_for_a_cookie(server):
     status, headers = cookie_for(server, server.token, "?read=papers/a&x=%22")
     assert status == 200 and headers["refresh"] == "0; url=/?read=papers/a&x=%22" and server.token not in str(headers)
     cookie, *rules = headers["set-cookie"].split("; ")
@@ -101,9 +100,6 @@ def test_a_browser_exchanges_the_token_for_a_cookie(server):
     own = {"Cookie": cookie, "Origin": f"http://{server.host}"}
     assert server.request("POST", "/api/search", {"query": "x"}, own, token=False)[0] == 200
     assert server.request("GET", "/api/libraries", headers={"Cookie": f"{cookie}0"}, token=False)[0] == 401
-
-
-def test_a_wrong_token_sets_no_cookie(server):
     for status, headers in (cookie_for(server, "wrong"), cookie_for(server, ""), cookie_of(server, "/?code=w")[::2]):
         assert status == 401 and "set-cookie" not in headers
     assert cookie_of(server, f"/?token={server.token}")[:2] == (401, "")  # the token is never in an address
@@ -119,7 +115,7 @@ def test_the_browser_is_started_without_the_code_among_its_arguments(served_home
     with serving(served_home, "-l", "papers", "--open", PATH=path, DISPLAY=":0") as running:
         wait_for((tmp_path / "page").exists)
         code = re.search(r"/(\?code=[\w-]{40,})", (page := tmp_path / "page").read_text())
-        assert code is not None and stat.S_IMODE(page.stat().st_mode) == 0o600
+        assert stat.S_IMODE(page.stat().st_mode) == 0o600
         given = (tmp_path / "given").read_text().strip()
         assert given.endswith(".html") and code[1] not in given
         assert [cookie_of(running, f"/{code[1]}")[0] for _ in range(2)] == [200, 401]
@@ -148,12 +144,9 @@ def test_headers_protect_a_browser(server):
 def test_the_process_is_confined_and_listens_at_one_address(server):
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status
-    listening = [
-        line.split()
-        for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]
-        if line.split()[3] == "0A" and line.split()[1].endswith(f":{server.port:04X}")
-    ]
-    assert [line[1] for line in listening] == [f"0100007F:{server.port:04X}"]
+    sockets = [line.split() for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]]
+    here = [one[1] for one in sockets if one[3] == "0A" and one[1].endswith(f":{server.port:04X}")]
+    assert here == [f"0100007F:{server.port:04X}"]
 
 
 def test_a_token_file_is_made_for_its_owner_and_used_again(served_home, tmp_path):
@@ -166,39 +159,46 @@ def test_a_token_file_is_made_for_its_owner_and_used_again(served_home, tmp_path
         assert running.request("GET", "/v1/models", headers=headers, token=False)[0] == 200
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--no-token"], "every user"),
-        (["--socket", "{tmp}/s", "--port", "1"], "exclude"),
-        (["--port", "{taken}"], "not free"),
-        (["--socket", "{tmp}/file"], "another file"),
-        (["--socket", "/tmp/s"], "others can write"),
-        (["--token-file", "{tmp}/open"], "others can read"),
-        (["--library", "nothing", "--socket", "{tmp}/s"], "nothing"),
-        (["--socket", "{tmp}/s", "--bogus"], "--bogus"),
-        (["--socket", "{tmp}/s", "--open"], "browser"),
-        # At the next port, programs that keep a token would send it to the program that has this one.
-        (["--token-file", "{tmp}/t"], "not free"),
-    ],
-)
-def test_it_does_not_start(served_home, tmp_path, monkeypatch, arguments, said):
+REFUSED = {
+    "--no-token": "every user",
+    "--socket {tmp}/s --port 1": "exclude",
+    "--port {taken}": "not free",
+    "--socket {tmp}/file": "another file",
+    "--socket /tmp/s": "others can write",
+    "--token-file {tmp}/open": "others can read",
+    "--library nothing --socket {tmp}/s": "nothing",
+    "--socket {tmp}/s --bogus": "--bogus",
+    "--socket {tmp}/s --open": "browser",
+    # At the next port, programs that keep a token would send it to the program that has this one.
+    "--token-file {tmp}/t": "not free",
+}
+
+
+def test_it_does_not_start(served_home, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     (tmp_path / "open").write_text("a token of some length")
     (tmp_path / "open").chmod(0o644)
     monkeypatch.setenv("LOCALRAG_HOME", str(served_home))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def refused(words, said):
+        named = [] if "--library" in words else ["-l", "papers"]
+        named += [] if {"--port", "--socket", "--token-file"} & set(words) else ["--port", "0"]
+        result = CliRunner().invoke(serve_command, [*named, *words])
+        assert said in f"{getattr(result.exception, 'message', '')} {result.output}", words
+        assert isinstance(result.exception, LocalragError) or result.exit_code == 2
+        assert not (tmp_path / "s").exists()
+        return result.exception
+
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         monkeypatch.setattr(listening, "PORT", taken.getsockname()[1])
-        words = [word.format(tmp=tmp_path, taken=listening.PORT) for word in arguments]
-        named = [] if "--library" in words else ["-l", "papers"]
-        named += [] if {"--port", "--socket", "--token-file"} & set(words) else ["--port", "0"]
-        result = CliRunner().invoke(serve_command, [*named, *words])
-    assert said in f"{getattr(result.exception, 'message', '')} {result.output}"
-    assert isinstance(result.exception, LocalragError) or result.exit_code == 2
-    assert not (tmp_path / "s").exists()
+        for words, said in REFUSED.items():
+            refused(words.format(tmp=tmp_path, taken=listening.PORT).split(), said)
+    (tmp_path / "policy.toml").write_text("allow_server = false\n")
+    monkeypatch.setenv("LOCALRAG_POLICY", str(tmp_path / "policy.toml"))
+    assert isinstance(refused(["--socket", str(tmp_path / "s")], "allow_server"), PolicyRefused)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen at port 80")
@@ -207,28 +207,20 @@ def test_at_port_80_names_come_without_the_port():
         assert listener.hosts == {"127.0.0.1", "127.0.0.1:80", "localhost", "localhost:80"}
 
 
-def test_a_policy_forbids_it(served_home, tmp_path, monkeypatch):
-    (tmp_path / "policy.toml").write_text("allow_server = false\n")
-    monkeypatch.setenv("LOCALRAG_HOME", str(served_home))
-    monkeypatch.setenv("LOCALRAG_POLICY", str(tmp_path / "policy.toml"))
-    result = CliRunner().invoke(serve_command, ["-l", "papers", "--socket", str(tmp_path / "s")])
-    assert isinstance(result.exception, PolicyRefused) and "allow_server" in str(result.exception)
-    assert not (tmp_path / "s").exists()
+def curled(socket, address, *more):
+    curl = ["curl", "-sS", "--unix-socket", str(socket), *more, f"http://{address}"]
+    return subprocess.run(curl, capture_output=True, check=True).stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Unix sockets")
 def test_a_unix_socket_is_its_owners(served_home, tmp_path):
     path = tmp_path / "s"
     with serving(served_home, "-l", "papers", "--socket", str(path)) as running:
-
-        def get(host, *more):
-            curl = ["curl", "-sS", "--unix-socket", str(path), *more, f"http://{host}/api/libraries"]
-            return subprocess.run(curl, capture_output=True, check=True).stdout
-
+        get = partial(curled, path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         own = ("-H", f"Authorization: Bearer {running.token}")
-        assert json.loads(get("localhost", *own)) == {"libraries": ["papers"]}
-        assert b"papers" not in get("evil.example", *own) and b"token" in get("localhost")
+        assert json.loads(get("localhost/api/libraries", *own)) == {"libraries": ["papers"]}
+        assert b"papers" not in get("evil.example/api/libraries", *own) and b"token" in get("localhost/api/libraries")
         assert running.end() == 0 and path.exists()  # it may not write in the folder, which could be a home
 
 
@@ -247,13 +239,10 @@ def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_onl
     (home / "sessions" / "kept.json").touch()
     served = ["-l", "papers", "-l", "more", "--socket", str(mine / "s"), "--no-token"]
     with serving(home, *served, PRYING="yes"):
-
-        def get(address):
-            curl = ["curl", "-sS", "--unix-socket", str(mine / "s"), f"http://localhost/{address}"]
-            return subprocess.run(curl, capture_output=True, check=True).stdout
+        get = partial(curled, mine / "s")
 
         def pry(mode, path):
-            return get(f"pry?{mode}={quote(str(path))}")
+            return get(f"localhost/pry?{mode}={quote(str(path))}")
 
         for path in (tmp_path / "papers/a.pdf", tmp_path / "more/a.pdf", home / "indexes/more/library.db"):
             assert pry("rb", path) == b"done"
@@ -268,8 +257,8 @@ def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_onl
             assert pry("rb", path) == b"Permission denied" or not path.exists(), path
         for path in (mine / "note", mine / ".bashrc", tmp_path / "papers/a.pdf", home / "sessions/new.json"):
             assert pry("ab", path) == b"Permission denied"
-        assert get("image?read=papers/a.pdf&page=1").startswith(b"\x89PNG")
-        assert not get("image?read=papers/linked.pdf&page=1").startswith(b"\x89PNG")
+        assert get("localhost/image?read=papers/a.pdf&page=1").startswith(b"\x89PNG")
+        assert not get("localhost/image?read=papers/linked.pdf&page=1").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

@@ -96,23 +96,16 @@ async def test_an_answer_has_quotes_at_their_offsets_and_what_no_source_supports
         assert "Elephants graze. ⚠ It takes" in text and "thirty" in text
 
 
-async def test_a_survey_returns_a_row_for_each_document(served):
+async def test_a_survey_returns_a_row_for_each_document_unless_they_are_too_many(served, models):
+    assert "4 documents" in await refused(served, "survey", question="What is the rent?", most=3)
+    assert models.generator.prompts == []
     result = await call(served, "survey", question="What is the notice period?", documents=["lease.pdf", "letters/*"])
     rows = result.structured_content["rows"]
     assert {row["document"] for row in rows} == {"lease.pdf", "letters/old.txt", "letters/new.txt"}
     assert all(row["quote"] == "" or row["start"] is not None for row in rows)
-
-
-def test_a_row_may_have_columns_of_any_name():
-    rows = ({"document": "a", "found": "1923", "fields": 1}, {"document": "b", "page": 2, "party": "X"})
-    answer = values.answered(Answer("?", "", True, Plan("survey", ""), table=rows))
-    assert answer.rows[0].fields == rows[0]
-    assert (answer.rows[1].document, answer.rows[1].page, answer.rows[1].fields) == ("b", 2, {"party": "X"})
-
-
-async def test_a_survey_of_more_documents_than_allowed_is_refused(served, models):
-    assert "4 documents" in await refused(served, "survey", question="What is the rent?", most=3)
-    assert models.generator.prompts == []
+    named = ({"document": "a", "found": "1923", "fields": 1}, {"document": "b", "page": 2, "party": "X"})
+    one, two = values.answered(Answer("?", "", True, Plan("survey", ""), table=named)).rows  # columns of any name
+    assert one.fields == named[0] and (two.document, two.page, two.fields) == ("b", 2, {"party": "X"})
 
 
 async def test_compare_says_what_changed_with_spans_and_reads_no_file_on_the_disk(served, shelf, tmp_path, monkeypatch):
@@ -156,31 +149,28 @@ async def test_instructions_in_documents_are_marked_as_data(served):
         assert any("trap.txt" in line and "distrust" in line for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "words"),
-    [
-        ("search", {"query": "x", "libraries": ["secret"]}, "leases"),
-        ("read_page", {"library": "secret", "document": "other.txt"}, "leases"),
-        ("read_page", {"library": "leases", "document": "letters/*"}, "no document"),
-        ("read_page", {"library": "leases", "document": "lease.pdf", "page": 3}, "2 pages"),
-        ("read_page", {"library": "leases", "document": "zzz"}, "list_documents"),
-        ("read_page", {"library": "leases", "document": "lease.pdf", "page": 2, "start": 999}, "70 characters"),
-        ("search", {"query": "x" * 5000}, "length"),
-        ("search", {"query": "x", "k": 10**30}, "k"),
-        ("search", {"query": "x", "documents": ["nothing*"]}, "nothing*"),
-        ("search", {"query": "x", "since": "yesterday"}, "yesterday"),
-        ("search", {"query": "x", "settings": {"offline": False}}, "settings"),
-        ("ask", {"question": "x", "mode": "extract"}, "mode"),
-        ("compare", {"old": "letters/old.txt", "new": "letters/old.txt"}, "itself"),
-    ],
-)
-async def test_a_wrong_call_is_a_tool_error_that_says_why(served, tool, arguments, words):
-    assert words in await refused(served, tool, **arguments)
+WRONG = [
+    ("search", {"query": "x", "libraries": ["secret"]}, "leases"),
+    ("read_page", {"library": "secret", "document": "other.txt"}, "leases"),
+    ("read_page", {"library": "leases", "document": "letters/*"}, "no document"),
+    ("read_page", {"library": "leases", "document": "lease.pdf", "page": 3}, "2 pages"),
+    ("read_page", {"library": "leases", "document": "zzz"}, "list_documents"),
+    ("read_page", {"library": "leases", "document": "lease.pdf", "page": 2, "start": 999}, "70 characters"),
+    ("search", {"query": "x" * 5000}, "length"),
+    ("search", {"query": "x", "k": 10**30}, "k"),
+    ("search", {"query": "x", "documents": ["nothing*"]}, "nothing*"),
+    ("search", {"query": "x", "since": "yesterday"}, "yesterday"),
+    ("search", {"query": "x", "settings": {"offline": False}}, "settings"),
+    ("ask", {"question": "x", "mode": "extract"}, "mode"),
+    ("compare", {"old": "letters/old.txt", "new": "letters/old.txt"}, "itself"),
+]
 
 
-async def test_an_unknown_tool_is_an_error_of_the_protocol(served):
+async def test_a_wrong_call_is_an_error_that_says_why(served):
     from mcp import MCPError
 
+    for tool, arguments, words in WRONG:
+        assert words in await refused(served, tool, **arguments)
     async with client(served) as one:
         with pytest.raises(MCPError):
             await one.call_tool("delete", {})
@@ -202,24 +192,15 @@ async def test_resources_are_documents_and_pages(served):
         assert "{library}" in template.uri_template
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "localrag:///secret/other.txt",
-        "localrag:///leases/lease.pdf?page=9",
-        "localrag:///leases/..%2Fsecret%2Fother.txt",
-        "file:///etc/passwd",
-        "http://[",
-        "localrag:///" + "x" * 100_000,
-    ],
-)
-async def test_a_resource_that_is_not_served_is_not_found(served, uri):
+async def test_a_resource_that_is_not_served_is_not_found(served):
     from mcp import MCPError
 
+    pages = ("secret/other.txt", "leases/lease.pdf?page=9", "leases/..%2Fsecret%2Fother.txt", "x" * 100_000)
     async with client(served) as one:
-        with pytest.raises(MCPError) as caught:
-            await one.read_resource(uri)
-        assert caught.value.error.code == -32602 and len(str(caught.value.error)) < 5000
+        for uri in (*(f"localrag:///{page}" for page in pages), "file:///etc/passwd", "http://["):
+            with pytest.raises(MCPError) as caught:
+                await one.read_resource(uri)
+            assert caught.value.error.code == -32602 and len(str(caught.value.error)) < 5000
         assert (await one.call_tool("list_documents", {})).structured_content["total"] == 4
 
 

@@ -26,15 +26,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
 def localrag(*words, **environment):
-    return subprocess.run(
-        [*LOCALRAG, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env={**os.environ, **environment},
-        check=False,
-    )
+    how = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": PATIENCE, "check": False}
+    return subprocess.run([*LOCALRAG, *words], env={**os.environ, **environment}, **how)
 
 
 class Pipes:
@@ -45,12 +38,10 @@ class Pipes:
         self.process = subprocess.Popen([*LOCALRAG, "mcp", *words], **pipes)
 
     def send(self, *lines):
-        assert self.process.stdin is not None
         self.process.stdin.write(b"".join(line + b"\n" for line in lines))
         self.process.stdin.flush()
 
     def ask(self, method, params):
-        assert self.process.stdout is not None
         self.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode())
         while True:
             found = json.loads(self.process.stdout.readline())
@@ -112,13 +103,12 @@ def test_it_and_its_worker_end_at_a_signal(pipes, sent, code):
 @linux
 def test_a_client_that_reads_nothing_more_ends_it(pipes):
     pipes.begin()
-    assert pipes.process.stdout is not None and pipes.process.stdin is not None
     pipes.process.stdout.close()
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_documents", "arguments": {}}}
     pipes.send(json.dumps(call).encode())
     pipes.process.stdin.close()
     assert pipes.process.wait(PATIENCE) == 0
-    assert pipes.process.stderr is not None and b"Traceback" not in pipes.process.stderr.read()
+    assert b"Traceback" not in pipes.process.stderr.read()
 
 
 def test_a_policy_forbids_it_and_only_libraries_that_exist_are_served(leases, tmp_path, monkeypatch):
@@ -147,20 +137,16 @@ def test_an_encrypted_library_needs_its_key_at_the_start(leases, tmp_path):
 
 @pytest.mark.skipif(not INSPECTOR.exists() and not os.environ.get("CI"), reason="the MCP Inspector is not installed")
 def test_the_inspector_calls_and_reads(leases):
-    node = shutil.which("node")
-    assert node is not None
-
     def inspect(*words):
-        command = [node, str(INSPECTOR), "--cli", *LOCALRAG, "mcp", "--library=leases", *words]
+        command = [shutil.which("node"), str(INSPECTOR), "--cli", *LOCALRAG, "mcp", "--library=leases", *words]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
     page = ["library=leases", "document=lease.pdf", "page=2"]
-    called = inspect(
-        "--method", "tools/call", "--tool-name", "read_page", *(w for a in page for w in ("--tool-arg", a))
-    )
+    arguments = [word for one in page for word in ("--tool-arg", one)]
+    called = inspect("--method", "tools/call", "--tool-name", "read_page", *arguments)
     assert called["structuredContent"]["text"] == "It ends in May."
     read = inspect("--method", "resources/read", "--uri", "localrag:///leases/rent.txt")
     assert read["contents"][0]["text"] == "The rent is 100 euros."
@@ -171,9 +157,8 @@ async def client(**environment):
     from mcp import Client, StdioServerParameters
 
     small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", **environment}
-    started = StdioServerParameters(
-        command=LOCALRAG[0], args=[*LOCALRAG[1:], "mcp", "--library", "papers"], env={**os.environ, **small}
-    )
+    words = [*LOCALRAG[1:], "mcp", "--library", "papers"]
+    started = StdioServerParameters(command=LOCALRAG[0], args=words, env={**os.environ, **small})
     async with Client(started) as one:
         yield one
 

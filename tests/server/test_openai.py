@@ -15,9 +15,8 @@ ANSWER = "The lease of Harbour House ends on 14 March 2031 [1]."
 def client(server):
     import openai
 
-    with openai.OpenAI(
-        base_url=f"http://{server.host}/v1", api_key=server.token, max_retries=0, timeout=PATIENCE
-    ) as made:
+    address = f"http://{server.host}/v1"
+    with openai.OpenAI(base_url=address, api_key=server.token, max_retries=0, timeout=PATIENCE) as made:
         yield made
 
 
@@ -35,39 +34,38 @@ def test_models_name_libraries_and_modes(client):
     assert client.models.retrieve("localrag/papers:read").id == "localrag/papers:read"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("localrag/secret")
+    for model in ("localrag/secret", "localrag/papers:auto", "localrag-embedder"):
+        with pytest.raises(openai.NotFoundError) as refused:
+            client.chat.completions.create(model=model, messages=said("x"))
+        assert refused.value.code == "model_not_found"
 
 
 def test_an_answer_cites_pages_of_this_server(client, server):
     done = client.chat.completions.create(model="localrag/papers", messages=said(QUESTION))
     message = done.choices[0].message
     assert message.content == ANSWER and done.choices[0].finish_reason == "stop"
-    assert message.annotations is not None
     cited = message.annotations[0].url_citation
     assert message.content[cited.start_index : cited.end_index] == "[1]" and "p. 1" in cited.title
     assert cited.url.startswith(f"http://{server.host}/?read=papers/")
     full = (done.model_extra or {})["localrag"]
     assert full["found"] and full["citations"][0]["quote"] in "The lease of Harbour House ends on 14 March 2031."
-    assert done.usage is not None and done.usage.total_tokens == done.usage.prompt_tokens + done.usage.completion_tokens
+    assert done.usage.total_tokens == done.usage.prompt_tokens + done.usage.completion_tokens
 
 
 def test_a_stream_of_content_is_the_checked_answer(client):
     whole = client.chat.completions.create(model="localrag/papers", messages=said(QUESTION)).choices[0].message
     content = draft = ""
-    chunks = list(
-        client.chat.completions.create(
-            model="localrag/papers", messages=said(QUESTION), stream=True, stream_options={"include_usage": True}
-        )
-    )
+    how = {"stream": True, "stream_options": {"include_usage": True}}
+    chunks = list(client.chat.completions.create(model="localrag/papers", messages=said(QUESTION), **how))
     for chunk in chunks[:-1]:
         content += chunk.choices[0].delta.content or ""
         draft += (chunk.choices[0].delta.model_extra or {}).get("reasoning_content") or ""
     assert content == whole.content == ANSWER and draft == ANSWER.replace(" [1]", "")
     last = chunks[-2]
     assert last.choices[0].finish_reason == "stop" and len({chunk.id for chunk in chunks}) == 1
-    assert whole.annotations is not None
     assert (last.choices[0].delta.model_extra or {})["annotations"] == [one.to_dict() for one in whole.annotations]
     assert (last.model_extra or {})["localrag"]["answer"] == content
-    assert chunks[-1].choices == [] and chunks[-1].usage is not None and chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].choices == [] and chunks[-1].usage and chunks[0].choices[0].delta.role == "assistant"
 
 
 def test_what_no_source_supports_is_marked_in_the_content(client):
@@ -102,49 +100,30 @@ def test_the_mode_in_the_name_and_the_extension_decide_how(client):
 
 
 def test_fields_that_change_nothing_are_named(client):
-    done = client.chat.completions.create(
-        model="localrag",
-        max_tokens=1,
-        temperature=0.1,
-        top_p=0.5,
-        seed=3,
-        n=1,
-        stop=None,
-        tools=[],
-        messages=[{"role": "system", "content": "Answer as a pirate."}, *said(QUESTION)],
-    )
+    messages = [{"role": "system", "content": "Answer as a pirate."}, *said(QUESTION)]
+    more = {"max_tokens": 1, "temperature": 0.1, "top_p": 0.5, "seed": 3, "n": 1, "stop": None, "tools": []}
+    done = client.chat.completions.create(model="localrag", messages=messages, **more)
     assert (done.model_extra or {})["localrag"]["ignored"] == ["seed", "temperature", "top_p", "messages: system"]
     assert done.choices[0].finish_reason == "length"
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
+def test_what_cannot_be_done_is_refused(client):
+    import openai
+
+    image = {"type": "image_url", "image_url": {"url": "data:,"}}
+    for more in (
         {"n": 2},
         {"tools": [{"type": "function", "function": {"name": "f"}}]},
         {"stream_options": {"include_usage": True}},
         {"max_tokens": 0},
         {"messages": said("a", "b")},
         {"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]},
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]},
+        {"messages": [{"role": "user", "content": [image]}]},
         {"messages": said("")},
-    ],
-)
-def test_what_cannot_be_done_is_refused(client, more):
-    import openai
-
-    with pytest.raises(openai.BadRequestError) as refused:
-        client.chat.completions.create(**{"model": "localrag", "messages": said(QUESTION), **more})
-    assert refused.value.type == "invalid_request_error" and refused.value.body
-
-
-@pytest.mark.parametrize("model", ["localrag/secret", "localrag/papers:auto", "localrag-embedder"])
-def test_other_models_are_not_found(client, model):
-    import openai
-
-    with pytest.raises(openai.NotFoundError) as refused:
-        client.chat.completions.create(model=model, messages=said("x"))
-    assert refused.value.code == "model_not_found"
+    ):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.chat.completions.create(**{"model": "localrag", "messages": said(QUESTION), **more})
+        assert refused.value.type == "invalid_request_error" and refused.value.body, more
 
 
 def test_embeddings(client):

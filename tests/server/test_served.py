@@ -14,8 +14,8 @@ from localrag.server.served import Busy, FairQueue, Served, answer_events
 class Counting:
     """Yields numbers until it is stopped; `ended` is set then, and `began` when it compares."""
 
-    def __init__(self, most=10**9, error=None, last=None, deaf=False):
-        self.most, self.error, self.last, self.deaf = most, error, last, deaf
+    def __init__(self, most=10**9, error=None, deaf=False):
+        self.most, self.error, self.deaf = most, error, deaf
         self.began, self.ended = threading.Event(), threading.Event()
 
     def ask(self, question, *, stop, **how):
@@ -27,8 +27,6 @@ class Counting:
                 yield number
             if self.error:
                 raise self.error
-            if self.last:
-                yield self.last
         finally:
             self.ended.set()
 
@@ -163,22 +161,16 @@ async def test_the_queue_is_bounded_for_all_and_for_each():
     assert await asking.end() == ["a", "b", "a"]
 
 
-async def test_a_turn_of_one_who_leaves_goes_to_the_next():
-    asking = Asking()
-    async with asking.turns.turn("first"):
-        leaving = await asking.begin("a", "gone")
-        await asking.begin("b", "b")
-        leaving.cancel()
-    assert await asking.end() == ["b"]
-
-
-async def test_a_turn_that_came_while_it_was_left_goes_on():
+@pytest.mark.parametrize("set_already", [False, True])  # its turn is set, and it has not run yet
+async def test_a_turn_of_one_who_leaves_goes_to_the_next(set_already):
     asking = Asking()
     holder = asking.turns.turn("first")
     await holder.__aenter__()
     leaving = await asking.begin("a", "gone")
     await asking.begin("b", "b")
-    await holder.__aexit__(None, None, None)  # its turn is set, and it has not run yet
+    if not set_already:
+        leaving.cancel()
+    await holder.__aexit__(None, None, None)
     leaving.cancel()
     assert await asking.end() == ["b"]
 

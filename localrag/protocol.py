@@ -147,18 +147,19 @@ def from_plain(data: Any, kind: Any) -> Any:
     try:
         # A sequence arrives as a tuple, which can be hashed.
         kind = types.GenericAlias(tuple, (*get_args(kind), ...)) if get_origin(kind) is Sequence else kind
-        return _convert(data, kind)
+        return convert(data, kind)
     except (msgspec.ValidationError, UnicodeError, RecursionError) as error:  # msgspec fails on lone surrogates
         raise Malformed(str(error)[:200]) from error
 
 
-def _convert(data: Any, kind: Any) -> Any:
-    # At its first use msgspec learns a type piece by piece, and crashes where another thread sees it half learnt.
+def convert(data: Any, kind: Any, *, strict: bool = True) -> Any:
+    """Return `msgspec.convert`, safe in threads: msgspec learns a type at its first use, and crashes where another
+    thread sees it half learnt."""
     if kind in _learnt:
-        return msgspec.convert(data, kind, dec_hook=_decode)
+        return msgspec.convert(data, kind, strict=strict, dec_hook=_decode)
     with _learning:
         try:
-            return msgspec.convert(data, kind, dec_hook=_decode)
+            return msgspec.convert(data, kind, strict=strict, dec_hook=_decode)
         finally:
             _learnt.add(kind)
 

@@ -87,7 +87,10 @@ def _ask(question: DocumentQuestion, pair: Pair, query: Query, engine: Engine) -
     if not question.columns:
         finding = engine.find(item_of(question), pair, only=query.only, stop=query.stop)
         return None if finding is None else Asked(pair, finding)
-    items = [Item(key(name), f"What is the {name} of this {question.noun}?", name, "text") for name in question.columns]
+    items = [
+        Item(key(name), f"What is the {name} of this {question.noun}?", name, "text", field=True)
+        for name in question.columns
+    ]
     made = dict(engine.find_all(items, pair, only=query.only, stop=query.stop))
     if len(made) < len(items):
         return None

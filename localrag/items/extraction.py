@@ -195,7 +195,7 @@ def _key(asked: object, pair: Pair, passages: Sequence[Passage], work: Work) -> 
     """Return a name for everything that decides what is found, beside the document."""
     first, last = passages[0], passages[-1]
     part = (work.each, first.position, first.start, last.position, last.end)
-    return key_of(_VERSION, asked, part, work.asks, pair[0].identity.sha256)
+    return key_of(_VERSION, asked, part, work.asks, work.query.strict, pair[0].identity.sha256)
 
 
 def _kept(key: str, work: Work) -> Given:

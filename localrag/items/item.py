@@ -40,6 +40,7 @@ class Item:
         headings: those that such a clause has, and other names of the value; `title` where there are none.
         clause: the kind of clause of the classifier (docs/clauses.md), if it is one.
         about: what the value means, where a schema says so.
+        field: it is asked by its name alone, as in a schema.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Item:
     clause: str = ""
     choices: tuple[str, ...] = ()
     about: str = ""
+    field: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """Take values from where a document names them: "Label: value", tables, “‘Start Date’ means 1 March 2025”.
 
-A label fits an item if it has the words of one of its names, and at most one more ("Total due" for "total"); that of a
-row of figures no other than "total". A defined term is one of its names in quotes or capitals. Where several fit, the
-closest name decides, then the value that most tables and pages give; of figures first the table or page that has most
-of those asked for. Where that leaves two values, code takes none. Limit: a label in other words than the item's
-("Supplier" for "vendor") is not known.
+A label fits an item if it has the words of one of its names, and beside "total" no other; that of a field, which is
+asked by its name alone, may have one more ("Due date" for "due"). Only a field takes a yes or no from a label, since
+"Assignment: no" may answer the opposite of a question. A defined term is one of its names in quotes or capitals. Where
+several fit, the closest name decides, then the value that most tables and pages give; of figures first the table or
+page that has most of those asked for. Where that leaves two values, code takes none. Limit: a label in other words than
+the item's ("Supplier" for "vendor") is not known.
 """
 
 from __future__ import annotations
@@ -40,7 +41,12 @@ _TOTAL, SIGNING = phrases("localrag.items", "labelled", "total", "signing")
 (_DATED,) = phrases("localrag.diff", "related_documents", "dated")
 # Between a term and its value, and between a value and its term; how far these may reach.
 _MEANS = re.compile(r"[”\"'’]?\W{0,4}(?:(?:shall\s+)?(?:means?|is|be|of|as\s+of)\b)?\W{0,3}(?:the\s+)?", re.I)
-_CALLED = re.compile(r"\W{0,3}\(?\W?(?:hereinafter\s+)?(?:the\s+)?[“\"'‘]?$", re.I)
+_CALLED = re.compile(
+    r"\W{0,3}(?:\(\W?|\b(?:hereinafter|called|known\s+as|referred\s+to\s+as)\s+){1,2}(?:the\s+)?[“\"'‘]?$", re.I
+)
+# Before the date of the document itself; before that of another that it names ("your letter dated").
+_OWN = re.compile(r"\b(?:this|dies\w{0,3}|présent\w{0,2}|ce(?:tte)?)\b|^\W*(?:\w+\W+){0,2}(?:as\s+of\s+)?$", re.I)
+_OTHER = re.compile(r"\b(?:the|an?|your|our|my|its|their|that|any)\s+(?:[\w-]+\s+){1,3}(?:dated|vom|du)\s*$", re.I)
 _FIGURE = re.compile(r"\W{0,3}(?:[A-Z]{3}\b)?\W{0,3}\d")
 _NEAR, _OPENING = 60, 4000  # characters
 # A label that fits exactly, one that says that it is the total, one with another word, and the day of a signature.
@@ -158,7 +164,7 @@ def _of_lines(items: Sequence[Item], passages: Sequence[Passage]) -> Iterator[_C
                 rank = _fit(item, label)
                 value = item.read(text) if rank else None
                 # "Insurance: No party shall..." is no "no".
-                if value is None or (item.type == "yes/no" and len(text.split()) > _MAX_YES):
+                if value is None or (item.type == "yes/no" and not (item.field and len(text.split()) <= _MAX_YES)):
                     continue
                 signed = before + start > _OPENING and item.type == "date" and any(map(SIGNING.match, item.names))
                 stated = Stated(value, cite_span(passage, start, end))
@@ -196,7 +202,7 @@ def _of_figures(items: Sequence[Item], passages: Sequence[Passage]) -> Iterator[
 def _of_terms(items: Sequence[Item], passages: Sequence[Passage]) -> Iterator[_Candidate]:
     """Yield the values of terms that a text defines, and the date in its opening for an item that asks for that."""
     terms = {item: _term(item.names) for item in items if item.type in (*MEASURED, "text")}
-    signed = [item for item in terms if item.type in ("date", "text") and any(map(SIGNING.match, item.names))]
+    signed = [item for item in terms if _asks_for_signing(item)]
     read = 0
     for at, passage in enumerate(passages):
         own = [(item, term) for item, term in terms.items() if term.search(passage.text)]
@@ -209,7 +215,9 @@ def _of_terms(items: Sequence[Item], passages: Sequence[Passage]) -> Iterator[_C
             days = (
                 one
                 for one in find_dates(text)
-                if _DATED.search(re.sub(r"\s+", " ", text[max(0, one.start - 30) : one.start]))
+                if _OWN.search(text[: one.start])
+                and not _OTHER.search(text[: one.start])
+                and _DATED.search(re.sub(r"\s+", " ", text[max(0, one.start - 30) : one.start]))
             )
             if signed and (day := next((one for one in days if one.certain), None)):
                 found += [(item, _WIDER, item.read(day.text)) for item in signed]
@@ -217,6 +225,11 @@ def _of_terms(items: Sequence[Item], passages: Sequence[Passage]) -> Iterator[_C
             for item, rank, value in found:
                 if value is not None:
                     yield _Candidate(item, rank, (at, -1), Stated(value, cite_span(passage, start, end)))
+
+
+def _asks_for_signing(item: Item) -> bool:
+    names = [name for name in item.names if item.type == "date" or "date" in name.lower()]
+    return item.type in ("date", "text") and any(map(SIGNING.match, names))
 
 
 @lru_cache(1000)
@@ -285,7 +298,8 @@ def _figure(item: Item, cell: Cell) -> Value | None:
 def _fit(item: Item, label: str) -> int:
     words = _terms(label)
     extra = min((words - own for own in _names(item) if own <= words), key=len, default=None)
-    return _rank(label, extra) if extra is not None and len(extra) <= 1 else 0
+    fits = extra is not None and (extra <= _SUM or (item.field and len(extra) == 1))
+    return _rank(label, extra) if extra is not None and fits else 0
 
 
 def _names(item: Item) -> list[frozenset[str]]:

@@ -17,6 +17,7 @@ import msgspec
 import yaml
 from msgspec import UNSET, Meta, UnsetType
 
+from localrag import protocol
 from localrag.errors import NotFoundError, UsageError
 from localrag.items import values
 from localrag.items.item import Item
@@ -205,7 +206,7 @@ def parse(data: bytes, name: str) -> Playbook:
     except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{name}: {' '.join(str(error).split())[:200]}", "It must be YAML.") from None
     try:
-        found = msgspec.convert(value, Playbook)
+        found: Playbook = protocol.convert(value, Playbook)
         problem, path = next(_problems(found), ("", ""))
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")

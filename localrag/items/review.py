@@ -106,7 +106,7 @@ def _named(item: PlaybookItem, looked: Looked, work: Work) -> Looked:
 
 def _key(item: PlaybookItem, library: Library, work: Work) -> str:
     """Return a name for everything that decides what is found, beside the document."""
-    asked = (item.question, item.type, item.like, item.headings or item.name, item.clause, item.choices)
+    asked = (item.question, item.type, item.like, item.name, item.headings, item.clause, item.choices)
     return key_of(_VERSION, asked, work.model, library.identity.sha256)
 
 

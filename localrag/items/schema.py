@@ -125,7 +125,9 @@ def _item(name: str, type: Type = "text", choices: tuple[str, ...] = (), title: 
     own = label(name)
     default = f"Does the document say that this is so: {about or title or own}?" if type == "yes/no" else ""
     asked = next((words for words in (about, title) if words.rstrip().endswith("?")), default or f"What is the {own}?")
-    return Item(name, asked, own, type, headings=(own, title) if title else (), choices=choices, about=about)
+    return Item(
+        name, asked, own, type, headings=(own, title) if title else (), choices=choices, about=about, field=True
+    )
 
 
 def _short(part: str) -> Item:

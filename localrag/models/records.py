@@ -25,7 +25,7 @@ from typing import Annotated, Any, BinaryIO, Literal
 import msgspec
 from msgspec.structs import replace
 
-from localrag import policy
+from localrag import policy, protocol
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, SettingsError, StorageError, UsageError
 from localrag.models import catalog
 from localrag.models.catalog import DEFAULT_EMBEDDER, Kind, ModelCard
@@ -144,7 +144,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def parse_record(data: bytes, name: str) -> Manifest:
     """Parse a record from JSON; every file name must stay below the model's folder."""
     try:
-        record = msgspec.json.decode(data, type=Manifest)
+        record: Manifest = protocol.convert(msgspec.json.decode(data), Manifest)
         if unsafe := [file for file in (record.main, *record.recorded) if not is_safe(file)]:
             raise ValueError(f"file name {unsafe[0]!r}")
         if record.weights not in record.files:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from localrag import protocol
 from localrag.errors import LocalragError, UsageError, internal
 from localrag.events import Answered, Event
 from localrag.protocol import to_plain
@@ -81,7 +82,8 @@ async def json_of(request: Request) -> dict[str, Any]:
 def as_type(value: Mapping[str, Any], kind: type[T]) -> T:
     """Return a JSON object, whose nulls are left out, as a value of a type. Raises UsageError where it is none."""
     try:
-        return msgspec.convert({name: given for name, given in value.items() if given is not None}, kind)
+        given = {name: given for name, given in value.items() if given is not None}
+        return cast(T, protocol.convert(given, kind))
     except (msgspec.ValidationError, RecursionError) as error:
         raise UsageError(str(error), "docs/server.md lists the fields.") from None
 

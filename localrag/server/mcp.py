@@ -124,7 +124,7 @@ class Libraries:
         if params.name not in _TOOLS:
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r:.100}")
         try:
-            given = msgspec.convert(params.arguments or {}, _TOOLS[params.name][0], strict=False)
+            given = protocol.convert(params.arguments or {}, _TOOLS[params.name][0], strict=False)
         except msgspec.ValidationError as error:
             return _failed(f"{str(error)[:500]}. The tool's input schema says what it takes.")
         try:
@@ -334,7 +334,7 @@ def _compared(plain: dict[str, Any], most: int) -> values.Compared:
         summary=compared.summary,
         alike=listed["alike"],
         left_out=len(listed["changes"]) - len(changes),
-        changes=[msgspec.convert(one, values.Change) for one in changes],
+        changes=[protocol.convert(one, values.Change) for one in changes],
         not_read=[f"{side['document']}, {note}" for _, side in sides for note in side["not_read"]],
         instructions_found=values.suspicious(
             (side["document"], one[name]["place"], one[name]["text"]) for one in changes for name, side in sides

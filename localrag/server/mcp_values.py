@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
+from localrag import protocol
 from localrag.grounding import annotations as remarks
 from localrag.grounding import prompt_injection
 from localrag.search import filters
@@ -258,7 +259,7 @@ def suspicious(parts: Iterable[tuple[str, str, str]]) -> list[str]:
 
 def searched(passages: Iterable[Passage]) -> Searched:
     passages = tuple(passages)
-    found = [msgspec.convert(passage.to_dict(), FoundPassage) for passage in passages]
+    found = [protocol.convert(passage.to_dict(), FoundPassage) for passage in passages]
     return Searched(passages=found, instructions_found=suspicious(map(_part, passages)))
 
 
@@ -294,7 +295,8 @@ def answered(answer: Answer) -> Answered:
 def _row(row: Mapping[str, Any]) -> Row:
     known = {name: row[name] for name in Row.__struct_fields__ if name in row}
     try:
-        return msgspec.convert({**known, "fields": {name: row[name] for name in row if name not in known}}, Row)
+        given = {**known, "fields": {name: row[name] for name in row if name not in known}}
+        return cast(Row, protocol.convert(given, Row))
     except msgspec.ValidationError:  # the question has a column that is called as one of these
         return Row(fields=dict(row))
 

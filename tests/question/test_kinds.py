@@ -32,6 +32,7 @@ OF_KIND = {
     "Can you tell me who owns the IP?": "look-up",
     "Could you please summarise the lease?": "summary",
     "Which party pays the costs?": "look-up",
+    "Which law governs this contract?": "look-up",
     "By how much did sales grow from 2018 to 2019?": "calculation",
     "Which services are covered?": "list",
 }

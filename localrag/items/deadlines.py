@@ -297,14 +297,14 @@ def _spans(text: str) -> Iterator[_Time]:
     """Yield the spans of time that limit something, or for which it lasts, with what they are counted from."""
     for match in _SPAN.finditer(text):
         before, after = text[max(0, match.start() - 80) : match.start()], text[match.end() :]
-        limit, back = (_P[name].search(before) for name in ("limit", "back"))
+        limit, floor, back = (_P[name].search(before) for name in ("limit", "floor", "back"))
         anchor, notice = _P["anchor"].match(after), _P["notices"].match(after)
         lasts = bool(not limit and _P["lasting"].search(before) and _P["lasts"].search(text))
-        if _P["none"].match(after) or (back and not limit):
+        if _P["none"].match(after) or _P["ordinals"].match(match[0]) or (back and not (limit or floor)):
             continue
         if (match["one"] and not notice and not (anchor and limit)) or not (limit or lasts or anchor or notice):
             continue
-        if anchor and anchor["way"] in ("of", "from") and not (limit or lasts or _P["end"].search(text)):
+        if anchor and anchor["way"] in ("of", "from") and not (limit or floor or lasts or _P["end"].search(text)):
             continue
         begins, end, origin, way = match.start(), match.end(), "", ""
         if limit and not (anchor or notice):

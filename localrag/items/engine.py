@@ -467,7 +467,7 @@ def _holds(passages: Sequence[Passage], quote: Citation) -> bool:
 
 def _strictly(found: Finding, tools: _Tools, question: str = "", passages: Sequence[Passage] = ()) -> Finding:
     """Return a finding as strict mode lets it pass: with a quote of the document, and its words supported by it."""
-    sound = not found.dropped and found.citation is not None
+    sound = found.state == "found" and not found.dropped and found.citation is not None
     if not tools.strict or (sound and fact_checks.sound(found.answer, question, passages)):
         return found
     return replace(found, state="unsure", way="", answer="", value=None, citation=None, withheld=True)

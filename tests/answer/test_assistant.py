@@ -7,40 +7,35 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import fields, replace
-from pathlib import Path
-from typing import Any
 
 import pytest
-from asking import DOGS, FILLER, LEASE, Keeping, Put, Shelf, ask, verified
-from fakes import HashingEmbedder, ScriptedGenerator
+from asking import DOGS, FILLER, LEASE, Keeping, ask, verified
+from fakes import HashingEmbedder
 
 from localrag import api, embeddings
 from localrag.answer.assistant import Assistant
-from localrag.embeddings import EmbedderIdentity
 from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
 from localrag.events import Answered, Delta, Found, Notice, Planned, PromptRead, Surveyed
 from localrag.grounding import prompts
 from localrag.llm import loading, priority
 from localrag.security import audit, storage
-from localrag.settings import Settings
-from localrag.store.library import Library
 from localrag.types import Answer, NotRead, SkippedPage, Turn
 
 
 @pytest.fixture
-def small(shelf: Shelf) -> Library:
+def small(shelf):
     return shelf("small", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS})
 
 
 @pytest.fixture
-def large(shelf: Shelf) -> Library:
+def large(shelf):
     return shelf("large", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS, "filler.txt": FILLER})
 
 
 # --- the ways -----------------------------------------------------------------------------------------------
 
 
-def test_a_look_up_in_much_text_is_answered_from_passages(assistant: Assistant, models: Any, large: Library) -> None:
+def test_a_look_up_in_much_text_is_answered_from_passages(assistant, models, large):
     models.generator.script = [("Hall 3", "It ends on 31 May 2030 [1].")]
     events, answer = ask(assistant, "When does the lease of Hall 3 end?", "large")
     assert answer.plan.kind == "retrieve"
@@ -55,7 +50,7 @@ def test_a_look_up_in_much_text_is_answered_from_passages(assistant: Assistant, 
     assert LEASE in told and told.rstrip().endswith("When does the lease of Hall 3 end?")
 
 
-def test_little_text_is_read_whole(assistant: Assistant, models: Any, small: Library) -> None:
+def test_little_text_is_read_whole(assistant, models, small):
     models.generator.script = [("kennel", "The kennel is open from 9 to 5.")]
     events, answer = ask(assistant, "When is the kennel open?", "small")
     assert answer.plan.kind == "read" and not any(isinstance(event, Found) for event in events)
@@ -66,9 +61,7 @@ def test_little_text_is_read_whole(assistant: Assistant, models: Any, small: Lib
     verified(answer, small)
 
 
-def test_what_does_not_fit_the_window_is_looked_up_instead_and_said(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_what_does_not_fit_the_window_is_looked_up_instead_and_said(assistant, models, shelf):
     library = shelf("long", {"one.txt": f"{LEASE} {FILLER}", "other.txt": FILLER})
     models.generator.window = 1000
     models.generator.script = [("", "It ends on 31 May 2030.")]
@@ -79,7 +72,7 @@ def test_what_does_not_fit_the_window_is_looked_up_instead_and_said(
     verified(answer, library)
 
 
-def test_a_survey_asks_each_document_and_code_counts(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_survey_asks_each_document_and_code_counts(assistant, models, shelf):
     texts = {f"lease {n}.txt": f"Lease {n} {'renews each year' if n % 2 else 'ends'}. {FILLER[:500]}" for n in range(5)}
     library = shelf("leases", texts)
     yes = json.dumps({"found": True, "answer": "yes", "quote": "renews each year"})
@@ -95,9 +88,7 @@ def test_a_survey_asks_each_document_and_code_counts(assistant: Assistant, model
     verified(answer, library)
 
 
-def test_a_survey_keeps_equal_paths_of_two_roots_apart(
-    assistant: Assistant, models: Any, shelf: Shelf, put: Put
-) -> None:
+def test_a_survey_keeps_equal_paths_of_two_roots_apart(assistant, models, shelf, put):
     library = shelf("same", {"lease.txt": "Nothing of interest."})
     put(library, "lease.txt", "It renews each year.", root="/other")
     models.generator.script = [("It renews each year", json.dumps({"found": True, "answer": "yes", "quote": ""}))]
@@ -109,24 +100,20 @@ def test_a_survey_keeps_equal_paths_of_two_roots_apart(
 # --- what is found ------------------------------------------------------------------------------------------
 
 
-def test_what_the_documents_do_not_say_is_not_found(
-    assistant: Assistant, models: Any, small: Library, large: Library
-) -> None:
+def test_what_the_documents_do_not_say_is_not_found(assistant, models, small, large):
     for name in ("small", "large"):
         _, answer = ask(assistant, "Who won the race?", name)
         assert not answer.found and answer.citations == () and answer.answer
 
 
-def test_several_libraries_are_asked_together(
-    assistant: Assistant, models: Any, small: Library, large: Library
-) -> None:
+def test_several_libraries_are_asked_together(assistant, models, small, large):
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     _, answer = ask(assistant, "When does the lease of Hall 3 end?", ["small", "large"])
     assert {passage.library for passage in answer.passages} == {"small", "large"}
     verified(answer, small, large)
 
 
-def test_what_could_not_be_read_is_said(assistant: Assistant, models: Any, small: Library, put: Put) -> None:
+def test_what_could_not_be_read_is_said(assistant, models, small, put):
     put(small, "scan.pdf", ["Text.", ""], skipped=(SkippedPage(2, "has no text"),))
     small.note_failure("/root", "locked.pdf", "is encrypted")
     models.generator.script = [("", "The kennel is open from 9 to 5.")]
@@ -142,7 +129,7 @@ def test_what_could_not_be_read_is_said(assistant: Assistant, models: Any, small
 # --- stopping -----------------------------------------------------------------------------------------------
 
 
-def test_stopped_while_writing_there_is_what_was_written(assistant: Assistant, models: Any, large: Library) -> None:
+def test_stopped_while_writing_there_is_what_was_written(assistant, models, large):
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030. " * 20)]
     written: list[str] = []
     for event in assistant.ask("When does the lease end?", libraries=["large"], stop=lambda: len(written) > 9):
@@ -154,15 +141,13 @@ def test_stopped_while_writing_there_is_what_was_written(assistant: Assistant, m
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read", "survey"])
-def test_stopped_at_once_it_ends_with_an_answer_that_says_so(
-    assistant: Assistant, models: Any, large: Library, mode: str
-) -> None:
+def test_stopped_at_once_it_ends_with_an_answer_that_says_so(assistant, models, large, mode):
     models.generator.window = 100_000
     _, answer = ask(assistant, "Which clause is it?", "large", mode=mode, stop=lambda: True)
     assert answer.stopped and not answer.found and answer.citations == ()
 
 
-def test_cut_off_by_the_limit_it_says_so(settings: Settings, models: Any, large: Library) -> None:
+def test_cut_off_by_the_limit_it_says_so(settings, models, large):
     assistant = Assistant(replace(settings, answer_tokens=8))
     models.generator.script = [("", "word " * 100)]
     assert ask(assistant, "When does the lease end?", "large")[1].stopped
@@ -173,15 +158,13 @@ def test_cut_off_by_the_limit_it_says_so(settings: Settings, models: Any, large:
 
 
 @pytest.mark.parametrize("question", ["", "  ", "\n\t"])
-def test_an_empty_question_is_refused(assistant: Assistant, models: Any, small: Library, question: str) -> None:
+def test_an_empty_question_is_refused(assistant, models, small, question):
     with pytest.raises(UsageError) as raised:
         ask(assistant, question, "small")
     assert raised.value.hint and models.loaded == []
 
 
-def test_what_is_not_there_is_named_with_what_to_do(
-    assistant: Assistant, models: Any, small: Library, shelf: Shelf
-) -> None:
+def test_what_is_not_there_is_named_with_what_to_do(assistant, models, small, shelf):
     with pytest.raises(NotFoundError) as raised:
         ask(assistant, "When?", "contracts")
     assert "contracts" in raised.value.message and raised.value.hint
@@ -202,16 +185,14 @@ def test_what_is_not_there_is_named_with_what_to_do(
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read", "survey"])
-def test_a_question_longer_than_the_window_is_refused(
-    assistant: Assistant, models: Any, large: Library, mode: str
-) -> None:
+def test_a_question_longer_than_the_window_is_refused(assistant, models, large, mode):
     models.generator.window = 800
     with pytest.raises(ModelError) as raised:
         ask(assistant, "When does it end? " * 300, "large", mode=mode)
     assert "1,200" in raised.value.message and raised.value.hint
 
 
-def test_history_longer_than_the_window_is_trimmed(assistant: Assistant, models: Any, large: Library) -> None:
+def test_history_longer_than_the_window_is_trimmed(assistant, models, large):
     models.generator.window = 1500
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     history = [Turn("What of the lease? " * 10, "It ends. " * 60)] * 30
@@ -224,7 +205,7 @@ def test_history_longer_than_the_window_is_trimmed(assistant: Assistant, models:
 # --- the answer as JSON -------------------------------------------------------------------------------------
 
 
-def test_the_json_has_every_field_with_its_type(assistant: Assistant, models: Any, large: Library) -> None:
+def test_the_json_has_every_field_with_its_type(assistant, models, large):
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030 [1].")]
     _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large")
     value = json.loads(json.dumps(answer.to_dict()))
@@ -256,9 +237,7 @@ def test_the_json_has_every_field_with_its_type(assistant: Assistant, models: An
     assert set(value) >= {field.name for field in fields(Answer)}
 
 
-def test_every_answer_is_noted_without_the_question_in_clear(
-    assistant: Assistant, models: Any, small: Library, settings: Settings
-) -> None:
+def test_every_answer_is_noted_without_the_question_in_clear(assistant, models, small, settings):
     models.generator.script = [("", "The kennel is open from 9 to 5.")]
     ask(assistant, "When is the kennel open?", "small")
     raw = settings.library_audit_file("small").read_text()
@@ -272,9 +251,7 @@ def test_every_answer_is_noted_without_the_question_in_clear(
     assert audit.words_of(settings.library_audit_file("small"), entry) is None
 
 
-def test_words_are_kept_beside_the_record_only_where_a_setting_says_so(
-    models: Any, small: Library, settings: Settings
-) -> None:
+def test_words_are_kept_beside_the_record_only_where_a_setting_says_so(models, small, settings):
     models.generator.script = [("", "The kennel is open from 9 to 5.")]
     own = Assistant(settings.with_options(audit_words="full"))
     ask(own, "When is the kennel open?", "small")
@@ -284,10 +261,8 @@ def test_words_are_kept_beside_the_record_only_where_a_setting_says_so(
     own.close()
 
 
-def test_an_answer_that_cannot_be_recorded_is_given_and_says_so(
-    assistant: Assistant, models: Any, small: Library, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(path: Path, line: str, **how: Any) -> None:
+def test_an_answer_that_cannot_be_recorded_is_given_and_says_so(assistant, models, small, settings, monkeypatch):
+    def full(path, line, **how):
         raise StorageError(f"the disk that holds {str(path)!r} is full", "Free some space.")
 
     monkeypatch.setattr(storage, "append_line", full)
@@ -298,13 +273,11 @@ def test_an_answer_that_cannot_be_recorded_is_given_and_says_so(
     assert "audit record lacks this question" in notice and "is full" in notice and "Free some space" in notice
 
 
-def test_vectors_replaced_while_the_embedder_loads_stay_searchable(
-    assistant: Assistant, models: Any, large: Library, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_vectors_replaced_while_the_embedder_loads_stay_searchable(assistant, models, large, settings, monkeypatch):
     old, new = HashingEmbedder(), HashingEmbedder(64, sha256="3" * 64)
     calls = []
 
-    def load(settings: Settings, identity: EmbedderIdentity | None = None) -> HashingEmbedder:
+    def load(settings, identity=None):
         calls.append(identity)
         if len(calls) == 1:
             api.open_library("large", settings=settings).re_embed()
@@ -325,13 +298,11 @@ def test_vectors_replaced_while_the_embedder_loads_stay_searchable(
 # --- kept states --------------------------------------------------------------------------------------------
 
 
-def kept(home: Path) -> bytes:
+def kept(home):
     return b"".join(path.read_bytes() for path in home.rglob("*.state"))
 
 
-def test_what_is_forgotten_leaves_no_kept_state_in_another_library(
-    assistant: Assistant, models: Any, shelf: Shelf, home: Path
-) -> None:
+def test_what_is_forgotten_leaves_no_kept_state_in_another_library(assistant, models, shelf, home):
     from localrag import api
 
     shelf("first", {"a.txt": "Something of no interest."})
@@ -345,17 +316,15 @@ def test_what_is_forgotten_leaves_no_kept_state_in_another_library(
 # --- models -------------------------------------------------------------------------------------------------
 
 
-def test_models_and_libraries_are_loaded_once(assistant: Assistant, models: Any, large: Library) -> None:
+def test_models_and_libraries_are_loaded_once(assistant, models, large):
     for _ in range(3):
         ask(assistant, "When does the lease end?", "large")
     assert sorted(models.loaded) == ["embedder", "generator"]
     assert assistant.load() == "scripted"
 
 
-def test_a_missing_model_ends_it_with_its_hint(
-    assistant: Assistant, models: Any, large: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing(settings: Settings) -> ScriptedGenerator:
+def test_a_missing_model_ends_it_with_its_hint(assistant, models, large, monkeypatch):
+    def missing(settings):
         raise ModelError("no model is installed", "localrag models install")
 
     monkeypatch.setattr(loading, "load_generator", missing)
@@ -363,14 +332,12 @@ def test_a_missing_model_ends_it_with_its_hint(
         ask(assistant, "When does the lease end?", "large")
 
 
-def test_search_loads_no_model_that_answers(assistant: Assistant, models: Any, large: Library) -> None:
+def test_search_loads_no_model_that_answers(assistant, models, large):
     found = assistant.search("lease of Hall 3", libraries=["large"], k=3)
     assert found[0].document == "leases/hall 3.txt" and models.loaded == ["embedder"]
 
 
-def test_an_explanation_is_asked_for_in_full_only_when_writing(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_an_explanation_is_asked_for_in_full_only_when_writing(assistant, models, large):
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     for question, full in (("How does the lease of Hall 3 end?", True), ("When does the lease of Hall 3 end?", False)):
         ask(assistant, question, "large", mode="retrieve")
@@ -386,18 +353,14 @@ def test_an_explanation_is_asked_for_in_full_only_when_writing(
         ("When does the lease of Hall 3 end?", "sentences", False),
     ],
 )
-def test_passages_are_read_together_for_an_explanation(
-    settings: Settings, models: Any, large: Library, question: str, form: Any, together: bool
-) -> None:
+def test_passages_are_read_together_for_an_explanation(settings, models, large, question, form, together):
     with closing(Assistant(replace(settings, answer_form=form))) as assistant:
         ask(assistant, question, "large", mode="retrieve")
     assert any(message.blocks for message in models.generator.prompts[-1]) is not together
 
 
 @pytest.mark.parametrize(("window", "again"), [(4096, True), (700, False)])
-def test_the_best_sentences_come_once_more_for_a_short_answer_where_they_fit(
-    settings: Settings, models: Any, large: Library, window: int, again: bool
-) -> None:
+def test_the_best_sentences_come_once_more_for_a_short_answer_where_they_fit(settings, models, large, window, again):
     with closing(Assistant(replace(settings, answer_form="short", passages=100))) as assistant:
         models.generator.window = window
         ask(assistant, "What does clause 7 settle?", "large", mode="retrieve")
@@ -406,7 +369,7 @@ def test_the_best_sentences_come_once_more_for_a_short_answer_where_they_fit(
     assert models.generator.count(last.whole) < models.generator.window
 
 
-def test_asking_imports_at_most_84_modules_of_ours() -> None:
+def test_asking_imports_at_most_84_modules_of_ours():
     code = (
         "import sys, localrag.api, localrag.answer.assistant\n"
         "print(sum(name.split('.')[0] == 'localrag' for name in sys.modules))"

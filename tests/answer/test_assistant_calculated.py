@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from asking import FILLER, Shelf
+from asking import FILLER
 
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta
-from localrag.settings import Settings
-from localrag.store.library import Library
-from localrag.types import Answer
 
 TABLE = """Results
 
@@ -24,20 +19,18 @@ Kestrel is the largest brand.
 
 
 @pytest.fixture
-def mill(shelf: Shelf) -> Library:
+def mill(shelf):
     return shelf("mill", {"accounts.md": TABLE, "filler.txt": FILLER})
 
 
-def ask(assistant: Assistant, question: str, **options: Any) -> tuple[bool, Answer]:
+def ask(assistant, question, **options):
     events = list(assistant.ask(question, libraries=["mill"], **options))
     assert isinstance(events[-1], Answered)
     return any(isinstance(event, Delta) for event in events), events[-1].answer
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read"])
-def test_a_calculation_is_answered_by_code_with_verbatim_quotes(
-    assistant: Assistant, models: Any, mill: Library, mode: str
-) -> None:
+def test_a_calculation_is_answered_by_code_with_verbatim_quotes(assistant, models, mill, mode):
     written, answer = ask(
         assistant,
         "What was the percentage change in total revenue from 2020 to 2021?",
@@ -52,13 +45,13 @@ def test_a_calculation_is_answered_by_code_with_verbatim_quotes(
         assert text[citation.start : citation.end] == citation.quote == "| Total revenue | 1,550 | 1,250 |"
 
 
-def test_what_code_cannot_calculate_is_written_by_the_model(assistant: Assistant, models: Any, mill: Library) -> None:
+def test_what_code_cannot_calculate_is_written_by_the_model(assistant, models, mill):
     models.generator.script = [("largest brand", "Kestrel is the largest brand.")]
     written, answer = ask(assistant, "What is the largest brand?")
     assert written and not answer.workings and answer.model is not None
 
 
-def test_a_short_answer_is_the_result_alone(settings: Settings, models: Any, mill: Library) -> None:
+def test_a_short_answer_is_the_result_alone(settings, models, mill):
     made = Assistant(settings.with_options(answer_form="short"))
     _, answer = ask(made, "What was the change in yarn from 2020 to 2021?")
     made.close()

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from asking import Shelf, ask
+from asking import ask
 
-from localrag.answer.assistant import Assistant
 from localrag.events import Answered
-from localrag.store.library import Library
 from localrag.types import Filter
 
 
 @pytest.fixture
-def library(shelf: Shelf) -> Library:
+def library(shelf):
     return shelf(
         "papers", {"lease.txt": "Notice of notice, to jane@example.com.", "b.pdf": ["none", "notice"], "c.txt": "-"}
     )
@@ -28,9 +24,7 @@ def library(shelf: Shelf) -> Library:
         ("list the documents by size", 3),
     ],
 )
-def test_code_answers_without_a_model(
-    assistant: Assistant, models: Any, library: Library, question: str, rows: int
-) -> None:
+def test_code_answers_without_a_model(assistant, models, library, question, rows):
     _, answer = ask(assistant, question, "papers")
     assert answer.plan.kind == "exact" and answer.found and models.loaded == [] and answer.model is None
     assert len(answer.table) == rows
@@ -39,18 +33,16 @@ def test_code_answers_without_a_model(
 @pytest.mark.parametrize(
     "question", ['lease.txt How often does "notice" occur?', 'How often does "notice" occur? lease.txt']
 )
-def test_a_document_that_narrows_may_stand_beside_the_question(
-    assistant: Assistant, library: Library, question: str
-) -> None:
+def test_a_document_that_narrows_may_stand_beside_the_question(assistant, library, question):
     _, answer = ask(assistant, question, "papers", documents=Filter(documents=("lease.txt",)))
     assert answer.plan.kind == "exact" and answer.answer == "“notice” occurs 2 times in lease.txt."
     assert answer.question == question
 
 
-def test_it_is_stopped_with_what_there_is(assistant: Assistant, library: Library) -> None:
+def test_it_is_stopped_with_what_there_is(assistant, library):
     polled: list[int] = []
 
-    def stop() -> bool:
+    def stop():
         polled.append(1)
         return len(polled) > 2
 

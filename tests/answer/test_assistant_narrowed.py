@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
-from asking import DOGS, FILLER, LEASE, Shelf, ask
+from asking import DOGS, FILLER, LEASE, ask
 
-from localrag.answer.assistant import Assistant
 from localrag.events import Planned
-from localrag.store.library import Library
 from localrag.types import Filter, NotRead, Turn
 
 
 @pytest.fixture
-def small(shelf: Shelf) -> Library:
+def small(shelf):
     return shelf("small", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS})
 
 
 @pytest.fixture
-def large(shelf: Shelf) -> Library:
+def large(shelf):
     return shelf("large", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS, "filler.txt": FILLER})
 
 
@@ -28,7 +25,7 @@ NINE = [f"Page {n} of the lease speaks of kennel {n} and no other." for n in ran
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read", "survey"])
-def test_the_prompt_holds_only_the_pages_asked_for(assistant: Assistant, models: Any, shelf: Shelf, mode: str) -> None:
+def test_the_prompt_holds_only_the_pages_asked_for(assistant, models, shelf, mode):
     shelf("long", {"long.pdf": NINE, "mail.eml": "A kennel in a mail."})
     _, answer = ask(assistant, "Which kennel is it?", "long", mode=mode, documents=Filter(pages=(3, 4)))
     told = "".join(message.whole for message in models.generator.prompts[0])
@@ -39,24 +36,20 @@ def test_the_prompt_holds_only_the_pages_asked_for(assistant: Assistant, models:
     )
 
 
-def test_an_exact_answer_counts_only_on_the_pages_asked_for(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_an_exact_answer_counts_only_on_the_pages_asked_for(assistant, models, shelf):
     shelf("long", {"long.pdf": NINE})
     _, answer = ask(assistant, 'How many times does "kennel" occur?', "long", documents=Filter(pages=(8, None)))
     assert answer.answer.startswith("“kennel” occurs 2 times") and {c.page for c in answer.citations} == {8, 9}
 
 
-def test_a_page_range_makes_a_long_document_short_enough_to_be_read(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_a_page_range_makes_a_long_document_short_enough_to_be_read(assistant, models, shelf):
     shelf("long", {"long.pdf": [FILLER, "The kennel is open from 9 to 5.", FILLER]})
     assert ask(assistant, "When is it open?", "long")[1].plan.kind == "retrieve"
     _, answer = ask(assistant, "When is it open?", "long", documents=Filter(pages=(2, 2)), mode="read")
     assert answer.plan.kind == "read" and "Clause" not in models.generator.prompts[-1][0].whole
 
 
-def test_failed_files_are_listed_where_the_filter_might_pass_them(
-    assistant: Assistant, models: Any, small: Library
-) -> None:
+def test_failed_files_are_listed_where_the_filter_might_pass_them(assistant, models, small):
     for path in ("leases/locked.pdf", "board/locked.docx"):
         small.note_failure("/root", path, "is encrypted")
     told = {
@@ -75,7 +68,7 @@ BEFORE = [Turn("When does the lease of Hall 3 end?", "It ends on 31 May 2030.")]
 JOINED = "When does the lease of Hall 3 end? And its rent?"
 
 
-def test_a_follow_up_is_looked_up_with_the_question_before(assistant: Assistant, models: Any, large: Library) -> None:
+def test_a_follow_up_is_looked_up_with_the_question_before(assistant, models, large):
     models.generator.script = [("", "The yearly rent is EUR 48,000.")]
     events, answer = ask(assistant, "And its rent?", "large", history=BEFORE)
     assert answer.looked_for == JOINED and answer.to_dict()["looked_for"] == JOINED
@@ -84,7 +77,7 @@ def test_a_follow_up_is_looked_up_with_the_question_before(assistant: Assistant,
     assert not any("Follow-up" in prompt[-1].text for prompt in models.generator.prompts)
 
 
-def test_a_survey_asks_each_document_the_completed_follow_up(assistant: Assistant, models: Any, large: Library) -> None:
+def test_a_survey_asks_each_document_the_completed_follow_up(assistant, models, large):
     whole = "What is the yearly rent of Hall 3?"
     leaf = json.dumps({"found": False, "answer": "", "quote": ""})
     models.generator.script = [("Follow-up", whole), ("", leaf)]
@@ -93,7 +86,7 @@ def test_a_survey_asks_each_document_the_completed_follow_up(assistant: Assistan
     assert asked and all(whole in told for told in asked)
 
 
-def test_a_slip_that_was_put_right_is_said_with_the_answer(assistant: Assistant, models: Any, large: Library) -> None:
+def test_a_slip_that_was_put_right_is_said_with_the_answer(assistant, models, large):
     models.generator.script = [("", "The yearly rent is EUR 48,000.")]
     events, answer = ask(assistant, "What is the yaerly rent of Hall 3?", "large")
     assert answer.looked_for == "What is the yearly rent of Hall 3?"

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from asking import LEASE, Shelf, ask
+from asking import LEASE, ask
 
 from localrag.answer.assistant import Assistant
 from localrag.grounding import annotations, prompts
-from localrag.settings import Settings
 
 MADE_UP = "Elephants cost EUR 9,741 apiece."
 
 
 @pytest.fixture
-def assistant(shelf: Shelf, models: Any, settings: Settings) -> Assistant:
+def assistant(shelf, models, settings):
     shelf("papers", {"lease.txt": LEASE})
     return Assistant(settings)
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read"])
-def test_an_unsupported_answer_with_a_made_up_figure_is_withheld(assistant: Assistant, models: Any, mode: str) -> None:
+def test_an_unsupported_answer_with_a_made_up_figure_is_withheld(assistant, models, mode):
     models.generator.script = [("", MADE_UP)]
     answer = ask(assistant, "When does the lease of Hall 3 end?", "papers", mode=mode)[1]
     assert not answer.found and answer.answer == prompts.NOT_FOUND and answer.citations == ()
@@ -29,13 +26,13 @@ def test_an_unsupported_answer_with_a_made_up_figure_is_withheld(assistant: Assi
     assert MADE_UP in lines and "EUR 9,741" in lines
 
 
-def test_what_is_borne_in_part_is_shown(assistant: Assistant, models: Any) -> None:
+def test_what_is_borne_in_part_is_shown(assistant, models):
     models.generator.script = [("", f"The lease of Hall 3 ends on 31 May 2030. {MADE_UP}")]
     answer = ask(assistant, "When does the lease of Hall 3 end?", "papers")[1]
     assert answer.found and MADE_UP in answer.answer and answer.unsupported == (MADE_UP,)
 
 
-def test_other_words_without_a_figure_are_shown_and_marked(assistant: Assistant, models: Any) -> None:
+def test_other_words_without_a_figure_are_shown_and_marked(assistant, models):
     models.generator.script = [("", "Elephants graze beside rivers.")]
     answer = ask(assistant, "When does the lease of Hall 3 end?", "papers")[1]
     assert answer.found and answer.unsupported == ("Elephants graze beside rivers.",)

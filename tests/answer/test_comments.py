@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from pathlib import Path
 
 import docx
 import pypdf
@@ -14,16 +12,14 @@ from pypdf.generic import ArrayObject, FloatObject, NameObject, TextStringObject
 from reportlab.pdfgen.canvas import Canvas
 
 from localrag.answer import exact_search as search
-from localrag.answer.exact_search import ExactAnswer, Pairs
 from localrag.grounding import locate
 from localrag.ingest.readers import pdf, word
 from localrag.ingest.readers.source import Options, Source
 from localrag.question.exact import parse
-from localrag.store.writer import Editor
 from localrag.types import EVERYTHING
 
 
-def word_file(path: Path) -> Path:
+def word_file(path):
     """Write a contract with comments on clauses 8, 9.2 (two) and one under clause 9 without a number."""
     document = docx.Document()
     document.add_heading("Services", 0)
@@ -41,7 +37,7 @@ def word_file(path: Path) -> Path:
     return path
 
 
-def pdf_file(path: Path) -> Path:
+def pdf_file(path):
     """Write a page with a highlight on its clause 9 and a note that marks nothing."""
     stream = io.BytesIO()
     sheet = Canvas(stream, pagesize=(595, 842))
@@ -60,14 +56,14 @@ def pdf_file(path: Path) -> Path:
 
 
 @pytest.fixture
-def pairs(shelf: Callable[..., Editor], tmp_path: Path) -> Pairs:
+def pairs(shelf, tmp_path):
     contract = word.read(Source.of(word_file(tmp_path / "msa.docx")), Options())
     lease = pdf.read(Source.of(pdf_file(tmp_path / "lease.pdf")), Options(ocr="off"))
     library = shelf("law", {"msa.docx": contract.pages[0].text, "lease.pdf": [one.text for one in lease.pages]})
     return [(library, document) for library, document in ((library, one) for one in library.documents())]
 
 
-def ask(pairs: Pairs, question: str) -> ExactAnswer:
+def ask(pairs, question):
     task = parse(question)
     assert task is not None and search.applicable(task, pairs)
     answer = search.run(task, pairs, EVERYTHING)
@@ -78,11 +74,11 @@ def ask(pairs: Pairs, question: str) -> ExactAnswer:
     return answer
 
 
-def said(answer: ExactAnswer) -> list[tuple[str, str, str]]:
+def said(answer):
     return [(row["author"], row["clause"], row["comment"]) for row in answer.rows]
 
 
-def test_what_the_other_side_comments_on_a_clause(pairs: Pairs) -> None:
+def test_what_the_other_side_comments_on_a_clause(pairs):
     answer = ask(pairs, "What did the other side comment on clause 9?")
     assert said(answer) == [
         ("Doe, J.", "9", "Weekly?"),
@@ -94,7 +90,7 @@ def test_what_the_other_side_comments_on_a_clause(pairs: Pairs) -> None:
     assert "9. The rent is due monthly" in next(row["about"] for row in answer.rows if row["author"] == "Doe, J.")
 
 
-def test_comments_are_narrowed_by_document_and_author(pairs: Pairs) -> None:
+def test_comments_are_narrowed_by_document_and_author(pairs):
     assert said(ask(pairs, "List the comments by Anna Roe in msa.docx")) == [
         ("Anna Roe", "9.2", "Too low: EUR 50,000."),
         ("Anna Roe", "9.2", "Agreed."),
@@ -105,7 +101,7 @@ def test_comments_are_narrowed_by_document_and_author(pairs: Pairs) -> None:
     assert not none.found and "Smith (clause 8)" in none.text and none.rows == ()
 
 
-def test_words_in_a_document_without_pages_are_the_nearest_above_their_comment(shelf: Callable[..., Editor]) -> None:
+def test_words_in_a_document_without_pages_are_the_nearest_above_their_comment(shelf):
     lease = (
         "1. Rent\nThe Tenant pays the rent.\n\n7. Increase\nThe Landlord may raise the rent each year.\n"
         "[Comment by Roe, on “the rent”: Too high?]\n[Comment by Doe, on “The  rent”: No.]\n"
@@ -119,13 +115,11 @@ def test_words_in_a_document_without_pages_are_the_nearest_above_their_comment(s
     assert [row["about"] for row in answer.rows] == [raised, raised, ""]
 
 
-def test_a_comment_is_not_looked_for_in_the_whole_text_above_it(
-    shelf: Callable[..., Editor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_comment_is_not_looked_for_in_the_whole_text_above_it(shelf, monkeypatch):
     folded = 0
     fold = locate.fold
 
-    def counted(text: str) -> locate.Folded:
+    def counted(text):
         nonlocal folded
         folded += len(text)
         return fold(text)

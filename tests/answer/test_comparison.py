@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from asking import FILLER, Shelf, ask, verified
+from asking import FILLER, ask, verified
 
 from localrag.answer import comparison, survey_table
-from localrag.answer.assistant import Assistant
 from localrag.cli.ask import print_answer
 from localrag.events import Answered, Delta, Event, Found, Planned, Surveyed
 from localrag.question.comparison import Side
 from localrag.question.question import Question
-from localrag.settings import Settings
-from localrag.store.library import Library
 from localrag.types import Answer, Citation, Plan
 
 CALDER = f"{FILLER[:3000]} The notice period is 60 days. The yearly rent is EUR 48,000. The rent is EUR 48,000 a year. Dogs are welcome."
@@ -26,7 +22,7 @@ BOTH = "How does the notice period differ between the Calder lease and the Orlo 
 
 
 @pytest.fixture
-def pair(shelf: Shelf) -> Library:
+def pair(shelf):
     texts = {
         "Calder lease.txt": CALDER,
         "Orlo agreement.txt": ORLO,
@@ -36,7 +32,7 @@ def pair(shelf: Shelf) -> Library:
     return shelf("pair", texts)
 
 
-def compared(question: str, library: Library) -> dict[str, str]:
+def compared(question, library):
     documents = [(library, document) for document in library.documents()]
     return {side.name: side.question for side in Question(question, documents=documents).sides}
 
@@ -77,7 +73,7 @@ def compared(question: str, library: Library) -> dict[str, str]:
         ("compare the rent of the calder lease and the orlo agreement", "What is the rent of the {}?"),
     ],
 )
-def test_each_side_has_a_question_of_its_own(question: str, asked: str, pair: Library) -> None:
+def test_each_side_has_a_question_of_its_own(question, asked, pair):
     found = compared(question, pair)
     assert [name.lower() for name in found] == ["calder lease", "orlo agreement"]
     assert list(found.values()) == [asked.format(name) for name in found]
@@ -106,7 +102,7 @@ def test_each_side_has_a_question_of_its_own(question: str, asked: str, pair: Li
         "",
     ],
 )
-def test_a_question_without_two_certain_sides_stays_whole(question: str, pair: Library) -> None:
+def test_a_question_without_two_certain_sides_stays_whole(question, pair):
     assert not compared(question, pair)
 
 
@@ -124,13 +120,11 @@ def test_a_question_without_two_certain_sides_stays_whole(question: str, pair: L
         ),
     ],
 )
-def test_years_are_sides_too(question: str, asked: list[str], pair: Library) -> None:
+def test_years_are_sides_too(question, asked, pair):
     assert list(compared(question, pair).values()) == asked
 
 
-def test_each_side_is_asked_in_its_own_documents_and_code_computes_the_difference(
-    assistant: Assistant, models: Any, pair: Library
-) -> None:
+def test_each_side_is_asked_in_its_own_documents_and_code_computes_the_difference(assistant, models, pair):
     models.generator.script = [("of the Calder", "The notice period is 60 days."), ("", "It is 90 days.")]
     events, answer = ask(assistant, BOTH, "pair")
     prompts = ["".join(message.whole for message in prompt) for prompt in models.generator.prompts]
@@ -152,9 +146,7 @@ def test_each_side_is_asked_in_its_own_documents_and_code_computes_the_differenc
     verified(answer, pair)
 
 
-def test_a_side_that_says_nothing_has_not_the_figure_of_the_other(
-    assistant: Assistant, models: Any, pair: Library
-) -> None:
+def test_a_side_that_says_nothing_has_not_the_figure_of_the_other(assistant, models, pair):
     models.generator.script = [("", "Dogs are welcome.")]
     models.generator.weights = [("Does the Orlo", "no"), ("", "yes")]
     _, answer = ask(assistant, "Do both the Calder lease and the Orlo agreement allow dogs?", "pair")
@@ -177,9 +169,7 @@ def test_a_side_that_says_nothing_has_not_the_figure_of_the_other(
         ("The notice period is 60 days, the yearly rent EUR 48,000.", "The notice period is 90 days."),  # several
     ],
 )
-def test_figures_that_do_not_compare_have_no_difference(
-    one: str, other: str, assistant: Assistant, models: Any, pair: Library
-) -> None:
+def test_figures_that_do_not_compare_have_no_difference(one, other, assistant, models, pair):
     models.generator.script = [("of the Calder", one), ("", other)]
     _, answer = ask(assistant, BOTH, "pair")
     assert not answer.workings and len(answer.table) == 2 and "greater" not in answer.answer
@@ -197,8 +187,8 @@ def test_figures_that_do_not_compare_have_no_difference(
         ("The fee is EUR 30 per square metre.", "The fee is 20 percent, or EUR 20 per square metre and yearly.", ""),
     ],
 )
-def test_only_figures_for_the_same_have_a_difference(one: str, other: str, result: str) -> None:
-    def said(text: str) -> Any:
+def test_only_figures_for_the_same_have_a_difference(one, other, result):
+    def said(text):
         at = SimpleNamespace(quote=f"Dogs pay EUR 7 a day. {text} Cats pay nothing.", place="p. 1", marker=1)
         return SimpleNamespace(answer=text, found=True, citations=(at,), passages=())
 
@@ -216,13 +206,13 @@ def test_only_figures_for_the_same_have_a_difference(one: str, other: str, resul
         ("In the year from 1 April 2023 to 31 March 2024 we sold more.", True),
     ],
 )
-def test_a_quote_of_a_year_may_name_it_in_other_ways(quote: str, found: bool) -> None:
+def test_a_quote_of_a_year_may_name_it_in_other_ways(quote, found):
     at = Citation("l", "d.txt", 1, None, "p. 1", quote, 0, len(quote), 1)
     answer = Answer("q", "It is.", True, Plan("retrieve", ""), (at,))
     assert comparison._of_its_year(Side("2023", "q"), answer).found is found
 
 
-def test_money_is_shown_as_people_write_it(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_money_is_shown_as_people_write_it(assistant, models, shelf):
     shelf(
         "firms",
         {
@@ -255,9 +245,7 @@ def test_money_is_shown_as_people_write_it(assistant: Assistant, models: Any, sh
         ),
     ],
 )
-def test_a_figure_of_a_table_has_the_scale_of_its_table(
-    one: str, other: str, figures: tuple[str, str], words: str, assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_a_figure_of_a_table_has_the_scale_of_its_table(one, other, figures, words, assistant, models, shelf):
     text = FILLER[:3000]
     shelf("firms", {"Calder.md": f"{text}\n\n{one}\n", "Orlo.md": f"{text}\n\n{other}\n", "x.txt": text})
     models.generator.script = [("of Calder", f"The rent is {figures[0]}."), ("", f"The rent is {figures[1]}.")]
@@ -265,7 +253,7 @@ def test_a_figure_of_a_table_has_the_scale_of_its_table(
     assert answer.plan.kind == "survey" and words in answer.answer
 
 
-def test_stopped_between_the_sides_what_was_answered_stays(assistant: Assistant, models: Any, pair: Library) -> None:
+def test_stopped_between_the_sides_what_was_answered_stays(assistant, models, pair):
     models.generator.script = [("", "The notice period is 60 days.")]
     seen: list[Event] = []
     events = assistant.ask(BOTH, libraries=["pair"], stop=lambda: len(seen) > 0)
@@ -277,9 +265,7 @@ def test_stopped_between_the_sides_what_was_answered_stays(assistant: Assistant,
     assert isinstance(stopped, Answered) and stopped.answer.answer == "Stopped before anything was answered."
 
 
-def test_in_strict_mode_a_side_without_a_source_is_withheld_alone(
-    assistant: Assistant, models: Any, pair: Library, settings: Settings
-) -> None:
+def test_in_strict_mode_a_side_without_a_source_is_withheld_alone(assistant, models, pair, settings):
     assistant.configure(settings.with_options(strict=True))
     models.generator.script = [
         ("of the Calder", "The notice period is 60 days."),
@@ -290,7 +276,7 @@ def test_in_strict_mode_a_side_without_a_source_is_withheld_alone(
     assert [row["found"] for row in answer.table] == [True, False] and "strict" in answer.table[1]["why_not"]
 
 
-def test_the_sides_are_named_while_they_are_written(assistant: Assistant, models: Any, pair: Library) -> None:
+def test_the_sides_are_named_while_they_are_written(assistant, models, pair):
     models.generator.script = [("", "It is 60 days.")]
     events, _ = ask(assistant, BOTH, "pair")
     written = "".join(event.text for event in events if isinstance(event, Delta))
@@ -302,20 +288,20 @@ def test_the_sides_are_named_while_they_are_written(assistant: Assistant, models
     ]
 
 
-def test_another_mode_is_kept(assistant: Assistant, models: Any, pair: Library) -> None:
+def test_another_mode_is_kept(assistant, models, pair):
     models.generator.script = [("", "It is 60 days.")]
     _, answer = ask(assistant, BOTH, "pair", mode="retrieve")
     assert answer.plan.kind == "retrieve" and not answer.table
 
 
-def test_code_computes_first_what_a_table_says_of_two_years(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_code_computes_first_what_a_table_says_of_two_years(assistant, models, shelf):
     table = "| In thousands | 2022 | 2023 |\n|---|---|---|\n| Research costs | 1,200 | 1,500 |\n"
     shelf("costs", {"report.md": f"# Report\n\n{FILLER[:6000]}\n\n{table}\n\n{FILLER[6000:12000]}"})
     _, answer = ask(assistant, "What was the change in research costs between 2022 and 2023?", "costs")
     assert answer.plan.kind == "retrieve" and answer.workings[0].value == 300 and not models.generator.prompts
 
 
-def test_years_that_no_table_compares_are_asked_one_by_one(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_years_that_no_table_compares_are_asked_one_by_one(assistant, models, shelf):
     shelf(
         "costs",
         {
@@ -329,7 +315,7 @@ def test_years_that_no_table_compares_are_asked_one_by_one(assistant: Assistant,
     assert [row["side"] for row in answer.table] == ["2022", "2023"]
 
 
-def test_a_year_without_a_figure_has_not_that_of_another(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_year_without_a_figure_has_not_that_of_another(assistant, models, shelf):
     shelf("costs", {"report.txt": f"{FILLER[:6000]} In 2023 we spent $3 million on research. {FILLER[6000:12000]}"})
     models.generator.script = [("", "We spent $3 million on research.")]
     _, answer = ask(assistant, "How did research change between 2022 and 2023?", "costs")
@@ -338,9 +324,7 @@ def test_a_year_without_a_figure_has_not_that_of_another(assistant: Assistant, m
     assert [citation.document for citation in answer.nearest] == ["report.txt"]
 
 
-def test_the_rows_are_shown_as_those_of_a_survey(
-    assistant: Assistant, models: Any, pair: Library, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_rows_are_shown_as_those_of_a_survey(assistant, models, pair, capsys):
     models.generator.script = [("of the Calder", "The notice period is 60 days."), ("", "It is 90 days.")]
     _, answer = ask(assistant, BOTH, "pair")
     assert survey_table.has_table(answer)

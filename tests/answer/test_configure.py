@@ -15,7 +15,7 @@ from localrag.worker.engine import Engine
 class Closing(ScriptedGenerator):
     closed = False
 
-    def close(self) -> None:
+    def close(self):
         self.closed = True
 
 

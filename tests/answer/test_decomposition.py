@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from asking import DOGS, FILLER, LEASE, Shelf, ask, verified
+from asking import DOGS, FILLER, LEASE, ask, verified
 
-from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Found, Planned
 from localrag.question.question import Question
-from localrag.store.library import Library
 
 BOTH = "When does the lease of Hall 3 end, and when is the kennel open?"
 ENDS, OPEN = "The lease of Hall 3 ends on 31 May 2030.", "The kennel is open from 9 to 5."
 
 
 @pytest.fixture
-def large(shelf: Shelf) -> Library:
+def large(shelf):
     return shelf("large", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS, "filler.txt": FILLER})
 
 
@@ -33,7 +29,7 @@ def large(shelf: Shelf) -> Library:
         ),
     ],
 )
-def test_a_question_is_taken_apart_where_each_part_asks_by_itself(question: str, parts: tuple[str, ...]) -> None:
+def test_a_question_is_taken_apart_where_each_part_asks_by_itself(question, parts):
     assert Question(question).parts == parts
 
 
@@ -51,11 +47,11 @@ def test_a_question_is_taken_apart_where_each_part_asks_by_itself(question: str,
         "",
     ],
 )
-def test_what_is_one_question_stays_one(question: str) -> None:
+def test_what_is_one_question_stays_one(question):
     assert Question(question).parts == ()
 
 
-def test_each_part_is_looked_up_answered_and_cited_by_itself(assistant: Assistant, models: Any, large: Library) -> None:
+def test_each_part_is_looked_up_answered_and_cited_by_itself(assistant, models, large):
     models.generator.script = [("Question: When does", ENDS), ("Question: When is the kennel", OPEN)]
     events, answer = ask(assistant, BOTH, "large", mode="retrieve")
     assert answer.found and answer.answer == (
@@ -69,9 +65,7 @@ def test_each_part_is_looked_up_answered_and_cited_by_itself(assistant: Assistan
     verified(answer, large)
 
 
-def test_the_second_part_is_looked_up_with_the_words_of_the_first(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_the_second_part_is_looked_up_with_the_words_of_the_first(assistant, models, large):
     models.generator.script = [("Question: When does", ENDS), ("", "It is EUR 48,000.")]
     _, answer = ask(assistant, "When does the lease of Hall 3 end and when is it paid?", "large", mode="retrieve")
     told = models.generator.prompts[-1]
@@ -79,9 +73,7 @@ def test_the_second_part_is_looked_up_with_the_words_of_the_first(
     assert "48,000" in told[1].whole and "48,000" in answer.answer
 
 
-def test_a_part_that_is_not_in_the_documents_is_said_beside_one_that_is(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_a_part_that_is_not_in_the_documents_is_said_beside_one_that_is(assistant, models, large):
     models.generator.script = [("", ENDS)]
     models.generator.weights = [("Question: When is the kennel", "no"), ("", "yes")]
     _, answer = ask(assistant, BOTH, "large", mode="retrieve")
@@ -91,13 +83,13 @@ def test_a_part_that_is_not_in_the_documents_is_said_beside_one_that_is(
     assert not answer.found and answer.answer == "The documents do not say." and not answer.citations
 
 
-def test_a_source_of_both_parts_has_one_number(assistant: Assistant, models: Any, large: Library) -> None:
+def test_a_source_of_both_parts_has_one_number(assistant, models, large):
     models.generator.script = [("", ENDS)]
     _, answer = ask(assistant, "When does the lease of Hall 3 end and what ends on 31 May 2030?", "large")
     assert answer.answer.count("[1]") == 2 and len(answer.citations) == 1
 
 
-def test_stopped_between_the_parts_what_was_answered_stays(assistant: Assistant, models: Any, large: Library) -> None:
+def test_stopped_between_the_parts_what_was_answered_stays(assistant, models, large):
     models.generator.script = [("", ENDS)]
     searched: list[Event] = []
     events = assistant.ask(BOTH, libraries=["large"], mode="retrieve", stop=lambda: len(searched) > 1)
@@ -107,7 +99,7 @@ def test_stopped_between_the_parts_what_was_answered_stays(assistant: Assistant,
     assert answer.answer == f"1. {ENDS[:-1]} [1].\n\n2. Stopped before anything was answered."
 
 
-def test_parts_are_numbered_while_they_are_written(assistant: Assistant, models: Any, large: Library) -> None:
+def test_parts_are_numbered_while_they_are_written(assistant, models, large):
     models.generator.script = [("Question: When does", ENDS), ("", OPEN)]
     events, answer = ask(assistant, BOTH, "large", mode="retrieve")
     assert "".join(event.text for event in events if isinstance(event, Delta)) == f"1. {ENDS}\n\n2. {OPEN}"
@@ -115,9 +107,7 @@ def test_parts_are_numbered_while_they_are_written(assistant: Assistant, models:
     assert answer.seconds.first_token is not None and answer.seconds.first_token <= answer.seconds.total
 
 
-def test_an_earlier_part_that_was_not_found_is_not_shown_to_the_model(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_an_earlier_part_that_was_not_found_is_not_shown_to_the_model(assistant, models, large):
     models.generator.weights = [("Question: When does", "no"), ("", "yes")]
     models.generator.script = [("", OPEN)]
     _, answer = ask(assistant, BOTH, "large", mode="retrieve")
@@ -125,24 +115,20 @@ def test_an_earlier_part_that_was_not_found_is_not_shown_to_the_model(
     assert [message.role for message in models.generator.prompts[-1]] == ["system", "user"]
 
 
-def test_stopping_before_the_first_part_is_not_not_found(assistant: Assistant, models: Any, large: Library) -> None:
+def test_stopping_before_the_first_part_is_not_not_found(assistant, models, large):
     events = list(assistant.ask(BOTH, libraries=["large"], mode="retrieve", stop=lambda: True))
     answer = next(event.answer for event in events if isinstance(event, Answered))
     assert not answer.found and answer.stopped and answer.answer == "Stopped before anything was answered."
 
 
-def test_what_was_withheld_of_a_part_is_told_beside_the_other(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_what_was_withheld_of_a_part_is_told_beside_the_other(assistant, models, large):
     models.generator.script = [("Question: When does", ENDS), ("", "Membership: EUR 9,731.")]
     _, answer = ask(assistant, BOTH, "large", mode="retrieve")
     assert answer.found and answer.answer.endswith("2. The documents do not say.")
     assert "9,731" in "".join(answer.unsupported) and "9,731" in {flag.text.rpartition(" ")[2] for flag in answer.flags}
 
 
-def test_each_part_is_weighed_by_how_well_its_own_passages_fit(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_each_part_is_weighed_by_how_well_its_own_passages_fit(assistant, models, large):
     models.generator.script = [("Question: When does", ENDS), ("", OPEN)]
     _, answer = ask(assistant, BOTH, "large", mode="retrieve")
     best = assistant.search(

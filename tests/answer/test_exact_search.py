@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from asking import Put, Shelf
 
 from localrag.answer import exact_search as search
-from localrag.answer.exact_search import ExactAnswer, Pairs
 from localrag.question.exact import DocumentList, TermSearch, parse
 from localrag.search import filters
 from localrag.store.library import Library
-from localrag.store.writer import Editor
 from localrag.types import EVERYTHING, Filter
 
 LEASE = "Lease of Orlo House. Notice is given in writing.\nThe tenant’s non-compete ends on 3 March 2024. Rent: EUR 1,250.50."
@@ -23,18 +20,18 @@ MAIL = "From jane.doe@example.com: notices, denotice, don't. Jane.Doe@example.co
 
 
 @pytest.fixture
-def library(shelf: Shelf, put: Put) -> Editor:
+def library(shelf, put):
     made = shelf("papers", {"leases/Orlo lease.txt": LEASE, "people/handbook.pdf": HANDBOOK})
     put(made, "mails/hello.eml", MAIL, date="2024-05-01T09:00:00")
     put(made, "mails/old.eml", "Nothing of note.", date="2023-02-01")
     return made
 
 
-def pairs(*libraries: Library, only: Filter = EVERYTHING) -> Pairs:
+def pairs(*libraries, only=EVERYTHING):
     return filters.chosen(list(libraries), only).documents
 
 
-def ask(question: str, *libraries: Library, only: Filter = EVERYTHING) -> ExactAnswer:
+def ask(question, *libraries, only=EVERYTHING):
     task = parse(question)
     assert task is not None
     done = search.run(task, pairs(*libraries, only=only), only)
@@ -50,7 +47,7 @@ def ask(question: str, *libraries: Library, only: Filter = EVERYTHING) -> ExactA
     return done
 
 
-def test_a_word_is_counted_with_its_pages(library: Editor) -> None:
+def test_a_word_is_counted_with_its_pages(library):
     done = ask('How many times does "notice" occur?', library)
     assert "3 times in 2 of 4 documents" in done.text and done.found and len(done.citations) == 3 and not done.stopped
     assert [dict(row) for row in done.rows] == [
@@ -59,15 +56,15 @@ def test_a_word_is_counted_with_its_pages(library: Editor) -> None:
     ]
 
 
-def test_a_document_that_the_question_names_is_searched_alone(library: Editor) -> None:
+def test_a_document_that_the_question_names_is_searched_alone(library):
     done = ask('How many times does "notice" occur in the Orlo lease?', library)
     assert [row["document"] for row in done.rows] == ["leases/Orlo lease.txt"]
     assert ask('Find "notice" in handbook.pdf', library).rows[0]["places"] == "p. 1 (2)"
     assert not ask('Find "unicorn" in the lease', library).found
 
 
-def test_a_question_that_names_no_document_here_is_not_for_code(library: Editor) -> None:
-    def applicable(question: str) -> bool:
+def test_a_question_that_names_no_document_here_is_not_for_code(library):
+    def applicable(question):
         task = parse(question)
         assert task is not None
         return search.applicable(task, pairs(library))
@@ -77,27 +74,27 @@ def test_a_question_that_names_no_document_here_is_not_for_code(library: Editor)
     assert not ask('Find "x" in the Tess contract', library).found
 
 
-def test_which_documents_hold_a_word_and_which_do_not(library: Editor) -> None:
+def test_which_documents_hold_a_word_and_which_do_not(library):
     assert "2 of 4 documents, 3 times" in ask("Which documents mention 'notice'?", library).text
     done = ask('Which documents do not mention "notice"?', library)
     assert [row["document"] for row in done.rows] == ["mails/hello.eml", "mails/old.eml"] and not done.citations
     assert not ask('Which documents mention "unicorn"?', library).found
 
 
-def test_an_identifier_is_found_in_other_groupings(library: Editor) -> None:
+def test_an_identifier_is_found_in_other_groupings(library):
     done = ask('Find "INV-2024-0117"', library)
     assert done.rows[0]["count"] == 2 and "“INV 2024 0117”" in done.text
     assert ask('find "DE44500105175407324931"', library).rows[0]["places"] == "p. 3"
     assert not ask('find "INV-2024-0118"', library).found
 
 
-def test_only_the_pages_asked_for_are_searched(library: Editor) -> None:
+def test_only_the_pages_asked_for_are_searched(library):
     done = ask('How many times does "notice" occur?', library, only=Filter(pages=(2, 3)))
     assert not done.found and "only on the pages asked for" in done.text
 
 
-def test_documents_are_listed_sorted_and_counted(library: Editor) -> None:
-    def order(question: str) -> list[str]:
+def test_documents_are_listed_sorted_and_counted(library):
+    def order(question):
         return [row["document"].rpartition("/")[2] for row in ask(question, library).rows]
 
     assert order("list the documents") == ["Orlo lease.txt", "hello.eml", "old.eml", "handbook.pdf"]
@@ -110,23 +107,23 @@ def test_documents_are_listed_sorted_and_counted(library: Editor) -> None:
     assert ask("How many documents are there?", library).text == "There are 4 documents."
 
 
-def test_the_reading_of_a_plain_noun_is_reported(library: Editor) -> None:
+def test_the_reading_of_a_plain_noun_is_reported(library):
     assert "“leases”" in ask("How many leases are there?", library).text.splitlines()[1]
 
 
-def test_documents_of_the_same_day_are_reported(library: Editor, put: Put) -> None:
+def test_documents_of_the_same_day_are_reported(library, put):
     put(library, "mails/same day.eml", "Something else.", date="2024-05-01T17:00:00")
     assert "1 more document" in ask("What is the newest document?", library).text
 
 
-def test_it_ends_when_it_is_stopped(library: Editor) -> None:
+def test_it_ends_when_it_is_stopped(library):
     calls = iter([False, False, True])
     done = search.run(TermSearch("notice"), pairs(library), EVERYTHING, lambda: next(calls, True))
     assert done.stopped and "stopped" in done.text
     assert search.run(TermSearch("notice", "without"), pairs(library), EVERYTHING, lambda: True).stopped
 
 
-def test_equal_paths_of_two_libraries_are_kept_apart(library: Editor, shelf: Shelf) -> None:
+def test_equal_paths_of_two_libraries_are_kept_apart(library, shelf):
     other = shelf("more", {"leases/Orlo lease.txt": "notice notice"})
     done = ask('How many times does "notice" occur?', library, other)
     assert [(row["library"], row["count"]) for row in done.rows] == [("papers", 1), ("papers", 2), ("more", 2)]
@@ -143,7 +140,7 @@ ODD_TERMS = (
 ).split("|")
 
 
-def test_the_full_text_leads_to_the_same_places_as_reading_all(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_full_text_leads_to_the_same_places_as_reading_all(shelf, monkeypatch):
     filler = {f"{n}.txt": f"Something else entirely, number {n}." for n in range(8)}
     odd = {"odd.txt": ODD, "pages.pdf": ["nothing", ODD.replace(" ", "\n"), "The notice, the end."]}
     made = shelf("odd", {**odd, **filler})
@@ -152,12 +149,12 @@ def test_the_full_text_leads_to_the_same_places_as_reading_all(shelf: Shelf, mon
     assert quick == {term: search.run(TermSearch(term), pairs(made), EVERYTHING) for term in ODD_TERMS}
 
 
-def test_only_pages_that_can_hold_a_word_are_read(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_pages_that_can_hold_a_word_are_read(shelf, monkeypatch):
     made = shelf("many", {f"{n}.txt": f"The word{n} stands here alone." for n in range(20)})
     read: list[int] = []
     own = Library.page_text
 
-    def counted(self: Library, document: int, position: int) -> str:
+    def counted(self, document, position):
         read.append(document)
         return own(self, document, position)
 
@@ -165,12 +162,12 @@ def test_only_pages_that_can_hold_a_word_are_read(shelf: Shelf, monkeypatch: pyt
     assert search.run(TermSearch("word7"), pairs(made), EVERYTHING).found and len(read) == 1
 
 
-def test_a_name_is_looked_up_in_paths_and_titles_before_first_lines(shelf: Shelf, put: Put) -> None:
+def test_a_name_is_looked_up_in_paths_and_titles_before_first_lines(shelf, put):
     texts = {"b.txt": "Deed of Tess, a lease", "c.txt": "In English.", "d/ADAMSGOLFINC_2005-AGREEMENT.txt": "-"}
     made = shelf("names", {"a/Orlo lease.pdf": ["Lease"], **texts})
     put(made, "d.txt", "text", title="Employee Handbook")
 
-    def called(name: str) -> list[str]:
+    def called(name):
         return [document.path for _, document in search.named(pairs(made), name)]
 
     assert called("Orlo lease") == ["a/Orlo lease.pdf"] and called("orlo lease.pdf") == ["a/Orlo lease.pdf"]
@@ -180,13 +177,13 @@ def test_a_name_is_looked_up_in_paths_and_titles_before_first_lines(shelf: Shelf
     assert called("handbook") == ["d.txt"] and called("Tess lease") == ["b.txt"] and called("English") == []
 
 
-def test_what_follows_a_list_is_no_part_of_it(shelf: Shelf) -> None:
+def test_what_follows_a_list_is_no_part_of_it(shelf):
     made = shelf("long", {"a.txt": "notice " * 15, "b.txt": "notice " * 15})
     done = ask('How many times does "notice" occur?', made)
     assert done.text.endswith("- b.txt: 15\n\n20 places of 30 are cited.")
 
 
-def test_a_long_answer_is_cut_and_its_table_is_whole(shelf: Shelf) -> None:
+def test_a_long_answer_is_cut_and_its_table_is_whole(shelf):
     made = shelf("long", {f"{n:03}.txt": "notice " * 2 + str(n) for n in range(60)})
     done = ask('How many times does "notice" occur?', made)
     assert len(done.rows) == 60 and len(done.text.split("\n\n")[0].splitlines()) == 51 and len(done.citations) == 20
@@ -221,7 +218,7 @@ def test_a_long_answer_is_cut_and_its_table_is_whole(shelf: Shelf) -> None:
         ("", "word", []),
     ],
 )
-def test_a_term_is_found_as_whole_words(text: str, term: str, places: list[str]) -> None:
+def test_a_term_is_found_as_whole_words(text, term, places):
     assert [text[start:end] for start, end in search.find_term(text, term)] == places
 
 
@@ -247,14 +244,14 @@ def test_a_term_is_found_as_whole_words(text: str, term: str, places: list[str])
         ("anything", " - ", []),
     ],
 )
-def test_an_identifier_is_found_however_it_is_grouped(text: str, identifier: str, places: list[str]) -> None:
+def test_an_identifier_is_found_however_it_is_grouped(text, identifier, places):
     assert [text[start:end] for start, end in search.find_identifier(text, identifier)] == places
 
 
-def test_the_full_text_is_asked_for_runs_of_letters() -> None:
+def test_the_full_text_is_asked_for_runs_of_letters():
     assert search.letter_runs("Force majeure") == ("majeure", "force") and search.letter_runs("Straße") == ("strasse",)
     assert search.letter_runs("§ 4") == search.letter_runs("C++") == search.letter_runs("合同") == ()
 
 
-def test_a_cut_list_names_the_option_that_gives_all() -> None:
+def test_a_cut_list_names_the_option_that_gives_all():
     assert "--table" in search.more([{}] * 100)[0] and search.more([{}]) == []

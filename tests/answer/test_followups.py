@@ -55,21 +55,21 @@ STANDING = [
 
 
 @pytest.mark.parametrize("question", LEANING)
-def test_a_question_that_says_less_than_it_asks_leans_on_the_conversation(question: str) -> None:
+def test_a_question_that_says_less_than_it_asks_leans_on_the_conversation(question):
     assert leans(question, HISTORY)
 
 
 @pytest.mark.parametrize("question", STANDING)
-def test_a_question_that_stands_alone_is_not_touched(question: str) -> None:
+def test_a_question_that_stands_alone_is_not_touched(question):
     assert not leans(question, HISTORY)
 
 
 @pytest.mark.parametrize("question", LEANING[:5])
-def test_the_first_question_has_nothing_to_lean_on(question: str) -> None:
+def test_the_first_question_has_nothing_to_lean_on(question):
     assert not leans(question, [])
 
 
-def test_questions_are_joined_back_to_one_that_stands_alone() -> None:
+def test_questions_are_joined_back_to_one_that_stands_alone():
     history = [*HISTORY, Turn("And the deposit?", "EUR 4,000."), Turn("Why?", "It was agreed.")]
     whole = "When does the lease of Hall 3 end? And the deposit? Why? And for Hall 4?"
     assert joined("And for Hall 4?", history) == whole
@@ -87,7 +87,7 @@ def test_questions_are_joined_back_to_one_that_stands_alone() -> None:
         ("When do the leases of both halls end?", "And the lease of both halls?"),
     ],
 )
-def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text: str, question: str) -> None:
+def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text, question):
     assert keeps_meaning(text, question, HISTORY)
 
 
@@ -103,22 +103,22 @@ def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text: str, ques
         ("When does the lease of Hall 3 end?", "In the contract with the caretaker?"),
     ],
 )
-def test_a_rewritten_question_that_lost_or_made_up_something_is_refused(text: str, question: str) -> None:
+def test_a_rewritten_question_that_lost_or_made_up_something_is_refused(text, question):
     assert not keeps_meaning(text, question, HISTORY)
 
 
-def completed(reply: str, question: str = "And for Hall 4?", **more: object) -> str:
+def completed(reply, question="And for Hall 4?", **more):
     model = ScriptedGenerator(script=[("Follow-up", reply)], **more)  # type: ignore[arg-type]
     return rewritten(question, HISTORY, model, stop=lambda: False)[0]
 
 
-def test_only_the_first_line_of_the_models_words_is_taken() -> None:
+def test_only_the_first_line_of_the_models_words_is_taken():
     assert completed("When does the lease of Hall 4 end?\n It ends in May. " + "word " * 40) == (
         "When does the lease of Hall 4 end?"
     )
 
 
-def test_what_is_cut_off_or_does_not_hold_is_not_taken() -> None:
+def test_what_is_cut_off_or_does_not_hold_is_not_taken():
     assert completed("When does the lease of Hall 4 end " + "and so on " * 40) == ""
     assert completed("When does the lease of Hall 4 end " + "and " * 39 + "when? And why?") == ""
     assert completed("When does the lease of Hall 4 end " + "and " * 38 + "when?").endswith("and when?")
@@ -127,12 +127,12 @@ def test_what_is_cut_off_or_does_not_hold_is_not_taken() -> None:
     assert completed("When does it end? " * 40, question="And for Hall 4? " * 30) == ""
 
 
-def test_stopping_ends_the_rewriting() -> None:
+def test_stopping_ends_the_rewriting():
     model = ScriptedGenerator(script=[("", "When does the lease of Hall 4 end?")])
     assert rewritten("And for Hall 4?", HISTORY, model, stop=lambda: True)[0] == ""
 
 
-def test_the_prompt_shows_the_last_two_turns_shortened() -> None:
+def test_the_prompt_shows_the_last_two_turns_shortened():
     count = ScriptedGenerator().count
     history = [Turn("Oldest?", "Gone."), Turn("older " * 300, "answer " * 300), Turn("Newest?", "Yes.")]
     last = prompts.followup_prompt("And for Hall 4?", history, count)[-1].text

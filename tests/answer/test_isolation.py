@@ -4,10 +4,8 @@ or opened for it."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +21,8 @@ from localrag.search import retrieval
 from localrag.security import audit
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.keyring import Key
 from localrag.sessions import store_of
-from localrag.settings import Settings
 from localrag.store.names import DATABASE
-from localrag.store.writer import Editor
 from localrag.types import MODES, Answer, Plan, Turn
 
 CANARY = "zanzibarquill"
@@ -53,14 +48,14 @@ class Recorded(ScriptedGenerator):
 
     stores: list[PromptCache] = field(default_factory=list)
 
-    def generate(self, messages: Any, **how: Any) -> Any:
+    def generate(self, messages, **how):
         if how.get("cache") is not None:
             self.stores.append(how["cache"])
         return super().generate(messages, **how)
 
 
 @pytest.fixture(autouse=True)
-def may_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def may_be_looked_at(monkeypatch):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     unlocked.forget()
     yield
@@ -69,7 +64,7 @@ def may_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def both(shelf: Callable[..., Editor], models: object) -> None:
+def both(shelf, models):
     """Two matters in one home, one document in both."""
     for name, documents in (("north", NORTH), ("south", SOUTH)):
         library = shelf(name, documents)
@@ -78,18 +73,18 @@ def both(shelf: Callable[..., Editor], models: object) -> None:
 
 
 @pytest.fixture
-def asked(both: None, settings: Settings) -> Iterator[tuple[Assistant, Recorded]]:
+def asked(both, settings):
     model = Recorded([("rent", "It is 4,100 [1].")])
     assistant = Assistant(settings, model)
     yield assistant, model
     assistant.close()
 
 
-def answered(assistant: Assistant, question: str, *libraries: str, **how: Any) -> Answer:
+def answered(assistant, question, *libraries, **how):
     return list(assistant.ask(question, libraries=libraries, **how))[-1].answer
 
 
-def encrypted(folder: Path) -> None:
+def encrypted(folder):
     credential = keyrings.RecoveryKey(b"k" * 32)
     for _ in encrypt.encrypt(
         folder, lambda keyring, key: keyring.with_credential(key, "us", credential), lambda: False
@@ -98,7 +93,7 @@ def encrypted(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_nothing_of_another_library_is_found_read_or_said(asked: tuple[Assistant, Recorded], mode: Any) -> None:
+def test_nothing_of_another_library_is_found_read_or_said(asked, mode):
     assistant, model = asked
     for question in QUESTIONS:
         plain = question.replace(CANARY, "Tess")
@@ -112,7 +107,7 @@ def test_nothing_of_another_library_is_found_read_or_said(asked: tuple[Assistant
     )
 
 
-def test_searching_naming_and_narrowing_stay_in_the_library(asked: tuple[Assistant, Recorded]) -> None:
+def test_searching_naming_and_narrowing_stay_in_the_library(asked):
     assistant, _ = asked
     found = assistant.search(f"deposit of {CANARY} House", libraries=["north"], k=50)
     assert {hit.library for hit in found} <= {"north"} and not any(CANARY in hit.text for hit in found)
@@ -122,7 +117,7 @@ def test_searching_naming_and_narrowing_stay_in_the_library(asked: tuple[Assista
     assert f"{CANARY}.txt" not in raised.value.hint  # no near name of another library is offered
 
 
-def test_words_are_put_right_by_the_words_of_the_library_alone(asked: tuple[Assistant, Recorded]) -> None:
+def test_words_are_put_right_by_the_words_of_the_library_alone(asked):
     assistant, _ = asked
     slip = CANARY.replace("bar", "bra")
     assert assistant.spelled(f"the {slip} rent", ["south"]) == f"the {CANARY} rent"
@@ -130,9 +125,7 @@ def test_words_are_put_right_by_the_words_of_the_library_alone(asked: tuple[Assi
     assert retrieval.spelled([assistant.library("north")], f"the {slip} rent") == f"the {slip} rent"
 
 
-def test_a_prompt_cache_entry_is_not_shared_between_libraries(
-    asked: tuple[Assistant, Recorded], settings: Settings
-) -> None:
+def test_a_prompt_cache_entry_is_not_shared_between_libraries(asked, settings):
     assistant, model = asked
     answered(assistant, "What does the report say of the tariff?", "north", mode="read", documents=["shared.txt"])
     folders = {store._folder for store in model.stores if isinstance(store, DiskPromptCache)}
@@ -147,13 +140,13 @@ def test_a_prompt_cache_entry_is_not_shared_between_libraries(
     assert assistant.cached_tokens(pairs) == 0
 
 
-def test_a_prompt_over_several_libraries_is_cached_in_none(asked: tuple[Assistant, Recorded]) -> None:
+def test_a_prompt_over_several_libraries_is_cached_in_none(asked):
     assistant, _ = asked
     pairs = [(assistant.library(name), assistant.library(name).document("shared.txt")) for name in ("north", "south")]
     assert assistant.cache(pairs) is None and assistant.cached_tokens(pairs) == 0
 
 
-def test_a_library_that_is_not_named_is_not_even_opened(asked: tuple[Assistant, Recorded], settings: Settings) -> None:
+def test_a_library_that_is_not_named_is_not_even_opened(asked, settings):
     assistant, _ = asked
     (settings.library_dir("south") / DATABASE).write_bytes(b"what would be met if it were opened")
     shutil.rmtree(settings.library_dir("south") / "sessions", ignore_errors=True)
@@ -161,13 +154,11 @@ def test_a_library_that_is_not_named_is_not_even_opened(asked: tuple[Assistant, 
     assert api.open_library("north", settings=settings).search("rent")
 
 
-def test_the_key_of_a_library_that_is_not_named_is_not_asked_for(
-    asked: tuple[Assistant, Recorded], settings: Settings
-) -> None:
+def test_the_key_of_a_library_that_is_not_named_is_not_asked_for(asked, settings):
     encrypted(settings.library_dir("south"))
     unlocked.forget()
 
-    def asks(folder: Path, keyring: keyrings.Keyring, person: bool) -> Key:
+    def asks(folder, keyring, person):
         raise AssertionError(f"the key of {folder.name} was asked for")
 
     unlocked.set_key_source(asks)
@@ -178,9 +169,7 @@ def test_the_key_of_a_library_that_is_not_named_is_not_asked_for(
     assert [one.libraries for one in store.list() if not one.problem] == [("north",)]
 
 
-def test_the_audit_record_of_another_library_shows_nothing(
-    asked: tuple[Assistant, Recorded], settings: Settings
-) -> None:
+def test_the_audit_record_of_another_library_shows_nothing(asked, settings):
     assistant, _ = asked
     question = "What is the rent of Orlo House?"
     answered(assistant, question, "north")
@@ -192,9 +181,7 @@ def test_the_audit_record_of_another_library_shows_nothing(
     assert marks[0] != marks[1]
 
 
-def test_words_of_an_encrypted_library_are_kept_with_it_alone(
-    asked: tuple[Assistant, Recorded], settings: Settings
-) -> None:
+def test_words_of_an_encrypted_library_are_kept_with_it_alone(asked, settings):
     encrypted(settings.library_dir("south"))
     assistant, _ = asked
     assistant.configure(replace(settings, audit_words="full"))
@@ -205,7 +192,7 @@ def test_words_of_an_encrypted_library_are_kept_with_it_alone(
     assert CANARY.encode() not in everything
 
 
-def test_conversations_stay_with_their_library(both: None, settings: Settings) -> None:
+def test_conversations_stay_with_their_library(both, settings):
     store = store_of(settings)
     for name in ("north", "south"):
         session = store.ask(store.new((name,)), f"A question of {name}")
@@ -214,9 +201,7 @@ def test_conversations_stay_with_their_library(both: None, settings: Settings) -
     assert not list(settings.sessions_dir.glob("*.json"))
 
 
-def test_what_is_forgotten_in_one_library_is_read_into_another(
-    both: None, settings: Settings, folder: Callable[..., Path]
-) -> None:
+def test_what_is_forgotten_in_one_library_is_read_into_another(both, settings, folder):
     papers = folder({"plan.txt": "The plan of Tess House."})
     for name in ("north", "south"):
         api.open_library(name, settings=settings).ingest(papers)
@@ -229,9 +214,7 @@ def test_what_is_forgotten_in_one_library_is_read_into_another(
     assert "plan.txt" not in held["north"] and "plan.txt" in held["south"]
 
 
-def test_what_is_known_of_the_model_holds_no_word_of_any_library(
-    asked: tuple[Assistant, Recorded], settings: Settings
-) -> None:
+def test_what_is_known_of_the_model_holds_no_word_of_any_library(asked, settings):
     assistant, _ = asked
     answered(assistant, "What is the rent of Orlo House?", "south")
     outside = [path for path in settings.indexes_dir.parent.rglob("*") if path.is_file()]
@@ -239,7 +222,7 @@ def test_what_is_known_of_the_model_holds_no_word_of_any_library(
     assert not any(CANARY.encode() in path.read_bytes() for path in outside)
 
 
-def test_a_follow_up_uses_its_own_conversation_alone(asked: tuple[Assistant, Recorded]) -> None:
+def test_a_follow_up_uses_its_own_conversation_alone(asked):
     assistant, model = asked
     answered(assistant, "What is the deposit?", "south")
     del model.prompts[:]

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
 from asking import ask
 
 from localrag import api
-from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.events import ReviewEnded
 from localrag.items import deadlines
 from localrag.items.playbook import Playbook, PlaybookItem
-from localrag.settings import Settings
-from localrag.store.library import Library
 
 # Sections so short that one passage holds them all.
 TEXT = """# Agreement
@@ -38,7 +32,7 @@ PLACE = "Agreement › 5. Disclosure"
 
 
 @pytest.fixture
-def library(settings: Settings, assistant: Assistant, folder: Callable[..., Path]) -> Library:
+def library(settings, assistant, folder):
     with closing(api.open_library("law", settings=settings, create=True)) as made:
         made.ingest(folder({"nda.md": TEXT}))
     library = assistant.library("law")
@@ -46,13 +40,13 @@ def library(settings: Settings, assistant: Assistant, folder: Callable[..., Path
     return library
 
 
-def test_an_answer(library: Library, assistant: Assistant, models: Any) -> None:
+def test_an_answer(library, assistant, models):
     models.generator.otherwise = f"The recipient gives notice. “{QUOTE}” [1]"
     _, answer = ask(assistant, "What does the recipient do if a court requires disclosure?", "law")
     assert [one.place for one in answer.citations if QUOTE in one.quote] == [PLACE]
 
 
-def test_a_review_by_code_and_by_the_model(library: Library, assistant: Assistant, models: Any) -> None:
+def test_a_review_by_code_and_by_the_model(library, assistant, models):
     models.generator.weights = [("", "yes")]
     models.generator.script = [("", json.dumps({"found": True, "answer": "five days", "quote": QUOTE}))]
     items = (
@@ -67,7 +61,7 @@ def test_a_review_by_code_and_by_the_model(library: Library, assistant: Assistan
     }
 
 
-def test_a_survey(library: Library, assistant: Assistant, models: Any) -> None:
+def test_a_survey(library, assistant, models):
     models.generator.weights = [("", "yes")]
     models.generator.script = [("", json.dumps({"found": True, "answer": "notice", "quote": QUOTE}))]
     question = "Which documents say that a court may require disclosure?"
@@ -75,6 +69,6 @@ def test_a_survey(library: Library, assistant: Assistant, models: Any) -> None:
     assert [row["place"] for row in answer.table] == [PLACE]
 
 
-def test_a_deadline(library: Library) -> None:
+def test_a_deadline(library):
     (document,) = library.documents()
     assert [one.citation.place for one in deadlines.find("law", document, library.pages(document.id))] == [PLACE]

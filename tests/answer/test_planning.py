@@ -9,7 +9,7 @@ import pytest
 from localrag.answer import planning
 from localrag.answer.planning import Signals
 from localrag.errors import UsageError
-from localrag.types import MODES, Cost, Mode
+from localrag.types import MODES
 
 # One document, asked about alone; several, of which the question points to none.
 SMALL = Signals(
@@ -32,7 +32,7 @@ TWO = replace(NAMED, pointed=("old.pdf", "new.pdf"))
 LONG = replace(NAMED, pointed_tokens=20_000)
 
 
-def asked(signals: Signals, kind: str) -> Signals:
+def asked(signals, kind):
     return replace(signals, kind=kind)  # type: ignore[arg-type]
 
 
@@ -72,7 +72,7 @@ def asked(signals: Signals, kind: str) -> Signals:
         (asked(replace(MANY, exact="list"), "each"), "exact"),
     ],
 )
-def test_the_way(signals: Signals, kind: str) -> None:
+def test_the_way(signals, kind):
     plan = planning.choose("auto", signals)
     assert plan.kind == kind, plan.reason
     assert plan.reason.endswith(".") and len(plan.reason) > 20
@@ -80,24 +80,24 @@ def test_the_way(signals: Signals, kind: str) -> None:
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "auto"])
-def test_a_forced_way_is_taken_and_said(mode: Mode) -> None:
+def test_a_forced_way_is_taken_and_said(mode):
     plan = planning.choose(mode, replace(MANY, exact="count"))
     assert plan.kind == mode and mode in plan.reason
 
 
-def test_exact_cannot_be_forced_on_a_question_for_a_reader() -> None:
+def test_exact_cannot_be_forced_on_a_question_for_a_reader():
     with pytest.raises(UsageError) as raised:
         planning.choose("exact", SMALL)
     assert "count" in raised.value.hint
 
 
-def test_the_same_signals_give_the_same_plan_and_unknown_ones_are_left_out() -> None:
+def test_the_same_signals_give_the_same_plan_and_unknown_ones_are_left_out():
     first = planning.choose("auto", MANY)
     assert first == planning.choose("auto", MANY)
     assert "exact" not in first.signals and first.signals["score"] == 0.5
 
 
-def test_every_plan_tells_what_each_way_would_take_its_own_first() -> None:
+def test_every_plan_tells_what_each_way_would_take_its_own_first():
     plan = planning.choose("auto", MIDDLE, seconds=lambda tokens, behind: tokens / 100)
     assert [cost.kind for cost in plan.costs] == ["retrieve", "read", "survey", "exact"]
     retrieve, read, _, exact = plan.costs
@@ -109,8 +109,8 @@ def test_every_plan_tells_what_each_way_would_take_its_own_first() -> None:
     assert unknown.costs[0].seconds is None
 
 
-def test_a_way_that_cannot_be_taken_says_why() -> None:
-    def read(signals: Signals) -> str:
+def test_a_way_that_cannot_be_taken_says_why():
+    def read(signals):
         return next(
             cost.why_not for cost in planning.costs(signals, lambda tokens, behind: None) if cost.kind == "read"
         )
@@ -118,8 +118,8 @@ def test_a_way_that_cannot_be_taken_says_why() -> None:
     assert "6,000" in read(LARGE) and "no document" in read(MANY) and not read(NAMED)
 
 
-def test_without_a_pointed_document_reading_is_priced_by_the_nearest() -> None:
-    def read(nearest_tokens: int) -> Cost:
+def test_without_a_pointed_document_reading_is_priced_by_the_nearest():
+    def read(nearest_tokens):
         near = replace(MANY, nearest="amendment.pdf", nearest_tokens=nearest_tokens)
         return next(cost for cost in planning.costs(near, lambda tokens, behind: tokens / 100) if cost.kind == "read")
 
@@ -127,7 +127,7 @@ def test_without_a_pointed_document_reading_is_priced_by_the_nearest() -> None:
     assert read(MANY.read_tokens + 1).why_not
 
 
-def test_what_does_not_fit_is_never_read_whatever_has_been_read_before() -> None:
+def test_what_does_not_fit_is_never_read_whatever_has_been_read_before():
     for kind in ("look-up", "existence", "summary", "compare", "whole", "each"):
         plan = planning.choose("auto", asked(replace(LONG, warm_tokens=20_000), kind))
         assert plan.kind != "read"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import fake_endpoint
 import pytest
 from asking import DOGS, LEASE, ask
-from fake_endpoint import FakeServer, events, ok, said
+from fake_endpoint import events, ok, said
 from fakes import HashingEmbedder
 
 from localrag import embeddings
@@ -23,14 +21,13 @@ from localrag.models import endpoint
 from localrag.security import audit
 from localrag.sessions import export
 from localrag.sessions.session_store import SavedTurn, Session
-from localrag.settings import Settings
 from localrag.worker.engine import Engine
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Python on Windows has no Unix sockets")
 CHAT = "/v1/chat/completions"
 
 
-def answering(body: dict[str, Any]) -> bytes:
+def answering(body):
     if body.get("stream"):
         return events(said("The lease of Hall 3 ends on 31 May 2030.", "stop"))
     listed = [{"token": word, "logprob": math.log(share)} for word, share in (("yes", 0.9), ("no", 0.1))]
@@ -38,7 +35,7 @@ def answering(body: dict[str, Any]) -> bytes:
 
 
 @pytest.fixture
-def server(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+def server(short, monkeypatch):
     monkeypatch.setattr(embeddings, "load_embedder", lambda settings, identity=None: HashingEmbedder())
     fake = fake_endpoint.at_unix(short / "socket")
     fake.replies[CHAT] = answering
@@ -48,12 +45,12 @@ def server(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]
 
 
 @pytest.fixture
-def served(settings: Settings, server: FakeServer, shelf: Callable[..., Any]) -> Settings:
+def served(settings, server, shelf):
     shelf("papers", {"lease.txt": LEASE, "dogs.txt": DOGS[0]})
     return settings.with_options(generator_server=server.url)
 
 
-def test_an_answer_says_which_machine_read_the_text(served: Settings, server: FakeServer) -> None:
+def test_an_answer_says_which_machine_read_the_text(served, server):
     where = server.url.removeprefix("unix://")
     _, answer = ask(Assistant(served), "When does the lease of Hall 3 end?", "papers", mode="retrieve")
     assert (answer.found, answer.model, answer.read_by) == (True, "small", where)
@@ -64,14 +61,14 @@ def test_an_answer_says_which_machine_read_the_text(served: Settings, server: Fa
     assert not list((served.library_dir("papers") / "cache").glob("**/*.*"))  # no state of the model is kept here
 
 
-def test_what_code_answers_was_read_by_no_other_machine(served: Settings, server: FakeServer) -> None:
+def test_what_code_answers_was_read_by_no_other_machine(served, server):
     _, answer = ask(Assistant(served), 'Which documents mention "lease"?', "papers")
     assert (answer.plan.kind, answer.read_by) == ("exact", "") and server.bodies(CHAT) == []
     assert "read_by" not in list(audit.entries(served.library_audit_file("papers")))[-1].details
 
 
-def test_without_likelihoods_the_answer_has_no_confidence_and_says_why(served: Settings, server: FakeServer) -> None:
-    def silent(body: dict[str, Any]) -> bytes:
+def test_without_likelihoods_the_answer_has_no_confidence_and_says_why(served, server):
+    def silent(body):
         return answering(body) if body.get("stream") else ok({"choices": [{"message": {"content": "no"}}]})
 
     server.replies[CHAT] = silent
@@ -80,7 +77,7 @@ def test_without_likelihoods_the_answer_has_no_confidence_and_says_why(served: S
     assert any(isinstance(event, Notice) and "likelihoods" in event.text for event in found)
 
 
-def test_nothing_is_sent_before_a_question_is_asked(served: Settings, server: FakeServer) -> None:
+def test_nothing_is_sent_before_a_question_is_asked(served, server):
     assistant = Assistant(served)
     assert list(assistant.read_ahead(libraries=["papers"], draft="When does the lease")) == []
     assert list(assistant.read_ahead(libraries=["papers"], likely=[("papers", "lease.txt")])) == []
@@ -89,13 +86,13 @@ def test_nothing_is_sent_before_a_question_is_asked(served: Settings, server: Fa
     assert server.bodies(CHAT) == server.bodies("/tokenize") == []
 
 
-def test_a_whole_document_is_read_by_the_server_too(served: Settings, server: FakeServer) -> None:
+def test_a_whole_document_is_read_by_the_server_too(served, server):
     _, answer = ask(Assistant(served), "When does the lease end?", "papers", mode="read", documents=["lease.txt"])
     assert answer.plan.kind == "read" and answer.read_by
     assert any(LEASE in message["content"] for message in server.bodies(CHAT)[-1]["messages"])
 
 
-def test_a_screen_offers_the_models_of_the_server(served: Settings, server: FakeServer) -> None:
+def test_a_screen_offers_the_models_of_the_server(served, server):
     server.replies["/v1/models"] = ok({"data": [{"id": "small"}, {"id": "large"}]})
     engine = Engine(served.with_options(generator="large"))
     assert engine.models() == ("small", "large") and engine.load() == "large"
@@ -106,7 +103,7 @@ def test_a_screen_offers_the_models_of_the_server(served: Settings, server: Fake
     engine.close()
 
 
-def test_an_export_of_a_conversation_names_the_machine(served: Settings) -> None:
+def test_an_export_of_a_conversation_names_the_machine(served):
     _, answer = ask(Assistant(served), "When does the lease of Hall 3 end?", "papers", mode="retrieve")
     turn = SavedTurn(answer.question, "2026-11-28T08:00:00+00:00", answer)
     exported = export.written(Session("1", "Lease", ("papers",), turn.time, (turn,)), "md").decode()

@@ -23,7 +23,7 @@ AT = Citation("law", "a.txt", 1, None, "p. 1", QUOTE, 0, len(QUOTE), 0)
         (Finding("unsure", withheld=True), prompts.WITHHELD),
     ],
 )
-def test_only_what_the_quote_bears_out_is_claimed(found: Finding, text: str) -> None:
+def test_only_what_the_quote_bears_out_is_claimed(found, text):
     made = worded(found, Plan("retrieve", ""), "fake")
     assert (made.answer, made.found) == (text, found.state == "found")
     assert [one.marker for one in (*made.citations, *made.nearest)] == [int(made.found)] * (found.citation is not None)

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import asking
-from asking import FILLER, Shelf
+from asking import FILLER
 from fakes import ScriptedGenerator
 
-from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Surveyed
 from localrag.types import Filter, Message
 
 ask = partial(asking.ask, mode="survey")
 
 
-def reply(found: bool = True, answer: str = "yes", quote: str = "") -> str:
+def reply(found=True, answer="yes", quote=""):
     return json.dumps({"found": found, "answer": answer, "quote": quote})
 
 
-def told(models: Any) -> list[str]:
+def told(models):
     return ["".join(message.whole for message in prompt) for prompt in models.generator.prompts]
 
 
-def test_a_required_name_that_stands_nowhere_costs_no_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_required_name_that_stands_nowhere_costs_no_model(assistant, models, shelf):
     shelf("law", {"a.txt": "Governed by the law of Kansas.", "b.txt": f"{FILLER} Governed by the law of Delaware."})
     models.generator.script = [("", reply(quote="Governed by the law of Delaware"))]
     _, answer = ask(assistant, "Which agreements are governed by the law of Delaware?", "law")
@@ -38,9 +35,7 @@ def test_a_required_name_that_stands_nowhere_costs_no_model(assistant: Assistant
     assert [citation.document for citation in answer.citations] == ["b.txt"]
 
 
-def test_the_law_of_a_nation_that_is_named_nowhere_costs_no_model(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_the_law_of_a_nation_that_is_named_nowhere_costs_no_model(assistant, models, shelf):
     shelf("law", {"a.txt": "Governed by the law of Kansas.", "b.txt": "Governed by the laws of Ireland."})
     yes = json.dumps({"found": True, "answer": "Irish law", "quote": "Governed by the laws of Ireland"})
     models.generator.script = [("", yes)]
@@ -49,7 +44,7 @@ def test_the_law_of_a_nation_that_is_named_nowhere_costs_no_model(
     assert not any("Kansas" in message.whole for told in models.generator.prompts for message in told)
 
 
-def test_a_contract_without_the_clause_costs_no_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_contract_without_the_clause_costs_no_model(assistant, models, shelf):
     insured = (
         "Insurance. Supplier shall maintain comprehensive general liability insurance of $1,000,000 per occurrence."
     )
@@ -62,9 +57,7 @@ def test_a_contract_without_the_clause_costs_no_model(assistant: Assistant, mode
     assert all("Supplier" in text for text in told(models))
 
 
-def test_short_documents_are_read_whole_and_long_ones_in_passages(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_short_documents_are_read_whole_and_long_ones_in_passages(assistant, models, shelf):
     shelf("two", {"long.txt": FILLER, "short.txt": "Rent is due. Dogs are welcome."})
     models.generator.weights = [("", "no")]
     _, answer = ask(assistant, "Which leases allow dogs?", "two")
@@ -76,13 +69,13 @@ def test_short_documents_are_read_whole_and_long_ones_in_passages(
     assert answer.looked_at == "2 of 2 asked: 1 read whole, 1 in their best passages."
 
 
-def test_what_code_alone_decides_is_not_called_read(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_what_code_alone_decides_is_not_called_read(assistant, models, shelf):
     shelf("two", {"long.txt": FILLER, "short.txt": "Rent is due. Dogs are welcome."})
     _, answer = ask(assistant, "Which leases name Quillfeather?", "two")
     assert told(models) == [] and answer.looked_at == "2 of 2 asked: 2 compared by code."
 
 
-def test_the_likeliest_document_is_asked_first(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_the_likeliest_document_is_asked_first(assistant, models, shelf):
     texts = {f"{n}.txt": f"{FILLER[: 4000 + n]}" for n in range(4)} | {"zz.txt": FILLER + " Dogs and cats may be kept."}
     shelf("pets", texts)
     models.generator.weights = [("", "no")]
@@ -91,9 +84,7 @@ def test_the_likeliest_document_is_asked_first(assistant: Assistant, models: Any
     assert asked[0] == "zz.txt" and [row["document"] for row in answer.table] == sorted(texts)
 
 
-def test_stopped_in_the_middle_it_says_what_was_asked_and_what_was_not(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_stopped_in_the_middle_it_says_what_was_asked_and_what_was_not(assistant, models, shelf):
     shelf("many", {f"{n}.txt": "Dogs are welcome." for n in range(4)})
     models.generator.script = [("", reply())]
     done: list[Event] = []
@@ -111,7 +102,7 @@ def test_stopped_in_the_middle_it_says_what_was_asked_and_what_was_not(
     assert sorted(item.document for item in answer.not_read) == ["2.txt", "3.txt"]
 
 
-def test_a_table_of_fields_looks_each_field_up(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_table_of_fields_looks_each_field_up(assistant, models, shelf):
     shelf("leases", {"a.txt": f"The tenant is Tess Orlo. {FILLER} The deposit is EUR 900."})
     for name, value in {"tenant": "Tess Orlo", "deposit": "EUR 900"}.items():
         reply = {"found": True, "answer": value, "quote": f"The {name} is {value}"}
@@ -125,7 +116,7 @@ def test_a_table_of_fields_looks_each_field_up(assistant: Assistant, models: Any
     )
 
 
-def test_only_the_pages_asked_about_are_searched_for_a_name(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_only_the_pages_asked_about_are_searched_for_a_name(assistant, models, shelf):
     shelf("paged", {"a.pdf": ["The law of Delaware.", "The law of Kansas."]})
     models.generator.script = [("", reply())]
     question = "Which agreements are governed by the law of Delaware?"
@@ -139,14 +130,14 @@ def test_only_the_pages_asked_about_are_searched_for_a_name(assistant: Assistant
 class Reader(ScriptedGenerator):
     """Answers by the first pattern found in all that it was told: a document stands in the first message."""
 
-    def generate(self, messages: Sequence[Message], **rest: Any) -> Iterator[Any]:
+    def generate(self, messages, **rest):
         yield from super().generate([Message("user", "".join(message.whole for message in messages))], **rest)
 
 
 CHAPTERS = ["One. Dogs are kept on a lead.", "Two. Cats are not admitted."]
 
 
-def test_a_document_that_fits_is_summarised_whole(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_document_that_fits_is_summarised_whole(assistant, models, shelf):
     shelf("book", {"a.pdf": CHAPTERS})
     models.generator.script = [("", "Dogs are kept on a lead and cats are not admitted.")]
     events, answer = ask(assistant, "Summarise this document", "book")
@@ -159,9 +150,7 @@ def test_a_document_that_fits_is_summarised_whole(assistant: Assistant, models: 
     assert [event.total for event in events if isinstance(event, Surveyed)] == [1]
 
 
-def test_a_long_document_is_summarised_by_sections_and_these_are_joined(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_a_long_document_is_summarised_by_sections_and_these_are_joined(assistant, models, shelf):
     pages = [f"Dogs of hall {n} are kept on a lead. " + FILLER[:2500] for n in range(8)]
     shelf("book", {"a.pdf": pages})
     models.generator = Reader(
@@ -184,7 +173,7 @@ def test_a_long_document_is_summarised_by_sections_and_these_are_joined(
     assert "Summaries of the parts" in joined and FILLER[:200] not in joined
 
 
-def test_a_folder_is_summarised_from_its_documents(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_folder_is_summarised_from_its_documents(assistant, models, shelf):
     library = shelf("book", {"dogs.txt": "Dogs are kept on a lead.", "cats.txt": "Cats are not admitted."})
     models.generator = Reader(
         script=[
@@ -202,7 +191,7 @@ def test_a_folder_is_summarised_from_its_documents(assistant: Assistant, models:
         assert page.text[citation.start : citation.end] == citation.quote
 
 
-def test_each_document_by_itself_gets_no_summary_of_all(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_each_document_by_itself_gets_no_summary_of_all(assistant, models, shelf):
     shelf("book", {"dogs.txt": "Dogs are kept on a lead.", "cats.txt": "Cats are not admitted."})
     models.generator = Reader(script=[("Document: dogs", "Dogs are kept on a lead."), ("", "Cats are not admitted.")])
     _, answer = ask(assistant, "Summarise each of these documents", "book")
@@ -213,7 +202,7 @@ def test_each_document_by_itself_gets_no_summary_of_all(assistant: Assistant, mo
     assert not any("Summaries of the parts" in text for text in told(models))
 
 
-def test_a_stopped_summary_says_which_parts_are_missing(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_stopped_summary_says_which_parts_are_missing(assistant, models, shelf):
     shelf("book", {"a.txt": "Dogs are kept.", "b.txt": "Cats are kept.", "c.txt": "Mice are kept."})
     models.generator.script = [("", "Animals are kept.")]
     done: list[Event] = []

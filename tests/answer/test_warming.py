@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_llamas
-from asking import Shelf
 from click.testing import CliRunner
 from fakes import ScriptedGenerator
 
@@ -19,29 +17,26 @@ from localrag.answer.assistant import Assistant
 from localrag.cli.app import localrag
 from localrag.events import Answered, PromptRead, Warmed
 from localrag.grounding import prompts
-from localrag.llm import Generator, PromptCache, priority, prompt_cache
+from localrag.llm import priority, prompt_cache
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.priority import Rank
 from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.security import storage
-from localrag.settings import Settings
-from localrag.store.writer import Editor
-from localrag.types import Answer, Document, Message
 
 LEASE, HANDBOOK = "The lease of Hall 3 ends on 31 May 2030.", "The kennel is open from 9 to 5."
 
 
 @pytest.fixture
-def papers(shelf: Shelf) -> Editor:
+def papers(shelf):
     return shelf("papers", {"handbook.txt": HANDBOOK, "lease.txt": LEASE})
 
 
-def warm(library: Editor, model: Generator, settings: Settings, **options: Any) -> list[Warmed]:
+def warm(library, model, settings, **options):
     found = warming.pieces(library, library.documents(), model, settings)
     return list(warming.warm(library, found, model, settings, **options))
 
 
-def test_each_document_is_read_as_a_question_on_it_is(papers: Editor, models: Any, settings: Settings) -> None:
+def test_each_document_is_read_as_a_question_on_it_is(papers, models, settings):
     done = warm(papers, models.generator, settings)
     assert [event.piece.name for event in done if event.state == "kept"] == ["handbook.txt", "lease.txt"]
     read_ahead = models.generator.prompts[-1]
@@ -53,7 +48,7 @@ def test_each_document_is_read_as_a_question_on_it_is(papers: Editor, models: An
     assert set(prompt_cache.warm(papers.folder, "scripted")) == hashes
 
 
-def test_what_is_kept_is_passed_over(papers: Editor, models: Any, settings: Settings) -> None:
+def test_what_is_kept_is_passed_over(papers, models, settings):
     warm(papers, models.generator, settings)
     models.generator.prompts.clear()
     found = warming.pieces(papers, papers.documents(), models.generator, settings)
@@ -63,7 +58,7 @@ def test_what_is_kept_is_passed_over(papers: Editor, models: Any, settings: Sett
     assert (estimate.pieces, estimate.kept, estimate.tokens, estimate.bytes) == (0, 2, 0, 0)
 
 
-def test_a_long_document_is_read_by_its_sections(shelf: Shelf, models: Any, settings: Settings) -> None:
+def test_a_long_document_is_read_by_its_sections(shelf, models, settings):
     long = shelf("long", {"long.txt": "\n\n".join(f"Paragraph {n} of the agreement. " * 20 for n in range(60))})
     settings = settings.with_options(read_tokens=1000)
     done = warm(long, models.generator, settings)
@@ -72,7 +67,7 @@ def test_a_long_document_is_read_by_its_sections(shelf: Shelf, models: Any, sett
     assert prompt_cache.warm(long.folder, "scripted") == {}  # none of them is the document
 
 
-def test_no_kept_state_goes_for_one_that_nobody_asked_for(papers: Editor, models: Any, settings: Settings) -> None:
+def test_no_kept_state_goes_for_one_that_nobody_asked_for(papers, models, settings):
     papers_only = [document for document in papers.documents() if document.path == "lease.txt"]
     found = warming.pieces(papers, papers_only, models.generator, settings)
     list(warming.warm(papers, found, models.generator, settings))
@@ -88,9 +83,7 @@ class Slow(ScriptedGenerator):
     read_so_far = 0
     during: Callable[[int], None] = staticmethod(lambda step: None)
 
-    def read(
-        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
-    ) -> Iterator[PromptRead]:
+    def read(self, messages, *, stop=None, cache=None):
         total = len(self.prefixes(messages)[-1].tokens)
         for step in range(self.read_so_far, 10):
             self.during(step)
@@ -102,12 +95,12 @@ class Slow(ScriptedGenerator):
         yield from super().read(messages, stop=stop, cache=cache)
 
 
-def test_it_waits_for_a_question_and_goes_on_where_it_was(shelf: Shelf, settings: Settings, models: Any) -> None:
+def test_it_waits_for_a_question_and_goes_on_where_it_was(shelf, settings, models):
     library = shelf("one", {"lease.txt": LEASE})
     model = Slow()
     question: list[Any] = []
 
-    def during(step: int) -> None:
+    def during(step):
         if step == 4 and not question:
             question.append(priority.asking(settings.questions_dir))
             question[0].__enter__()
@@ -122,11 +115,11 @@ def test_it_waits_for_a_question_and_goes_on_where_it_was(shelf: Shelf, settings
 
 
 @contextmanager
-def no_waiting(question: list[Any]) -> Iterator[None]:
+def no_waiting(question):
     """The question ends when it is waited for."""
     patch = pytest.MonkeyPatch()
 
-    def ended(folder: Path, stop: Callable[[], bool], rank: Rank) -> float:
+    def ended(folder, stop, rank):
         question[0].__exit__(None, None, None)
         assert not priority.wanted(folder, rank)
         return 0.1
@@ -139,7 +132,7 @@ def no_waiting(question: list[Any]) -> Iterator[None]:
         patch.undo()
 
 
-def test_an_ingest_waits_for_it(papers: Editor, models: Any, settings: Settings) -> None:
+def test_an_ingest_waits_for_it(papers, models, settings):
     found = warming.pieces(papers, papers.documents(), models.generator, settings)
     under_way = warming.warm(papers, found, models.generator, settings)
     next(under_way)
@@ -149,7 +142,7 @@ def test_an_ingest_waits_for_it(papers: Editor, models: Any, settings: Settings)
     assert not priority.wanted(settings.questions_dir, Rank.INGEST)
 
 
-def test_stopped_it_keeps_what_is_whole_and_goes_on_from_there(papers: Editor, models: Any, settings: Settings) -> None:
+def test_stopped_it_keeps_what_is_whole_and_goes_on_from_there(papers, models, settings):
     seen: list[Warmed] = []
     found = warming.pieces(papers, papers.documents(), models.generator, settings)
     for event in warming.warm(
@@ -167,25 +160,23 @@ CLAUSES = "\n\n".join(f"Clause {n}. " + f"The fee of hall {n} is due in month {n
 
 
 @pytest.fixture
-def clauses(shelf: Shelf, models: Any) -> Editor:
+def clauses(shelf, models):
     models.generator.apart = True
     return shelf("clauses", {"clauses.txt": CLAUSES, "lease.txt": LEASE})
 
 
-def read_now(model: ScriptedGenerator) -> list[str]:
+def read_now(model):
     """The passages that were read by themselves."""
     return [block[0] for asked in model.prompts for message in asked for block in message.blocks]
 
 
-def cached(library: Editor, model: ScriptedGenerator, asked: Sequence[Message]) -> list[bool]:
+def cached(library, model, asked):
     """Which passages of a prompt are in the cache of one of the documents."""
     caches = [DiskPromptCache(library.folder, "scripted", [one.sha256], 1 << 30) for one in library.documents()]
     return [any(cache.has(key) for cache in caches) for key in model.prefixes(asked)]
 
 
-def test_a_look_up_finds_what_was_warmed_but_passages_that_follow_another(
-    clauses: Editor, models: Any, settings: Settings
-) -> None:
+def test_a_look_up_finds_what_was_warmed_but_passages_that_follow_another(clauses, models, settings):
     done = warm(clauses, models.generator, settings)
     kept = [event.piece.name for event in done if event.state == "kept"]
     assert kept == ["clauses.txt, passages", "lease.txt, passages", "clauses.txt", "lease.txt"]
@@ -200,10 +191,8 @@ def test_a_look_up_finds_what_was_warmed_but_passages_that_follow_another(
         assert prompt_cache.passages(clauses.folder, "scripted", whole).keys() == whole.keys()
 
 
-def test_after_warming_a_model_reads_nothing_but_the_question(
-    clauses: Editor, settings: Settings, tmp_path: Path
-) -> None:
-    def ask() -> Answer:
+def test_after_warming_a_model_reads_nothing_but_the_question(clauses, settings, tmp_path):
+    def ask():
         model = LlamaGenerator("tiny", tiny_llamas.full(tmp_path / "tiny.gguf"), threads=1)
         with closing(Assistant(settings, model)) as assistant:
             *_, last = assistant.ask("When is the fee of hall 3 due?", libraries=["clauses"], mode="retrieve")
@@ -221,9 +210,7 @@ def test_after_warming_a_model_reads_nothing_but_the_question(
     assert first.tokens.prompt - first.tokens.reused < 0.3 * cold.tokens.prompt
 
 
-def test_a_stopped_warming_reads_only_the_passages_that_are_left(
-    clauses: Editor, models: Any, settings: Settings
-) -> None:
+def test_a_stopped_warming_reads_only_the_passages_that_are_left(clauses, models, settings):
     model = models.generator
     every = [
         prompts.passages_prompt("", [one])[1].blocks[0][0] for one in warming.passages_of(clauses, document(clauses))
@@ -238,11 +225,11 @@ def test_a_stopped_warming_reads_only_the_passages_that_are_left(
     assert warming.pieces(clauses, clauses.documents(), model, settings)[0].kept
 
 
-def document(library: Editor) -> Document:
+def document(library):
     return next(one for one in library.documents() if one.path == "clauses.txt")
 
 
-def test_passages_take_half_the_bytes_and_drop_nothing(clauses: Editor, models: Any, settings: Settings) -> None:
+def test_passages_take_half_the_bytes_and_drop_nothing(clauses, models, settings):
     found = warming.pieces(clauses, clauses.documents(), models.generator, settings)
     whole, apart = ([one for one in found if one.apart is kind] for kind in (False, True))
     sizes = [warming.estimate(clauses, some, models.generator, settings).bytes for some in (whole, apart)]
@@ -251,9 +238,7 @@ def test_passages_take_half_the_bytes_and_drop_nothing(clauses: Editor, models: 
     assert {event.state for event in warm(clauses, models.generator, tiny)} == {"no room"}
 
 
-def test_the_only_document_is_read_whole_and_one_that_is_too_long_by_passages(
-    shelf: Shelf, models: Any, settings: Settings
-) -> None:
+def test_the_only_document_is_read_whole_and_one_that_is_too_long_by_passages(shelf, models, settings):
     models.generator.apart = True
     only = shelf("only", {"clauses.txt": CLAUSES})
     assert [one.apart for one in warming.pieces(only, only.documents(), models.generator, settings)] == [False]
@@ -261,9 +246,7 @@ def test_the_only_document_is_read_whole_and_one_that_is_too_long_by_passages(
     assert warming.pieces(only, only.documents(), models.generator, short)[0].apart
 
 
-def test_a_draft_reads_passages_that_a_changed_question_shares(
-    clauses: Editor, models: Any, settings: Settings
-) -> None:
+def test_a_draft_reads_passages_that_a_changed_question_shares(clauses, models, settings):
     model = models.generator
     with closing(Assistant(settings)) as assistant:
         seen = list(assistant.read_ahead(libraries=["clauses"], draft="When is the fee of hall 3", mode="retrieve"))
@@ -277,7 +260,7 @@ def test_a_draft_reads_passages_that_a_changed_question_shares(
     assert sum(cached(clauses, model, model.prompts[-1])) >= len(own) - 1
 
 
-def test_it_gives_way_at_once_and_reads_on_later(clauses: Editor, models: Any, settings: Settings) -> None:
+def test_it_gives_way_at_once_and_reads_on_later(clauses, models, settings):
     model, draft = models.generator, "When is the fee of hall 3"
     stops = lambda: len(model.prompts) >= 2  # noqa: E731
     with closing(Assistant(settings)) as assistant:
@@ -290,11 +273,11 @@ def test_it_gives_way_at_once_and_reads_on_later(clauses: Editor, models: Any, s
 # --- the command --------------------------------------------------------------------------------------------
 
 
-def run(*arguments: str) -> Any:
+def run(*arguments):
     return CliRunner().invoke(localrag, list(arguments), catch_exceptions=False)
 
 
-def test_warm_prints_its_estimate_and_result(papers: Editor, models: Any) -> None:
+def test_warm_prints_its_estimate_and_result(papers, models):
     told = run("warm", "papers", "--estimate")
     assert "2 documents: 0 cached, 2 to read" in told.stderr and not list(papers.folder.rglob("*.state"))
     done = json.loads(run("warm", "papers", "--document", "lease*", "--json").stdout)
@@ -303,19 +286,19 @@ def test_warm_prints_its_estimate_and_result(papers: Editor, models: Any) -> Non
     assert "1 cached, 1 to read" in again.stderr and "Cached 1 of 1" in again.stderr
 
 
-def test_a_malformed_time_is_refused(papers: Editor, models: Any) -> None:
+def test_a_malformed_time_is_refused(papers, models):
     for text in ("8", "h", "0m", "soon"):
         assert run("warm", "papers", "--for", text).exit_code == 2
     assert run("warm", "papers", "--for", "8h").exit_code == 0
 
 
-def test_a_time_that_is_over_at_once_leaves_the_plan_whole(papers: Editor, models: Any, settings: Settings) -> None:
+def test_a_time_that_is_over_at_once_leaves_the_plan_whole(papers, models, settings):
     cut = warming.warm_library("papers", (), settings, seconds=0)
     whole = warming.warm_library("papers", (), settings, only_estimate=True)
     assert cut["kept"] == [] and cut["left"] == whole["estimate"]["pieces"] > 0, "the plan is not cut short"
 
 
-def test_an_ingest_can_warm(folder: Callable[..., Path], models: Any, settings: Settings) -> None:
+def test_an_ingest_can_warm(folder, models, settings):
     root = folder({"lease.txt": LEASE})
     done = json.loads(run("ingest", str(root), "--name", "new", "--warm", "--json").stdout)
     assert done["read"] == ["lease.txt"] and done["warm"]["kept"] == ["lease.txt"]

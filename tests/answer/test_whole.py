@@ -9,9 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -39,7 +36,7 @@ LEASE = "Lease of Hall 3\n\nThe lease ends on 31 May 2030.\fThe yearly rent is E
 
 
 @pytest.fixture
-def papers(tmp_path: Path) -> Path:
+def papers(tmp_path):
     root = tmp_path / "papers"
     root.mkdir()
     (root / "handbook.md").write_text(HANDBOOK)
@@ -47,7 +44,7 @@ def papers(tmp_path: Path) -> Path:
     return root
 
 
-def start(home: Path, *args: str | Path, offline: bool = True) -> subprocess.Popen[str]:
+def start(home, *args, offline=True):
     environment = {**os.environ, "LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_ANSWER_TOKENS": "20"}
     environment["LOCALRAG_THREADS"] = "1"  # threads that wait for each other are slow beside other tests
     command = [sys.executable, "-m", "localrag", *map(str, args)]
@@ -58,7 +55,7 @@ def start(home: Path, *args: str | Path, offline: bool = True) -> subprocess.Pop
     )
 
 
-def run(home: Path, *args: str | Path) -> Any:
+def run(home, *args):
     process = start(home, *args)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
@@ -66,14 +63,14 @@ def run(home: Path, *args: str | Path) -> Any:
     return json.loads(out)
 
 
-def here(*args: str) -> Any:
+def here(*args):
     """Run a command that needs no model, in the process of the tests."""
     done = CliRunner().invoke(localrag, args)
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
 
-def test_without_a_network_it_reads_finds_and_answers_with_true_quotes(home: Path, papers: Path) -> None:
+def test_without_a_network_it_reads_finds_and_answers_with_true_quotes(home, papers):
     interfaces = subprocess.run(
         ["unshare", "-rn", sys.executable, "-c", "import socket; print(socket.if_nameindex())"],
         capture_output=True,
@@ -102,7 +99,7 @@ def test_without_a_network_it_reads_finds_and_answers_with_true_quotes(home: Pat
     assert len(stored) >= 2
 
 
-def interrupted(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
+def interrupted(process, seconds):
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
@@ -111,7 +108,7 @@ def interrupted(process: subprocess.Popen[str], seconds: float) -> tuple[str, st
 
 
 @pytest.mark.slow
-def test_ctrl_c_during_ingest_loses_nothing(home: Path, papers: Path) -> None:
+def test_ctrl_c_during_ingest_loses_nothing(home, papers):
     for number in range(40):
         (papers / f"more{number:02}.txt").write_text(f"Paper {number}. " + LEASE.replace("\f", " ") * 40)
     process = start(home, "ingest", papers, "--json", offline=False)
@@ -133,7 +130,7 @@ def test_ctrl_c_during_ingest_loses_nothing(home: Path, papers: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_during_ask_ends_with_130_and_the_library_whole(home: Path, shelf: Callable[..., Library]) -> None:
+def test_ctrl_c_during_ask_ends_with_130_and_the_library_whole(home, shelf):
     library = shelf("papers", {"long.txt": " ".join(f"Clause {n} is about hall {n}." for n in range(400))})
     before = library.generation, library.counts()
     process = start(home, "ask", "What is clause 17 about?", "--mode", "read", "--json", offline=False)

@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import cache, wraps
@@ -82,17 +82,17 @@ class Finding(AssertionError):
     """A property that must hold did not."""
 
 
-def check(holds: object, what: str) -> None:
+def check(holds, what):
     if not holds:
         raise Finding(what)
 
 
-def guard(home: Path) -> None:
+def guard(home):
     """Let storage refuse, as a finding, to write outside of the home folder."""
 
-    def guarded(function: Callable[..., Any], paths: int) -> Callable[..., Any]:
+    def guarded(function, paths):
         @wraps(function)
-        def inner(*args: Any, **kwargs: Any) -> Any:
+        def inner(*args, **kwargs):
             for path in args[:paths]:
                 inside = path.resolve().is_relative_to(home.resolve())
                 inside = inside or (function.__name__ == "make_dir" and path.is_dir())
@@ -105,13 +105,13 @@ def guard(home: Path) -> None:
         setattr(storage, name, guarded(getattr(storage, name), paths))
 
 
-def _fresh(folder: Path) -> Path:
+def _fresh(folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
-def _lines(*values: Any) -> bytes:
+def _lines(*values):
     return b"".join(json.dumps(value, separators=(",", ":")).encode() + b"\n" for value in values)
 
 
@@ -119,7 +119,7 @@ def _lines(*values: Any) -> bytes:
 
 
 @cache
-def _kinds() -> tuple[Any, ...]:
+def _kinds():
     results = [call.result for call in calls.calls_of(Engine).values()]
     given = [kind for call in calls.calls_of(Engine).values() for kind in call.parameters.values()]
     own = (calls.Reply, calls.Request, wire.Reply, wire.Job, wire.Setup, programs.Order, programs._Result, calls.Setup)
@@ -127,7 +127,7 @@ def _kinds() -> tuple[Any, ...]:
     return tuple(kind for kind in unique.values() if kind is not type(None))
 
 
-def protocol_line(home: Path, data: bytes) -> None:
+def protocol_line(home, data):
     kind = _kinds()[(data or b"\0")[0] % len(_kinds())]
     try:
         value = protocol.decode(data[1:], kind)
@@ -143,7 +143,7 @@ def protocol_line(home: Path, data: bytes) -> None:
             value.error.error()
 
 
-def _protocol_seeds() -> Iterator[bytes]:
+def _protocol_seeds():
     replies = [calls.Item(1, protocol.to_plain(events.Delta("a"), events.Event)), calls.Done(2, None)]
     replies.append(calls.Failed(3, protocol.ErrorMessage("ReadError", "m", "h")))
     for number, kind in enumerate(_kinds()):
@@ -164,7 +164,7 @@ def _protocol_seeds() -> Iterator[bytes]:
 # --- what a reader process sends ----------------------------------------------------------------------------
 
 
-def reader_stream(home: Path, data: bytes) -> None:
+def reader_stream(home, data):
     """What a reader sends, then what an ingest does with it."""
     stream, decoder, parts = io.BytesIO(data), wire.Decoder(Options(characters=100_000, members=20)), list[Part]()
     try:
@@ -186,7 +186,7 @@ def reader_stream(home: Path, data: bytes) -> None:
         _put(home, parts)
 
 
-def _put(home: Path, parts: Sequence[Part]) -> None:
+def _put(home, parts):
     with closing(_library(home)) as library, suppress(_Undo), library.transaction():
         library.begin("/papers", "a.pdf")
         for part in parts[:3]:
@@ -205,16 +205,16 @@ class _Undo(Exception):
 
 
 @cache
-def _made(home: Path) -> Path:
+def _made(home):
     Editor.create(home / "made", "made", EMBEDDER.identity).close()
     return home / "made"
 
 
-def _library(home: Path) -> Editor:
+def _library(home):
     return Editor.open(_made(home), "made")
 
 
-def _part(name: str = "") -> Part:
+def _part(name=""):
     page = Page(
         "# Rent\n\nThe rent is 4,100 EUR.", 1, "i", (Heading(0, 1, "Rent"),), words=(Word(0, 4, 0.1, 0.1, 0.2, 0.2),)
     )
@@ -222,12 +222,12 @@ def _part(name: str = "") -> Part:
     return Part(name, "ab" * 32, 9, Reading(pages, "Lease", skipped, remarks, "Orlo", "2024-03-02"))
 
 
-def _messages() -> list[Any]:
+def _messages():
     picture = wire.Picture(PagePicture(2, 1, b"abcdef", ((0.0, 0.0, 0.5, 0.5),)))
     return [wire.Beat(), *wire.messages(_part()), wire.Refusal("b", "is empty"), picture, wire.Done(False)]
 
 
-def _reader_seeds() -> Iterator[bytes]:
+def _reader_seeds():
     yield b"".join(map(protocol.encode, _messages()))
     yield b"".join(map(protocol.encode, [*wire.messages(_part("a")), *wire.messages(_part("b"))]))
     begin, piece, *_ = wire.messages(_part())
@@ -242,11 +242,11 @@ class _NoProcess:
 
     returncode = 0
 
-    def poll(self) -> int:
+    def poll(self):
         return 0
 
 
-def order(home: Path, data: bytes) -> None:
+def order(home, data):
     programs._started = lambda *_: _NoProcess()  # type: ignore[assignment, return-value]
     programs._kill = lambda process: None
     temporary = _fresh(home / "temporary")
@@ -261,11 +261,11 @@ def order(home: Path, data: bytes) -> None:
             check(not list(temporary.iterdir()), "something is left in the temporary folder")
 
 
-def _order() -> programs.Order:
+def _order():
     return programs.Order("LibreOffice", (".doc", "docx"), 3, 5.0, 1000)
 
 
-def _order_seeds() -> Iterator[bytes]:
+def _order_seeds():
     yield protocol.encode(_order()) + b"abc"
     ocr = protocol.encode(programs.Order("Tesseract", ("-", "-", "--psm"), 3, 5.0, 9))
     yield ocr + b"abc" + protocol.encode(_order())
@@ -274,7 +274,7 @@ def _order_seeds() -> Iterator[bytes]:
 # --- encrypted files ----------------------------------------------------------------------------------------
 
 
-def stream(home: Path, data: bytes) -> None:
+def stream(home, data):
     """An encrypted file: as the bytes are, or a sound one with these changes."""
     unlocked.PIECE = 64
     raw = data[1:]
@@ -299,14 +299,14 @@ def stream(home: Path, data: bytes) -> None:
     check(unlocked.decrypt_line(KEY, "file", line) == raw, "a line is another after a round trip")
 
 
-def _read_stream(raw: bytes) -> bytes | None:
+def _read_stream(raw):
     held = io.BytesIO(raw)
     if unlocked.key_id(held) != KEY.id:
         return None
     return io.BufferedReader(unlocked.EncryptedReader(held, KEY, "file"), 16).read()
 
 
-def _stream_seeds() -> Iterator[bytes]:
+def _stream_seeds():
     whole = io.BytesIO()
     writer = unlocked.EncryptedWriter(whole, KEY, "other")
     writer.write(bytes(200))
@@ -321,7 +321,7 @@ def _stream_seeds() -> Iterator[bytes]:
 _AGE_KEY = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
 
 
-def age_file(home: Path, data: bytes) -> None:
+def age_file(home, data):
     for credential in (SecretKey(_AGE_KEY), Passphrase("correct horse"), Passphrase("correct \udcff")):
         with suppress(UsageError, KeyRequired, IntegrityError):
             keyrings.decrypt(data, credential)
@@ -332,7 +332,7 @@ def age_file(home: Path, data: bytes) -> None:
             check(found.public.startswith("age1"), "a key without a public key")
 
 
-def _age_seeds() -> Iterator[bytes]:
+def _age_seeds():
     import pyrage
 
     public = pyrage.x25519.Identity.from_str(_AGE_KEY).to_public()
@@ -344,7 +344,7 @@ def _age_seeds() -> Iterator[bytes]:
     yield b"correct horse\n"
 
 
-def keyring(home: Path, data: bytes) -> None:
+def keyring(home, data):
     """A keyring that others may have changed, tried by each of its holders."""
     keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
     keyrings._MAX_ARGON2 = {"memory_kib": 256, "passes": 2, "lanes": 4}
@@ -362,7 +362,7 @@ def keyring(home: Path, data: bytes) -> None:
         check(keyrings.from_json(keyrings.to_json(found, KEY)) == found, "a round trip changes the keyring")
 
 
-def _keyring_seeds() -> Iterator[bytes]:
+def _keyring_seeds():
     keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
     made = keyrings.new_keyring(KEY, Key(b"\1" * 32))
     for number, one in enumerate((Passphrase("correct horse"), keyrings.RecoveryKey(bytes(32)), SecretKey(_AGE_KEY))):
@@ -373,7 +373,7 @@ def _keyring_seeds() -> Iterator[bytes]:
 # --- backups ------------------------------------------------------------------------------------------------
 
 
-def container(home: Path, data: bytes) -> None:
+def container(home, data):
     """A backup. The first byte says whether the bytes are all of it, a body in clear, or an encrypted body."""
     kind, body = (data or b"\0")[0] % 4, data[1:]
     if kind:
@@ -400,12 +400,12 @@ def container(home: Path, data: bytes) -> None:
 
 
 @cache
-def _ring() -> bytes:
+def _ring():
     keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
     return keyrings.to_json(keyrings.new_keyring(KEY).with_credential(KEY, "office", Passphrase("correct horse")), KEY)
 
 
-def _container_seeds() -> Iterator[bytes]:
+def _container_seeds():
     with tempfile.TemporaryDirectory() as folder:
         database = (_made(Path(folder)) / DATABASE).read_bytes()
         _made.cache_clear()
@@ -425,12 +425,12 @@ def _container_seeds() -> Iterator[bytes]:
 _ID = "20260301T101112123456-abcdef"
 
 
-def _session() -> Session:
+def _session():
     turns = (SavedTurn("When?", "2026-03-01T10:11:12+00:00", WHOLE), SavedTurn("And?", "2026-03-01T10:12:12+00:00"))
     return Session(_ID, "The lease", ("made",), "2026-03-01T10:11:12+00:00", turns, origin=Origin(_ID, "t", 1))
 
 
-def conversation(home: Path, data: bytes) -> None:
+def conversation(home, data):
     """A conversation's file: listed, loaded, exported, taken answers from, and continued."""
     libraries = _fresh(home / "indexes")
     (libraries / "made" / "sessions").mkdir(parents=True)
@@ -458,7 +458,7 @@ def conversation(home: Path, data: bytes) -> None:
         shutil.rmtree(home / "sessions", ignore_errors=True)
 
 
-def _conversation_seeds() -> Iterator[bytes]:
+def _conversation_seeds():
     yield b'{"question": "And?", "said": "On"}\n' + _lines(to_json(_session()))
     yield b"\n" + json.dumps(to_json(_session()), indent=1).encode()
     yield b'{"draft": "x"}\n' + _lines(to_json(_session()) | {"libraries": [], "settings": {"passages": 3}})
@@ -467,7 +467,7 @@ def _conversation_seeds() -> Iterator[bytes]:
 # --- settings and policies ----------------------------------------------------------------------------------
 
 
-def settings_file(home: Path, data: bytes) -> None:
+def settings_file(home, data):
     """A file of settings, the user's or one of the current folder."""
     own = _fresh(home / "config") / "localrag.toml"
     own.write_bytes(data)
@@ -488,7 +488,7 @@ def settings_file(home: Path, data: bytes) -> None:
         settings.load_settings({f"LOCALRAG_{name.strip().upper()}": value})
 
 
-def _settings_seeds() -> Iterator[bytes]:
+def _settings_seeds():
     for item in settings.setting_infos():
         default = item.default
         text = json.dumps(list(default)) if isinstance(default, tuple) else json.dumps(default)
@@ -497,7 +497,7 @@ def _settings_seeds() -> Iterator[bytes]:
     yield b'# mine\npassages = 5 # few\nocr_languages = ["en", "de"]\nviewer = "evince {file}"\nhome = "~/x"\n'
 
 
-def policy_file(home: Path, data: bytes) -> None:
+def policy_file(home, data):
     file = home / "policy.toml"
     file.write_bytes(data)
     try:
@@ -523,7 +523,7 @@ def policy_file(home: Path, data: bytes) -> None:
         policy.SYSTEM = home / "no policy"
 
 
-def _policy_seeds() -> Iterator[bytes]:
+def _policy_seeds():
     yield b'require_encryption = true\nrequire_offline_layers = ["seccomp", "hook"]\nallow_exports = false\n'
     yield (
         b'audit_words = "full"\nocr_languages = ["en"]\nretention_days = 30\nallowed_models = ["' + b"ab" * 32 + b'"]\n'
@@ -536,7 +536,7 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".tar.bz2", ".txz")
 
 
 @cache
-def _plain_readers() -> None:
+def _plain_readers():
     """Only archives and plain text are read, not what other libraries parse."""
     kept = {"archives", "text"}
     base.SUFFIXES = source.SUFFIXES = {  # type: ignore[misc]
@@ -547,7 +547,7 @@ def _plain_readers() -> None:
     }
 
 
-def archive(home: Path, data: bytes) -> None:
+def archive(home, data):
     _plain_readers()
     suffix = _ARCHIVES[(data or b"\0")[0] % len(_ARCHIVES)]
     options = Options(passwords=("secret",), ocr="off", depth=2, members=30, unpacked=4_000_000, characters=1_000_000)
@@ -565,7 +565,7 @@ def archive(home: Path, data: bytes) -> None:
     check(total <= 3 * options.unpacked, "more bytes than allowed")
 
 
-def _archive_seeds() -> Iterator[bytes]:
+def _archive_seeds():
     packed, names = io.BytesIO(), ("a.txt", "folder/b.txt", "../c.txt", "a.txt", "c:/d.txt", ".hidden", "sch\u00f6n.md")
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
         for name in names[:3] + names[4:]:
@@ -597,7 +597,7 @@ _PAPERS = {
 }
 
 
-def library(home: Path, data: bytes) -> None:
+def library(home, data):
     """A library's database: opened where it lies, looked through, searched, and asked."""
     own = Settings(home=home)
     mine = _fresh(own.indexes_dir / "mine")
@@ -620,7 +620,7 @@ def library(home: Path, data: bytes) -> None:
                     assistant.search("rent of Orlo House", libraries=["mine"])
 
 
-def _library_seeds() -> Iterator[bytes]:
+def _library_seeds():
     with tempfile.TemporaryDirectory() as folder:
         with closing(Editor.create(Path(folder, "made"), "made", EMBEDDER.identity)) as made:
             for path, texts in _PAPERS.items():
@@ -637,7 +637,7 @@ def _library_seeds() -> Iterator[bytes]:
         yield Path(folder, "made", DATABASE).read_bytes()
 
 
-def vectors(home: Path, data: bytes) -> None:
+def vectors(home, data):
     """The file of a vector index; where the first byte is odd, with a check sum that is right."""
     raw = data[1:]
     head, line, body = raw[:19], *_split_line(raw[19:])
@@ -661,12 +661,12 @@ def vectors(home: Path, data: bytes) -> None:
     index.remove(index.ids[:1])
 
 
-def _split_line(data: bytes) -> tuple[bytes, bytes]:
+def _split_line(data):
     line, end, rest = data.partition(b"\n")
     return line + end, rest
 
 
-def _vector_seeds() -> Iterator[bytes]:
+def _vector_seeds():
     for kind in ("flat", "sq8"):
         for rows in (0, 3):
             index = FaissIndex(_DIMENSION, kind)  # type: ignore[arg-type]
@@ -677,7 +677,7 @@ def _vector_seeds() -> Iterator[bytes]:
             yield b"\1" + out.getvalue()
 
 
-def full_text(home: Path, data: bytes) -> None:
+def full_text(home, data):
     """Tables of a full text with foreign values, searched and changed: a line of JSON for each row."""
     database = storage.sqlite3.connect(":memory:", isolation_level=None)
     database.row_factory = storage.sqlite3.Row
@@ -703,7 +703,7 @@ def full_text(home: Path, data: bytes) -> None:
                 act()  # type: ignore[no-untyped-call]
 
 
-def _cell(value: Any) -> Any:
+def _cell(value):
     return bytes.fromhex(value[1:]) if isinstance(value, str) and value.startswith("x") else value
 
 
@@ -713,7 +713,7 @@ _TEXT_TABLES = "\n".join(
 )
 
 
-def _change(database: Any) -> None:
+def _change(database):
     indexer = Indexer(database)
     (stored,) = indexer.words([[Token("rent", "rent"), Token("new", "new")]])
     indexer.add(PASSAGES, 5, stored)
@@ -724,7 +724,7 @@ def _change(database: Any) -> None:
     indexer.flush()
 
 
-def _text_seeds() -> Iterator[bytes]:
+def _text_seeds():
     posting = struct.pack("<2H2B", 1, 2, 1, 3).hex()
     rows = [
         ["terms", 1, "rent"],
@@ -738,7 +738,7 @@ def _text_seeds() -> Iterator[bytes]:
     yield _lines(*rows)
 
 
-def record(home: Path, data: bytes) -> None:
+def record(home, data):
     """The audit record of a library: shown, checked, and continued."""
     file = _fresh(home / "record") / "audit.jsonl"
     file.write_bytes(data)
@@ -758,7 +758,7 @@ def record(home: Path, data: bytes) -> None:
     check(all(problem.line < last for problem in audit.verify(file)), "a new line does not follow")
 
 
-def _record_seeds() -> Iterator[bytes]:
+def _record_seeds():
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "audit.jsonl"
         file.with_suffix(".key").write_bytes(b"k" * 32)
@@ -773,7 +773,7 @@ def _record_seeds() -> Iterator[bytes]:
 # --- data sets and models -----------------------------------------------------------------------------------
 
 
-def dataset(home: Path, data: bytes) -> None:
+def dataset(home, data):
     folder = _fresh(home / "set")
     file = folder / "questions.jsonl"
     file.write_bytes(data)
@@ -790,13 +790,13 @@ def dataset(home: Path, data: bytes) -> None:
         datasets.source_of(file, datasets.load(file), None)
 
 
-def _dataset_seeds() -> Iterator[bytes]:
+def _dataset_seeds():
     row = {"id": "1", "question": "When?", "answer": "May", "doc": "lease.txt", "evidence": "May", "page": 1}
     yield _lines(row, row | {"id": "2", "answerable": False, "answer": "", "category": "dates", "lang": "en"})
     yield _lines(row | {"docs": ["lease.txt"], "draft": True, "label": "x"})
 
 
-def model(home: Path, data: bytes) -> None:
+def model(home, data):
     file = home / "model.gguf"
     file.write_bytes(data)
     with suppress(ModelError):
@@ -805,7 +805,7 @@ def model(home: Path, data: bytes) -> None:
         check(all(map(str.isprintable, texts)), "a text with control characters")
 
 
-def _model_seeds() -> Iterator[bytes]:
+def _model_seeds():
     yield gguf_file()
     yield b"GGUF" + struct.pack("<IQQ", 2, 0, 0)
 

@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -40,7 +39,7 @@ _INSTRUMENTED = ["localrag", "zipfile", "tarfile", "tomllib", "tomlkit", "gzip"]
 _LEFT_ALONE = ["localrag.tui", "localrag.cli"]
 
 
-def child(target: str, work: Path, arguments: list[str]) -> None:
+def child(target, work, arguments):
     """Fuzz one target in this process, until libFuzzer ends it."""
     import atheris
 
@@ -49,7 +48,7 @@ def child(target: str, work: Path, arguments: list[str]) -> None:
 
     target_of, seen = byte_targets.TARGETS[target][0], set[str]()
 
-    def one(data: bytes) -> None:
+    def one(data):
         try:
             target_of(folder, data)
         except BaseException as error:  # a panic of native code is no Exception
@@ -64,7 +63,7 @@ def child(target: str, work: Path, arguments: list[str]) -> None:
                     kept.write_bytes(data)
                     print(f"FINDING {target} {where}: {error!s:.200}", flush=True)
 
-    def mutate(data: bytes, most: int, seed: int) -> bytes:
+    def mutate(data, most, seed):
         out = mutating.of_input(data, Random(seed))
         return out if out is not None and len(out) <= most else bytes(atheris.Mutate(data, most))
 
@@ -73,14 +72,14 @@ def child(target: str, work: Path, arguments: list[str]) -> None:
         atheris.Fuzz()
 
 
-def place(error: BaseException) -> str:
+def place(error):
     """An error by its class and the last line of localrag that it came through."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [one for one in frames if "/localrag/" in one.filename] or frames
     return f"{type(error).__name__} {Path(own[-1].filename).name}:{own[-1].name}:{(own[-1].line or '')[:50]}"
 
 
-def follow(target: str, seconds: float, work: Path) -> None:
+def follow(target, seconds, work):
     """Fuzz a target for some time in child processes."""
     corpus = work / "corpus" / target
     for folder in (corpus, work / "found"):
@@ -109,13 +108,13 @@ def follow(target: str, seconds: float, work: Path) -> None:
     print(*dict.fromkeys(shown), f"DONE {target}", sep="\n", flush=True)
 
 
-def seeds(target: str) -> list[bytes]:
+def seeds(target):
     from fuzzing import byte_targets
 
     return list(byte_targets.TARGETS[target][1]())
 
 
-def run(target: str, inputs: Iterable[tuple[str, bytes]]) -> tuple[int, int]:
+def run(target, inputs):
     """Run named inputs; return how many there are, and how many are findings."""
     from fuzzing import byte_targets
 
@@ -131,13 +130,13 @@ def run(target: str, inputs: Iterable[tuple[str, bytes]]) -> tuple[int, int]:
     return count, findings
 
 
-def kept(target: str, file: Path | None) -> Iterator[tuple[str, bytes]]:
+def kept(target, file):
     """One input, or the corpus of a target."""
     for each in [file] if file else sorted((CORPUS / target).glob("*")):
         yield each.name, each.read_bytes()
 
 
-def changed(target: str, own: list[bytes], first: int, cases: int) -> Iterator[tuple[str, bytes]]:
+def changed(target, own, first, cases):
     """The seeds of a target, changed at random."""
     for number in range(first, first + cases):
         dice = Random(f"{target} {number}")
@@ -150,7 +149,7 @@ def changed(target: str, own: list[bytes], first: int, cases: int) -> Iterator[t
 
 
 @contextmanager
-def home() -> Iterator[Path]:
+def home():
     """A folder for localrag's files, outside of which storage refuses to write."""
     from fuzzing import byte_targets
 
@@ -162,7 +161,7 @@ def home() -> Iterator[Path]:
         yield folder
 
 
-def keep(target: str, work: Path, most: int = 4) -> None:
+def keep(target, work, most=4):
     """Copy a few small inputs of all sizes, each of which reached something new, and the findings."""
     found = [path for path in (work / "corpus" / target).iterdir() if path.stat().st_size <= 3000]
     by_size = sorted(found, key=lambda path: (path.stat().st_size, path.name))
@@ -171,7 +170,7 @@ def keep(target: str, work: Path, most: int = 4) -> None:
         shutil.copy(path, CORPUS / target / path.name[:40])
 
 
-def main() -> None:
+def main():
     from fuzzing import byte_targets
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -190,8 +189,7 @@ def main() -> None:
         with home():
             done = {
                 target: run(
-                    target,
-                    changed(target, made[target], given.first, given.cases) if made else kept(target, file),
+                    target, changed(target, made[target], given.first, given.cases) if made else kept(target, file)
                 )
                 for target in targets
             }

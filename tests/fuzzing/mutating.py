@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from random import Random
 from typing import Any
 
 NUMBERS = (0, 1, -1, 2, 7, 255, 256, 65_535, 2**31 - 1, 2**31, -(2**31), 2**53, 2**63 - 1, -(2**63), 10**18)
@@ -20,7 +19,7 @@ _AWKWARD = (
 _PAGE = 4096
 
 
-def of_input(data: bytes, random: Random) -> bytes | None:
+def of_input(data, random):
     """Bytes with a part of their JSON changed, or with something awkward put in; None for any other change."""
     if (chance := random.random()) < 0.1:
         at = random.randrange(len(data) + 1)
@@ -40,7 +39,7 @@ def of_input(data: bytes, random: Random) -> bytes | None:
     return b"\n".join(lines)
 
 
-def of_bytes(data: bytes, random: Random) -> bytes:
+def of_bytes(data, random):
     """Bytes turned, overwritten, doubled, moved, taken out, cut off or added."""
     out = bytearray(data)
     for _ in range(random.choice((1, 1, 1, 2, 4, 16, 64))):
@@ -68,7 +67,7 @@ def of_bytes(data: bytes, random: Random) -> bytes:
     return bytes(out)
 
 
-def of_pages(data: bytes, random: Random) -> bytes:
+def of_pages(data, random):
     """A database whose bytes are changed where they lead: its head, the heads of its pages, their cells, whole pages."""
     out = bytearray(data)
     pages = max(1, len(out) // _PAGE)
@@ -99,7 +98,7 @@ def of_pages(data: bytes, random: Random) -> bytes:
     return bytes(out)
 
 
-def of_json(value: Any, random: Random, depth: int = 0) -> Any:
+def of_json(value, random, depth=0):
     """JSON with a part exchanged, taken out, doubled, or of another type."""
     if random.random() < 0.15 * bool(depth) or not isinstance(value, dict | list) or not value or depth > 12:
         return random.choice((*VALUES, value, [value], {"a": value}))

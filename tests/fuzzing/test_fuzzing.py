@@ -16,7 +16,7 @@ CASES = 8
 
 
 @pytest.mark.slow
-def test_changed_bytes_are_accepted_or_refused() -> None:
+def test_changed_bytes_are_accepted_or_refused():
     command = [sys.executable, Path(__file__).with_name("guided.py"), "--cases", str(CASES)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

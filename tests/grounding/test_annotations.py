@@ -14,28 +14,28 @@ ELSEWHERE = Flag("number", "5", "stands in dogs.txt, p. 7, not in what is cited"
 LANGUAGE = Flag("language", "German", "the documents are in English")
 
 
-def test_words_and_sentences_are_marked() -> None:
+def test_words_and_sentences_are_marked():
     text = "The rent is EUR 58,000 a year [1]. Elephants graze. John Smith pays [2]."
     assert mark(text, ["Elephants graze."], [AMOUNT, NAME]) == (
         "The rent is EUR 58,000⚠ a year [1]. Elephants graze. ⚠ John Smith⚠ pays [2]."
     )
 
 
-def test_a_sentence_is_found_again_with_its_markers() -> None:
+def test_a_sentence_is_found_again_with_its_markers():
     assert mark("Elephants graze [1][2]. Yes [1].", ["Elephants graze."], []) == "Elephants graze [1][2]. ⚠ Yes [1]."
 
 
-def test_part_of_a_word_or_number_is_not_marked() -> None:
+def test_part_of_a_word_or_number_is_not_marked():
     text = "Of 15, 5.5 and 5,000 there are 5 left."
     assert mark(text, [], [ELSEWHERE]) == "Of 15, 5.5 and 5,000 there are 5⚠ left."
 
 
-def test_the_number_of_a_marker_is_not_marked() -> None:
+def test_the_number_of_a_marker_is_not_marked():
     text = "Item 5 is open [5]. See [2, 5]."
     assert mark(text, [], [ELSEWHERE]) == "Item 5⚠ is open [5]. See [2, 5]."
 
 
-def test_marks_are_taken_away_again() -> None:
+def test_marks_are_taken_away_again():
     text = "The rent is EUR 58,000 [1]. Elephants graze. John Smith pays [2]."
     assert unmarked(mark(text, ["Elephants graze."], [AMOUNT, NAME])) == text
 
@@ -43,11 +43,11 @@ def test_marks_are_taken_away_again() -> None:
 @pytest.mark.parametrize(
     "flag", [LANGUAGE, Flag("command", "not there", "x"), Flag("name", " ", "x"), Flag("name", ".*", "x")]
 )
-def test_what_is_not_in_the_answer_is_not_marked(flag: Flag) -> None:
+def test_what_is_not_in_the_answer_is_not_marked(flag):
     assert mark("It is German law.", ["Something else."], [flag]) == "It is German law."
 
 
-def test_lines_tell_what_the_marks_mean() -> None:
+def test_lines_tell_what_the_marks_mean():
     assert warnings(["Elephants graze."], [AMOUNT, LANGUAGE, NAME, LINK, ELSEWHERE]) == [
         "⚠ EUR 58,000, John Smith, the link hxxps://evil[.]example: not in what is cited.",
         "⚠ 5: stands in dogs.txt, p. 7, not in what is cited.",
@@ -57,7 +57,7 @@ def test_lines_tell_what_the_marks_mean() -> None:
     assert warnings([], []) == []
 
 
-def test_what_an_answer_repeats_is_listed_once() -> None:
+def test_what_an_answer_repeats_is_listed_once():
     flags = [Flag("entity", "Elephants graze", "it is said of “Zebra” in dogs.txt")] * 3
     assert warnings(["Elephants graze.", "Dogs bark.", "Elephants graze."], flags) == [
         "⚠ Elephants graze: it is said of “Zebra” in dogs.txt.",
@@ -66,17 +66,17 @@ def test_what_an_answer_repeats_is_listed_once() -> None:
     ]
 
 
-def test_a_low_confidence_is_reported() -> None:
+def test_a_low_confidence_is_reported():
     assert warnings([], [], 0.62) == ["⚠ Likelihood that the text answers this: 0.62."]
     assert warnings([], [], 0.42) == ["⚠ The text may not answer this at all (likelihood 0.42 that it does)."]
     assert warnings([], [], 0.9) == warnings([], [], None) == []
 
 
-def test_that_it_was_stopped_is_said_once() -> None:
+def test_that_it_was_stopped_is_said_once():
     for text, found, said in (("Stopped before anything was answered.", False, 0), ("The rent is EUR 5.", True, 1)):
         lines = limits(Answer("What is the rent?", text, found, Plan("retrieve", "", {}, ()), stopped=True))
         assert len(lines) == said and all(line.startswith("This answer is not complete") for line in lines)
 
 
-def test_an_answer_without_findings_is_shown_as_it_is() -> None:
+def test_an_answer_without_findings_is_shown_as_it_is():
     assert mark("The rent is EUR 48,000 [1].", [], []) == "The rent is EUR 48,000 [1]."

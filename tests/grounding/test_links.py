@@ -21,7 +21,7 @@ from localrag.grounding.citations import commands, defang, is_in, links, without
         ("http://user:pass@evil.example:8080/a.b", "hxxp://user:pass[at]evil[.]example:8080/a.b"),
     ],
 )
-def test_links_are_found_and_made_harmless(text: str, shown: str) -> None:
+def test_links_are_found_and_made_harmless(text, shown):
     (found,) = links(without_markup(text))
     assert defang(found.text) == shown
     assert list(links(defang(found.text))) == []
@@ -38,11 +38,11 @@ def test_links_are_found_and_made_harmless(text: str, shown: str) -> None:
         "see [3](a) and [4](ii)",
     ],
 )
-def test_plain_words_are_no_links(text: str) -> None:
+def test_plain_words_are_no_links(text):
     assert list(links(without_markup(text))) == [] and without_markup(text) == text
 
 
-def test_markdown_and_tags_are_written_out() -> None:
+def test_markdown_and_tags_are_written_out():
     assert without_markup("![](http://a.test/x)") == "(image: http://a.test/x)"
     assert without_markup("![a](/api?q=1)") == "(image “a”: /api?q=1)"
     assert without_markup("[text](http://a.test)") == "text (http://a.test)"
@@ -64,7 +64,7 @@ def test_markdown_and_tags_are_written_out() -> None:
         "bash -c 'id'",
     ],
 )
-def test_commands_are_found(text: str) -> None:
+def test_commands_are_found(text):
     assert list(commands(f"You should run this:\n{text}\n"))
 
 
@@ -79,7 +79,7 @@ def test_commands_are_found(text: str) -> None:
         "costs $ 5",
     ],
 )
-def test_plain_words_are_no_commands(text: str) -> None:
+def test_plain_words_are_no_commands(text):
     assert list(commands(text)) == []
 
 
@@ -97,12 +97,12 @@ def test_plain_words_are_no_commands(text: str) -> None:
         ("", "anything", False),
     ],
 )
-def test_a_link_stands_there_whole_or_not_at_all(found: str, text: str, there: bool) -> None:
+def test_a_link_stands_there_whole_or_not_at_all(found, text, there):
     assert is_in(found, text) is there
 
 
 @pytest.mark.parametrize("run", ["a.", "[", "![", "http://", "<a", "\\\\", "a@", "curl -", "```\n", "](", "www."])
-def test_odd_texts_are_read_to_the_end(run: str) -> None:
+def test_odd_texts_are_read_to_the_end(run):
     text = without_markup(run * 4000)
     list(links(text))
     list(commands(text))

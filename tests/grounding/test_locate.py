@@ -14,7 +14,7 @@ RENT = (
 )
 
 
-def found(words: str, text: str = RENT) -> list[str]:
+def found(words, text=RENT):
     return [text[place.start : place.end] for place in quoted(words, [fold(text)])]
 
 
@@ -39,7 +39,7 @@ def found(words: str, text: str = RENT) -> list[str]:
         ("3층에 있다", "사무실은 3층에 있다.", "3층에 있다"),
     ],
 )
-def test_print_and_typing_make_no_difference(words: str, text: str, shown: str) -> None:
+def test_print_and_typing_make_no_difference(words, text, shown):
     place = locate(words, text)
     assert place is not None and text[slice(*place)] == shown
 
@@ -58,7 +58,7 @@ def test_print_and_typing_make_no_difference(words: str, text: str, shown: str) 
         ("the rent", "therent"),
     ],
 )
-def test_a_part_of_a_word_or_another_number_is_not_found(words: str, text: str) -> None:
+def test_a_part_of_a_word_or_another_number_is_not_found(words, text):
     assert locate(words, text) is None
 
 
@@ -70,7 +70,7 @@ def test_a_part_of_a_word_or_another_number_is_not_found(words: str, text: str) 
         "pay the yearly rent in advance to the Landlord not later than 30 days",  # see below
     ],
 )
-def test_a_careless_quote_is_shown_in_the_words_of_the_text(words: str) -> None:
+def test_a_careless_quote_is_shown_in_the_words_of_the_text(words):
     places = found(words)
     if "EUR" in words:
         assert len(places) == 1 and "EUR 48,000 in advance" in places[0] and places[0] in RENT
@@ -92,11 +92,11 @@ def test_a_careless_quote_is_shown_in_the_words_of_the_text(words: str) -> None:
         "Tenants of the building feed the lions every day of the year",
     ],
 )
-def test_a_quote_that_says_something_else_is_none(words: str) -> None:
+def test_a_quote_that_says_something_else_is_none(words):
     assert found(words) == []
 
 
-def test_names_of_the_parties_are_no_slips_of_each_other() -> None:
+def test_names_of_the_parties_are_no_slips_of_each_other():
     text = "In this case the lessor shall insure the whole of the premises against fire."
     assert found("In this case the lessee shall insure the whole of the premises against fire", text) == []
     assert found("In this case the lessor shall insure the whole of the premisses against fire", text) != []
@@ -116,19 +116,19 @@ def test_names_of_the_parties_are_no_slips_of_each_other() -> None:
         ("Mieter", "Vermieter"),
     ],
 )
-def test_a_word_that_is_nearly_another_is_another(one: str, other: str) -> None:
+def test_a_word_that_is_nearly_another_is_another(one, other):
     text = f"In this case, as agreed between them, the {one} of the other party counts in the first place."
     assert found(text.replace(f" {one} ", f" {other} "), text) == [] and found(text, text)
 
 
-def test_one_sign_more_or_less_is_another_quote_in_chinese() -> None:
+def test_one_sign_more_or_less_is_another_quote_in_chinese():
     text = "承租人不得将房屋转租给第三方，违者应当承担相应的法律责任。"
     assert found("承租人不得将房屋转租给第三方", text) == ["承租人不得将房屋转租给第三方"]
     assert found("承租人得将房屋转租给第三方，违者应当承担相应的法律责任", text) == []
     assert found("出租人不得将房屋转租给第三方，违者应当承担相应的法律责任", text) == []
 
 
-def test_what_an_ellipsis_leaves_out_is_seen_where_it_is_near() -> None:
+def test_what_an_ellipsis_leaves_out_is_seen_where_it_is_near():
     assert found("pay the yearly rent … in advance to the Landlord") == [
         "pay the yearly rent of EUR 48,000 in advance to the Landlord"
     ]
@@ -144,7 +144,7 @@ def test_what_an_ellipsis_leaves_out_is_seen_where_it_is_near() -> None:
     assert found("The Tenant … Landlord") == []  # too little to tell anything
 
 
-def test_of_several_texts_the_nearest_is_taken() -> None:
+def test_of_several_texts_the_nearest_is_taken():
     texts = [
         fold("The reports are due each quarter of the calendar year."),
         fold("The report is due every quarter of the calendar year."),
@@ -156,17 +156,17 @@ def test_of_several_texts_the_nearest_is_taken() -> None:
 @pytest.mark.parametrize(
     "words", ["", " ", "...", "… … …", ".*", "(" * 400, "a" * 5000, "- " * 3000, "'" * 900, "|" * 900]
 )
-def test_odd_words_are_found_nowhere(words: str) -> None:
+def test_odd_words_are_found_nowhere(words):
     assert quoted(words, [fold(RENT)]) == ()
     assert locate(words, "abc and so on") is None
 
 
-def test_long_runs_of_anything_fold_in_linear_time() -> None:
+def test_long_runs_of_anything_fold_in_linear_time():
     for run in (" ", "-", "\u00ad", "|", "*", "\n", "　", "- \n", "a-\n", "中 "):
         assert fold(run * 60_000) is not None
 
 
-def test_offsets_lead_back_whatever_the_text() -> None:
+def test_offsets_lead_back_whatever_the_text():
     dice = random.Random(4)
     signs = [*"aBßİﬁé \n中。“…|*7，\u00ad", "e\u0301", "  ", "-", "-\n"]
     for _ in range(300):
@@ -179,7 +179,7 @@ def test_offsets_lead_back_whatever_the_text() -> None:
             last = start
 
 
-def test_true_words_are_found_wherever_they_are_cut() -> None:
+def test_true_words_are_found_wherever_they_are_cut():
     dice = random.Random(9)
     for _ in range(200):
         words = RENT.split(" ")
@@ -188,5 +188,5 @@ def test_true_words_are_found_wherever_they_are_cut() -> None:
         assert cut in found(cut)
 
 
-def test_a_word_that_ends_like_its_own_beginning_breaks_nothing() -> None:
+def test_a_word_that_ends_like_its_own_beginning_breaks_nothing():
     assert found("shares a proteinein with the other cells", "It shares a protein with the other cells.") == []

@@ -29,12 +29,12 @@ SAID = "The tenant pays the rent each month."
         ("Plan A pays up to 10.\nPlan B pays up to 10.\nPlan C pays up to 10.\n", ""),
     ],
 )
-def test_three_equal_sentences_are_cut_to_one(text: str, once: str) -> None:
+def test_three_equal_sentences_are_cut_to_one(text, once):
     assert until_repeated(text) == once
 
 
 @pytest.mark.parametrize(("times", "tokens"), [(2, 15), (3, 22), (30, 24)])
-def test_the_model_is_stopped_and_it_is_said(times: int, tokens: int) -> None:
+def test_the_model_is_stopped_and_it_is_said(times, tokens):
     model = ScriptedGenerator(otherwise=f"Yes. {' '.join([SAID] * times)}")
     *_, done = written(model, [Message("user", "What?")], stop=lambda: False, max_tokens=400)
     assert isinstance(done, Completed)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from waiting import cheap
 
 from localrag.items import deadlines
-from localrag.items.deadlines import Deadline
-from localrag.quantities import DateMention
 from localrag.types import Citation, Document, Looked, Page
 
 DOCUMENT = Document(1, "/root", "a.pdf", "", "hash", 1, 1, 1, 1, False)
 
 
-def find(*pages: str) -> list[Deadline]:
+def find(*pages):
     found = deadlines.find("lib", DOCUMENT, [Page(text, number) for number, text in enumerate(pages, 1)])
     for one in found:
         for cited in filter(None, (one.citation, one.start)):
@@ -24,7 +20,7 @@ def find(*pages: str) -> list[Deadline]:
     return found
 
 
-def only(*pages: str) -> Deadline:
+def only(*pages):
     (found,) = find(*pages)
     return found
 
@@ -78,7 +74,7 @@ def only(*pages: str) -> Deadline:
         ("Le locataire doit payer avant le 3 mars 2030.", "payment", "Le locataire", "3 March 2030", "2030-03-03"),
     ],
 )
-def test_a_deadline_says_who_and_when(text: str, kind: str, who: str, when: str, date: str) -> None:
+def test_a_deadline_says_who_and_when(text, kind, who, when, date):
     found = only(text)
     assert (found.kind, found.who, found.when, found.date) == (kind, who, when, date)
     assert found.citation.quote == text and found.start is None and found.what
@@ -106,17 +102,17 @@ def test_a_deadline_says_who_and_when(text: str, kind: str, who: str, when: str,
         "Fiscal year end 31 March 2018 differences consist of two amounts.",
     ],
 )
-def test_what_only_tells_is_no_deadline(text: str) -> None:
+def test_what_only_tells_is_no_deadline(text):
     assert find(text) == []
 
 
-def test_a_pronoun_is_who_the_sentence_before_is_about() -> None:
+def test_a_pronoun_is_who_the_sentence_before_is_about():
     assert [one.who for one in find("The Landlord holds the deposit. It shall return it within 9 days.")] == [
         "Landlord"
     ]
 
 
-def test_items_of_a_list_have_the_subject_of_its_beginning() -> None:
+def test_items_of_a_list_have_the_subject_of_its_beginning():
     found = find("The Supplier shall:\n(a) deliver a plan within 10 days;\n(b) report by 5 May 2030.\n")
     assert [(one.who, one.when) for one in found] == [("Supplier", "within 10 days"), ("Supplier", "5 May 2030")]
 
@@ -142,13 +138,13 @@ def test_items_of_a_list_have_the_subject_of_its_beginning() -> None:
         (["A Ltd shall answer within six weeks after 4 May 2026."], "2026-06-15", ""),
     ],
 )
-def test_a_span_is_counted_from_the_date_that_it_names(pages: list[str], date: str, origin: str) -> None:
+def test_a_span_is_counted_from_the_date_that_it_names(pages, date, origin):
     (found,) = [one for one in find(*pages) if one.start]
     assert found.date == date and found.start is not None
     assert found.start.quote == (origin or found.citation.quote)
 
 
-def test_a_renewal_is_counted_from_the_end_of_the_term() -> None:
+def test_a_renewal_is_counted_from_the_end_of_the_term():
     found = find("This Agreement begins on 1 April 2025, ends on 31 August 2025 and renews for a term of 6 months.")
     assert [(one.kind, one.date, one.start is not None) for one in found] == [
         ("renewal", "2026-02-28", True),
@@ -162,7 +158,7 @@ def test_a_renewal_is_counted_from_the_end_of_the_term() -> None:
     assert find("The term begins on 1 April 2025. It is renewed for 6 months.")[0].date == ""
 
 
-def test_notice_is_counted_back_from_the_end_of_the_term() -> None:
+def test_notice_is_counted_back_from_the_end_of_the_term():
     found = find("Notice must be given 60 days before the end of the term.", "This agreement ends on 31 May 2030.")
     assert [(one.date, one.start is not None) for one in found] == [("2030-04-01", True), ("2030-05-31", False)]
     two = find(
@@ -183,11 +179,11 @@ def test_notice_is_counted_back_from_the_end_of_the_term() -> None:
         "X shall pay within 9 days of the Start Date.",
     ],
 )
-def test_what_is_in_doubt_is_not_counted(text: str) -> None:
+def test_what_is_in_doubt_is_not_counted(text):
     assert [one.date for one in find(text) if "pay" in one.citation.quote] == [""]
 
 
-def test_a_date_that_is_stated_and_counted_is_one_deadline() -> None:
+def test_a_date_that_is_stated_and_counted_is_one_deadline():
     text = "The Tenant may object by 25 November 2025, which is 42 days after 14 October 2025."
     assert [(one.date, one.start) for one in find(text)] == [("2025-11-25", None)]
 
@@ -195,13 +191,13 @@ def test_a_date_that_is_stated_and_counted_is_one_deadline() -> None:
 @pytest.mark.parametrize(
     "text", ["within " * 20_000, "(" * 50_000 + "by 3 May 2030", "a b, " * 30_000 + "3 days", "if the " * 9000]
 )
-def test_odd_text_takes_no_time(text: str) -> None:
+def test_odd_text_takes_no_time(text):
     with cheap(5):
         find(text, "\x00\ud800 shall \u202e by 3 May 2030")
 
 
 @pytest.mark.parametrize(("signed", "day"), [("The lease was signed on 3 May 2030. ", "2030-06-02"), ("", "")])
-def test_a_span_of_a_review_counts_from_the_date_that_its_sentence_refers_to(signed: str, day: str) -> None:
+def test_a_span_of_a_review_counts_from_the_date_that_its_sentence_refers_to(signed, day):
     text = f"{signed}It lasts for 30 days after that date."
     at = text.index("30 days")
     cited = Citation("lib", "a.pdf", 1, None, "p. 1", text[at:], at, len(text), 1)
@@ -210,13 +206,11 @@ def test_a_span_of_a_review_counts_from_the_date_that_its_sentence_refers_to(sig
     assert (found.kind, found.date) == ("item", day)
 
 
-def test_a_sentence_is_searched_for_dates_once_however_many_deadlines_there_are(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_sentence_is_searched_for_dates_once_however_many_deadlines_there_are(monkeypatch):
     searched: list[str] = []
     find_dates = deadlines.find_dates
 
-    def counted(text: str) -> Iterator[DateMention]:
+    def counted(text):
         searched.append(text)
         return find_dates(text)
 
@@ -229,7 +223,7 @@ def test_a_sentence_is_searched_for_dates_once_however_many_deadlines_there_are(
     assert searched.count(start) == 1
 
 
-def test_what_must_not_be_done_is_said_so_where_the_time_comes_first() -> None:
+def test_what_must_not_be_done_is_said_so_where_the_time_comes_first():
     for text in (
         "Finch shall not, for 24 months after 3 March 2026, employ any employee of Alder.",
         "Finch shall not employ any employee of Alder before 3 March 2028.",

@@ -16,16 +16,16 @@ SOURCES = Path(__file__).parents[2] / "docs/examples-source/contracts"
 FILL = "It binds both parties for as long as this agreement lasts and no longer."
 
 
-def page(text: str, *titles: str) -> Page:
+def page(text, *titles):
     """A page, of whose headings a reader recognised these."""
     return Page(text, headings=tuple(Heading(text.index(title), 1, title) for title in titles))
 
 
-def drafted(*pages: Page) -> list[str]:
+def drafted(*pages):
     return [item.name for item in draft.from_pages(pages, "Model").items]
 
 
-def test_clauses_whose_headings_a_reader_missed_are_found_by_their_numbers() -> None:
+def test_clauses_whose_headings_a_reader_missed_are_found_by_their_numbers():
     lease = page(
         f"Lease\nDated today.\n1. Letting\n1.1 {FILL}\n2. Rent and deposit\n2.1 {FILL}\n3. Repair\n3.1 {FILL}\n",
         "1. Letting",
@@ -37,7 +37,7 @@ def test_clauses_whose_headings_a_reader_missed_are_found_by_their_numbers() -> 
     assert drafted(run_on) == ["Grant of Rights", "Fees; Taxes", "Notices"]
 
 
-def test_a_clause_of_one_line_is_an_item() -> None:
+def test_a_clause_of_one_line_is_an_item():
     text = "Supply\n1. Goods. The Seller sells bottles.\n2. Insurance. Neither party insures the goods.\n3. Law. Belgian law governs it.\n"
     assert drafted(page(text)) == ["Goods", "Insurance", "Law"]
 
@@ -50,12 +50,12 @@ def test_a_clause_of_one_line_is_an_item() -> None:
         ("interest that shall not exceed 4% a year", Expect(at_most="4 %")),
     ],
 )
-def test_a_limit_of_the_model_contract_is_one_of_the_position(words: str, expect: object) -> None:
+def test_a_limit_of_the_model_contract_is_one_of_the_position(words, expect):
     text = f"1. One\n{FILL}\n2. Two\n{FILL}\n3. Three\nThe Supplier shall give the Client {words} and nothing else.\n"
     assert draft.from_pages([page(text)], "Model").items[2].expect == expect
 
 
-def test_contents_lists_schedules_and_formal_clauses_become_no_items() -> None:
+def test_contents_lists_schedules_and_formal_clauses_become_no_items():
     contents = "1. Supply\n2. Price\n3. Liability\n4. Counterparts\n"
     body = f"1. Supply\n{FILL} Goods:\n1. apples\n2. pears\n2. Price\n{FILL}\n3. Liability\n{FILL}\n4. Counterparts\n{FILL}\n"
     schedule = f"Schedule A. Goods\n{FILL}\n1. Apples\n{FILL}\n2. Pears\n{FILL}\n"
@@ -63,7 +63,7 @@ def test_contents_lists_schedules_and_formal_clauses_become_no_items() -> None:
     assert drafted(*pages) == ["Supply", "Price", "Liability"]
 
 
-def test_the_first_sentence_decides_the_type_and_dates_are_never_expected() -> None:
+def test_the_first_sentence_decides_the_type_and_dates_are_never_expected():
     clauses = {
         "Notice": f"Either party may end it with three (3) months' notice in writing. {FILL}",
         "Term": f"It begins on 3 May 2025 and goes on until it is ended by a party. {FILL}",
@@ -91,12 +91,12 @@ def test_the_first_sentence_decides_the_type_and_dates_are_never_expected() -> N
         ("lease-corravane-wharf.pdf.md", range(10, 12), {"Rent and deposit", "Rent review", "Break option"}),
     ],
 )
-def test_a_draft_has_an_item_for_each_clause_of_a_contract(name: str, count: range, some: set[str]) -> None:
+def test_a_draft_has_an_item_for_each_clause_of_a_contract(name, count, some):
     text = (SOURCES / name).read_text(encoding="utf-8")
     names = drafted(Page(text, headings=find_headings(text)))
     assert len(names) in count and some <= set(names), names
 
 
-def test_a_text_without_clauses_is_refused() -> None:
+def test_a_text_without_clauses_is_refused():
     with pytest.raises(ReadError):
         drafted(page("Dear Anna,\nthe contract comes tomorrow."))

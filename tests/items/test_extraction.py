@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asking import FILLER, Shelf, verified
+from asking import FILLER, verified
 
 import localrag
 from localrag.answer.assistant import Assistant
@@ -27,7 +25,7 @@ from localrag.proofs.forgotten import prove_forgotten
 from localrag.security.encryption import keyring, unlocked
 from localrag.settings import load_settings
 from localrag.store.reviews import FOLDER, Reviews
-from localrag.types import Answer, Passage
+from localrag.types import Passage
 from localrag.worker.engine import Engine
 
 INVOICE = """# Invoice
@@ -54,22 +52,22 @@ STATEMENT = """(in millions)
 """
 
 
-def replies(**said: tuple[str, str]) -> list[tuple[str, str]]:
+def replies(**said):
     """Return what a model answers to the question for each field: the answer, and the words that it quotes."""
     made = {name: {"found": True, "answer": answer, "quote": quote} for name, (answer, quote) in said.items()}
     return [(f"(?i)What is the {name}", json.dumps(reply)) for name, reply in made.items()]
 
 
-def pages(*texts: str) -> list[Passage]:
+def pages(*texts):
     return [Passage("papers", "a.pdf", n, None, (), text, 0, len(text), 1.0, 1) for n, text in enumerate(texts, 1)]
 
 
-def fields(schema: str, *texts: str) -> dict[str, tuple[str, str]]:
+def fields(schema, *texts):
     found = labelled.stated(parse(schema).fields, pages(*texts))
     return {item.id: (one.value.form, one.value.unit) for item, one in found.items()}
 
 
-def lines(schema: str, *texts: str) -> list[dict[str, str]]:
+def lines(schema, *texts):
     rows = labelled.by_table(parse(schema).fields, pages(*texts))
     return [{name: one.value.form for name, one in row.items()} for row in rows]
 
@@ -77,7 +75,7 @@ def lines(schema: str, *texts: str) -> list[dict[str, str]]:
 # --- by code ------------------------------------------------------------------------------------------------
 
 
-def test_lines_with_a_label_give_the_fields_of_that_name() -> None:
+def test_lines_with_a_label_give_the_fields_of_that_name():
     schema = "invoice_number, invoiceDate date, vendor party, total money, paid yes/no, status open|closed"
     assert fields(schema, INVOICE) == {
         "invoice_number": ("INV-77", ""),
@@ -88,7 +86,7 @@ def test_lines_with_a_label_give_the_fields_of_that_name() -> None:
     }
 
 
-def test_a_number_may_be_a_code_where_it_is_called_one() -> None:
+def test_a_number_may_be_a_code_where_it_is_called_one():
     assert fields("invoice number", INVOICE) == {"invoice": ("INV-77", "")}
     text = "Account number: 0042\nHours: 30\nPolicy: A-7"
     assert fields("account number, hours number, policy number", text) == {
@@ -101,7 +99,7 @@ def test_a_number_may_be_a_code_where_it_is_called_one() -> None:
     assert lines("account number, units number", table) == [{"account": "0042", "units": "7"}]
 
 
-def test_a_label_with_two_values_decides_nothing() -> None:
+def test_a_label_with_two_values_decides_nothing():
     assert fields("date date", "Date: 1 March 2025\nDate: 1 March 2025") == {"date": ("2025-03-01", "")}
     assert fields("date date", "Date: 1 March 2025\nDate: 2 March 2025") == {}
     assert fields("date date", "Invoice date: 1 March 2025\nDue date: 2 March 2025") == {}
@@ -109,14 +107,14 @@ def test_a_label_with_two_values_decides_nothing() -> None:
     assert fields("total money", "Total: see page 2") == {}
 
 
-def test_the_date_of_a_document_is_that_of_its_opening_before_that_of_a_signature() -> None:
+def test_the_date_of_a_document_is_that_of_its_opening_before_that_of_a_signature():
     opening, end = "This Agreement is made on 3 May 2024 by two parties.", f"{FILLER}\n\nDate: 9 May 2024"
     assert fields("date date", f"{opening}\n\n{end}") == {"date": ("2024-05-03", "")}
     assert fields("date date", end) == {"date": ("2024-05-09", "")}
     assert fields("date date", f"{opening}\n\nDate: 9 May 2024") == {"date": ("2024-05-09", "")}
 
 
-def test_a_row_of_a_table_gives_the_figure_of_its_latest_year_in_its_scale() -> None:
+def test_a_row_of_a_table_gives_the_figure_of_its_latest_year_in_its_scale():
     assert fields("net_sales money, cost of sales money, gross margin percentage percent", STATEMENT) == {
         "net_sales": ("94836000000", "USD"),
         "cost of sales": ("52860000000", ""),
@@ -129,12 +127,12 @@ def test_a_row_of_a_table_gives_the_figure_of_its_latest_year_in_its_scale() -> 
     assert fields("net sales nine months money", quarters) == {"net sales nine months": ("97278000000", "USD")}
 
 
-def test_the_table_with_most_of_the_fields_decides() -> None:
+def test_the_table_with_most_of_the_fields_decides():
     other = "| | 2023 |\n|---|---|\n| Net sales | 12 |\n| Employees | 7 |\n"
     assert fields("net sales money, cost of sales money", STATEMENT, other)["net sales"] == ("94836000000", "USD")
 
 
-def test_a_table_that_gives_two_values_does_not_count_and_a_total_is_nearer_than_a_part() -> None:
+def test_a_table_that_gives_two_values_does_not_count_and_a_total_is_nearer_than_a_part():
     segments = "| | 2023 |\n|---|---|\n| Americas | |\n| Net sales | 60 |\n| Europe | |\n| Net sales | 40 |\n"
     whole = "| | 2023 |\n|---|---|\n| Net product sales | 70 |\n| Total net sales | 100 |\n"
     assert fields("net sales money", segments) == {}
@@ -143,7 +141,7 @@ def test_a_table_that_gives_two_values_does_not_count_and_a_total_is_nearer_than
     assert fields("net income money", other) == {}
 
 
-def test_lines_of_a_table_become_rows_without_its_total() -> None:
+def test_lines_of_a_table_become_rows_without_its_total():
     expected = [
         {"item": "Bolts", "qty": "100", "amount": "250.00"},
         {"item": "Nuts, hardened", "qty": "40", "amount": "200.00"},
@@ -152,7 +150,7 @@ def test_lines_of_a_table_become_rows_without_its_total() -> None:
     assert lines("colour, size", INVOICE) == []
 
 
-def test_a_table_goes_on_over_a_page() -> None:
+def test_a_table_goes_on_over_a_page():
     first, second = "| Item | Amount |\n|---|---|\n| Bolts | 5.00 |\n", "| Nuts | 6.00 |\n"
     assert [row["item"] for row in lines("item, amount money", first, second)] == ["Bolts", "Nuts"]
     assert [row["item"] for row in lines("item, amount money", first, "Text.\n| Some | other | table |\n")] == ["Bolts"]
@@ -161,15 +159,15 @@ def test_a_table_goes_on_over_a_page() -> None:
 # --- documents ----------------------------------------------------------------------------------------------
 
 
-def extract(assistant: Assistant, schema: str, library: str, **options: Any) -> tuple[list[Event], Answer]:
+def extract(assistant, schema, library, **options):
     events = list(Reviewer(assistant).extract(parse(schema), libraries=[library], **options))
     assert isinstance(events[-1], Answered)
     return events, events[-1].answer
 
 
 def test_a_figure_is_taken_from_the_table_that_has_most_of_the_fields_though_it_was_asked_alone_before(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+    assistant, models, shelf
+):
     other = "# Other\n\n| | 2023 |\n|---|---|\n| Net sales | 12 |\n| Employees | 7 |\n"
     shelf("papers", {"a.md": f"# Statement\n\n{STATEMENT}\n{other}"})
     models.generator.weights = [("", "no")]
@@ -178,7 +176,7 @@ def test_a_figure_is_taken_from_the_table_that_has_most_of_the_fields_though_it_
     assert row["net sales"] == 94_836_000_000
 
 
-def test_what_is_labelled_needs_no_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_what_is_labelled_needs_no_model(assistant, models, shelf):
     library = shelf("papers", {"a.md": INVOICE, "b.md": INVOICE.replace("INV-77", "INV-78")})
     events, answer = extract(assistant, "invoice_number, total money", "papers")
     assert [row["invoice_number"] for row in answer.table] == ["INV-77", "INV-78"]
@@ -193,9 +191,7 @@ def test_what_is_labelled_needs_no_model(assistant: Assistant, models: Any, shel
     verified(answer, library)
 
 
-def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it(assistant, models, shelf):
     text = "Invoice number: INV-77\n\nOn 3 March 2025 we billed thirty (30) hours to Tess Orlo. Payment was received."
     library = shelf("papers", {"a.md": text})
     models.generator.script = [
@@ -237,22 +233,15 @@ def test_the_model_is_asked_for_the_rest_and_believed_only_where_the_text_has_it
         ("landlord party", {"landlord": ("Tenant", "The Tenant gives notice")}, None),
     ],
 )
-def test_a_value_may_be_written_otherwise_and_no_other(
-    assistant: Assistant, models: Any, shelf: Shelf, schema: str, said: dict[str, tuple[str, str]], value: Any
-) -> None:
-    shelf(
-        "papers",
-        {"a.md": "Made on 22 March 2021. The Tenant gives notice of nine months."},
-    )
+def test_a_value_may_be_written_otherwise_and_no_other(assistant, models, shelf, schema, said, value):
+    shelf("papers", {"a.md": "Made on 22 March 2021. The Tenant gives notice of nine months."})
     models.generator.script = replies(**said)
     models.generator.weights = [("(?s)Is Tenant the.*yes.\nB", "B"), ("(?s)Is Tenant the.*no.\nB", "A")]
     (row,) = extract(assistant, schema, "papers")[1].table
     assert row[next(iter(said))] == value
 
 
-def test_a_figure_has_its_sign_and_scale_and_belongs_to_the_field_that_is_named_beside_it(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_a_figure_has_its_sign_and_scale_and_belongs_to_the_field_that_is_named_beside_it(assistant, models, shelf):
     text = "The rent is $54,000.00 a year. Sales were $2.5 million and a deposit of EUR 9 was paid. Tax is 6 percent."
     shelf("papers", {"a.txt": text})
     rent = ("54,000.00", "The rent is $54,000.00 a year")
@@ -276,7 +265,7 @@ def test_a_figure_has_its_sign_and_scale_and_belongs_to_the_field_that_is_named_
     assert row["tax"] == 6 and any(left.reason.startswith("price:") for left in answer.not_read)
 
 
-def test_strict_mode_leaves_out_what_only_the_model_judged(models: Any, shelf: Shelf) -> None:
+def test_strict_mode_leaves_out_what_only_the_model_judged(models, shelf):
     shelf("papers", {"a.md": "Payment was received from Tess Orlo."})
     quote = json.dumps({"found": True, "answer": "", "quote": "Payment was received"})
     models.generator.script = [("so: paid", quote), *replies(customer=("Tess Orlo", "from Tess Orlo"))]
@@ -286,7 +275,7 @@ def test_strict_mode_leaves_out_what_only_the_model_judged(models: Any, shelf: S
     assert (row["customer"], row["paid"]) == ("Tess Orlo", None)
 
 
-def test_a_schema_may_be_asked_like_a_question(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_schema_may_be_asked_like_a_question(assistant, models, shelf):
     shelf("papers", {"a.md": INVOICE})
     *rows, last = Engine(assistant.settings, assistant).ask(
         "vendor party, total money", libraries=["papers"], mode="extract"
@@ -295,7 +284,7 @@ def test_a_schema_may_be_asked_like_a_question(assistant: Assistant, models: Any
     assert last.answer.table[0]["vendor"] == "Acme GmbH"
 
 
-def test_each_section_makes_a_row(assistant: Assistant, models: Any, folder: Callable[..., Path]) -> None:
+def test_each_section_makes_a_row(assistant, models, folder):
     text = "# One\n\nOwner: Ann\n\n# Two\n\nOwner: Bob\n\n# Three\n\nNothing.\n"
     localrag.open_library("papers", create=True).ingest(folder({"a.md": text}))
     models.generator.script = [("", json.dumps({"owner": ""}))]
@@ -303,9 +292,7 @@ def test_each_section_makes_a_row(assistant: Assistant, models: Any, folder: Cal
     assert [(row["section"], row["owner"]) for row in answer.table] == [("One", "Ann"), ("Two", "Bob")]
 
 
-def test_a_section_that_is_too_long_is_read_in_part_and_that_is_said(
-    assistant: Assistant, models: Any, folder: Callable[..., Path]
-) -> None:
+def test_a_section_that_is_too_long_is_read_in_part_and_that_is_said(assistant, models, folder):
     localrag.open_library("papers", create=True).ingest(folder({"a.md": f"# One\n\nAnn owns it. {FILLER * 3}\n"}))
     models.generator.script = [("", json.dumps({"owner": "Ann"}))]
     _, answer = extract(assistant, "owner party", "papers", each="section")
@@ -315,7 +302,7 @@ def test_a_section_that_is_too_long_is_read_in_part_and_that_is_said(
     assert len("".join(message.whole for message in prompt)) < len(FILLER)
 
 
-def test_each_line_makes_a_row_with_the_fields_of_its_document(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_each_line_makes_a_row_with_the_fields_of_its_document(assistant, models, shelf):
     library = shelf("papers", {"a.md": INVOICE})
     schema = {
         "properties": {
@@ -335,7 +322,7 @@ def test_each_line_makes_a_row_with_the_fields_of_its_document(assistant: Assist
     verified(answer, library)
 
 
-def test_a_field_that_no_column_is_called_like_is_named(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_field_that_no_column_is_called_like_is_named(assistant, models, shelf):
     """A bug: a column called otherwise left its field empty, as if the text said nothing."""
     shelf("papers", {"a.md": INVOICE})
     _, answer = extract(assistant, "item, amount money, paid_on date", "papers", each="row")
@@ -344,7 +331,7 @@ def test_a_field_that_no_column_is_called_like_is_named(assistant: Assistant, mo
     assert said.document == "a.md" and said.reason.startswith("paid on:")
 
 
-def test_lines_of_a_list_come_from_the_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_lines_of_a_list_come_from_the_model(assistant, models, shelf):
     shelf("papers", {"a.md": "The supplier delivers a manual on 1 May 2025, and a course on 1 June 2025."})
     rows = [{"deliverable": "a manual", "due": "1 May 2025"}, {"deliverable": "a course", "due": "1 June 2025"}]
     models.generator.script = [("", json.dumps(rows) + ", {")]
@@ -356,7 +343,7 @@ def test_lines_of_a_list_come_from_the_model(assistant: Assistant, models: Any, 
     assert any("are missing" in left.reason for left in answer.not_read)
 
 
-def test_a_stop_keeps_the_documents_that_are_done(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_stop_keeps_the_documents_that_are_done(assistant, models, shelf):
     shelf("papers", {f"{n}.md": INVOICE for n in range(4)})
     done: list[Event] = []
     for event in Reviewer(assistant).extract(parse("vendor party"), libraries=["papers"], stop=lambda: len(done) >= 2):
@@ -369,9 +356,7 @@ def test_a_stop_keeps_the_documents_that_are_done(assistant: Assistant, models: 
 # --- kept ---------------------------------------------------------------------------------------------------
 
 
-def test_what_the_model_gave_is_kept_until_document_or_field_changes(
-    assistant: Assistant, models: Any, folder: Callable[..., Path]
-) -> None:
+def test_what_the_model_gave_is_kept_until_document_or_field_changes(assistant, models, folder):
     library = localrag.open_library("papers", create=True)
     library.ingest(folder({"a.md": "Tess Orlo rents hall 3.", "b.md": "Ben Rowe rents hall 4."}))
     names = {"3": "Tess Orlo", "4": "Ben Rowe", "5": "Ann Rowe"}
@@ -391,7 +376,7 @@ def test_what_the_model_gave_is_kept_until_document_or_field_changes(
     assert len([*(load_settings().library_dir("papers") / FOLDER).glob("*.json")]) == 2
 
 
-def test_a_table_goes_on_after_a_kill(assistant: Assistant, models: Any, folder: Callable[..., Path]) -> None:
+def test_a_table_goes_on_after_a_kill(assistant, models, folder):
     """A process that ends within a document: the sections that were read are not asked again."""
     text = "# One\n\nAnn owns it.\n\n# Two\n\nBob owns it.\n"
     localrag.open_library("papers", create=True).ingest(folder({"a.md": text}))
@@ -403,9 +388,7 @@ def test_a_table_goes_on_after_a_kill(assistant: Assistant, models: Any, folder:
     assert [row["owner"] for row in answer.table] == ["Ann", "Bob"] and len(asked) == 3
 
 
-def test_the_file_of_a_document_is_not_written_for_each_answer(
-    assistant: Assistant, models: Any, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_of_a_document_is_not_written_for_each_answer(assistant, models, folder, monkeypatch):
     """Each write holds all answers before it, so that time would grow with their square."""
     text = "".join(f"# Hall {n}\n\nAnn owns it.\n\n" for n in range(9))
     localrag.open_library("papers", create=True).ingest(folder({"a.md": text}))
@@ -420,9 +403,7 @@ def test_the_file_of_a_document_is_not_written_for_each_answer(
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_nothing_of_a_table_is_left_of_a_forgotten_document(
-    encrypted: bool, assistant: Assistant, models: Any, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_of_a_table_is_left_of_a_forgotten_document(encrypted, assistant, models, folder, monkeypatch):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     settings = load_settings()
     with closing(localrag.open_library("papers", create=True)) as library:
@@ -441,7 +422,7 @@ def test_nothing_of_a_table_is_left_of_a_forgotten_document(
     assert prove_forgotten(settings, "papers", word="Tess Orlo").proven
 
 
-def test_a_long_document_is_searched_for_each_field(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+def test_a_long_document_is_searched_for_each_field(assistant, models, shelf):
     shelf("papers", {"a.txt": f"The tenant is called Tess Orlo. {FILLER} The deposit amounts to EUR 900."})
     models.generator.script = replies(
         tenant=("Tess Orlo", "The tenant is called Tess Orlo"), deposit=("EUR 900", "The deposit amounts to EUR 900")
@@ -454,7 +435,7 @@ def test_a_long_document_is_searched_for_each_field(assistant: Assistant, models
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_a_real_model_keeps_to_the_types_and_the_shape_of_lines() -> None:
+def test_a_real_model_keeps_to_the_types_and_the_shape_of_lines():
     installed = ModelStore(load_settings()).get("smollm2-135m-instruct")
     model = LlamaGenerator(installed.id, installed.path, threads=1)
     text = pages("The rent is EUR 48,000. It was paid. Deliver a manual by 1 May 2025 and a course by 1 June 2025.")

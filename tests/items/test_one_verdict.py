@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 from asking import FILLER
@@ -20,14 +18,13 @@ from localrag.answer import single
 from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.events import Answered, ReviewEnded
-from localrag.grounding.stages import Findings
 from localrag.items import schema, values
 from localrag.items.engine import Engine
 from localrag.items.playbook import Playbook, PlaybookItem
 from localrag.llm import Weighed
 from localrag.settings import load_settings
 from localrag.store.library import Library
-from localrag.types import Answer, Checked, Filter, Message, Plan, Usage
+from localrag.types import Filter, Plan, Usage
 
 Shelf = Callable[..., Library]
 # As it is asked of all documents and of one: the first in the words of a known kind of clause, the others in no such.
@@ -60,7 +57,7 @@ CONTRACTS = {
 }
 
 
-def written(answer: str, quote: str) -> str:
+def written(answer, quote):
     return json.dumps({"found": True, "answer": answer, "quote": quote})
 
 
@@ -79,14 +76,14 @@ class Moody(ScriptedGenerator):
 
     mood: int = 0
 
-    def weigh(self, messages: Sequence[Message], options: Sequence[str], **rest: Any) -> Iterator[Any]:
+    def weigh(self, messages, options, **rest):
         self.prompts.append(tuple(messages))
         text = "".join(message.whole for message in messages)
         share = int.from_bytes(hashlib.sha256(f"{self.mood}{text}".encode()).digest()[:2]) / 65536
         yield Weighed((share, 1 - share), Usage(10))
 
 
-def by_ask(assistant: Assistant, library: str, asked: str) -> dict[str, str]:
+def by_ask(assistant, library, asked):
     opened, engine = assistant.library(library), Engine(assistant)
     found = {}
     for document in opened.documents():
@@ -98,41 +95,41 @@ def by_ask(assistant: Assistant, library: str, asked: str) -> dict[str, str]:
     return found
 
 
-def verdict(made: Answer | Findings) -> str:
+def verdict(made):
     return made.answer.partition(":")[0].lower() if made.found else ""
 
 
-def by_survey(assistant: Assistant, library: str, question: str) -> dict[str, str]:
+def by_survey(assistant, library, question):
     *_, last = assistant.ask(question, libraries=[library], mode="survey")
     assert isinstance(last, Answered)
     return {row["document"]: "yes" if row["found"] else row["answer"] for row in last.answer.table}
 
 
-def checked(assistant: Assistant, library: str, asked: str, type: Any) -> Sequence[Checked]:
+def checked(assistant, library, asked, type):
     book = Playbook("One", (PlaybookItem("one", asked, type),))
     *_, ended = Reviewer(assistant).review(book, libraries=[library])
     assert isinstance(ended, ReviewEnded)
     return ended.findings
 
 
-def by_review(assistant: Assistant, library: str, asked: str) -> dict[str, str]:
+def by_review(assistant, library, asked):
     # What a document says nothing of has no quote; a no has one, as a yes has.
     return {one.document: one.value if one.citation else "" for one in checked(assistant, library, asked, "yes/no")}
 
 
-def extracted(assistant: Assistant, library: str, asked: str, **type: str) -> Sequence[Mapping[str, Any]]:
+def extracted(assistant, library, asked, **type):
     given = json.dumps({"properties": {"one": {"description": asked, **type}}})
     *_, last = Reviewer(assistant).extract(schema.parse(given), libraries=[library])
     assert isinstance(last, Answered)
     return last.answer.table
 
 
-def by_extract(assistant: Assistant, library: str, asked: str) -> dict[str, str]:
+def by_extract(assistant, library, asked):
     rows = extracted(assistant, library, asked, type="boolean")
     return {row["document"]: {True: "yes", False: "no", None: ""}[row["one"]] for row in rows}
 
 
-def agreed(assistant: Assistant, library: str) -> list[str]:
+def agreed(assistant, library):
     """Return the verdicts of all documents on all questions, once the four have agreed on them."""
     verdicts = []
     for question, asked in QUESTIONS:
@@ -145,10 +142,10 @@ def agreed(assistant: Assistant, library: str) -> list[str]:
     return verdicts
 
 
-def values_agreed(assistant: Assistant, library: str) -> dict[str, dict[str, Value]]:
+def values_agreed(assistant, library):
     """Return the value and quote of each document for each question, once survey, review and extract agree on them."""
 
-    def value(type: Any, words: str, quote: str) -> Value:
+    def value(type, words, quote):
         read = values.read(type, words)
         return (read.form, quote) if read else ("", "")
 
@@ -170,13 +167,13 @@ def values_agreed(assistant: Assistant, library: str) -> dict[str, dict[str, Val
     return made
 
 
-def test_ask_survey_review_and_extract_find_one_verdict(models: Any, settings: Any, shelf: Shelf) -> None:
+def test_ask_survey_review_and_extract_find_one_verdict(models, settings, shelf):
     shelf("contracts", CONTRACTS)
     with closing(Assistant(settings, Moody(script=SCRIPT))) as assistant:
         assert {*agreed(assistant, "contracts")} == {"yes", "no", ""}
 
 
-def test_survey_review_extract_and_dates_find_one_value(models: Any, settings: Any, shelf: Shelf) -> None:
+def test_survey_review_extract_and_dates_find_one_value(models, settings, shelf):
     shelf("contracts", CONTRACTS)
     with closing(Assistant(settings, Moody(script=SCRIPT))) as assistant:
         made = values_agreed(assistant, "contracts")
@@ -192,9 +189,7 @@ def test_survey_review_extract_and_dates_find_one_value(models: Any, settings: A
             assert form != "P60D" or (spans[document] and spans[document].form == form)
 
 
-def test_a_question_about_a_known_kind_of_clause_is_answered_by_this_judgement(
-    models: Any, settings: Any, shelf: Shelf
-) -> None:
+def test_a_question_about_a_known_kind_of_clause_is_answered_by_this_judgement(models, settings, shelf):
     shelf("contracts", CONTRACTS)
     asked = QUESTIONS[0][1]
     with closing(Assistant(settings, Moody(script=SCRIPT))) as assistant:
@@ -207,7 +202,7 @@ def test_a_question_about_a_known_kind_of_clause_is_answered_by_this_judgement(
 
 
 @pytest.mark.model
-def test_they_find_one_verdict_by_the_real_embedder(tmp_path: Path) -> None:
+def test_they_find_one_verdict_by_the_real_embedder(tmp_path):
     for name, text in CONTRACTS.items():
         (tmp_path / name).write_text(text)
     settings = load_settings()

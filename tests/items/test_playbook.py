@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,13 +17,13 @@ from localrag.types import Document
 HEAD = "title: Test\nitems:\n  - id: term\n    question: How long?\n"
 
 
-def refused(text: str) -> str:
+def refused(text):
     with pytest.raises(UsageError) as caught:
         playbook.parse(text.encode(), "own.yaml")
     return caught.value.message
 
 
-def position(text: str) -> Expect | None:
+def position(text):
     return playbook.parse((HEAD + text).encode(), "own.yaml").items[0].position
 
 
@@ -41,7 +40,7 @@ def position(text: str) -> Expect | None:
         ("    expect: {must_not_say: [indemnify]}", Expect(must_not_say=("indemnify",))),
     ],
 )
-def test_a_position_is_written_short_or_in_full(text: str, wanted: Expect | None) -> None:
+def test_a_position_is_written_short_or_in_full(text, wanted):
     assert position(text) == wanted
 
 
@@ -79,16 +78,14 @@ def test_a_position_is_written_short_or_in_full(text: str, wanted: Expect | None
         ("title: [open", 1, ()),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line_and_item_and_what_to_write(
-    text: str, line: int, words: tuple[str, ...]
-) -> None:
+def test_what_is_wrong_is_named_with_its_line_and_item_and_what_to_write(text, line, words):
     message = refused(text)
     assert message.startswith(f"own.yaml:{line}: ")
     assert all(word in message for word in words), message
     assert "`" not in message and "object" not in message.replace("python/object", "")
 
 
-def test_numbers_and_words_are_taken_as_they_are_written() -> None:
+def test_numbers_and_words_are_taken_as_they_are_written():
     assert position("    type: percent\n    expect: {at_most: 5}") == Expect(at_most="5")
     assert position("    type: number\n    expect: 1.50") == Expect(one_of=("1.50",))
     assert position("    type: date\n    expect: 2026-01-31") == Expect(one_of=("2026-01-31",))
@@ -106,7 +103,7 @@ def test_numbers_and_words_are_taken_as_they_are_written() -> None:
         ("a.txt", "", "Lease. " + "The tenant pays the rent. " * 50 + "A non-disclosure agreement binds them.", True),
     ],
 )
-def test_a_document_of_another_kind_is_remarked(path: str, title: str, text: str, other: bool) -> None:
+def test_a_document_of_another_kind_is_remarked(path, title, text, other):
     kinds = "non-disclosure agreement, NDA"
     made = playbook.parse(f"applies_to: {kinds}\n{HEAD}".encode(), "own.yaml")
     document = Document(1, "", path, title, "", 0, 1, 0, True)
@@ -123,11 +120,11 @@ def test_a_document_of_another_kind_is_remarked(path: str, title: str, text: str
         ("", "empty"),
     ],
 )
-def test_what_is_no_playbook_is_refused(text: str, words: str) -> None:
+def test_what_is_no_playbook_is_refused(text, words):
     assert words in refused(text) and refused(text).startswith("own.yaml: ")
 
 
-def test_bombs_and_large_files_are_refused() -> None:
+def test_bombs_and_large_files_are_refused():
     bomb = "a: &a [x,x]\n" + "".join(
         f"{new}: &{new} [*{old},*{old}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
     )
@@ -137,14 +134,14 @@ def test_bombs_and_large_files_are_refused() -> None:
     assert refused("")
 
 
-def test_keys_and_ids_are_looked_up_not_compared_one_by_one() -> None:
+def test_keys_and_ids_are_looked_up_not_compared_one_by_one():
     compared = 0
 
     class Key(str):
         __slots__ = ()
         __hash__ = str.__hash__
 
-        def __eq__(self, other: object) -> bool:
+        def __eq__(self, other):
             nonlocal compared
             compared += 1
             return str.__eq__(self, other)
@@ -156,14 +153,14 @@ def test_keys_and_ids_are_looked_up_not_compared_one_by_one() -> None:
     assert compared < 100
 
 
-def test_a_playbook_survives_being_written() -> None:
+def test_a_playbook_survives_being_written():
     made = Playbook(
         "Test", (PlaybookItem("a", "What?", expect=Expect(at_least="3 days"), type="duration", like=("x: [y]",)),)
     )
     assert playbook.parse(playbook.to_yaml(made).encode(), "own.yaml") == made
 
 
-def test_a_playbook_is_a_file_or_comes_with_localrag(tmp_path: Path) -> None:
+def test_a_playbook_is_a_file_or_comes_with_localrag(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text(HEAD)
     assert playbook.load(str(file)).title == "Test"
@@ -173,7 +170,7 @@ def test_a_playbook_is_a_file_or_comes_with_localrag(tmp_path: Path) -> None:
             playbook.load(missing)
 
 
-def test_the_schema_names_every_field_and_forbids_others() -> None:
+def test_the_schema_names_every_field_and_forbids_others():
     made = playbook.schema()["$defs"]
     assert "governing-law" in made["PlaybookItem"]["properties"]["clause"]["enum"]
     for kind in (Playbook, PlaybookItem, Expect):
@@ -183,7 +180,7 @@ def test_the_schema_names_every_field_and_forbids_others() -> None:
     assert msgspec.json.encode(made)
 
 
-def test_a_playbook_is_read_before_the_process_is_confined() -> None:
+def test_a_playbook_is_read_before_the_process_is_confined():
     """Threads of numpy would keep it from being confined."""
     code = "import sys; from localrag.items import playbook; playbook.load('cuad'); assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from localrag.items import positions, values
-from localrag.items.playbook import Expect, ItemType, PlaybookItem
+from localrag.items.playbook import Expect, PlaybookItem
 from localrag.types import Citation, Looked
 
 
-def looked(quote: str = "", answer: str = "", found: bool | None = True) -> Looked:
+def looked(quote="", answer="", found=True):
     at = Citation("l", "a.txt", 1, None, "p. 1", quote, 0, len(quote), 0) if quote else None
     return Looked(found, answer, at, 0.9, "all 3 passages", "", "2026-01-01T00:00:00+00:00")
 
 
-def compared(kind: ItemType, expect: Expect | None, one: Looked, clause: str = "") -> positions.Compared:
+def compared(kind, expect, one, clause=""):
     item = PlaybookItem("x", "What?", kind, expect=expect or Expect())
     item = PlaybookItem("x", "What?", kind) if expect is None else item
     return positions.compare(item, one, clause)
@@ -30,7 +30,7 @@ def compared(kind: ItemType, expect: Expect | None, one: Looked, clause: str = "
         ("date", "ends on 31 December 2026", "2026-12-31"),
     ],
 )
-def test_values_are_read_by_code(kind: ItemType, quote: str, value: str) -> None:
+def test_values_are_read_by_code(kind, quote, value):
     found = compared(kind, None, looked(quote))
     assert (found.state, found.value, found.as_expected) == ("found", value, None)
 
@@ -54,7 +54,7 @@ def test_values_are_read_by_code(kind: ItemType, quote: str, value: str) -> None
         ("yes/no", Expect(must_not_say=("sole discretion",)), "at its sole discretion", "deviates"),
     ],
 )
-def test_a_clause_is_compared_with_the_position(kind: ItemType, expect: Expect, quote: str, state: str) -> None:
+def test_a_clause_is_compared_with_the_position(kind, expect, quote, state):
     found = compared(kind, expect, looked(quote), quote)
     assert found.state == state
     assert bool(found.problem) == (state in ("deviates", "unsure"))
@@ -70,12 +70,12 @@ def test_a_clause_is_compared_with_the_position(kind: ItemType, expect: Expect, 
         (Expect(must_not_say=("x",)), True),
     ],
 )
-def test_an_absent_clause_is_as_expected_only_where_none_is_wanted(expect: Expect | None, wanted: bool | None) -> None:
+def test_an_absent_clause_is_as_expected_only_where_none_is_wanted(expect, wanted):
     found = compared("text", expect, looked(found=False))
     assert (found.state, found.as_expected) == ("absent", wanted)
 
 
-def test_what_is_unsure_is_neither_right_nor_wrong() -> None:
+def test_what_is_unsure_is_neither_right_nor_wrong():
     found = compared("yes/no", Expect(present=True), looked(found=None))
     assert (found.state, found.as_expected) == ("unsure", None)
 
@@ -92,5 +92,5 @@ def test_what_is_unsure_is_neither_right_nor_wrong() -> None:
         ("percent", "5 % of $100", 1),
     ],
 )
-def test_different_values_are_counted(kind: ItemType, text: str, count: int) -> None:
+def test_different_values_are_counted(kind, text, count):
     assert values.distinct(kind, text) == count

@@ -8,7 +8,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,17 +18,14 @@ from localrag.answer.reviewer import Reviewer
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import ReviewEnded
 from localrag.items import evidence, review
-from localrag.items.evidence import Evidence
-from localrag.items.playbook import Expect, ItemType, Playbook, PlaybookItem
+from localrag.items.playbook import Expect, Playbook, PlaybookItem
 from localrag.lifecycle.encrypt import encrypt
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.search.retrieval import Searcher
 from localrag.security import audit
 from localrag.security.encryption import keyring, unlocked
-from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.store.reviews import FOLDER, Reviews
-from localrag.types import Checked
 
 Shelf = Callable[..., Library]
 LAW = "Governing Law. This Agreement is governed by the laws of Kansas."
@@ -59,12 +55,12 @@ BOOK = Playbook(
 
 
 @pytest.fixture
-def odds(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+def odds(monkeypatch):
     """Log odds by item in place of those that code finds; the passages stay."""
     given = {"law": 5.0, "pay": 5.0, "secret": -5.0}
     real = evidence.Clauses.evidence
 
-    def found(self: evidence.Clauses, item: PlaybookItem, pair: Any, *more: Any) -> Evidence:
+    def found(self, item, pair, *more):
         made = real(self, item, pair, *more)
         return replace(made, odds=given[item.id]) if made.of else made
 
@@ -72,13 +68,13 @@ def odds(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     return given
 
 
-def reviewed(assistant: Assistant, library: str, book: Playbook = BOOK, **options: Any) -> ReviewEnded:
+def reviewed(assistant, library, book=BOOK, **options):
     *_, ended = Reviewer(assistant).review(book, libraries=[library], **options)
     assert isinstance(ended, ReviewEnded)
     return ended
 
 
-def ingested(settings: Settings, root: Path, encrypted: bool) -> None:
+def ingested(settings, root, encrypted):
     """Read a folder into the library "law", and encrypt it."""
     with closing(api.open_library("law", settings=settings, create=True)) as library:
         library.ingest(root)
@@ -88,15 +84,15 @@ def ingested(settings: Settings, root: Path, encrypted: bool) -> None:
         list(encrypt(place, lambda ring, key: ring.with_credential(key, "me", secret), lambda: False))
 
 
-def by_item(ended: ReviewEnded) -> dict[str, Checked]:
+def by_item(ended):
     return {one.item: one for one in ended.findings}
 
 
-def files(library: Library) -> list[Path]:
+def files(library):
     return sorted(path for path in (library.folder / FOLDER).glob("*.json") if path.name != "runs.json")
 
 
-def test_code_decides_without_a_model_and_compares(assistant: Assistant, models: Any, shelf: Shelf, odds: Any) -> None:
+def test_code_decides_without_a_model_and_compares(assistant, models, shelf, odds):
     shelf("law", {"a.txt": TEXT})
     ended = reviewed(assistant, "law")
     found = by_item(ended)
@@ -113,9 +109,7 @@ def test_code_decides_without_a_model_and_compares(assistant: Assistant, models:
     assert (paid.kind, paid.item, "ninety (90) days" in paid.when) == ("payment", "pay", True)
 
 
-def test_what_code_leaves_open_is_asked_and_written_only_where_it_must(
-    assistant: Assistant, models: Any, shelf: Shelf, odds: dict[str, float]
-) -> None:
+def test_what_code_leaves_open_is_asked_and_written_only_where_it_must(assistant, models, shelf, odds):
     odds |= {"law": 0.0, "pay": 0.0, "secret": 0.0}
     shelf("law", {"a.txt": TEXT})
     models.generator.weights = [("secrecy", "no"), ("", "yes")]
@@ -124,9 +118,7 @@ def test_what_code_leaves_open_is_asked_and_written_only_where_it_must(
     assert "best 2 of" in found["secret"].read and found["secret"].model == "scripted"
 
 
-def test_an_unchanged_pair_is_not_looked_for_again(
-    assistant: Assistant, models: Any, shelf: Shelf, odds: dict[str, float]
-) -> None:
+def test_an_unchanged_pair_is_not_looked_for_again(assistant, models, shelf, odds):
     odds["secret"] = 0.0
     shelf("law", {"a.txt": TEXT})
     assert all(one.new for one in reviewed(assistant, "law").findings)
@@ -142,7 +134,7 @@ def test_an_unchanged_pair_is_not_looked_for_again(
     assert {one.item for one in reviewed(assistant, "law", other).findings if one.new} == {"secret"}
 
 
-def test_a_date_belongs_to_the_playbook_that_looked_last(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+def test_a_date_belongs_to_the_playbook_that_looked_last(assistant, shelf, odds):
     library = shelf("law", {"a.txt": TEXT})
     for title in ("Test", "Other"):
         reviewed(assistant, "law", Playbook(title, BOOK.items))
@@ -150,9 +142,7 @@ def test_a_date_belongs_to_the_playbook_that_looked_last(assistant: Assistant, s
         assert [(one.playbook, one.item) for one in kept.dated] == [(title, "pay")]
 
 
-def test_a_changed_document_is_reviewed_again_and_says_what_it_said(
-    assistant: Assistant, shelf: Shelf, put: Callable[..., None], odds: Any
-) -> None:
+def test_a_changed_document_is_reviewed_again_and_says_what_it_said(assistant, shelf, put, odds):
     library = shelf("law", {"a.txt": TEXT, "b.txt": LAW})
     reviewed(assistant, "law")
     Reviewer(assistant).decide(BOOK, "law", "law", "a.txt", "accepted", "agreed by phone")
@@ -168,11 +158,11 @@ def test_a_changed_document_is_reviewed_again_and_says_what_it_said(
         assert said and (said.verdict, said.comment) == ("open", "accepted on the version before: agreed by phone")
 
 
-def test_a_stopped_review_goes_on_where_it_was(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+def test_a_stopped_review_goes_on_where_it_was(assistant, shelf, odds):
     shelf("law", {"a.txt": TEXT, "b.txt": LAW})
     seen: list[object] = []
 
-    def stop() -> bool:
+    def stop():
         return len(seen) >= 3
 
     events: Iterator[Any] = Reviewer(assistant).review(BOOK, libraries=["law"], stop=stop)
@@ -203,16 +193,7 @@ LAID = (
         ("choice", "weekly", "yearly", "yearly"),
     ],
 )
-def test_no_value_is_shown_that_the_quote_does_not_state(
-    kind: ItemType,
-    lie: str,
-    truth: str,
-    shown: str,
-    assistant: Assistant,
-    models: Any,
-    shelf: Shelf,
-    odds: dict[str, float],
-) -> None:
+def test_no_value_is_shown_that_the_quote_does_not_state(kind, lie, truth, shown, assistant, models, shelf, odds):
     odds["law"] = 0.0
     other = f"{LAID} Every invoice is payable within ninety (90) days after its receipt."
     shelf("law", {"a.txt": other})
@@ -240,16 +221,8 @@ DENIES = [(r"\nA: this \w+ says yes", "B"), (r"\nA: this \w+ says no", "A")]  # 
     ],
 )
 def test_a_yes_must_hold_whichever_way_it_is_asked(
-    odds_by_code: float,
-    weights: Any,
-    state: str,
-    value: str,
-    doubted: bool,
-    assistant: Assistant,
-    models: Any,
-    shelf: Shelf,
-    odds: dict[str, float],
-) -> None:
+    odds_by_code, weights, state, value, doubted, assistant, models, shelf, odds
+):
     odds["secret"] = odds_by_code
     text = "This Agreement shall not automatically renew at the end of its term."
     shelf("law", {"a.txt": text})
@@ -261,9 +234,7 @@ def test_a_yes_must_hold_whichever_way_it_is_asked(
     assert (found.citation is not None and found.citation.quote == text) is quoted
 
 
-def test_a_decision_is_kept_with_its_document_and_recorded(
-    assistant: Assistant, shelf: Shelf, settings: Settings, odds: Any
-) -> None:
+def test_a_decision_is_kept_with_its_document_and_recorded(assistant, shelf, settings, odds):
     shelf("law", {"a.txt": TEXT})
     reviewed(assistant, "law")
     Reviewer(assistant).decide(BOOK, "pay", "law", "a.txt", "accepted", "agreed by phone")
@@ -280,7 +251,7 @@ def test_a_decision_is_kept_with_its_document_and_recorded(
         Reviewer(assistant).decide(BOOK, "nothing", "law", "a.txt", "accepted")
 
 
-def test_a_document_that_was_not_reviewed_is_not_decided(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+def test_a_document_that_was_not_reviewed_is_not_decided(assistant, shelf, odds):
     library = shelf("law", {"a.txt": TEXT, "b.txt": LAW})
     reviewed(assistant, "law", documents=["a.txt"])
     for book, document in ((BOOK, "b.txt"), (Playbook("Other", BOOK.items), "a.txt")):
@@ -289,7 +260,7 @@ def test_a_document_that_was_not_reviewed_is_not_decided(assistant: Assistant, s
     assert len(files(library)) == 1
 
 
-def test_findings_say_that_a_document_is_of_another_kind(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+def test_findings_say_that_a_document_is_of_another_kind(assistant, shelf, odds):
     shelf("law", {"a.txt": TEXT, "lease-1.txt": TEXT})
     ended = reviewed(assistant, "law", Playbook("Test", BOOK.items, "lease, tenancy"))
     assert {(one.document, bool(one.remark)) for one in ended.findings} == {("a.txt", True), ("lease-1.txt", False)}
@@ -298,7 +269,7 @@ def test_findings_say_that_a_document_is_of_another_kind(assistant: Assistant, s
     assert all("lease" in one.to_row()["remark"] for one in ended.findings if one.document == "a.txt")
 
 
-def test_findings_are_ordered_by_what_matters(assistant: Assistant, shelf: Shelf, odds: Any) -> None:
+def test_findings_are_ordered_by_what_matters(assistant, shelf, odds):
     shelf("law", {"a.txt": TEXT})
     found = reviewed(assistant, "law").findings
     assert review.counts(found) == {"deviates": 1, "absent": 1, "unsure": 0, "found": 1, "not_as_expected": 1}
@@ -306,14 +277,7 @@ def test_findings_are_ordered_by_what_matters(assistant: Assistant, shelf: Shelf
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_nothing_of_a_review_is_left_of_a_forgotten_document(
-    encrypted: bool,
-    folder: Callable[..., Path],
-    models: Any,
-    settings: Settings,
-    odds: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_nothing_of_a_review_is_left_of_a_forgotten_document(encrypted, folder, models, settings, odds, monkeypatch):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     root = folder({"a.txt": TEXT, "b.txt": "Another text of its own, with words that are nowhere else. " * 9})
     ingested(settings, root, encrypted)
@@ -331,13 +295,8 @@ def test_nothing_of_a_review_is_left_of_a_forgotten_document(
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_a_review_that_is_killed_goes_on_and_loses_and_doubles_nothing(
-    encrypted: bool,
-    folder: Callable[..., Path],
-    models: Any,
-    settings: Settings,
-    odds: dict[str, float],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    encrypted, folder, models, settings, odds, monkeypatch
+):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     odds["secret"] = 0.0  # the model is asked
     models.generator.weights = [("", "yes")]
@@ -363,13 +322,11 @@ def test_a_review_that_is_killed_goes_on_and_loses_and_doubles_nothing(
     assert (b"too long" in kept) is not encrypted
 
 
-def clause(name: str, question: str, kind: ItemType = "yes/no", like: tuple[str, ...] = ()) -> Playbook:
+def clause(name, question, kind="yes/no", like=()):
     return Playbook("Test", (PlaybookItem(name, question, kind, like=like, clause=name),))
 
 
-def test_a_clause_that_is_known_well_is_found_or_absent_without_a_model(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_a_clause_that_is_known_well_is_found_or_absent_without_a_model(assistant, models, shelf):
     law = "This Agreement shall be governed by and construed in accordance with the laws of the State of Ohio."
     shelf("law", {"a.txt": f"{FILLER}\n\nGoverning Law. {law}", "b.txt": FILLER})
     ended = reviewed(assistant, "law", clause("governing-law", "Which law governs?", "text"))
@@ -379,9 +336,7 @@ def test_a_clause_that_is_known_well_is_found_or_absent_without_a_model(
     assert all("all sentences of the document" in one.read and not one.model for one in ended.findings)
 
 
-def test_code_reads_a_single_value_of_the_quote_and_the_model_others(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_code_reads_a_single_value_of_the_quote_and_the_model_others(assistant, models, shelf):
     renewed = "Renewal. This Agreement shall automatically renew for successive periods of one (1) year each"
     shelf(
         "law", {"a.txt": f"{FILLER}\n\n{renewed}.", "b.txt": f"{FILLER}\n\n{renewed}, unless ended by 90 days' notice."}
@@ -400,14 +355,11 @@ COMPETES = "During the term Distributor shall not sell, market or develop any pr
 
 @pytest.mark.parametrize(
     ("name", "text", "answer", "state"),
-    [
-        ("exclusivity", f"Exclusivity. {EXCLUSIVE}", "no", "absent"),
-        ("non-compete", COMPETES, "yes", "found"),
-    ],
+    [("exclusivity", f"Exclusivity. {EXCLUSIVE}", "no", "absent"), ("non-compete", COMPETES, "yes", "found")],
 )
 def test_the_model_confirms_what_may_say_the_opposite_or_is_known_less_well(
-    name: str, text: str, answer: str, state: str, assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+    name, text, answer, state, assistant, models, shelf
+):
     shelf("law", {"a.txt": f"{FILLER}\n\n{text}"})
     models.generator.weights = [("", answer)]
     models.generator.script = [("", json.dumps({"found": True, "answer": answer, "quote": ""}))]
@@ -416,9 +368,7 @@ def test_the_model_confirms_what_may_say_the_opposite_or_is_known_less_well(
     assert "all sentences of the document by code" in found.read
 
 
-def test_the_classifier_is_asked_of_english_documents_only(
-    assistant: Assistant, models: Any, shelf: Shelf, settings: Settings
-) -> None:
+def test_the_classifier_is_asked_of_english_documents_only(assistant, models, shelf, settings):
     german = "Dieser Vertrag unterliegt dem Recht der Bundesrepublik Deutschland und wird nach ihm ausgelegt. " * 9
     library = shelf("law", {"a.txt": german, "b.txt": FILLER})
     clauses, (item,) = (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +10,7 @@ from localrag.errors import LocalragError, UsageError
 from localrag.items.schema import load, parse
 
 
-def test_the_short_form_names_fields_with_their_types() -> None:
+def test_the_short_form_names_fields_with_their_types():
     schema = parse("vendor, invoice_date date, total money, paid yes/no, status open|paid, items int")
     assert [(one.id, one.type, one.choices) for one in schema.fields] == [
         ("vendor", "text", ()),
@@ -27,7 +25,7 @@ def test_the_short_form_names_fields_with_their_types() -> None:
     assert str(parse(str(schema))) == str(schema) and parse("due date").fields[0].headings == ("due", "due date")
 
 
-def test_a_type_may_be_the_name_of_a_field_and_a_misspelt_one_is_no_name() -> None:
+def test_a_type_may_be_the_name_of_a_field_and_a_misspelt_one_is_no_name():
     assert [
         (one.id, one.type) for one in parse("vendor, date, number, interest rate, last update, party name").fields
     ] == [
@@ -45,7 +43,7 @@ def test_a_type_may_be_the_name_of_a_field_and_a_misspelt_one_is_no_name() -> No
     assert parse("total monney text").fields[0].id == "total monney"
 
 
-def test_a_schema_is_typed_or_comes_from_a_file_called_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_schema_is_typed_or_comes_from_a_file_called_json(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bill.json").write_text('{"properties": {"vendor": {}}}')
     (tmp_path / "bills").write_text("vendor")
@@ -57,7 +55,7 @@ def test_a_schema_is_typed_or_comes_from_a_file_called_json(tmp_path: Path, monk
         assert named in str(error.value)
 
 
-def test_a_json_schema_gives_fields_and_lines() -> None:
+def test_a_json_schema_gives_fields_and_lines():
     given = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -112,7 +110,7 @@ TEXT = {"type": "string"}
         ({"properties": {"a": {"$ref": "#/$defs/x"}}}, "'#/$defs/x'"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(given: dict[str, Any], named: str) -> None:
+def test_what_is_not_supported_is_refused_by_name(given, named):
     with pytest.raises(UsageError) as error:
         parse(json.dumps(given))
     assert named in str(error.value)
@@ -127,17 +125,17 @@ def test_what_is_not_supported_is_refused_by_name(given: dict[str, Any], named: 
         '{"properties": {"a": {}, "lines": {"type": "array", "items": {"properties": {"A quote": {}}}}}}',
     ],
 )
-def test_a_field_is_not_called_like_a_column_beside_another(text: str) -> None:
+def test_a_field_is_not_called_like_a_column_beside_another(text):
     with pytest.raises(UsageError) as error:
         parse(text)
     assert "column" in error.value.message
 
 
-def test_a_field_may_be_called_like_a_column_that_is_not_there() -> None:
+def test_a_field_may_be_called_like_a_column_that_is_not_there():
     assert len(parse("total number, total currency, quote, place").fields) == 4
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 5000, '{"properties": 1}', "a, a"])
-def test_what_is_no_schema_is_refused(text: str) -> None:
+def test_what_is_no_schema_is_refused(text):
     with pytest.raises(UsageError):
         parse(text)

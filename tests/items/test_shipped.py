@@ -14,7 +14,7 @@ from localrag.events import ReviewEnded
 from localrag.items import playbook
 from localrag.items.evidence import Clauses
 from localrag.search.retrieval import Searcher
-from localrag.settings import Settings, load_settings
+from localrag.settings import load_settings
 from localrag.store.library import Library
 
 Shelf = Callable[..., Library]
@@ -98,7 +98,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_the_clause_itself_is_quoted(name: str, shelf: Shelf, settings: Settings, models: object) -> None:
+def test_the_clause_itself_is_quoted(name, shelf, settings, models):
     library = shelf("law", {"a.md": CONTRACTS[name].read_text(encoding="utf-8")})
     book, searcher = playbook.load(name), Searcher(settings)
     clauses, document = Clauses(library, searcher), library.document("a.md")
@@ -111,9 +111,7 @@ def test_the_clause_itself_is_quoted(name: str, shelf: Shelf, settings: Settings
     assert missed == {}
 
 
-def test_every_clause_of_a_shipped_playbook_is_one_that_is_known(
-    shelf: Shelf, settings: Settings, models: object
-) -> None:
+def test_every_clause_of_a_shipped_playbook_is_one_that_is_known(shelf, settings, models):
     library = shelf("law", {"a.md": "Governing Law. The law of Iowa governs this agreement and nothing else does."})
     clauses, document = Clauses(library, Searcher(settings)), library.document("a.md")
     for book in map(playbook.load, playbook.names()):
@@ -131,9 +129,7 @@ def test_every_clause_of_a_shipped_playbook_is_one_that_is_known(
         ("dpa", "breach-notice", "deviates", "72 hours"),
     ],
 )
-def test_positions_are_compared_with_what_a_contract_says(
-    name: str, item: str, state: str, value: str, shelf: Shelf, assistant: Assistant, models: object
-) -> None:
+def test_positions_are_compared_with_what_a_contract_says(name, item, state, value, shelf, assistant, models):
     """The fake model says yes to whatever it is asked, so that code reads the value."""
     shelf("law", {"a.md": CONTRACTS[name].read_text(encoding="utf-8")})
     whole = playbook.load(name)
@@ -146,7 +142,7 @@ def test_positions_are_compared_with_what_a_contract_says(
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_the_small_model_reviews_a_contract(folder: Callable[..., Path]) -> None:
+def test_the_small_model_reviews_a_contract(folder):
     """With real weights, whatever the model says: every quote is in the text, and what code decides is right."""
     from localrag import api
 

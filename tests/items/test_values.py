@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from localrag.items.values import Measured, Type, comparison, grammar, measure, read
+from localrag.items.values import Measured, comparison, grammar, measure, read
 
 YEAR = 365.2425
 
@@ -25,7 +25,7 @@ YEAR = 365.2425
         ("twenty-one", "number", 21, ""),
     ],
 )
-def test_a_quantity_is_read_with_its_unit(text: str, kind: str, value: float, unit: str) -> None:
+def test_a_quantity_is_read_with_its_unit(text, kind, value, unit):
     found = measure(text)
     assert found is not None and (found.measure, found.unit) == (kind, unit)
     assert found.value == pytest.approx(value)
@@ -40,11 +40,11 @@ def test_a_quantity_is_read_with_its_unit(text: str, kind: str, value: float, un
         ("2019", date(2019, 1, 1)),
     ],
 )
-def test_a_date_is_read_however_it_is_written(text: str, day: date) -> None:
+def test_a_date_is_read_however_it_is_written(text, day):
     assert measure(text) == Measured("date", float(day.toordinal()))
 
 
-def test_no_quantity_is_none() -> None:
+def test_no_quantity_is_none():
     assert measure("the laws of Kansas") is None and measure("") is None
 
 
@@ -57,7 +57,7 @@ def test_no_quantity_is_none() -> None:
         ("after 2020", "1 January 2021", "31 December 2020"),
     ],
 )
-def test_a_limit_lets_through_what_is_within_it(limit: str, inside: str, outside: str) -> None:
+def test_a_limit_lets_through_what_is_within_it(limit, inside, outside):
     found = comparison(limit)
     assert found is not None
     good, bad = measure(inside), measure(outside)
@@ -65,7 +65,7 @@ def test_a_limit_lets_through_what_is_within_it(limit: str, inside: str, outside
     assert (found[1].passes(good), found[1].passes(bad)) == (True, False)
 
 
-def test_different_currencies_and_measures_are_not_compared() -> None:
+def test_different_currencies_and_measures_are_not_compared():
     found = comparison("over 500 euros")
     assert found is not None
     for text in ("$900", "900 days", "900"):
@@ -121,7 +121,7 @@ def test_different_currencies_and_measures_are_not_compared() -> None:
         ("text", "in  whole\nor in part", "in whole or in part", ""),
     ],
 )
-def test_a_value_is_read_and_written_for_machines(type: Type, words: str, form: str, unit: str) -> None:
+def test_a_value_is_read_and_written_for_machines(type, words, form, unit):
     found = read(type, words)
     assert found is not None and (found.type, found.form, found.unit) == (type, form, unit)
     assert found.words == " ".join(words.split())
@@ -146,25 +146,20 @@ def test_a_value_is_read_and_written_for_machines(type: Type, words: str, form: 
         ("date", ""),
     ],
 )
-def test_words_without_such_a_value_hold_none(type: Type, words: str) -> None:
+def test_words_without_such_a_value_hold_none(type, words):
     assert read(type, words) is None
 
 
 @pytest.mark.parametrize(
     ("words", "choice"),
-    [
-        ("Paid in full", "paid"),
-        ("partly paid", "partly paid"),
-        ("paid or open", None),
-        ("unpaid", None),
-    ],
+    [("Paid in full", "paid"), ("partly paid", "partly paid"), ("paid or open", None), ("unpaid", None)],
 )
-def test_a_choice_is_the_only_one_that_is_named(words: str, choice: str | None) -> None:
+def test_a_choice_is_the_only_one_that_is_named(words, choice):
     found = read("choice", words, ("paid", "open", "partly paid"))
     assert (found.form if found else None) == choice
 
 
-def test_values_compare_with_the_limits_of_questions() -> None:
+def test_values_compare_with_the_limits_of_questions():
     found = comparison("of at least 60 days")
     long, short = read("duration", "trois mois"), read("duration", "2 weeks and 3 days")
     assert found is not None and long is not None and short is not None
@@ -172,6 +167,6 @@ def test_values_compare_with_the_limits_of_questions() -> None:
     assert found[1].passes(long.measured) and not found[1].passes(short.measured)
 
 
-def test_a_grammar_offers_the_choices_and_nothing() -> None:
+def test_a_grammar_offers_the_choices_and_nothing():
     assert grammar("choice", ['a "b"', "ü"]) == r"""("\"a \\\"b\\\"\"" | "\"ü\"" | "\"\"")"""
     assert grammar("yes/no") == r"""("\"yes\"" | "\"no\"" | "\"\"")"""

@@ -40,7 +40,7 @@ _LACKS = {
 class _There(ast.NodeTransformer):
     """Replaces what differs on the other system."""
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+    def visit_Attribute(self, node):
         self.generic_visit(node)
         name = ast.unparse(node)
         if name == "sys.platform":
@@ -51,7 +51,7 @@ class _There(ast.NodeTransformer):
             node.attr += "_is_lacking"
         return node
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:
+    def visit_Call(self, node):
         self.generic_visit(node)
         match node:
             case ast.Call(func=ast.Name("getattr" | "hasattr"), args=[ast.Name(module), ast.Constant(name), *_]):
@@ -60,15 +60,15 @@ class _There(ast.NodeTransformer):
                     ast.fix_missing_locations(node)
         return node
 
-    def visit_Import(self, node: ast.Import) -> ast.stmt:
+    def visit_Import(self, node):
         lacking = [each.name for each in node.names if each.name in _MODULES]
         return self._missing(node, lacking[0]) if lacking else node
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
+    def visit_ImportFrom(self, node):
         lacking = [each.name for each in node.names if f"{node.module}.{each.name}" in _LACKS]
         return self._missing(node, lacking[0]) if lacking or node.module in _MODULES else node
 
-    def _missing(self, node: ast.stmt, name: str) -> ast.stmt:
+    def _missing(self, node, name):
         return ast.copy_location(ast.parse(f"raise ImportError({name!r})").body[0], node)
 
 

@@ -47,7 +47,7 @@ print(resident.connect.__code__.co_consts)  # the branches are those of the othe
 
 
 @pytest.fixture(params=["win32", "darwin"])
-def there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def there(request, monkeypatch):
     """Processes that are started take localrag's branches for another system; see sitecustomize.py."""
     monkeypatch.setenv("AS_PLATFORM", request.param)
     monkeypatch.setenv("PYTHONPATH", str(HERE))
@@ -56,7 +56,7 @@ def there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_every_module_is_imported_and_a_folder_read_and_searched_there(there: str, tmp_path: Path) -> None:
+def test_every_module_is_imported_and_a_folder_read_and_searched_there(there, tmp_path):
     papers = tmp_path / "papers"
     papers.mkdir()
     (papers / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.", "utf-8")
@@ -69,12 +69,12 @@ def test_every_module_is_imported_and_a_folder_read_and_searched_there(there: st
 
 
 @cache
-def calls() -> list[tuple[Path, ast.Call]]:
+def calls():
     files = [(path, ast.parse(path.read_text("utf-8"))) for path in (ROOT / "localrag").rglob("*.py")]
     return [(path, node) for path, tree in files for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
-def test_text_files_name_their_encoding() -> None:
+def test_text_files_name_their_encoding():
     """On Windows the default is that of the country."""
     kinds = {"read_text": 0, "write_text": 1}
     found = [
@@ -88,7 +88,7 @@ def test_text_files_name_their_encoding() -> None:
     assert not found
 
 
-def test_dates_are_formatted_as_every_system_can() -> None:
+def test_dates_are_formatted_as_every_system_can():
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path, node in calls()
@@ -98,7 +98,7 @@ def test_dates_are_formatted_as_every_system_can() -> None:
     assert not found
 
 
-def test_names_of_our_files_can_be_made_on_windows() -> None:
+def test_names_of_our_files_can_be_made_on_windows():
     done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=False, cwd=ROOT)
     if done.returncode:
         pytest.skip("this is not a clone")
@@ -111,13 +111,13 @@ def test_names_of_our_files_can_be_made_on_windows() -> None:
     assert max(Counter(str(path).casefold() for path in paths).values()) == 1
 
 
-def test_names_of_models_can_be_folders_on_windows() -> None:
+def test_names_of_models_can_be_folders_on_windows():
     ids = [card.id for card in CATALOG]
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9._-]*[a-z0-9]", one) and not names.RESERVED.fullmatch(one) for one in ids)
 
 
 @pytest.mark.parametrize("name", ["con", "NUL", "Aux.old", "lpt1", "COM¹"])
-def test_names_of_devices_are_refused_on_windows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_devices_are_refused_on_windows(name, monkeypatch):
     assert names.check_name(name) == name
     monkeypatch.setattr(sys, "platform", "win32")
     assert names.check_name("contracts") == "contracts"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import refused, run, run_json
@@ -20,7 +18,6 @@ from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.security import storage
 from localrag.security.encryption import unlocked
-from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
@@ -28,7 +25,7 @@ LEASE = 'The Zanzibar lease of Harbour House ("Früh") ends in May 2031.\nShared
 
 
 @pytest.fixture
-def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Path:
+def original(folder, models, settings):
     """The original of a document that was ingested among others."""
     root = folder(
         {"lease.txt": LEASE, "other.txt": "Shared with every other letter of ours.\n" + "Other words here. " * 200}
@@ -38,7 +35,7 @@ def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Pa
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_a_document_is_found_until_it_is_forgotten(original: Path, settings: Settings, encrypted: bool) -> None:
+def test_a_document_is_found_until_it_is_forgotten(original, settings, encrypted):
     if encrypted:
         encrypt_folder(settings.library_dir("papers"))
     before = prove_forgotten(settings, "papers", file=original)
@@ -55,16 +52,14 @@ def test_a_document_is_found_until_it_is_forgotten(original: Path, settings: Set
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_remains_of_a_deletion_without_compaction_are_found(
-    original: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, encrypted: bool
-) -> None:
+def test_remains_of_a_deletion_without_compaction_are_found(original, settings, monkeypatch, encrypted):
     if encrypted:
         encrypt_folder(settings.library_dir("papers"))
     monkeypatch.setattr(Editor, "compact", lambda self: self._db.execute("PRAGMA secure_delete = OFF"))
     monkeypatch.setattr(Editor, "save_index", lambda self: None)
     connected = storage._connected
 
-    def careless(*arguments: Any) -> storage.sqlite3.Connection:
+    def careless(*arguments):
         connection = connected(*arguments)
         connection.execute("PRAGMA secure_delete = OFF")
         return connection
@@ -80,7 +75,7 @@ def test_remains_of_a_deletion_without_compaction_are_found(
 
 
 @pytest.mark.parametrize("where", ["sessions/x.json", "indexes/papers/cache/x.state", "stray.bin"])
-def test_traces_outside_the_database_are_found(original: Path, settings: Settings, home: Path, where: str) -> None:
+def test_traces_outside_the_database_are_found(original, settings, home, where):
     api.open_library("papers", settings=settings).forget(["lease.txt"])
     line = LEASE.splitlines()[0]
     for data in (line.encode(), json.dumps(line).encode(), line.encode("utf-16-le")):
@@ -89,9 +84,7 @@ def test_traces_outside_the_database_are_found(original: Path, settings: Setting
         assert [Path(trace.file).name for trace in found.traces] == [Path(where).name]
 
 
-def test_a_locked_file_is_not_reported_as_clean(
-    original: Path, settings: Settings, shelf: Callable[..., Editor]
-) -> None:
+def test_a_locked_file_is_not_reported_as_clean(original, settings, shelf):
     other = shelf("other", {"a.txt": "Words."})
     other.close()
     encrypt_folder(other.folder)
@@ -102,7 +95,7 @@ def test_a_locked_file_is_not_reported_as_clean(
     assert {Path(one.file).parent.name for one in found.searched if one.how == "locked"} == {"other", "keys"}
 
 
-def test_the_command_lists_traces_and_signs_its_report(original: Path, settings: Settings, tmp_path: Path) -> None:
+def test_the_command_lists_traces_and_signs_its_report(original, settings, tmp_path):
     report = tmp_path / "gone.json"
     same = original.with_name("same.txt")
     same.write_text("Shared with every other letter of ours.\n")
@@ -119,9 +112,7 @@ def test_the_command_lists_traces_and_signs_its_report(original: Path, settings:
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_a_passage_that_the_model_keeps_is_a_trace_until_it_is_forgotten(
-    original: Path, settings: Settings, encrypted: bool
-) -> None:
+def test_a_passage_that_the_model_keeps_is_a_trace_until_it_is_forgotten(original, settings, encrypted):
     if encrypted:
         encrypt_folder(settings.library_dir("papers"))
     folder = settings.library_dir("papers")

@@ -18,8 +18,8 @@ from localrag.errors import ModelError, UsageError
 from localrag.proofs import attempts, offline
 from localrag.proofs.attempts import Outcome
 from localrag.proofs.offline import Report, Trial, prove_offline
-from localrag.security.offline import LayerName, kernel
-from localrag.settings import Settings, load_settings
+from localrag.security.offline import kernel
+from localrag.settings import load_settings
 
 pytestmark = pytest.mark.slow
 
@@ -34,17 +34,17 @@ REPORT = Report(
 
 
 @pytest.fixture
-def settings(home: Path) -> Settings:
+def settings(home):
     (home / "models").mkdir(parents=True)
     return load_settings()
 
 
-def need_landlock(abi: int) -> None:
+def need_landlock(abi):
     if kernel.abi() < abi:
         pytest.skip(f"this kernel's Landlock is ABI {kernel.abi()}, this test needs {abi}")
 
 
-def tried(settings: Settings, *without: LayerName) -> Report:
+def tried(settings, *without):
     return prove_offline(settings, without=without, work=False)
 
 
@@ -52,7 +52,7 @@ def tried(settings: Settings, *without: LayerName) -> Report:
 
 
 @linux
-def test_every_attempt_is_refused_by_the_layer_in_charge(settings: Settings) -> None:
+def test_every_attempt_is_refused_by_the_layer_in_charge(settings):
     need_landlock(6)
     run = tried(settings)
     assert [(one.way, one.name, one.before) for one in run.trials if not one.held] == []
@@ -76,7 +76,7 @@ def test_every_attempt_is_refused_by_the_layer_in_charge(settings: Settings) -> 
 
 @linux
 @pytest.mark.parametrize("layer", ["switches", "hook", "seccomp", "landlock", "files"])
-def test_without_a_layer_its_attempts_prove_nothing(settings: Settings, layer: LayerName) -> None:
+def test_without_a_layer_its_attempts_prove_nothing(settings, layer):
     need_landlock(6)
     run = tried(settings, layer)
     missed = {one.layer for one in run.trials if not one.held}
@@ -87,7 +87,7 @@ def test_without_a_layer_its_attempts_prove_nothing(settings: Settings, layer: L
     assert [each.name for each in run.layers if not each.holds] == [layer]
 
 
-def test_a_refusal_by_another_layer_proves_nothing() -> None:
+def test_a_refusal_by_another_layer_proves_nothing():
     assert TRIED.held and REPORT.proven
     by_hook = Outcome("refused", "hook", "refused")
     for after in (by_hook, THROUGH, Outcome("open", "", ""), Outcome("refused", "any", "ECONNREFUSED")):
@@ -108,9 +108,7 @@ def test_a_refusal_by_another_layer_proves_nothing() -> None:
         (ValueError("no"), "any", "any"),
     ],
 )
-def test_an_attempt_names_the_layer_that_refused_it(
-    error: Exception, by: str, without_filter: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attempt_names_the_layer_that_refused_it(error, by, without_filter, monkeypatch):
     one = attempts.Attempt("x", "native", "seccomp", Mock(side_effect=error))
     for holds, layer in ((True, by), (False, without_filter)):
         monkeypatch.setattr(kernel, "holds", lambda holds=holds: holds)
@@ -122,7 +120,7 @@ def test_an_attempt_names_the_layer_that_refused_it(
 
 @linux
 @pytest.mark.model
-def test_a_real_ingest_and_answer_are_proven_and_reported(tmp_path: Path) -> None:
+def test_a_real_ingest_and_answer_are_proven_and_reported(tmp_path):
     need_landlock(6)
     file = tmp_path / "proof.json"
     environment = {**os.environ, "LOCALRAG_GENERATOR": "smollm2-135m-instruct"}
@@ -135,14 +133,14 @@ def test_a_real_ingest_and_answer_are_proven_and_reported(tmp_path: Path) -> Non
     assert run_json("prove", "offline", "--verify", file)["ours"]
 
 
-def test_without_a_model_the_error_has_a_hint(settings: Settings) -> None:
+def test_without_a_model_the_error_has_a_hint(settings):
     refused(ModelError, "prove", "offline")
 
 
 # --- the report ---------------------------------------------------------------------------------------------
 
 
-def test_a_changed_report_has_an_invalid_signature_and_another_machines_is_not_ours(tmp_path: Path) -> None:
+def test_a_changed_report_has_an_invalid_signature_and_another_machines_is_not_ours(tmp_path):
     report = proofs.signed(REPORT.to_dict(), tmp_path / "proofs")
     file = tmp_path / "r.json"
     file.write_text(json.dumps(report, indent=1))
@@ -160,16 +158,14 @@ def test_a_changed_report_has_an_invalid_signature_and_another_machines_is_not_o
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"signature": {"key": "zz", "value": ""}}', "[" * 100_000])
-def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
+def test_another_file_is_refused(tmp_path, text):
     file = tmp_path / "r.json"
     file.write_text(text)
     with pytest.raises(UsageError):
         proofs.verify(file, tmp_path)
 
 
-def test_the_command_exits_with_1_if_something_got_through(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_command_exits_with_1_if_something_got_through(settings, monkeypatch, tmp_path):
     changed = replace(REPORT, trials=(TRIED, replace(TRIED, name="UDP", after=THROUGH)))
     monkeypatch.setattr(offline, "prove_offline", lambda *_, **__: changed)
     shown = run("prove", "offline", "--report", tmp_path / "r.json")

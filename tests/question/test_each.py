@@ -39,24 +39,24 @@ ORDERED = [
 
 
 @pytest.mark.parametrize(("whole", "one"), EXISTENCE)
-def test_a_question_for_those_that_do_becomes_a_question_of_yes_and_no(whole: str, one: str) -> None:
+def test_a_question_for_those_that_do_becomes_a_question_of_yes_and_no(whole, one):
     asked = document_question(whole)
     assert (asked.kind, asked.text, asked.negated) == ("existence", one, False)
 
 
 @pytest.mark.parametrize(("whole", "one"), VALUE)
-def test_a_question_of_each_becomes_a_question_of_this_one(whole: str, one: str) -> None:
+def test_a_question_of_each_becomes_a_question_of_this_one(whole, one):
     asked = document_question(whole)
     assert (asked.kind, asked.text, asked.order) == ("value", one, "")
 
 
 @pytest.mark.parametrize(("whole", "one", "order"), ORDERED)
-def test_which_comes_first_is_asked_as_a_value_and_sorted_by_code(whole: str, one: str, order: str) -> None:
+def test_which_comes_first_is_asked_as_a_value_and_sorted_by_code(whole, one, order):
     asked = document_question(whole)
     assert (asked.kind, asked.text, asked.order) == ("value", one, order)
 
 
-def test_how_many_counts() -> None:
+def test_how_many_counts():
     asked = document_question("How many of the leases allow subletting?")
     assert asked == DocumentQuestion("existence", "Does this lease allow subletting?", "lease")
 
@@ -69,7 +69,7 @@ def test_how_many_counts() -> None:
         ("Which contracts lack an indemnity?", "Does this contract have an indemnity?"),
     ],
 )
-def test_a_negated_question_is_asked_positively(whole: str, one: str) -> None:
+def test_a_negated_question_is_asked_positively(whole, one):
     asked = document_question(whole)
     assert (asked.text, asked.negated) == (one, True)
 
@@ -88,20 +88,20 @@ def test_a_negated_question_is_asked_positively(whole: str, one: str) -> None:
         ("Which agreements were signed after May 2020?", "When was this agreement signed?", "after May 2020"),
     ],
 )
-def test_limits_are_taken_out_of_the_question_for_code_to_compare(whole: str, one: str, limit: str) -> None:
+def test_limits_are_taken_out_of_the_question_for_code_to_compare(whole, one, limit):
     asked = document_question(whole)
     assert (asked.kind, asked.text, asked.limit) == ("value", one, limit)
     assert document_question("Which contracts have at least two parties?").limit == ""
 
 
-def test_several_fields_make_a_table() -> None:
+def test_several_fields_make_a_table():
     asked = document_question("List the parties, effective date and term of every contract.")
     assert (asked.kind, asked.columns, asked.noun) == ("fields", ("parties", "effective date", "term"), "contract")
     asked = document_question("Make a table of parties, dates and amounts")
     assert (asked.kind, asked.columns, asked.noun) == ("fields", ("parties", "dates", "amounts"), "document")
 
 
-def test_summaries_are_told_apart_by_whether_each_is_wanted() -> None:
+def test_summaries_are_told_apart_by_whether_each_is_wanted():
     assert (document_question("Summarise every chapter").kind, document_question("Summarise every chapter").each) == (
         "summary",
         True,
@@ -110,13 +110,13 @@ def test_summaries_are_told_apart_by_whether_each_is_wanted() -> None:
     assert not document_question("Give me a short summary of this folder").each
 
 
-def test_a_question_of_another_form_is_put_as_it_is() -> None:
+def test_a_question_of_another_form_is_put_as_it_is():
     for question in ("Welche Verträge enden 2024?", "Compare the notice periods of the contracts", "Pets?"):
         asked = document_question(question)
         assert (asked.kind, asked.text) == ("open", question)
 
 
-def test_names_years_and_quoted_words_must_stand_there() -> None:
+def test_names_years_and_quoted_words_must_stand_there():
     assert required('Which contracts mention "force majeure"?') == ("force majeure",)
     assert required("Which contracts were signed by Tess Orlo in 2019?") == ("Tess Orlo", "2019")
     assert required("Which agreements are governed by the law of New York?") == ("New York",)
@@ -124,7 +124,7 @@ def test_names_years_and_quoted_words_must_stand_there() -> None:
     assert required("Which invoices bill 12,500 euros?") == ("12,500",)
 
 
-def test_what_a_document_may_write_otherwise_is_not_required() -> None:
+def test_what_a_document_may_write_otherwise_is_not_required():
     for question in (
         "Which contracts are governed by German law?",  # the laws of Germany
         "Which contracts follow the GDPR?",  # General Data Protection Regulation
@@ -135,12 +135,12 @@ def test_what_a_document_may_write_otherwise_is_not_required() -> None:
         assert required(question) == (), question
 
 
-def test_words_to_look_up_leave_out_the_frame() -> None:
+def test_words_to_look_up_leave_out_the_frame():
     assert topic_of("Does this contract have a non-compete clause?") == "non-compete clause"
     assert topic_of("What is the governing law of this contract?") == "governing law of this contract"
 
 
-def test_a_nation_may_stand_by_its_adjective_or_its_name() -> None:
+def test_a_nation_may_stand_by_its_adjective_or_its_name():
     assert nations("Which contracts are under English law or Dutch courts?") == (
         ("English", "England"),
         ("Dutch", "Netherlands", "Holland"),

@@ -44,7 +44,7 @@ TASKS: dict[str, Task] = {
 
 
 @pytest.mark.parametrize("question", TASKS)
-def test_an_explicit_question_for_code_is_understood(question: str) -> None:
+def test_an_explicit_question_for_code_is_understood(question):
     assert parse(question) == TASKS[question]
 
 
@@ -71,11 +71,11 @@ def test_an_explicit_question_for_code_is_understood(question: str) -> None:
         "",
     ],
 )
-def test_any_other_question_is_left_to_the_model(question: str) -> None:
+def test_any_other_question_is_left_to_the_model(question):
     assert parse(question) is None
 
 
-def test_a_document_that_narrows_the_question_may_stand_beside_it() -> None:
+def test_a_document_that_narrows_the_question_may_stand_beside_it():
     assert parse('a.pdf: how many times does "x" occur?', ["a.pdf"]) == TermSearch("x")
     assert parse('How many times does "x" occur? “a.pdf”', ["a.pdf"]) == TermSearch("x")
 
@@ -84,7 +84,7 @@ def test_a_document_that_narrows_the_question_may_stand_beside_it() -> None:
     "text",
     ["how many times does " * 29, 'find "' * 99, "'" * 600, "list the documents from " * 25, "find " + "A1-" * 190],
 )
-def test_no_question_takes_long_to_understand(text: str) -> None:
+def test_no_question_takes_long_to_understand(text):
     with cheap(10):  # a runaway pattern takes hours
         parse(text)
         parse(text + '?"')

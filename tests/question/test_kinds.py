@@ -39,7 +39,7 @@ OF_KIND = {
 
 
 @pytest.mark.parametrize("question", OF_KIND)
-def test_the_kind_of_a_question(question: str) -> None:
+def test_the_kind_of_a_question(question):
     asked = Question(question)
     assert asked.kind == OF_KIND[question]
     assert asked.about_whole == (asked.kind in ("summary", "compare", "whole"))
@@ -57,22 +57,22 @@ def test_the_kind_of_a_question(question: str) -> None:
         ("Which court has jurisdiction?", False),
     ],
 )
-def test_an_explanation_is_told_from_one_fact(question: str, explained: bool) -> None:
+def test_an_explanation_is_told_from_one_fact(question, explained):
     assert (Question(question).value == "explanation") is explained
 
 
-def test_the_model_is_asked_where_every_document_may_be_meant() -> None:
+def test_the_model_is_asked_where_every_document_may_be_meant():
     assert not Question("What fees are named in the contracts?").sure
     assert Question("What fees are named in the contract?").sure
     assert Question("Which contracts renew automatically?").sure
 
 
 @pytest.mark.parametrize("question", ["", "?", "(", "x " * 9000, "Frage\x00" * 99])
-def test_any_text_has_a_kind(question: str) -> None:
+def test_any_text_has_a_kind(question):
     kinds, values = tell(question)
     assert tuple(kinds) == KINDS and tuple(values) == VALUES
     assert all(0 <= share <= 1 for share in (*kinds.values(), *values.values()))
 
 
-def test_names_years_and_nouns_for_documents_count_as_such() -> None:
+def test_names_years_and_nouns_for_documents_count_as_such():
     assert features("Does Orlo's lease of 2019 end?") == features("Does Tess's contract of 2021 end?")

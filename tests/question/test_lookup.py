@@ -10,41 +10,41 @@ from localrag.question.lookup import read, without
 ENGLISH = ["english"]
 
 
-def words(question: str, *languages: str) -> set[str]:
+def words(question, *languages):
     return {term for group in read(question, languages or ENGLISH).groups for term in group}
 
 
-def names(question: str) -> set[str]:
+def names(question):
     return {term for group in read(question, ENGLISH).names for term in group}
 
 
 # --- words --------------------------------------------------------------------------------------------------
 
 
-def test_words_that_say_nothing_are_left_out() -> None:
+def test_words_that_say_nothing_are_left_out():
     assert words("What is the notice period of the lease?") == {"notic", "period", "leas"}
     assert words("Wie lang ist die Frist?", "german", "english") == {"lang", "frist"}
     assert words("Qu’est-ce que l’avocat dit ?", "french") >= {"avocat", "dit"}
     assert "est" not in words("Qu’est-ce que l’avocat dit ?", "french")
 
 
-def test_a_question_of_nothing_else_keeps_them() -> None:
+def test_a_question_of_nothing_else_keeps_them():
     assert words("What is it?") == {"what", "is", "it"}
     assert words("") == words("?!") == set()
 
 
-def test_two_forms_of_a_word_are_one_word() -> None:
+def test_two_forms_of_a_word_are_one_word():
     assert read("lease leases LEASE", ENGLISH).groups == (("leas",),)
 
 
-def test_each_language_of_the_library_has_its_stem() -> None:
+def test_each_language_of_the_library_has_its_stem():
     (group,) = read("running", ["german", "english"]).groups
     assert len(group) == 2
     assert words("running", "german") == {"running"} and words("running") == {"run"}
     assert read("lease", []).groups == (("leas",),)
 
 
-def test_a_long_question_has_not_more_words_than_a_search_takes() -> None:
+def test_a_long_question_has_not_more_words_than_a_search_takes():
     query = read(" ".join(f"word{n}" for n in range(1000)), ENGLISH)
     assert len(query.groups) == 48 and query.names <= set(query.groups)
 
@@ -64,11 +64,11 @@ def test_a_long_question_has_not_more_words_than_a_search_takes() -> None:
         ("the 10-K of Acme's FY2018", {"10", "k", "10k", "acm", "fy2018", "fy", "2018"}),
     ],
 )
-def test_numbers_and_capitals_inside_a_sentence_are_names(question: str, found: set[str]) -> None:
+def test_numbers_and_capitals_inside_a_sentence_are_names(question, found):
     assert names(question) == found
 
 
-def test_german_nouns_are_no_names_but_what_holds_a_number_is() -> None:
+def test_german_nouns_are_no_names_but_what_holds_a_number_is():
     query = read("Wie lang ist die Frist in der Halle 4 und im Vertrag von dem Mieter?", ["german"])
     assert query.names == frozenset({("4",)})
 
@@ -89,7 +89,7 @@ def test_german_nouns_are_no_names_but_what_holds_a_number_is() -> None:
         ("“open “Force Majeure”", (("force", "majeure"),)),
     ],
 )
-def test_what_stands_in_quotes_is_a_phrase(question: str, phrases: tuple[tuple[str, ...], ...]) -> None:
+def test_what_stands_in_quotes_is_a_phrase(question, phrases):
     assert read(question, ENGLISH).phrases == phrases
 
 
@@ -107,7 +107,7 @@ def test_what_stands_in_quotes_is_a_phrase(question: str, phrases: tuple[tuple[s
         "¿Cuál es la fecha?",
     ],
 )
-def test_a_short_question_for_a_name_is_about_a_whole_document(question: str) -> None:
+def test_a_short_question_for_a_name_is_about_a_whole_document(question):
     assert read(question, ["english", "german", "french", "spanish"]).about_whole
 
 
@@ -119,7 +119,7 @@ def test_a_short_question_for_a_name_is_about_a_whole_document(question: str) ->
         "Which of the parties has to give notice of termination to the other and within how many working days?",
     ],
 )
-def test_other_questions_are_not(question: str) -> None:
+def test_other_questions_are_not(question):
     assert not read(question, ENGLISH).about_whole
 
 
@@ -132,14 +132,14 @@ def test_other_questions_are_not(question: str) -> None:
         ("the greatest lease", False),
     ],
 )
-def test_the_newest_is_wanted_where_it_is_asked_for(question: str, latest: bool) -> None:
+def test_the_newest_is_wanted_where_it_is_asked_for(question, latest):
     assert read(question, ["english", "german"]).latest is latest
 
 
 # --- without some of its words ------------------------------------------------------------------------------
 
 
-def test_a_question_without_a_name_lacks_it_in_its_words_and_its_text() -> None:
+def test_a_question_without_a_name_lacks_it_in_its_words_and_its_text():
     query = read("What was the gross margin of Apple's FY2018?", ENGLISH)
     left = without(query, {("appl",), ("fy2018",), ("fy",), ("2018",)}, ENGLISH)
     assert left.groups == (("gross",), ("margin",)) and left.text == "What was the gross margin of"
@@ -149,7 +149,7 @@ def test_a_question_without_a_name_lacks_it_in_its_words_and_its_text() -> None:
 # --- any question -------------------------------------------------------------------------------------------
 
 
-def test_any_question_is_understood() -> None:
+def test_any_question_is_understood():
     for seed, question in enumerate(texts(2, 400)):
         languages = [[], ENGLISH, ["french", "german"], ["russian"]][seed % 4]
         query = read(question, languages)
@@ -161,11 +161,11 @@ def test_any_question_is_understood() -> None:
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_no_question_takes_more_than_its_length(name: str) -> None:
+def test_no_question_takes_more_than_its_length(name):
     read(LONG[name], ["english", "german"])
 
 
-def test_a_question_of_very_many_words_takes_no_more_than_its_length() -> None:
+def test_a_question_of_very_many_words_takes_no_more_than_its_length():
     assert len(read("a Word, " * 40_000, ENGLISH).groups) == 1
     assert len(read("Aa " + "(" * 200_000 + "Word", ENGLISH).groups) == 2
 
@@ -186,7 +186,7 @@ def test_a_question_of_very_many_words_takes_no_more_than_its_length() -> None:
         ("Round to one decimal.", "Round to one decimal."),
     ],
 )
-def test_how_to_answer_is_no_content(question: str, asked: str) -> None:
+def test_how_to_answer_is_no_content(question, asked):
     assert read(question, ENGLISH).text == asked
 
 
@@ -202,7 +202,7 @@ def test_how_to_answer_is_no_content(question: str, asked: str) -> None:
         ("What is the rent?", ()),
     ],
 )
-def test_the_figures_of_a_formula_are_known(question: str, figures: tuple[str, ...]) -> None:
+def test_the_figures_of_a_formula_are_known(question, figures):
     assert read(question, ENGLISH).figures == figures
 
 
@@ -217,5 +217,5 @@ def test_the_figures_of_a_formula_are_known(question: str, figures: tuple[str, .
         ("It's the tenant's, isn't it?", set()),
     ],
 )
-def test_single_quotes_make_phrases_and_apostrophes_none(question: str, phrases: set[tuple[str, ...]]) -> None:
+def test_single_quotes_make_phrases_and_apostrophes_none(question, phrases):
     assert set(read(question, ENGLISH).phrases) == phrases

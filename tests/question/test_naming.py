@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import pytest
-from asking import Put, Shelf
 from hostile import texts
 
 from localrag.question import naming
 from localrag.question.lookup import read
 from localrag.question.naming import Mentions
-from localrag.store.writer import Editor
 
 # Long enough for names to count; none of its words is asked for.
 REST = "Filling sentences follow on every line of this text and they say very little. " * 130
 
 
-def asked(library: Editor, question: str, *documents: str) -> Mentions:
+def asked(library, question, *documents):
     only = [library.document(path).id for path in documents] if documents else None
     return naming.find(library, only, read(question, library.overview().languages))
 
 
-def paths(library: Editor, ids: frozenset[int] | list[int]) -> list[str]:
+def paths(library, ids):
     return sorted(document.path for document in library.documents() if document.id in ids)
 
 
 @pytest.fixture
-def filings(shelf: Shelf, put: Put) -> Editor:
+def filings(shelf, put):
     library = shelf("filings", {})
     for company in ("Apple", "Boeing", "Costco"):
         for year in (2018, 2019, 2020):
@@ -34,7 +32,7 @@ def filings(shelf: Shelf, put: Put) -> Editor:
     return library
 
 
-def test_a_name_in_the_path_points_to_its_documents(filings: Editor) -> None:
+def test_a_name_in_the_path_points_to_its_documents(filings):
     said = asked(filings, "What was the gross margin of Apple in 2019?")
     assert paths(filings, said.meant) == ["Apple_2019.pdf"]
     assert paths(filings, said.best(1)) == ["Apple_2019.pdf"]
@@ -47,13 +45,13 @@ def test_a_name_in_the_path_points_to_its_documents(filings: Editor) -> None:
     ]
 
 
-def test_several_named_alike_are_all_meant(filings: Editor) -> None:
+def test_several_named_alike_are_all_meant(filings):
     said = asked(filings, "How did the gross margin of Apple and of Boeing change?")
     assert [path[0] for path in paths(filings, said.meant)] == ["A"] * 3 + ["B"] * 3
 
 
 @pytest.mark.parametrize("where", ["title", "beginning", "end"])
-def test_a_document_is_called_by_its_title_and_first_lines_only(shelf: Shelf, put: Put, where: str) -> None:
+def test_a_document_is_called_by_its_title_and_first_lines_only(shelf, put, where):
     library = shelf("papers", {"other1.txt": REST, "other2.txt": REST + "More."})
     begin, end = ("Zeppelin Ltd\n\n" if where == "beginning" else ""), (" Zeppelin." if where == "end" else "")
     put(library, "that.txt", begin + REST + end, title="Lease of the Zeppelin" if where == "title" else "")
@@ -61,36 +59,36 @@ def test_a_document_is_called_by_its_title_and_first_lines_only(shelf: Shelf, pu
     assert paths(library, said.meant) == ([] if where == "end" else ["that.txt"])
 
 
-def test_a_word_that_nearly_all_are_called_by_tells_nothing(shelf: Shelf) -> None:
+def test_a_word_that_nearly_all_are_called_by_tells_nothing(shelf):
     library = shelf("papers", {f"Acme {n}.txt": REST + str(n) for n in range(8)} | {"else.txt": REST})
     assert asked(library, "What does the contract of Acme say of heating?").meant == frozenset()
 
 
-def test_the_names_of_what_is_meant_are_left_out_of_the_rest(filings: Editor) -> None:
+def test_the_names_of_what_is_meant_are_left_out_of_the_rest(filings):
     said = asked(filings, "What was the gross margin of Apple in 2019?")
     assert said.content is not None and said.content.groups == (("gross",), ("margin",))
     assert "Apple" not in said.content.text and "2019" not in said.content.text
 
 
-def test_a_question_of_little_but_names_is_not_read_without_them(filings: Editor) -> None:
+def test_a_question_of_little_but_names_is_not_read_without_them(filings):
     assert asked(filings, "What about the Apple report of 2019?").content is None
     assert asked(filings, "What was the gross margin of the company?").content is None
 
 
-def test_names_count_for_nothing_where_documents_are_as_short_as_passages(shelf: Shelf) -> None:
+def test_names_count_for_nothing_where_documents_are_as_short_as_passages(shelf):
     library = shelf("notes", {f"{name}.txt": f"A note on {name}." for name in ("Apple", "Boeing", "Costco")})
     said = asked(library, "What was the gross margin of Apple?")
     assert said.meant == frozenset() and said.content is None
 
 
-def test_of_one_document_nothing_is_told(filings: Editor, shelf: Shelf) -> None:
+def test_of_one_document_nothing_is_told(filings, shelf):
     nothing = Mentions()
     for said in (asked(filings, "Apple in 2019, latest", "Apple_2019.pdf"), asked(shelf("none", {}), "Apple")):
         assert (said.meant, said.newest, said.content, said.best(9)) == (nothing.meant, nothing.newest, None, [])
         assert said.share(1) == 0
 
 
-def test_only_documents_that_are_searched_are_named(filings: Editor) -> None:
+def test_only_documents_that_are_searched_are_named(filings):
     said = asked(
         filings, "the latest gross margin of Apple in 2019", "Boeing_2018.pdf", "Apple_2018.pdf", "Boeing_2019.pdf"
     )
@@ -98,7 +96,7 @@ def test_only_documents_that_are_searched_are_named(filings: Editor) -> None:
     assert {*paths(filings, said.meant), *paths(filings, said.newest), *paths(filings, said.best(99))} <= allowed
 
 
-def test_the_latest_is_that_of_those_named(filings: Editor) -> None:
+def test_the_latest_is_that_of_those_named(filings):
     assert paths(filings, asked(filings, "What does the latest Apple filing say?").newest) == ["Apple_2020.pdf"]
     assert paths(filings, asked(filings, "What do the latest filings say?").newest) == [
         "Apple_2020.pdf",
@@ -108,14 +106,14 @@ def test_the_latest_is_that_of_those_named(filings: Editor) -> None:
     assert asked(filings, "What does the Apple filing say?").newest == frozenset()
 
 
-def test_a_document_without_a_date_is_never_the_latest(filings: Editor, put: Put, shelf: Shelf) -> None:
+def test_a_document_without_a_date_is_never_the_latest(filings, put, shelf):
     put(filings, "Apple_undated.pdf", REST)
     assert paths(filings, asked(filings, "the latest Apple filing").newest) == ["Apple_2020.pdf"]
     undated = shelf("undated", {"a.txt": REST, "b.txt": REST + "."})
     assert asked(undated, "the latest filing").newest == frozenset()
 
 
-def test_any_question_names_each_document_by_a_share(filings: Editor) -> None:
+def test_any_question_names_each_document_by_a_share(filings):
     for question in (*texts(12, 100), "Apple 2018 Boeing 2019 Costco 2020 latest", "Apple " * 500):
         said = asked(filings, question)
         assert all(0 <= said.share(document.id) <= 1.0001 for document in filings.documents())

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from asking import Put, Shelf
 
 from localrag.errors import NotFoundError
 from localrag.search import clauses
 from localrag.search.clauses import Clauses
-from localrag.store.writer import Editor
 
 LAW = "This Agreement shall be governed by and construed in accordance with the laws of the State of Ohio."
 INSURANCE = (
@@ -20,7 +18,7 @@ REST = "The parties met in the morning. They drank coffee and looked at the rive
 
 
 @pytest.fixture
-def contracts(shelf: Shelf, put: Put) -> Editor:
+def contracts(shelf, put):
     library = shelf("contracts", {})
     put(library, "supply.txt", f"SUPPLY AGREEMENT\n\n{REST}12. Governing Law. {LAW}\n\n13. Insurance. {INSURANCE}\n")
     put(library, "walk.txt", REST * 3)
@@ -28,7 +26,7 @@ def contracts(shelf: Shelf, put: Put) -> Editor:
     return library
 
 
-def test_a_clause_is_found_at_its_place(contracts: Editor) -> None:
+def test_a_clause_is_found_at_its_place(contracts):
     finder, document = Clauses(contracts), contracts.document("supply.txt")
     for clause, text in (("governing-law", LAW), ("insurance", INSURANCE)):
         best = finder.find(document.id, clause)[0]
@@ -37,7 +35,7 @@ def test_a_clause_is_found_at_its_place(contracts: Editor) -> None:
         assert best.probability >= finder.threshold(clause)
 
 
-def test_a_text_without_the_clause_is_below_the_threshold(contracts: Editor) -> None:
+def test_a_text_without_the_clause_is_below_the_threshold(contracts):
     finder, document = Clauses(contracts), contracts.document("walk.txt")
     for clause in ("governing-law", "insurance", "non-compete", "audit-rights", "cap-on-liability"):
         found = finder.find(document.id, clause)
@@ -45,20 +43,20 @@ def test_a_text_without_the_clause_is_below_the_threshold(contracts: Editor) -> 
         assert found[0].probability < finder.threshold(clause)
 
 
-def test_a_line_without_words_is_no_clause(contracts: Editor, put: Put) -> None:
+def test_a_line_without_words_is_no_clause(contracts, put):
     put(contracts, "table.md", "| Ref | Action |\n| --- | --- |\n| 25/01 | Recovery plan |\n")
     found = Clauses(contracts).find(contracts.document("table.md").id, "document-name", k=9)
     assert found and all(any(map(str.isalnum, one.text)) for one in found)
 
 
-def test_an_empty_document_has_no_sentences_and_an_unknown_clause_is_an_error(contracts: Editor) -> None:
+def test_an_empty_document_has_no_sentences_and_an_unknown_clause_is_an_error(contracts):
     finder = Clauses(contracts)
     with pytest.raises(NotFoundError):
         finder.find(contracts.document("walk.txt").id, "weather")
     assert finder.find(contracts.document("empty.txt").id, "insurance") == []
 
 
-def test_scores_depend_on_the_sentence_and_what_stands_before_it() -> None:
+def test_scores_depend_on_the_sentence_and_what_stands_before_it():
     model = clauses.load()
     assert model.clauses == clauses.kinds() and model.weights.shape == (len(model.rows), len(model.f1))
     assert len(model.f1) == len(model.clauses)
@@ -67,7 +65,7 @@ def test_scores_depend_on_the_sentence_and_what_stands_before_it() -> None:
     assert model.scores([]).shape == (0, len(model.clauses))
 
 
-def test_long_text_is_split_without_losing_words() -> None:
+def test_long_text_is_split_without_losing_words():
     text = "word " * 700
     spans = clauses.split(text)
     assert max(end - start for start, end in spans) <= 1200

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from fakes import HashingEmbedder
@@ -15,7 +13,6 @@ from localrag.ingest import chunking
 from localrag.ingest.readers.source import SUFFIXES
 from localrag.search import filters, retrieval
 from localrag.search.filters import checked
-from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.store.writer import Editor, minhash, passage_digest
 from localrag.types import EVERYTHING, Filter, Page, Part, Plan, Reading
@@ -35,10 +32,10 @@ LETTERS: Mapping[str, tuple[str, str, int]] = {
 
 
 @pytest.fixture
-def made(settings: Settings) -> Any:
+def made(settings):
     libraries: list[Editor] = []
 
-    def make(name: str, documents: Mapping[str, tuple[str, str, int]] = LETTERS, root: str = "/stand") -> Library:
+    def make(name, documents=LETTERS, root="/stand"):
         library = Editor.create(settings.library_dir(name), name, EMBEDDER.identity)
         for path, (author, date, pages) in documents.items():
             texts = [f"The notice stands on page {n} of {path}, said {name}." for n in range(1, max(pages, 1) + 1)]
@@ -60,7 +57,7 @@ def made(settings: Settings) -> Any:
         library.close()
 
 
-def passing(library: Library | list[Library], only: Filter) -> set[str]:
+def passing(library, only):
     libraries = library if isinstance(library, list) else [library]
     return {document.path for _, document in filters.chosen(libraries, only).documents}
 
@@ -90,13 +87,11 @@ def passing(library: Library | list[Library], only: Filter) -> set[str]:
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_only_what_fits_every_part_passes(made: Made, only: dict[str, Any], expected: set[str]) -> None:
+def test_only_what_fits_every_part_passes(made, only, expected):
     assert passing(made("letters"), checked(**only)) == expected
 
 
-def test_a_folder_may_be_named_as_it_lies_on_the_disk(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_may_be_named_as_it_lies_on_the_disk(made, tmp_path, monkeypatch):
     library = made("letters", root=str(tmp_path / "papers"))
     (tmp_path / "papers" / "leases").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
@@ -106,12 +101,12 @@ def test_a_folder_may_be_named_as_it_lies_on_the_disk(
     assert passing(library, checked(folder=".")) == {p for p in LETTERS if p.startswith("leases/")}
 
 
-def test_a_part_of_a_folders_name_is_no_folder(made: Made) -> None:
+def test_a_part_of_a_folders_name_is_no_folder(made):
     library = made("letters", {"leases/a.txt": ("", "", 0), "leases old/b.txt": ("", "", 0)})
     assert passing(library, checked(folder="leases")) == {"leases/a.txt"}
 
 
-def test_a_filter_need_fit_in_one_library_only(made: Made) -> None:
+def test_a_filter_need_fit_in_one_library_only(made):
     first = made("first", {"a.txt": ("Jane", "2020", 0)})
     second = made("second", {"a.txt": ("", "2024", 0), "b.txt": ("Ann", "2024", 0)})
     only = checked(since="2024", documents=["a.txt"])
@@ -150,15 +145,13 @@ def test_a_filter_need_fit_in_one_library_only(made: Made) -> None:
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_where_nothing_passes_it_says_which_part_excluded_everything(
-    made: Made, only: dict[str, Any], said: str
-) -> None:
+def test_where_nothing_passes_it_says_which_part_excluded_everything(made, only, said):
     with pytest.raises(NotFoundError) as raised:
         filters.chosen([made("letters")], checked(**only))
     assert said in raised.value.hint and "'letters'" in raised.value.message
 
 
-def test_documents_left_out_as_nothing_is_known_of_them_are_counted(made: Made) -> None:
+def test_documents_left_out_as_nothing_is_known_of_them_are_counted(made):
     library = made("letters")
     assert filters.chosen([library], EVERYTHING).left_out == ()
     (undated,) = filters.chosen([library], checked(since="2019")).left_out
@@ -181,24 +174,24 @@ def test_documents_left_out_as_nothing_is_known_of_them_are_counted(made: Made) 
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_what_is_no_filter_is_refused_with_a_hint(wrong: dict[str, Any]) -> None:
+def test_what_is_no_filter_is_refused_with_a_hint(wrong):
     with pytest.raises(UsageError) as raised:
         checked(**wrong)
     assert raised.value.hint
 
 
-def test_a_period_may_begin_and_end_on_the_same_day_or_in_the_same_year() -> None:
+def test_a_period_may_begin_and_end_on_the_same_day_or_in_the_same_year():
     for since, until in (("2023", "2023"), ("2023-06-30", "2023"), ("2023", "2023-01"), ("2023-06", "2023-06-01")):
         assert checked(since=since, until=until)
 
 
-def test_every_suffix_that_is_read_is_of_one_type() -> None:
+def test_every_suffix_that_is_read_is_of_one_type():
     known = [suffix for suffixes in filters.FAMILIES.values() for suffix in suffixes]
     archives = {suffix for suffix, module in SUFFIXES.items() if module.endswith(".archives")} - {".mbox"}
     assert sorted(known) == sorted(suffix.removeprefix(".") for suffix in set(SUFFIXES) - archives)
 
 
-def test_a_page_range_holds_before_both_searches(made: Made) -> None:
+def test_a_page_range_holds_before_both_searches(made):
     """More passages outside the range than either search gives, all with better words."""
     library = made("long", {"long.pdf": ("", "", 300), "mail.eml": ("", "", 0)})
     embedders = {"long": EMBEDDER}
@@ -212,7 +205,7 @@ def test_a_page_range_holds_before_both_searches(made: Made) -> None:
     assert {(passage.document, passage.page) for passage in only_document} == {("long.pdf", 300)}
 
 
-def test_a_passage_on_several_pages_is_shown_where_it_was_asked_for(settings: Settings, put: Any) -> None:
+def test_a_passage_on_several_pages_is_shown_where_it_was_asked_for(settings, put):
     library = Editor.create(settings.library_dir("twice"), "twice", EMBEDDER.identity)
     put(library, "a.pdf", ["Flamingos are pink.", "Another page.", "Flamingos are pink."])
     library.save_index()
@@ -221,7 +214,7 @@ def test_a_passage_on_several_pages_is_shown_where_it_was_asked_for(settings: Se
     library.close()
 
 
-def test_a_filter_is_told_in_words() -> None:
+def test_a_filter_is_told_in_words():
     only = checked(["a*"], "leases", ["pdf", "mail"], "2023", "2024-06", "Doe", (3, 7))
     assert filters.described(only) == (
         "matching 'a*', in the folder 'leases', of the type pdf or mail, from 'Doe', dated 2023 to 2024-06, "
@@ -237,7 +230,7 @@ def test_a_filter_is_told_in_words() -> None:
 # --- single documents ---------------------------------------------------------------------------------------
 
 
-def test_single_documents_are_matched_by_exact_path(made: Made) -> None:
+def test_single_documents_are_matched_by_exact_path(made):
     none = ("", "", 0)
     one = made("one", {"a[1]*.pdf": none, "a1b.pdf": none, "x/a.pdf": none})
     other = made("other", {"a1c.pdf": none, "x/a.pdf": none, "a.pdf": none})
@@ -246,13 +239,13 @@ def test_single_documents_are_matched_by_exact_path(made: Made) -> None:
     assert [(library.name, document.path) for library, document in passed] == [("one", "a[1]*.pdf"), ("other", "a.pdf")]
 
 
-def test_single_documents_that_are_gone_are_said_to_be(made: Made) -> None:
+def test_single_documents_that_are_gone_are_said_to_be(made):
     with pytest.raises(NotFoundError, match=r"among 'gone\.pdf'") as raised:
         filters.chosen([made("one")], Filter(these=(("one", "gone.pdf"),)))
     assert "choose again" in raised.value.hint
 
 
-def test_what_lies_in_a_single_document_and_failed_might_have_passed() -> None:
+def test_what_lies_in_a_single_document_and_failed_might_have_passed():
     only = Filter(these=(("one", "mail.eml"),))
     assert filters.may_hold(only, "one", "/r", "mail.eml/broken.pdf") and filters.may_hold(
         only, "one", "/r", "mail.eml"

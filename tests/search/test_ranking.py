@@ -8,40 +8,28 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asking import Shelf
 from fakes import HashingEmbedder
 
 from localrag.ingest import chunking
 from localrag.search import ranking
 from localrag.search.ranking import Hit, Place, in_turn, passages
 from localrag.store.library import PassageSpan
-from localrag.store.writer import Editor, passage_digest
+from localrag.store.writer import passage_digest
 from localrag.types import Anchor, Page, Part, Reading
 
 LIBRARY: Any = SimpleNamespace(name="papers")
 
 
-def hit(
-    passage: int,
-    found: float,
-    document: int = 1,
-    position: int = 0,
-    *,
-    named: float = 0.0,
-    newest: bool = False,
-    number: int | None = 1,
-    library: Any = LIBRARY,
-    **more: Any,
-) -> Hit:
+def hit(passage, found, document=1, position=0, *, named=0.0, newest=False, number=1, library=LIBRARY, **more):
     row = PassageSpan(passage, document, position, 0, 10, number)
     return Hit(library, passage, found, found, (Place(row, named, newest, one_of=named > 0),), **more)
 
 
-def order(hits: list[Hit], most: int = 99) -> list[int]:
+def order(hits, most=99):
     return [hit.passage for hit, _ in in_turn(hits, most)]
 
 
-def test_what_is_known_of_a_document_lifts_its_hits() -> None:
+def test_what_is_known_of_a_document_lifts_its_hits():
     plain = hit(1, 0.4)
     for better in (
         hit(2, 0.4, 2, named=0.5),
@@ -53,12 +41,12 @@ def test_what_is_known_of_a_document_lifts_its_hits() -> None:
         assert order([plain, better]) == order([better, plain]) == [2, 1]
 
 
-def test_a_quoted_phrase_comes_before_all_that_lacks_it() -> None:
+def test_a_quoted_phrase_comes_before_all_that_lacks_it():
     everything = hit(1, 0.6, named=0.3, newest=True, row=0.5)
     assert order([everything, hit(2, 0.1, 2, phrased=True)]) == [2, 1]
 
 
-def test_equal_hits_come_in_the_order_of_their_ids() -> None:
+def test_equal_hits_come_in_the_order_of_their_ids():
     other: Any = SimpleNamespace(name="a library before")
     hits = [hit(n, 0.5, n) for n in range(1, 9)] + [hit(3, 0.5, 3, library=other)]
     for seed in range(5):
@@ -68,7 +56,7 @@ def test_equal_hits_come_in_the_order_of_their_ids() -> None:
         )
 
 
-def test_every_hit_is_taken_once_and_worth_falls() -> None:
+def test_every_hit_is_taken_once_and_worth_falls():
     dice = random.Random(3)
     for _ in range(30):
         hits = [hit(n, dice.random(), dice.randrange(4), dice.randrange(3), named=dice.random()) for n in range(30)]
@@ -79,14 +67,14 @@ def test_every_hit_is_taken_once_and_worth_falls() -> None:
     assert in_turn([], 5) == [] and in_turn(hits, 0) == []
 
 
-def test_each_of_several_named_documents_has_a_place() -> None:
+def test_each_of_several_named_documents_has_a_place():
     hits = [hit(n, 0.62 - n / 1000, 1, n, named=0.5) for n in range(40)]
     hits += [hit(100 + n, 0.50 - n / 1000, 2, n, named=0.5) for n in range(3)]
     hits += [hit(200 + n, 0.48 - n / 1000, 3, n, named=0.5) for n in range(3)]
     assert {n // 100 for n in order(hits, 15)} == {0, 1, 2}
 
 
-def test_a_document_that_is_not_named_may_have_all_places() -> None:
+def test_a_document_that_is_not_named_may_have_all_places():
     hits = [hit(n, 0.62 - n / 1000, 1, n) for n in range(40)] + [hit(100, 0.5, 2)]
     assert 100 not in order(hits, 15)
 
@@ -98,7 +86,7 @@ TEXT = "\n\n".join(
 
 
 @pytest.fixture
-def long(shelf: Shelf) -> Editor:
+def long(shelf):
     """A sheet whose rows are named, so that a passage has a spot."""
     library = shelf("long", {})
     anchors = tuple(Anchor(at, f"A{n + 1}") for n in range(40) if (at := TEXT.find(f"Paragraph {n} ")) >= 0)
@@ -113,7 +101,7 @@ def long(shelf: Shelf) -> Editor:
     return library
 
 
-def hits_of(library: Editor, scores: dict[int, float]) -> list[Hit]:
+def hits_of(library, scores):
     """The chunks of the first document as hits, by their place among them."""
     chunks = library.chunks_of(library.documents()[0].id)
     made = []
@@ -123,7 +111,7 @@ def hits_of(library: Editor, scores: dict[int, float]) -> list[Hit]:
     return made
 
 
-def test_neighbours_become_one_passage_of_the_page(long: Editor) -> None:
+def test_neighbours_become_one_passage_of_the_page(long):
     first, second = long.chunks_of(1)[:2]
     (found,) = passages(hits_of(long, {1: 0.9, 0: 0.5}), 5)
     assert (found.start, found.end, found.score) == (first.start, second.end, 0.9)
@@ -134,9 +122,7 @@ def test_neighbours_become_one_passage_of_the_page(long: Editor) -> None:
 
 
 @pytest.mark.parametrize("most", [2400, 5000])
-def test_neighbours_are_joined_in_any_order_up_to_a_length(
-    long: Editor, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
+def test_neighbours_are_joined_in_any_order_up_to_a_length(long, monkeypatch, most):
     assert ranking._MAX_JOINED == 2400
     monkeypatch.setattr(ranking, "_MAX_JOINED", most)
     count = len([chunk for chunk in long.chunks_of(1) if chunk.position == 0])
@@ -157,21 +143,21 @@ def test_neighbours_are_joined_in_any_order_up_to_a_length(
             assert any(passage.start <= place.start and place.end <= passage.end for passage in found)
 
 
-def test_what_joins_leaves_its_place_to_another(long: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_joins_leaves_its_place_to_another(long, monkeypatch):
     monkeypatch.setattr(ranking, "_MAX_JOINED", 5000)
     found = passages(hits_of(long, {0: 0.9, 2: 0.8, 1: 0.7, 8: 0.1}), 2)
     assert len(found) == 2 and found[0].score == 0.9
     assert found[1].start == long.chunks_of(1)[8].start
 
 
-def test_neighbours_on_two_pages_stay_two(long: Editor) -> None:
+def test_neighbours_on_two_pages_stay_two(long):
     chunks = long.chunks_of(1)
     last = max(n for n, chunk in enumerate(chunks) if chunk.position == 0)
     hits = hits_of(long, {last: 0.9, last + 1: 0.8})
     assert {passage.page for passage in passages(hits, 5)} == {1, 2}
 
 
-def test_as_many_passages_as_are_asked_for_and_no_more(long: Editor) -> None:
+def test_as_many_passages_as_are_asked_for_and_no_more(long):
     hits = hits_of(long, {n: 1 - n / 100 for n in range(0, 12, 3)})
     for k in range(6):
         assert len(passages(hits, k)) == min(k, len(hits))

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from tiny_encoders import cross_encoder, headed
@@ -20,26 +18,25 @@ from localrag.models import HubSource, catalog
 from localrag.models.manage import ModelManager
 from localrag.search import retrieval
 from localrag.search.retrieval import Reranker, rerank
-from localrag.settings import Settings
 from localrag.types import Passage
 
 
 class ByLength(Reranker):
     """Longer is better; keeps what it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.read: list[str] = []
 
-    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+    def scores(self, question, texts):
         self.read += texts
         return [float(len(text)) for text in texts]
 
 
-def passage(text: str, score: float = 0.5, heading: tuple[str, ...] = (), header: str = "") -> Passage:
+def passage(text, score=0.5, heading=(), header=""):
     return Passage("law", "a.pdf", 1, None, heading, text, 0, len(text), score, header=header)
 
 
-def test_the_order_is_the_cross_encoders_and_the_old_score_stays_known() -> None:
+def test_the_order_is_the_cross_encoders_and_the_old_score_stays_known():
     found = [passage("a", 0.9), passage("ccc", 0.8), passage("bb", 0.7)]
     ranked = rerank("?", found, ByLength())
     assert [p.text for p in ranked] == ["ccc", "bb", "a"]
@@ -48,12 +45,12 @@ def test_the_order_is_the_cross_encoders_and_the_old_score_stays_known() -> None
     assert all(0 < p.score < 1 for p in ranked)
 
 
-def test_ties_keep_the_order_of_the_search() -> None:
+def test_ties_keep_the_order_of_the_search():
     found = [passage(text, 1 - n / 10) for n, text in enumerate("abcdef")]
     assert [p.text for p in rerank("?", found, ByLength())] == list("abcdef")
 
 
-def test_what_is_behind_the_candidates_stays_behind_and_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_behind_the_candidates_stays_behind_and_is_not_read(monkeypatch):
     monkeypatch.setattr(retrieval, "RERANKED", 3)
     found = [passage("a" * n, 0.9) for n in range(1, 6)]
     reader = ByLength()
@@ -63,13 +60,13 @@ def test_what_is_behind_the_candidates_stays_behind_and_is_not_read(monkeypatch:
     assert rerank("?", [], reader) == []
 
 
-def test_a_passage_is_read_with_its_heading_and_the_header_of_its_table() -> None:
+def test_a_passage_is_read_with_its_heading_and_the_header_of_its_table():
     reader = ByLength()
     rerank("?", [passage("| 3 | 4 |", heading=("Rent", "Hall 3"), header="| A | B |")], reader)
     assert reader.read == ["Rent › Hall 3\n| A | B |\n| 3 | 4 |"]
 
 
-def test_a_cross_encoder_from_a_folder_scores_each_pair_and_long_ones_too(tmp_path: Path, settings: Settings) -> None:
+def test_a_cross_encoder_from_a_folder_scores_each_pair_and_long_ones_too(tmp_path, settings):
     folder = cross_encoder(tmp_path)
     made = retrieval.load_reranker(settings.with_options(reranker=folder))
     assert made is not None
@@ -84,25 +81,25 @@ def test_a_cross_encoder_from_a_folder_scores_each_pair_and_long_ones_too(tmp_pa
     assert [p.text for p in rerank("notice of the lease", found, made)] == expected
 
 
-def test_without_the_setting_there_is_none(settings: Settings) -> None:
+def test_without_the_setting_there_is_none(settings):
     assert settings.reranker is None and retrieval.load_reranker(settings) is None
 
 
-def test_a_folder_without_a_model_is_refused_with_what_belongs_there(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_refused_with_what_belongs_there(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(ModelError) as raised:
             Reranker(folder)
         assert "config.json" in raised.value.hint and str(folder) in raised.value.message
 
 
-def test_weights_that_would_be_unpickled_are_refused(tmp_path: Path) -> None:
+def test_weights_that_would_be_unpickled_are_refused(tmp_path):
     folder = cross_encoder(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError):
         Reranker(folder)
 
 
-def test_code_in_the_folder_is_not_run(tmp_path: Path) -> None:
+def test_code_in_the_folder_is_not_run(tmp_path):
     folder = cross_encoder(tmp_path)
     mark = tmp_path / "ran"
     (folder / "evil.py").write_text(f"open({str(mark)!r}, 'w')\n")
@@ -115,21 +112,19 @@ def test_code_in_the_folder_is_not_run(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_model_that_sorts_into_classes_is_refused(tmp_path: Path) -> None:
+def test_a_model_that_sorts_into_classes_is_refused(tmp_path):
     with pytest.raises(ModelError, match="3 outputs"):
         Reranker(cross_encoder(tmp_path, labels=3))
 
 
 @pytest.mark.slow
-def test_nothing_heavy_is_imported_before_there_is_a_folder() -> None:
+def test_nothing_heavy_is_imported_before_there_is_a_folder():
     code = "import sys, localrag.search.retrieval; print([n for n in ('torch', 'sentence_transformers') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]" and retrieval.RERANKED == 30
 
 
-def test_the_setting_may_name_an_installed_reranker(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_setting_may_name_an_installed_reranker(settings, tmp_path, monkeypatch):
     folder = headed(tmp_path)
     weights = folder / "model.safetensors"
     saved = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {"README.md"}

@@ -7,7 +7,7 @@ import random
 from itertools import groupby
 
 import pytest
-from asking import EMBEDDER, Shelf, search
+from asking import EMBEDDER, search
 
 from localrag.search import retrieval
 from localrag.types import Passage
@@ -23,7 +23,7 @@ ANIMALS = {
 # --- what is found ------------------------------------------------------------------------------------------
 
 
-def test_the_passage_with_the_words_comes_first(shelf: Shelf) -> None:
+def test_the_passage_with_the_words_comes_first(shelf):
     library = shelf("zoo", ANIMALS)
     for word, document in (("flamingos", "birds.txt"), ("lease", "cats.txt"), ("salmon autumn", "fish.txt")):
         first = search(library, f"What about {word}?")[0]
@@ -32,7 +32,7 @@ def test_the_passage_with_the_words_comes_first(shelf: Shelf) -> None:
         assert first.score > 0 and set(first.signals) == {"dense", "lexical"}
 
 
-def test_scores_fall_and_k_is_the_most(shelf: Shelf) -> None:
+def test_scores_fall_and_k_is_the_most(shelf):
     library = shelf("zoo", ANIMALS)
     found = search(library, "notice of the lease")
     assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
@@ -40,7 +40,7 @@ def test_scores_fall_and_k_is_the_most(shelf: Shelf) -> None:
     assert search(library, "notice of the lease", k=2) == found[:2]
 
 
-def test_every_passage_has_the_score_of_both_rankers(shelf: Shelf) -> None:
+def test_every_passage_has_the_score_of_both_rankers(shelf):
     library = shelf("zoo", ANIMALS)
     for passage in search(library, "salmon and no other word of it"):
         assert passage.signals["dense"] == pytest.approx(
@@ -52,14 +52,14 @@ def test_every_passage_has_the_score_of_both_rankers(shelf: Shelf) -> None:
         assert (passage.signals["lexical"] > 0) == (passage.document == "fish.txt")
 
 
-def test_the_same_question_gives_the_same_order(shelf: Shelf) -> None:
+def test_the_same_question_gives_the_same_order(shelf):
     library = shelf("same", {f"{n}.txt": f"Equal words in every document, but for {n}." for n in range(20)})
     first = search(library, "equal words")
     assert all(search(library, "equal words") == first for _ in range(3))
     assert [p.document for p in first] == [f"{n}.txt" for n in range(10)]
 
 
-def test_an_empty_library_gives_nothing(shelf: Shelf) -> None:
+def test_an_empty_library_gives_nothing(shelf):
     assert search(shelf("empty", {}), "anything") == []
 
 
@@ -89,14 +89,14 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("question", HOSTILE, ids=range(len(HOSTILE)))
-def test_no_question_is_read_as_an_operator(shelf: Shelf, question: str) -> None:
+def test_no_question_is_read_as_an_operator(shelf, question):
     library = shelf("zoo", ANIMALS)
     assert len(search(library, f"{question} lease")) == 4
     search(library, question)
     assert library.counts()["documents"] == 4
 
 
-def test_random_questions_never_fail(shelf: Shelf) -> None:
+def test_random_questions_never_fail(shelf):
     library = shelf("zoo", ANIMALS)
     dice = random.Random(3)
     for _ in range(200):
@@ -107,7 +107,7 @@ def test_random_questions_never_fail(shelf: Shelf) -> None:
 # --- where it is looked for ---------------------------------------------------------------------------------
 
 
-def test_a_filter_applies_before_the_search(shelf: Shelf) -> None:
+def test_a_filter_applies_before_the_search(shelf):
     many = {f"a{n:03}.txt": f"The lease ends in May, says the lease of house {n}." for n in range(150)}
     library = shelf("many", {**many, "z/only.txt": "Nothing of the kind, but words of its own."})
     found = search(library, "When does the lease end?", documents=["z/*"])
@@ -118,7 +118,7 @@ def test_a_filter_applies_before_the_search(shelf: Shelf) -> None:
     }
 
 
-def test_several_libraries_are_searched_as_one(shelf: Shelf) -> None:
+def test_several_libraries_are_searched_as_one(shelf):
     first, second = shelf("first", {"a.txt": "Flamingos are pink."}), shelf("second", {"a.txt": "Salmon are red."})
     assert next((p.library, p.document) for p in search([first, second], "salmon")) == ("second", "a.txt")
     assert {p.library for p in search([first, second], "pink red")} == {"first", "second"}
@@ -129,7 +129,7 @@ def test_several_libraries_are_searched_as_one(shelf: Shelf) -> None:
 LONG = " ".join(f"Sentence number {n} speaks of item{n} and of nothing else at all." for n in range(200))
 
 
-def test_passages_are_what_stands_at_their_place(shelf: Shelf) -> None:
+def test_passages_are_what_stands_at_their_place(shelf):
     library = shelf("long", {"long.txt": [LONG, LONG[:3000]], "short.txt": "item7 here."})
     for passage in search(library, "item7 item150 item3", k=30):
         page = library.page_text(passage.document_id, passage.position)
@@ -137,7 +137,7 @@ def test_passages_are_what_stands_at_their_place(shelf: Shelf) -> None:
         assert passage.page == (passage.position + 1 if passage.document == "long.txt" else None)
 
 
-def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) -> None:
+def test_touching_passages_become_one_with_the_text_of_the_page(shelf):
     library = shelf("long", {"long.txt": [LONG, LONG]})
     found = search(library, "sentence item5", k=100, join=False)
     dice = random.Random(5)
@@ -156,7 +156,7 @@ def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) ->
             )
 
 
-def test_a_passage_that_stands_in_several_places_comes_once_and_names_them(shelf: Shelf) -> None:
+def test_a_passage_that_stands_in_several_places_comes_once_and_names_them(shelf):
     clause = "Either party may end this agreement with ninety days of notice."
     library = shelf("copies", {"a.pdf": [clause, "Something else."], "b.txt": clause, "c.pdf": ["Others.", clause]})
     found = search(library, "notice to end the agreement")
@@ -167,7 +167,7 @@ def test_a_passage_that_stands_in_several_places_comes_once_and_names_them(shelf
     assert (only.document, only.also) == ("b.txt", ())
 
 
-def test_drafts_stand_behind_each_other_unless_a_number_differs(shelf: Shelf) -> None:
+def test_drafts_stand_behind_each_other_unless_a_number_differs(shelf):
     rest = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(300))
     clause = "The tenant shall pay the rent of {} pounds on the first day of every month without being asked to. "
     library = shelf(
@@ -184,14 +184,14 @@ def test_drafts_stand_behind_each_other_unless_a_number_differs(shelf: Shelf) ->
     assert set(behind) <= {"draft.txt", "final.txt"} and len(behind) == 1
 
 
-def test_only_what_touches_is_joined_and_what_lies_inside_adds_nothing(shelf: Shelf) -> None:
+def test_only_what_touches_is_joined_and_what_lies_inside_adds_nothing(shelf):
     library = shelf("long", {"long.txt": LONG})
     (document,) = library.documents()
 
-    def span(start: int, end: int) -> Passage:
+    def span(start, end):
         return Passage("long", "long.txt", None, None, (), LONG[start:end], start, end, 1.0, document.id, 0)
 
-    def joined(*spans: Passage) -> list[tuple[int, int]]:
+    def joined(*spans):
         return [(p.start, p.end) for p in retrieval.merged(retrieval.in_reading_order(spans), [library])]
 
     assert joined(span(110, 200), span(0, 100)) == [(0, 100), (110, 200)]
@@ -199,13 +199,13 @@ def test_only_what_touches_is_joined_and_what_lies_inside_adds_nothing(shelf: Sh
     assert joined(span(20, 50), span(0, 100), span(99, 120)) == [(0, 120)]
 
 
-def test_the_best_document_comes_first(shelf: Shelf) -> None:
+def test_the_best_document_comes_first(shelf):
     library = shelf("two", {"a.txt": "Something about leases.", "b.txt": "flamingo flamingo flamingo"})
     ordered = retrieval.in_reading_order(search(library, "flamingo"))
     assert [passage.document for passage in ordered] == ["b.txt", "a.txt"]
 
 
-def test_passages_of_a_document_are_laid_out_together(shelf: Shelf) -> None:
+def test_passages_of_a_document_are_laid_out_together(shelf):
     text = "\n\n".join(f"Flamingo {n} stands. {'It does nothing else. ' * 60}" for n in range(4))
     library = shelf("two", {"a.txt": text, "b.txt": text.replace("stands", "sleeps")})
     found = sorted(search(library, "flamingo", join=False), key=lambda passage: (passage.start, passage.document))
@@ -214,7 +214,7 @@ def test_passages_of_a_document_are_laid_out_together(shelf: Shelf) -> None:
     assert len([name for name, _ in groupby(ordered, lambda passage: passage.document)]) == 2
 
 
-def test_places_of_two_libraries_are_not_joined(shelf: Shelf) -> None:
+def test_places_of_two_libraries_are_not_joined(shelf):
     first, second = shelf("first", {"a.txt": "Flamingos."}), shelf("second", {"a.txt": "Flamingos."})
     found = search([first, second], "flamingos")
     assert len(retrieval.merged(retrieval.in_reading_order(found), [first, second])) == 2

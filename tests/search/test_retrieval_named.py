@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
-from asking import Put, Shelf, search
+from asking import search
 
 from localrag.store.library import Library
-from localrag.store.writer import Editor
-from localrag.types import Filter, Passage
+from localrag.types import Filter
 
 # Documents long enough for names to count: what answers stands far behind the cover.
 FILLER = [
@@ -17,16 +14,16 @@ FILLER = [
 ]
 
 
-def filing(company: str, answer: str) -> list[str]:
+def filing(company, answer):
     return [f"{company}\nAnnual report\nThis report is about {company}.", *FILLER, answer, *FILLER]
 
 
-def first(found: Sequence[Passage]) -> tuple[str, int | None]:
+def first(found):
     return found[0].document, found[0].page
 
 
 @pytest.fixture
-def filings(shelf: Shelf, put: Put) -> Editor:
+def filings(shelf, put):
     library = shelf("filings", {})
     for n, company in enumerate(("Apple", "Boeing", "Costco")):
         for year in (2018, 2019):
@@ -40,12 +37,12 @@ def filings(shelf: Shelf, put: Put) -> Editor:
 
 
 @pytest.mark.parametrize("company", ["Apple", "Boeing", "Costco"])
-def test_of_documents_that_say_alike_the_one_that_is_named_comes_first(filings: Editor, company: str) -> None:
+def test_of_documents_that_say_alike_the_one_that_is_named_comes_first(filings, company):
     found = search(filings, f"Why did the gross margin of {company} rise in 2019?")
     assert first(found) == (f"{company}_2019.pdf", 11)
 
 
-def test_a_title_and_first_lines_name_a_document_too(shelf: Shelf, put: Put) -> None:
+def test_a_title_and_first_lines_name_a_document_too(shelf, put):
     library = shelf("papers", {})
     put(library, "1.pdf", filing("the company", "The gross margin rose to 1 percent."), title="Report of Zeppelin")
     put(library, "2.pdf", filing("Montgolfier Ltd", "The gross margin rose to 2 percent."))
@@ -54,14 +51,14 @@ def test_a_title_and_first_lines_name_a_document_too(shelf: Shelf, put: Put) -> 
     assert first(search(library, "How did the gross margin of Montgolfier rise?")) == ("2.pdf", 11)
 
 
-def test_words_that_only_name_a_document_do_not_draw_its_cover(shelf: Shelf, put: Put) -> None:
+def test_words_that_only_name_a_document_do_not_draw_its_cover(shelf, put):
     library = shelf("papers", {})
     for company in ("Zeppelin", "Montgolfier", "Wright"):
         put(library, f"{company}.pdf", filing(f"{company} {company} {company}", "The gross margin was 1 percent."))
     assert first(search(library, "What was the gross margin of Zeppelin?")) == ("Zeppelin.pdf", 11)
 
 
-def test_each_of_several_documents_that_are_named_has_a_place(shelf: Shelf, put: Put) -> None:
+def test_each_of_several_documents_that_are_named_has_a_place(shelf, put):
     library = shelf("papers", {})
     many = [f"The gross margin of part {n} and the gross margin of part {n + 1} rose." for n in range(60)]
     put(library, "Apple.pdf", [*FILLER, *many])
@@ -73,7 +70,7 @@ def test_each_of_several_documents_that_are_named_has_a_place(shelf: Shelf, put:
     assert {"Apple.pdf", "Boeing.pdf", "Costco.pdf"} <= {passage.document for passage in found}
 
 
-def test_the_latest_is_the_newest_by_date_and_not_by_name_or_place(shelf: Shelf, put: Put) -> None:
+def test_the_latest_is_the_newest_by_date_and_not_by_name_or_place(shelf, put):
     library = shelf("papers", {})
     for n, date in enumerate(("2019-05-01", "2023-02-01", "", "2021-12-31")):
         put(library, f"lease {n}.pdf", [*FILLER, f"The rent is {n} pounds, to be paid in advance."], date=date)
@@ -89,7 +86,7 @@ def test_the_latest_is_the_newest_by_date_and_not_by_name_or_place(shelf: Shelf,
     "question",
     ["Who are the parties to the lease?", "What is the date of the lease?", "What is the name of the lease?"],
 )
-def test_a_question_for_parties_date_or_name_finds_the_opening(shelf: Shelf, question: str) -> None:
+def test_a_question_for_parties_date_or_name_finds_the_opening(shelf, question):
     body = [
         *FILLER,
         "Each of the parties has the lease in hand, under the name of a house, up to a date that both agree on.",
@@ -110,20 +107,20 @@ def test_a_question_for_parties_date_or_name_finds_the_opening(shelf: Shelf, que
 # --- quoted, narrowed, several libraries ----------------------------------------------------------------------
 
 
-def test_a_quoted_phrase_leads_before_a_document_that_is_named(filings: Editor, put: Put) -> None:
+def test_a_quoted_phrase_leads_before_a_document_that_is_named(filings, put):
     put(filings, "odd.pdf", [*FILLER, "Somebody wrote margin gross rose of it.", *FILLER])
     found = search(filings, 'Why did "margin gross rose" of Apple in 2019 rise?')
     assert first(found) == ("odd.pdf", 10)
 
 
-def test_every_passage_of_a_phrase_comes_before_any_other(shelf: Shelf) -> None:
+def test_every_passage_of_a_phrase_comes_before_any_other(shelf):
     texts = {f"{n}.txt": f"Force majeure, number {n}." for n in range(6)}
     texts |= {f"x{n}.txt": f"Majeure and force and majeure and force, number {n}." for n in range(20)}
     found = search(shelf("law", texts), '"force majeure"', k=10)
     assert {p.document for p in found[:6]} == {f"{n}.txt" for n in range(6)} and len(found) == 10
 
 
-def test_a_range_of_pages_holds_for_all_that_a_question_names(filings: Editor) -> None:
+def test_a_range_of_pages_holds_for_all_that_a_question_names(filings):
     only = Filter(pages=(2, 10))
     for question in (
         "Why did the gross margin of Apple rise in 2019?",
@@ -134,12 +131,12 @@ def test_a_range_of_pages_holds_for_all_that_a_question_names(filings: Editor) -
         assert found and all(p.page is not None and 2 <= p.page <= 10 for p in found)
 
 
-def test_a_document_that_a_filter_leaves_out_is_not_found_by_its_name(filings: Editor) -> None:
+def test_a_document_that_a_filter_leaves_out_is_not_found_by_its_name(filings):
     found = search(filings, "gross margin of Apple in 2019", documents=["Boeing*"])
     assert {p.document for p in found} <= {"Boeing_2018.pdf", "Boeing_2019.pdf"}
 
 
-def test_each_library_answers_for_its_own_names(filings: Editor, shelf: Shelf, put: Put) -> None:
+def test_each_library_answers_for_its_own_names(filings, shelf, put):
     others = shelf("others", {})
     for company in ("Apple", "Danone"):
         put(
@@ -158,7 +155,7 @@ def test_each_library_answers_for_its_own_names(filings: Editor, shelf: Shelf, p
 # --- rows and passages ----------------------------------------------------------------------------------------
 
 
-def test_neighbours_found_are_one_passage_and_not_too_long(shelf: Shelf) -> None:
+def test_neighbours_found_are_one_passage_and_not_too_long(shelf):
     text = "\n\n".join(f"The heron of pond {n} and its ibis eat what they find, as herons do. " * 6 for n in range(30))
     library = shelf("birds", {"birds.txt": text, "other.txt": "A lease."})
     found = search(library, "heron ibis", k=30)
@@ -169,7 +166,7 @@ def test_neighbours_found_are_one_passage_and_not_too_long(shelf: Shelf) -> None
     assert len(joined) < len([p for p in search(library, "heron ibis", k=30, join=False) if p.document == "birds.txt"])
 
 
-def test_the_number_of_a_clause_in_a_short_question_leads(shelf: Shelf) -> None:
+def test_the_number_of_a_clause_in_a_short_question_leads(shelf):
     library = shelf(
         "law",
         {
@@ -193,7 +190,7 @@ STATEMENTS = {
 
 
 @pytest.fixture
-def report(shelf: Shelf, put: Put) -> Editor:
+def report(shelf, put):
     library = shelf("report", {})
     pages = [
         f"{title}\n| Line | 2022 |\n" + "\n".join(f"| {row} | {n} |" for n, row in enumerate(rows, 7))
@@ -215,24 +212,24 @@ def report(shelf: Shelf, put: Put) -> Editor:
         ("cash flow statement", 7),
     ],
 )
-def test_the_part_that_a_question_points_to_leads_also_by_another_name(report: Editor, part: str, page: int) -> None:
+def test_the_part_that_a_question_points_to_leads_also_by_another_name(report, part, page):
     question = f"Which line is the largest in 2022? Answer by relying on the {part}."
     assert first(search(report, question)) == ("report.pdf", page)
 
 
-def test_the_number_of_a_part_is_no_mere_word(report: Editor) -> None:
+def test_the_number_of_a_part_is_no_mere_word(report):
     assert search(report, "What are the inventories in Note 5?")[0].page == 9
     assert search(report, "What are the inventories in Note 4?")[0].page == 8
 
 
-def test_the_figures_of_a_formula_are_looked_up_one_by_one(report: Editor) -> None:
+def test_the_figures_of_a_formula_are_looked_up_one_by_one(report):
     formula = "Turnover is defined as: cost of sales / average inventories between 2021 and 2022."
     pages = [passage.page for passage in search(report, f"What is the turnover? {formula} Round to one decimal.", k=3)]
     assert {5, 6} <= set(pages)
     assert len(pages) == len(set(pages)) == 3
 
 
-def test_a_name_of_several_words_leads_in_a_long_question(shelf: Shelf) -> None:
+def test_a_name_of_several_words_leads_in_a_long_question(shelf):
     library = shelf(
         "letters",
         {
@@ -247,7 +244,7 @@ def test_a_name_of_several_words_leads_in_a_long_question(shelf: Shelf) -> None:
     assert search(library, question)[0].document == "signed.txt"
 
 
-def test_a_definition_leads_where_the_meaning_of_a_term_is_asked_for(shelf: Shelf) -> None:
+def test_a_definition_leads_where_the_meaning_of_a_term_is_asked_for(shelf):
     uses = {
         f"{n}.txt": f"Service Credit and Service Credit are due, what Service Credit {n} means is open."
         for n in range(5)
@@ -259,7 +256,7 @@ def test_a_definition_leads_where_the_meaning_of_a_term_is_asked_for(shelf: Shel
         assert search(library, question)[0].document == "means.txt"
 
 
-def test_words_that_tell_no_document_from_all_others_name_none(shelf: Shelf, put: Put) -> None:
+def test_words_that_tell_no_document_from_all_others_name_none(shelf, put):
     library = shelf("deals", {})
     for n in range(8):
         put(library, f"{n}.pdf", filing("Licensed Software" if n < 3 else "the company", "Nothing is said."))

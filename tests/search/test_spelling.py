@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from asking import Shelf
 from hostile import LONG, texts
 
 from localrag.search.retrieval import spelled
-from localrag.store.library import Library
 
 LAW = {
     "lease.txt": "The termination of the agreement needs three months of notice, in writing, to the counterparty.",
@@ -16,7 +14,7 @@ LAW = {
 
 
 @pytest.fixture
-def law(shelf: Shelf) -> Library:
+def law(shelf):
     return shelf("law", LAW)
 
 
@@ -32,7 +30,7 @@ def law(shelf: Shelf) -> Library:
         ("Kündigng", "Kundigung"),
     ],
 )
-def test_a_slip_is_put_right(law: Library, question: str, right: str) -> None:
+def test_a_slip_is_put_right(law, question, right):
     assert spelled([law], question) == right
 
 
@@ -52,23 +50,23 @@ def test_a_slip_is_put_right(law: Library, question: str, right: str) -> None:
         "?!",
     ],
 )
-def test_what_may_be_meant_as_it_stands_is_left_alone(law: Library, question: str) -> None:
+def test_what_may_be_meant_as_it_stands_is_left_alone(law, question):
     assert spelled([law], question) == question
 
 
-def test_a_short_word_may_differ_by_one_letter_and_a_long_one_by_two(law: Library) -> None:
+def test_a_short_word_may_differ_by_one_letter_and_a_long_one_by_two(law):
     assert spelled([law], "notxce nxtxce") == "notice nxtxce"
     assert spelled([law], "txrminatixn txrmxnatixn") == "termination txrmxnatixn"
 
 
-def test_of_several_the_nearest_is_taken_then_the_commonest(shelf: Shelf) -> None:
+def test_of_several_the_nearest_is_taken_then_the_commonest(shelf):
     library = shelf("words", {"a.txt": "rental. rentals", "b.txt": "metals metal", "c.txt": "metal", "d.txt": "medal"})
     assert spelled([library], "metql") == "metal"
     assert spelled([library], "meral") == "metal"
     assert spelled([library], "medql") == "medal"
 
 
-def test_a_word_that_one_of_the_libraries_holds_is_no_slip(shelf: Shelf, law: Library) -> None:
+def test_a_word_that_one_of_the_libraries_holds_is_no_slip(shelf, law):
     zoo = shelf("zoo", {"a.txt": "The germination of seeds in Notick, by the river."})
     assert spelled([law, zoo], "terminaton in Notick") == "termination in Notick"
     assert spelled([zoo, law], "terminaton in Notick") == "termination in Notick"
@@ -77,18 +75,18 @@ def test_a_word_that_one_of_the_libraries_holds_is_no_slip(shelf: Shelf, law: Li
     assert spelled([], "terminaton") == "terminaton"
 
 
-def test_any_question_can_be_looked_over(law: Library) -> None:
+def test_any_question_can_be_looked_over(law):
     for question in texts(3, 150):
         once = spelled([law], question)
         assert spelled([law], once) == once
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_no_question_takes_more_than_its_length(law: Library, name: str) -> None:
+def test_no_question_takes_more_than_its_length(law, name):
     spelled([law], LONG[name])
 
 
-def test_very_many_slips_are_not_each_compared_with_every_word(law: Library) -> None:
+def test_very_many_slips_are_not_each_compared_with_every_word(law):
     letters = "abcdefghij"
     question = " ".join(
         f"t{a}{b}{c}{d}{e}" for a in letters for b in letters for c in letters for d in letters for e in "xyz"
@@ -96,7 +94,7 @@ def test_very_many_slips_are_not_each_compared_with_every_word(law: Library) -> 
     assert spelled([law], question) == question
 
 
-def test_signs_that_decompose_into_spaces_are_left_alone(law: Library) -> None:
+def test_signs_that_decompose_into_spaces_are_left_alone(law):
     for code in range(0x80, 0x30000):
         if chr(code).isalpha() and not ("a" + chr(code)).casefold().isalpha():
             assert spelled([law], chr(code) * 6) == chr(code) * 6

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from waiting import PATIENCE
@@ -19,7 +18,7 @@ KEY = bytes(range(32))
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path):
     """A record of eight lines."""
     path = tmp_path / "audit.jsonl"
     storage.write_bytes(tmp_path / "audit.key", KEY)
@@ -28,24 +27,24 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def lines(file: Path) -> list[bytes]:
+def lines(file):
     return file.read_bytes().splitlines(keepends=True)
 
 
-def faults(file: Path, changed: list[bytes] | None = None) -> list[int]:
+def faults(file, changed=None):
     if changed is not None:
         file.write_bytes(b"".join(changed))
     return [problem.line for problem in audit.verify(file)]
 
 
-def rewritten(line: bytes, **values: Any) -> bytes:
+def rewritten(line, **values):
     """The line changed by somebody who makes its own mark right, which takes the key."""
     entry = json.loads(line) | values
     entry["mark"] = audit._mark(entry, KEY)
     return audit._canonical(entry).encode() + b"\n"
 
 
-def test_a_line_has_user_event_library_and_time_and_the_hmacs_of_words(file: Path) -> None:
+def test_a_line_has_user_event_library_and_time_and_the_hmacs_of_words(file):
     audit.record(file, "ask", "contracts", question="how much?", text="kept words", answer="40 EUR")
     entry = json.loads(lines(file)[-1])
     assert (entry["number"], entry["event"], entry["library"]) == (9, "ask", "contracts")
@@ -58,7 +57,7 @@ def test_a_line_has_user_event_library_and_time_and_the_hmacs_of_words(file: Pat
     assert b"how much" not in file.read_bytes() and b"40 EUR" not in file.read_bytes() and faults(file) == []
 
 
-def test_names_that_are_not_utf8_and_line_ends_stay_in_one_line(file: Path) -> None:
+def test_names_that_are_not_utf8_and_line_ends_stay_in_one_line(file):
     name = os.fsdecode(b"caf\xe9\n.pdf")
     audit.record(file, "show", "a\nb", document=name, path=Path("x"), question=name)
     assert len(lines(file)) == 9
@@ -66,7 +65,7 @@ def test_names_that_are_not_utf8_and_line_ends_stay_in_one_line(file: Path) -> N
     assert faults(file) == []
 
 
-def test_every_damage_is_found_at_its_line(file: Path) -> None:
+def test_every_damage_is_found_at_its_line(file):
     kept = lines(file)
     edited = kept[4].replace(b"contracts", b"minutes")
     forged = rewritten(kept[2], library="forged")
@@ -96,7 +95,7 @@ def test_every_damage_is_found_at_its_line(file: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 40, 10_000])
-def test_the_next_record_mends_a_crash_at_any_byte(file: Path, cut: int) -> None:
+def test_the_next_record_mends_a_crash_at_any_byte(file, cut):
     kept = lines(file)
     left = kept[-1][: -min(cut, len(kept[-1]) - 1)]
     assert faults(file, [*kept[:-1], left]) == []
@@ -109,7 +108,7 @@ def test_the_next_record_mends_a_crash_at_any_byte(file: Path, cut: int) -> None
 
 @pytest.mark.parametrize("left", [b'{"deta', b'{"details":{\n{"deta'])
 @pytest.mark.parametrize("lines_before", [0, 8])
-def test_crashes_leave_a_whole_file_that_shows_changes(file: Path, left: bytes, lines_before: int) -> None:
+def test_crashes_leave_a_whole_file_that_shows_changes(file, left, lines_before):
     file.write_bytes(b"".join(lines(file)[:lines_before]) + left)
     audit.record(file, "show", None)
     assert faults(file) == []
@@ -118,7 +117,7 @@ def test_crashes_leave_a_whole_file_that_shows_changes(file: Path, left: bytes, 
     assert first in faults(file, [*kept[:lines_before], *kept[first:]])
 
 
-def test_a_record_longer_than_the_window_is_found_again(file: Path) -> None:
+def test_a_record_longer_than_the_window_is_found_again(file):
     audit.record(file, "ingest", "x", note="n" * (3 * audit._BLOCK))
     audit.record(file, "show", None)
     assert faults(file) == [] and len(lines(file)) == 10
@@ -133,14 +132,14 @@ for number in range(int(sys.argv[3])):
 """
 
 
-def test_writers_in_two_processes_do_not_fork_the_chain(file: Path) -> None:
+def test_writers_in_two_processes_do_not_fork_the_chain(file):
     writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(file), name, "25"]) for name in ("a", "b")]
     assert [writer.wait(PATIENCE) for writer in writers] == [0, 0]
     assert faults(file) == []
     assert len(lines(file)) == 8 + 50
 
 
-def test_the_next_writer_mends_what_a_killed_one_left(file: Path) -> None:
+def test_the_next_writer_mends_what_a_killed_one_left(file):
     writer = subprocess.Popen([sys.executable, "-c", WRITE, str(file), "a", "1000000"])
     while len(lines(file)) < 8 + 3:
         assert writer.poll() is None
@@ -150,7 +149,7 @@ def test_the_next_writer_mends_what_a_killed_one_left(file: Path) -> None:
     assert faults(file) == []
 
 
-def test_without_its_key_a_record_is_neither_continued_nor_verified(file: Path) -> None:
+def test_without_its_key_a_record_is_neither_continued_nor_verified(file):
     file.with_suffix(".key").unlink()
     for attempt in (lambda: audit.verify(file), lambda: audit.record(file, "ask", None)):
         with pytest.raises(UsageError, match="key of the audit record is missing") as raised:
@@ -162,7 +161,7 @@ def test_without_its_key_a_record_is_neither_continued_nor_verified(file: Path) 
         audit.verify(file)
 
 
-def test_words_can_be_erased_and_the_chain_stays_whole(file: Path) -> None:
+def test_words_can_be_erased_and_the_chain_stays_whole(file):
     number = audit.record(file, "ask", "contracts", question="Who?", answer="Anna.")
     audit.keep_words(file, number, "Who?", "Anna.")
     entry = list(audit.entries(file))[-1]

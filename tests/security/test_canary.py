@@ -16,7 +16,6 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class Run:
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         for name in ("home", "tmp", "here", "papers"):
             (self.folder / name).mkdir()
         away = ("LOCALRAG_", "XDG_", "TMP", "TEMP", "HF_", "PYTEST")
@@ -56,17 +55,17 @@ class Run:
             archive.writestr("annex.csv", f"name,rent\n{WRITTEN},900\n")
 
     @property
-    def data(self) -> Path:
+    def data(self):
         return self.folder / "home/.local/share/localrag"
 
     @property
-    def here(self) -> Path:
+    def here(self):
         return self.folder / "here"
 
-    def command(self, *words: str) -> list[str]:
+    def command(self, *words):
         return [sys.executable, "-m", "localrag", *words]
 
-    def begin(self, *words: str, typed: str = "") -> subprocess.Popen[str]:
+    def begin(self, *words, typed=""):
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         command, folder = self.command(*words), {"env": self.environ, "cwd": self.here}
         process = subprocess.Popen(command, text=True, preexec_fn=dumps_allowed, **pipes, **folder)  # type: ignore[call-overload]
@@ -75,32 +74,32 @@ class Run:
         process.stdin = None
         return process
 
-    def fine(self, *words: str, typed: str = "") -> str:
+    def fine(self, *words, typed=""):
         process = self.begin(*words, typed=typed)
         out, error = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, error
         return out
 
     @contextlib.contextmanager
-    def asked(self) -> Iterator[None]:
+    def asked(self):
         """Waits, after its block, until the question that is asked in it is being answered."""
 
-        def marks() -> set[Path]:
+        def marks():
             return set((self.data / "asking").glob("0-*"))
 
         before = marks()
         yield
         wait_for(lambda: marks() - before, "the mark of a question")
 
-    def searched(self) -> list[str]:
+    def searched(self):
         return CANARIES.below(*(self.folder / name for name in ("home", "tmp", "here")))
 
 
-def dumps_allowed() -> None:
+def dumps_allowed():
     resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
 
 
-def processes(parent: int, words: str) -> list[int]:
+def processes(parent, words):
     """A process and its descendants, of those whose arguments hold these words."""
     parents: dict[int, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
@@ -118,7 +117,7 @@ def processes(parent: int, words: str) -> list[int]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, installed: Path) -> Run:
+def run(tmp_path, installed):
     (tmp_path / "run").mkdir()
     made = Run(tmp_path / "run")
     made.data.mkdir(parents=True)
@@ -126,18 +125,18 @@ def run(tmp_path: Path, installed: Path) -> Run:
     return made
 
 
-def a_key(run: Run) -> None:
+def a_key(run):
     run.fine("vault", "key-file", str(run.folder / "key"))
     run.environ["LOCALRAG_KEY_FILE"] = str(run.folder / "key")
 
 
-def shared() -> set[Path]:
+def shared():
     """What lies in the folders that all programs share, without what other tests put there."""
     found = (path for folder in SHARED if folder.is_dir() for path in folder.iterdir())
     return {path for path in found if not path.name.startswith(("lr", "pytest-"))}
 
 
-def shot_down_in_an_answer(run: Run, number: int) -> None:
+def shot_down_in_an_answer(run, number):
     """A question on the command line, whose process gets a signal while it computes."""
     with run.asked():
         process = run.begin("ask", "-", "-l", "matter", typed=QUESTION)
@@ -146,7 +145,7 @@ def shot_down_in_an_answer(run: Run, number: int) -> None:
     process.communicate()
 
 
-def a_conversation_with_crashes(run: Run) -> None:
+def a_conversation_with_crashes(run):
     """The terminal app: its worker is killed in an answer, then the app aborts with a draft."""
     sessions = run.data / "indexes/matter/sessions"
     with Terminal(run.folder, 100, 40) as terminal:
@@ -170,7 +169,7 @@ def a_conversation_with_crashes(run: Run) -> None:
 @pytest.mark.model
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
 @pytest.mark.slow
-def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run: Run) -> None:
+def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run):
     require_tmux()
     before = shared()
     a_key(run)
@@ -187,9 +186,7 @@ def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run: Run) -
     assert CANARIES.below(*new) == [] and not any(CANARIES.in_bytes(os.fsencode(path.name)) for path in new)
 
 
-def test_the_search_finds_the_words_of_a_library_in_clear(
-    folder: Callable[..., Path], home: Path, models: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_search_finds_the_words_of_a_library_in_clear(folder, home, models, monkeypatch):
     monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "full")
     for words in (["ingest", str(folder({"lease.txt": LEASE})), "--name", "matter"], ["ask", QUESTION]):
         assert CliRunner().invoke(localrag, words).exit_code == 0
@@ -210,13 +207,13 @@ def test_the_search_finds_the_words_of_a_library_in_clear(
         b"before" + zlib.compress(b"12" * 500 + WRITTEN.encode()) + b"behind",
     ],
 )
-def test_a_word_is_found_in_every_form(data: bytes) -> None:
+def test_a_word_is_found_in_every_form(data):
     assert CANARIES.in_bytes(data)
     assert not Canaries(["nothingofthis"]).in_bytes(data)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
-def test_arguments_environment_and_core_dumps_are_seen(tmp_path: Path) -> None:
+def test_arguments_environment_and_core_dumps_are_seen(tmp_path):
     code = "import os; input(); os.abort()"
     command = [sys.executable, "-c", code, WRITTEN]
     environ, quiet = {**os.environ, "WORD": ASKED}, subprocess.DEVNULL

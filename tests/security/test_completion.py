@@ -68,7 +68,7 @@ command(prog_name="localrag")
 """
 
 
-def typed(shell: str, script: str, lines: list[str], tmp_path: Path) -> list[str]:
+def typed(shell, script, lines, tmp_path):
     """Type lines into a shell on a terminal; return the arguments that `localrag` was called with."""
     arguments, begin = SHELLS[shell]
     if not (shutil.which(shell) and shutil.which("setsid")):
@@ -94,7 +94,7 @@ def typed(shell: str, script: str, lines: list[str], tmp_path: Path) -> list[str
     near, far = pty.openpty()
     shown = b""
 
-    def reads(*prompts: bytes) -> bytes:
+    def reads(*prompts):
         nonlocal shown
         end, begun = time.monotonic() + PATIENCE, len(shown)
         while not (found := next((prompt for prompt in prompts if prompt in shown[begun:]), b"")):
@@ -131,29 +131,29 @@ def typed(shell: str, script: str, lines: list[str], tmp_path: Path) -> list[str
     return [json.loads(line)[0] for line in out.read_text().splitlines()]
 
 
-def script(shell: str) -> str:
+def script(shell):
     return CliRunner().invoke(completion.completion_command, [shell]).stdout
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_names_are_quoted_or_left_out(tmp_path: Path, shell: str) -> None:
+def test_names_are_quoted_or_left_out(tmp_path, shell):
     passed = typed(shell, script(shell), [f"localrag {name[:3]}" for name in NAMES], tmp_path)
     assert passed == [name[:3] if name[:2] in LEFT_OUT else name for name in NAMES]
 
 
 @pytest.mark.parametrize("quote", ["'", '"'])
-def test_bash_runs_nothing_after_an_open_quote(tmp_path: Path, quote: str) -> None:
+def test_bash_runs_nothing_after_an_open_quote(tmp_path, quote):
     lines = ["localrag a0", *(f"localrag {quote}{name}" for name in ("a1/", "a4/", "a5/", "b1/"))]
     typed("bash", script("bash"), lines, tmp_path)
 
 
-def test_no_name_is_read_as_an_option() -> None:
+def test_no_name_is_read_as_an_option():
     completion.register_completion()
     kind = get_completion_class("bash")
 
     @click.command()
     @click.argument("name", shell_complete=lambda *_: [CompletionItem("--yes"), CompletionItem("yes")])
-    def command(name: str) -> None: ...
+    def command(name): ...
 
     assert [item.value for item in kind(command, {}, "x", "X").get_completions([], "")] == ["yes"]
     assert "--help" in [item.value for item in kind(command, {}, "x", "X").get_completions([], "--h")]

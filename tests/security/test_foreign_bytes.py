@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,6 @@ from localrag.security import audit
 from localrag.sessions import SessionStore
 from localrag.sessions.session_store import Session, to_json
 from localrag.store.names import Tombstones
-from localrag.store.writer import Editor
 from localrag.types import Filter, Page, Part, Reading
 
 pytestmark = pytest.mark.slow
@@ -37,7 +35,7 @@ LONG_NUMBER = "0x" + "f" * 5000  # more digits than Python prints
 _ID = "20260301T101112123456-abcdef"
 
 
-def test_the_corpus_of_the_fuzzer_has_no_finding() -> None:
+def test_the_corpus_of_the_fuzzer_has_no_finding():
     guided = Path(__file__).parents[1] / "fuzzing" / "guided.py"
     done = subprocess.run([sys.executable, guided, "--replay"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -47,7 +45,7 @@ def test_the_corpus_of_the_fuzzer_has_no_finding() -> None:
 # --- lines and records --------------------------------------------------------------------------------------
 
 
-def test_a_record_with_strange_values_is_checked(tmp_path: Path) -> None:
+def test_a_record_with_strange_values_is_checked(tmp_path):
     file = tmp_path / "audit.jsonl"
     audit.record(file, "ask", "made", question="When?")
     good = json.loads(file.read_bytes())
@@ -68,7 +66,7 @@ def test_a_record_with_strange_values_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("outside", ["../outside", "{absolute}", "a\0b"])
-def test_a_conversation_is_never_written_outside(tmp_path: Path, outside: str) -> None:
+def test_a_conversation_is_never_written_outside(tmp_path, outside):
     (tmp_path / "outside").mkdir()
     name = outside.replace("{absolute}", str(tmp_path / "outside"))
     folder = tmp_path / "indexes" / "made" / "sessions"
@@ -81,9 +79,7 @@ def test_a_conversation_is_never_written_outside(tmp_path: Path, outside: str) -
 
 
 @pytest.mark.parametrize("folder", ["\ud800", "a\0b", "/net/elsewhere"])
-def test_a_filter_of_a_conversation_looks_nothing_up_to_be_shown(
-    folder: str, library: Editor, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_filter_of_a_conversation_looks_nothing_up_to_be_shown(folder, library, put, monkeypatch):
     put(library, "lease.txt", "The lease ends in May.")
     with pytest.raises(NotFoundError):
         filters.chosen([library], Filter(folder=folder))
@@ -97,7 +93,7 @@ def test_a_filter_of_a_conversation_looks_nothing_up_to_be_shown(
 @pytest.mark.parametrize(
     "value", [LONG_NUMBER, "1" + "0" * 400, DEEP, "'\ud800'"], ids=["hex", "large", "deep", "half"]
 )
-def test_strange_settings_and_policies_are_refused(tmp_path: Path, value: str) -> None:
+def test_strange_settings_and_policies_are_refused(tmp_path, value):
     for name, read, error in (
         ("min_confidence", lambda file: settings.load_settings({"LOCALRAG_CONFIG": str(file)}), SettingsError),
         ("retention_days", lambda file: policy._read(file, named=True), PolicyUnreadable),
@@ -112,15 +108,15 @@ def test_strange_settings_and_policies_are_refused(tmp_path: Path, value: str) -
     [{"size": -1}, {"size": 1 << 62}, {"program": "/bin/sh"}, {"seconds": 1e9}]
     + [{"arguments": [name, "docx"]} for name in ("../a", "/etc/a", "a\0b", "C:a", "a\\b", "")],
 )
-def test_an_order_names_a_known_program_and_no_path(change: dict[str, object]) -> None:
+def test_an_order_names_a_known_program_and_no_path(change):
     good = {"program": "LibreOffice", "arguments": [".doc", "docx"], "size": 0, "seconds": 1.0, "most": 1}
     assert protocol.decode(json.dumps(good).encode(), programs.Order)
     with pytest.raises(protocol.Malformed):
         protocol.decode(json.dumps(good | change).encode(), programs.Order)
 
 
-def test_two_documents_of_one_name_do_not_end_an_ingest(library: Editor, folder: Callable[..., Path]) -> None:
-    def packed(**members: bytes) -> bytes:
+def test_two_documents_of_one_name_do_not_end_an_ingest(library, folder):
+    def packed(**members):
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as archive:
             for name, data in members.items():
@@ -133,7 +129,7 @@ def test_two_documents_of_one_name_do_not_end_an_ingest(library: Editor, folder:
     assert [one.document for one in report.failed] == ["a.zip/x.zip/b.txt"]
 
 
-def test_a_reader_cannot_send_two_documents_of_one_name() -> None:
+def test_a_reader_cannot_send_two_documents_of_one_name():
     part = Part("a", "ab" * 32, 3, Reading((Page("words"),), "title"))
     decoder = wire.Decoder(Options())
     with pytest.raises(protocol.Malformed):
@@ -147,7 +143,7 @@ def test_a_reader_cannot_send_two_documents_of_one_name() -> None:
 @pytest.mark.parametrize(
     "kept", ["[]", "{}", DEEP, '{"key": "x", "marks": []}', '{"key": "", "marks": 5}'], ids=range(5)
 )
-def test_strange_marks_of_forgotten_documents_are_damage(kept: str) -> None:
+def test_strange_marks_of_forgotten_documents_are_damage(kept):
     with pytest.raises(LibraryError):
         Tombstones.from_json(kept)
 
@@ -168,7 +164,7 @@ OWN_JSON = {
 }
 
 
-def test_nested_json_is_no_traceback() -> None:
+def test_nested_json_is_no_traceback():
     """For 1,000 brackets `json.loads` raises RecursionError, which `except ValueError` misses."""
     root = Path(settings.__file__).parent
     found = set()
@@ -188,7 +184,7 @@ def test_nested_json_is_no_traceback() -> None:
     assert found == set()
 
 
-def _handled(block: ast.Try | ast.With) -> str:
+def _handled(block):
     if isinstance(block, ast.With):
         return " ".join(ast.unparse(item.context_expr) for item in block.items)
     return " ".join(ast.unparse(one.type) for one in block.handlers if one.type is not None)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import builtins
 import io
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,9 +12,7 @@ from localrag import api
 from localrag.errors import ReadError
 from localrag.lifecycle import restore
 from localrag.security import sandbox
-from localrag.settings import Settings
 from localrag.store import names
-from localrag.store.writer import Editor
 from localrag.types import Document
 from localrag.worker.engine import Engine
 
@@ -25,14 +20,14 @@ FAR = "/net/evil.example/share"
 
 
 @pytest.fixture
-def touched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def touched(monkeypatch):
     """Paths below FAR that anything looked at."""
     seen: list[str] = []
 
-    def spy(module: Any, name: str) -> None:
+    def spy(module, name):
         real = getattr(module, name)
 
-        def look(path: Any, *args: Any, **options: Any) -> Any:
+        def look(path, *args, **options):
             if not isinstance(path, int) and os.fsdecode(path).startswith(FAR):
                 seen.append(name)
             return real(path, *args, **options)
@@ -47,15 +42,13 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def engine(settings: Settings, models: Any) -> Iterator[Engine]:
+def engine(settings, models):
     engine = Engine(settings)
     yield engine
     engine.close()
 
 
-def test_no_original_of_a_foreign_library_is_looked_at(
-    settings: Settings, put: Callable[..., None], shelf: Callable[..., Editor], engine: Engine, touched: list[str]
-) -> None:
+def test_no_original_of_a_foreign_library_is_looked_at(settings, put, shelf, engine, touched):
     put(shelf("evil", {}), "scan.pdf", ["The words."], root=FAR)
     opened = engine.page("evil", "scan.pdf", 1)
     assert (opened.page.text, opened.file, opened.state) == ("The words.", "", "elsewhere")
@@ -69,16 +62,14 @@ def test_no_original_of_a_foreign_library_is_looked_at(
 
 
 @pytest.mark.parametrize("file", ["../../etc/passwd", "/etc/passwd", "a/../../b"])
-def test_a_file_outside_of_its_folder_is_no_original(settings: Settings, tmp_path: Path, file: str) -> None:
+def test_a_file_outside_of_its_folder_is_no_original(settings, tmp_path, file):
     sandbox.mark_as_own(settings, "papers", str(tmp_path))
     document = Document(1, str(tmp_path), file, "", "", 0, 0, 0, False)
     assert names.original(settings, "papers", document) is None
     assert names.original(settings, "other", document) is None
 
 
-def test_originals_are_looked_at_once_their_folder_was_read_here(
-    settings: Settings, folder: Callable[..., Path], tmp_path: Path, engine: Engine
-) -> None:
+def test_originals_are_looked_at_once_their_folder_was_read_here(settings, folder, tmp_path, engine):
     root = folder({"a.txt": "The words."})
     made = api.open_library("papers", settings=settings, create=True)
     made.ingest(root)

@@ -7,14 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import localrag
 from localrag.cli import doctor
-from localrag.settings import Settings
 
 PACKAGE = Path(localrag.__file__).parent
 ISOLATED = ("-I", "-P")
@@ -25,7 +23,7 @@ FORBIDDEN = re.compile(
 )
 
 
-def starts(tree: ast.AST) -> Iterator[tuple[int, bool]]:
+def starts(tree):
     """Each place that may start an interpreter: its line, and whether that is isolated."""
     for node in ast.walk(tree):
         if isinstance(node, ast.List | ast.Tuple):
@@ -50,7 +48,7 @@ def starts(tree: ast.AST) -> Iterator[tuple[int, bool]]:
 
 
 @pytest.mark.slow
-def test_every_interpreter_is_isolated() -> None:
+def test_every_interpreter_is_isolated():
     found = {
         f"{file.relative_to(PACKAGE)}:{line}": isolated
         for file in PACKAGE.rglob("*.py")
@@ -59,9 +57,7 @@ def test_every_interpreter_is_isolated() -> None:
     assert len(found) > 5 and [place for place, isolated in found.items() if not isolated] == []
 
 
-def test_doctor_imports_nothing_from_the_current_folder(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_imports_nothing_from_the_current_folder(tmp_path, settings, monkeypatch):
     (tmp_path / "received").mkdir()
     for name in ("json", "llama_cpp", "localrag", "pathlib", "sitecustomize", "usercustomize"):
         (tmp_path / "received" / f"{name}.py").write_text(f"open({str(tmp_path / 'pwned')!r}, 'w').close()")
@@ -72,7 +68,7 @@ def test_doctor_imports_nothing_from_the_current_folder(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="localrag starts itself again on POSIX systems")
-def test_no_module_of_the_environment_loosens_a_policy(tmp_path: Path) -> None:
+def test_no_module_of_the_environment_loosens_a_policy(tmp_path):
     code = "from localrag import policy\npolicy.check_export = lambda what: None\n"
     (tmp_path / "sitecustomize.py").write_text(code)
     environ = {

@@ -54,18 +54,18 @@ ATTEMPTS = {
 }
 
 
-def child(code: str) -> str:
+def child(code):
     """What a child prints that runs `code` after the definitions above."""
     return printed(BEGIN + code)
 
 
-def test_every_way_to_the_network_is_refused() -> None:
+def test_every_way_to_the_network_is_refused():
     lines = [f"print({name!r}, refused({attempt}))" for name, attempt in ATTEMPTS.items()]
     shown = child("offline.confine_python()\n" + "\n".join(lines))
     assert shown.splitlines() == [f"{name} True" for name in ATTEMPTS]
 
 
-def test_loopback_and_unix_sockets_work() -> None:
+def test_loopback_and_unix_sockets_work():
     shown = child("""
 offline.confine_python()
 for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, "localhost")):
@@ -97,7 +97,7 @@ print("fine")
     assert shown == "fine\n"
 
 
-def test_an_install_may_reach_the_network_and_nothing_after_it() -> None:
+def test_an_install_may_reach_the_network_and_nothing_after_it():
     shown = child("""
 offline.confine_python()
 assert offline.SWITCHES.items() <= os.environ.items()
@@ -115,7 +115,7 @@ except ValueError:
 
 
 @pytest.mark.smoke
-def test_the_command_line_confines_itself_before_anything_else() -> None:
+def test_the_command_line_confines_itself_before_anything_else():
     shown = child("""
 from localrag.cli.app import main
 sys.argv = ["localrag", "--version"]
@@ -128,7 +128,7 @@ except SystemExit as stop:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
-def test_localrag_starts_where_there_is_no_network_at_all() -> None:
+def test_localrag_starts_where_there_is_no_network_at_all():
     command = ["unshare", "-rn", sys.executable, "-m", "localrag", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
     assert done.returncode == 0, done.stderr

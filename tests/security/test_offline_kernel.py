@@ -12,7 +12,6 @@ import socket
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from command_line import printed
@@ -45,12 +44,12 @@ def attempt(what):
 """
 
 
-def child(code: str, **options: object) -> str:
+def child(code, **options):
     """What a child prints that runs `code` after the definitions above."""
     return printed(BEGIN + code, **options)
 
 
-def need(abi: int) -> None:
+def need(abi):
     if kernel.abi() < abi:
         pytest.skip(f"this kernel's Landlock is ABI {kernel.abi()}, this test needs {abi}")
 
@@ -58,7 +57,7 @@ def need(abi: int) -> None:
 # --- the filter, as a program -------------------------------------------------------------------------------
 
 
-def run(name: str, number: int, *arguments: int, arch: int | None = None, kind: kernel.Filter = "confined") -> int:
+def run(name, number, *arguments, arch=None, kind="confined"):
     """What the filter of a machine returns for a call, computed by the rules of classic BPF."""
     machine = MACHINES[name]
     padded = [*arguments, *[0] * (6 - len(arguments))]
@@ -85,7 +84,7 @@ OTHERS = {"execve": (59, 221), "kill": (62, 129), "unlinkat": (263, 35), "rename
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_the_filter_lets_only_unix_streams_be_opened(name: str) -> None:
+def test_the_filter_lets_only_unix_streams_be_opened(name):
     machine = MACHINES[name]
     for number in map(machine.number, ("socket", "socketpair")):
         for kind in (1, 5, 1 | 0o2000000 | 0o4000):  # close on exec, do not wait
@@ -101,7 +100,7 @@ def test_the_filter_lets_only_unix_streams_be_opened(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_the_filter_refuses_connecting_addresses_and_typing(name: str) -> None:
+def test_the_filter_refuses_connecting_addresses_and_typing(name):
     call = MACHINES[name].number
     assert run(name, call("connect"), 3, 0x7FFF0000, 16) == REFUSE
     assert run(name, call("sendto"), 3, 0x7FFF0000, 1, 0, 0) == ALLOW
@@ -124,7 +123,7 @@ WAYS_OUT = (
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_the_filter_refuses_ways_out_of_the_sandbox(name: str) -> None:
+def test_the_filter_refuses_ways_out_of_the_sandbox(name):
     call = MACHINES[name].number
     for each in WAYS_OUT:
         assert run(name, call(each)) == REFUSE, each
@@ -137,7 +136,7 @@ def test_the_filter_refuses_ways_out_of_the_sandbox(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_where_files_are_limited_rights_and_owners_stay(name: str) -> None:
+def test_where_files_are_limited_rights_and_owners_stay(name):
     call = MACHINES[name].number
     for each in "fchmod fchmodat fchmodat2 fchown fchownat setxattr fsetxattr removexattr setxattrat".split():
         assert run(name, call(each), kind="metadata") == REFUSE, each
@@ -148,7 +147,7 @@ def test_where_files_are_limited_rights_and_owners_stay(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_a_reader_may_make_no_call_that_is_not_listed(name: str) -> None:
+def test_a_reader_may_make_no_call_that_is_not_listed(name):
     call = MACHINES[name].number
     for each in ("read", "openat", "mmap", "futex", "recvmsg", "exit_group"):
         assert run(name, call(each), kind="reader") == ALLOW, each
@@ -173,7 +172,7 @@ def test_a_reader_may_make_no_call_that_is_not_listed(name: str) -> None:
 
 @linux
 @pytest.mark.smoke
-def test_native_code_opens_no_socket_in_a_thread_of_before_either() -> None:
+def test_native_code_opens_no_socket_in_a_thread_of_before_either():
     shown = child("""
 before = native("socket", 2, 1, 0); offline.close_sockets()
 go, threads = threading.Event(), []
@@ -188,7 +187,7 @@ print(native("ptrace", 16, os.getppid(), 0, 0), native("socket", 1, 1, 0), *thre
 
 
 @linux
-def test_an_open_socket_prevents_confinement_but_a_listener_that_is_named() -> None:
+def test_an_open_socket_prevents_confinement_but_a_listener_that_is_named():
     shown = child("""
 import threading
 listener = socket.create_server(("127.0.0.1", 0))
@@ -207,7 +206,7 @@ print(attempt(lambda: socket.socket()))
 
 
 @linux
-def test_a_command_that_is_given_a_socket_as_input_says_so() -> None:
+def test_a_command_that_is_given_a_socket_as_input_says_so():
     command = [sys.executable, "-m", "localrag", "--version"]
     with socket.socket() as given:
         done = subprocess.run(command, stdin=given, capture_output=True, text=True, check=False)
@@ -216,7 +215,7 @@ def test_a_command_that_is_given_a_socket_as_input_says_so() -> None:
 
 
 @linux
-def test_a_command_closes_an_inherited_unix_socket_and_keeps_its_input() -> None:
+def test_a_command_closes_an_inherited_unix_socket_and_keeps_its_input():
     code = """
 from localrag.cli.app import main
 sys.argv = ["localrag", "models", "list", "--json"]
@@ -232,7 +231,7 @@ except SystemExit as stop:
 
 
 @linux
-def test_an_install_is_left_to_the_hook() -> None:
+def test_an_install_is_left_to_the_hook():
     shown = child("""
 from localrag.cli import app
 for words in (["models", "install"], ["--debug", "models", "install", "x"], ["models", "list"], ["ask", "models"], []):
@@ -247,7 +246,7 @@ for words in (["models", "install"], ["--debug", "models", "install", "x"], ["mo
 
 
 @linux
-def test_layers_say_what_holds() -> None:
+def test_layers_say_what_holds():
     shown = child("""
 def held(): return [layer.name for layer in offline.layers() if layer.holds]
 for name in ("HF_HUB_OFFLINE", "RAY_USAGE_STATS_ENABLED"):
@@ -263,7 +262,7 @@ offline.confine(without=["landlock"]); print(held())
 
 
 @linux
-def test_limits_on_files_can_only_grow_tighter(tmp_path: Path) -> None:
+def test_limits_on_files_can_only_grow_tighter(tmp_path):
     need(1)
     for name in ("one", "two"):
         (tmp_path / name).write_text(name)
@@ -278,7 +277,7 @@ for reads in ((root,), (root / "one",), (root,)):
 
 
 @linux
-def test_documents_that_are_read_or_written_cannot_be_run(tmp_path: Path) -> None:
+def test_documents_that_are_read_or_written_cannot_be_run(tmp_path):
     need(1)
     program = tmp_path / "a.sh"
     program.write_text("#!/bin/sh\necho ran\n")
@@ -292,7 +291,7 @@ print(attempt(lambda: subprocess.run([{str(program)!r}]) and None))
 
 
 @linux
-def test_files_are_not_limited_while_other_threads_run() -> None:
+def test_files_are_not_limited_while_other_threads_run():
     need(1)
     shown = child("""
 go = threading.Event()
@@ -307,7 +306,7 @@ go.set(); other.join()
 
 
 @linux
-def test_tcp_is_refused_by_landlock_too_and_signals_stay_inside() -> None:
+def test_tcp_is_refused_by_landlock_too_and_signals_stay_inside():
     need(6)
     shown = child("""
 mine = socket.socket()

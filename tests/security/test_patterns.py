@@ -10,10 +10,9 @@ import signal
 import time
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from re import _compiler, _constants, _parser  # type: ignore[attr-defined]
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -52,13 +51,13 @@ Found = dict[tuple[str | bytes, int, str], str]
 # --- every pattern ------------------------------------------------------------------------------------------
 
 
-def modules() -> Iterator[Any]:
+def modules():
     for found in pkgutil.walk_packages(localrag.__path__, "localrag."):
         if not found.name.endswith("__main__"):
             yield importlib.import_module(found.name)
 
 
-def held(value: object) -> Iterator[re.Pattern[Any]]:
+def held(value):
     if isinstance(value, re.Pattern):
         yield value
     elif isinstance(value, quantities._LazyPattern):
@@ -69,12 +68,12 @@ def held(value: object) -> Iterator[re.Pattern[Any]]:
         yield from (pattern for one in value for pattern in held(one))
 
 
-def how(used: set[str]) -> str:
+def how(used):
     """The method by which a pattern is used, of all with its name: "match" where it always begins at one place."""
     return "match" if used and used <= {"match", "fullmatch", "pattern"} and used != {"pattern"} else "finditer"
 
 
-def uses(source: str) -> Mapping[str, set[str]]:
+def uses(source):
     """The methods that are used of each name."""
     found: dict[str, set[str]] = defaultdict(set)
     for name, method in re.findall(r"\b(\w+)\.(\w+)\b", source):
@@ -82,7 +81,7 @@ def uses(source: str) -> Mapping[str, set[str]]:
     return found
 
 
-def evaluated(node: ast.expr, module: Any) -> Any:
+def evaluated(node, module):
     """The value of an argument, with "x" for names that only a function knows; None where it has none."""
     local: dict[str, object] = {}
     for _ in range(20):
@@ -95,7 +94,7 @@ def evaluated(node: ast.expr, module: Any) -> Any:
     return None
 
 
-def of_calls(module: Any, tree: ast.AST) -> Iterator[tuple[str | bytes, int, str, int]]:
+def of_calls(module, tree):
     for call in ast.walk(tree):
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.args):
             continue
@@ -109,7 +108,7 @@ def of_calls(module: Any, tree: ast.AST) -> Iterator[tuple[str | bytes, int, str
             yield pattern, int(flags or 0), "match" if name in ("match", "fullmatch") else "finditer", call.lineno
 
 
-def patterns() -> Found:
+def patterns():
     found: Found = {}
     sources = "\n".join(path.read_text() for path in ROOT.rglob("*.py"))
     everywhere = uses(sources)
@@ -140,7 +139,7 @@ def patterns() -> Found:
     return found
 
 
-def texts(value: object) -> Iterator[str]:
+def texts(value):
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -152,7 +151,7 @@ def texts(value: object) -> Iterator[str]:
 # --- what each could be slow on -----------------------------------------------------------------------------
 
 
-def samples(tree: Any) -> list[str]:
+def samples(tree):
     """A few short texts that match a part of a pattern."""
     made = [""]
     for op, value in tree:
@@ -160,7 +159,7 @@ def samples(tree: Any) -> list[str]:
     return made
 
 
-def of_node(op: Any, value: Any) -> list[str]:
+def of_node(op, value):
     if op is _constants.LITERAL:
         return [chr(value)]
     if op in (_constants.NOT_LITERAL, _constants.ANY, _constants.IN):
@@ -176,7 +175,7 @@ def of_node(op: Any, value: Any) -> list[str]:
     return [""]
 
 
-def of_class(op: Any, value: Any) -> list[str]:
+def of_class(op, value):
     key = f"{op} {value}"
     if key not in CLASSES:
         state = _parser.State()
@@ -187,7 +186,7 @@ def of_class(op: Any, value: Any) -> list[str]:
     return CLASSES[key]
 
 
-def pumps(tree: Any, before: list[str]) -> Iterator[tuple[str, str]]:
+def pumps(tree, before):
     """A beginning and an atom to repeat, for each part of a pattern that repeats without end."""
     for op, value in tree:
         if op in REPEATS:
@@ -210,7 +209,7 @@ def pumps(tree: Any, before: list[str]) -> Iterator[tuple[str, str]]:
 # --- how it grows -------------------------------------------------------------------------------------------
 
 
-def spent(pattern: re.Pattern[Any], use: str, head: str, atom: str, end: str, length: int) -> float:
+def spent(pattern, use, head, atom, end, length):
     text: Any = head + atom * (length // len(atom)) + end
     if isinstance(pattern.pattern, bytes):
         text = text.encode("utf-8", "replace")
@@ -223,7 +222,7 @@ def spent(pattern: re.Pattern[Any], use: str, head: str, atom: str, end: str, le
     return time.thread_time() - began
 
 
-def is_slow(pattern: re.Pattern[Any], use: str, head: str, atom: str, question: bool) -> bool:
+def is_slow(pattern, use, head, atom, question):
     # First looked at short, where nothing takes long; what is bounded by some hundreds is linear beyond them.
     first, lengths = (LONG_QUESTION, (SHORT_QUESTION, LONG_QUESTION)) if question else (LONG, (2 * LONG, 8 * LONG))
     signal.setitimer(signal.ITIMER_VIRTUAL, HOPELESS)
@@ -240,7 +239,7 @@ def is_slow(pattern: re.Pattern[Any], use: str, head: str, atom: str, question: 
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
-def slow(pattern: re.Pattern[Any], use: str, question: bool) -> tuple[str, str] | None:
+def slow(pattern, use, question):
     text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
     tree = _parser.parse(text, pattern.flags & ~re.U if isinstance(pattern.pattern, bytes) else pattern.flags)
     pairs = list(pumps(tree, [""]))
@@ -252,11 +251,11 @@ def slow(pattern: re.Pattern[Any], use: str, question: bool) -> tuple[str, str] 
     return next((pair for pair in dict.fromkeys(pairs) if is_slow(pattern, use, *pair, question)), None)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(number, frame):
     raise TimeoutError
 
 
-def test_no_pattern_takes_quadratic_time() -> None:
+def test_no_pattern_takes_quadratic_time():
     previous = signal.signal(signal.SIGVTALRM, _stop)
     bad, seen = [], 0
     try:

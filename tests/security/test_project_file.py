@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from localrag import api, settings
 from localrag.cli.config import config_command
@@ -21,7 +21,7 @@ HARMFUL = sorted({info.name for info in settings.setting_infos()} - PROJECT)
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path, monkeypatch):
     """A received folder, which is the current one."""
     folder = tmp_path / "received"
     folder.mkdir()
@@ -30,33 +30,33 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def write(folder: Path, text: str) -> Path:
+def write(folder, text):
     file = folder / "localrag.toml"
     file.write_text(text)
     return file
 
 
-def config(*words: str, typed: str | None = None) -> Result:
+def config(*words, typed=None):
     done = CliRunner().invoke(config_command, words, input=typed)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done
 
 
-def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def python(folder, *words):
     environ = {**os.environ, "PYTHONPATH": str(Path(settings.__file__).parents[1])}
     command = [sys.executable, "-P", *words]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
 
-def line(name: str) -> str:
+def line(name):
     info = next(info for info in settings.setting_infos() if info.name == name)
     value = info.choices[-1] if info.choices else info.low if info.low is not None else "evil"
     return f"{name} = {json.dumps(value)}\n"
 
 
 @pytest.mark.parametrize("name", HARMFUL)
-def test_harmful_settings_are_ignored_and_named(here: Path, name: str) -> None:
+def test_harmful_settings_are_ignored_and_named(here, name):
     file = write(here, f"{line(name)}passages = 3")
     assert load_settings({}) == Settings(passages=3)
     assert settings.origins({}) == {"passages": str(file)}
@@ -64,20 +64,20 @@ def test_harmful_settings_are_ignored_and_named(here: Path, name: str) -> None:
     assert found is not None and list(found.ignored) == [name] and not found.trusted
 
 
-def test_what_runs_reads_deletes_or_weakens_is_never_harmless() -> None:
+def test_what_runs_reads_deletes_or_weakens_is_never_harmless():
     harmful = """viewer home key_file reranker sources generator embedder retention_days audit_words min_confidence
         read_seconds read_memory_mb read_unpacked_mb archive_depth workers cache_bytes read_tokens prompt_tokens"""
     assert set(harmful.split()) <= set(HARMFUL)
 
 
-def test_the_app_and_the_api_ignore_them_too(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_app_and_the_api_ignore_them_too(here, tmp_path, monkeypatch):
     write(here, f'viewer = "sh -c \\"touch {tmp_path}/pwned\\" {{file}}"\nhome = "."\nretention_days = 1')
     (here / "indexes" / "theirs").mkdir(parents=True)
     with pytest.raises(LibraryError):
         api.open_library("theirs")
     used: list[str | None] = []
 
-    def command(*_: object, setting: str | None, **__: object) -> viewing.Command:
+    def command(*_, setting, **__):
         used.append(setting)
         return viewing.Command((), False)
 
@@ -88,14 +88,14 @@ def test_the_app_and_the_api_ignore_them_too(here: Path, tmp_path: Path, monkeyp
     assert load_settings().retention_days == 0
 
 
-def test_the_persons_own_file_and_a_named_one_set_everything(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_persons_own_file_and_a_named_one_set_everything(here, monkeypatch):
     file = write(here, "workers = 5")
     assert load_settings({"LOCALRAG_CONFIG": str(file)}).workers == 5
     monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(here))  # cd ~/.config/localrag
     assert load_settings({}).workers == 5 and settings.config_files({}) == [file]
 
 
-def test_every_command_warns_once_and_runs(here: Path) -> None:
+def test_every_command_warns_once_and_runs(here):
     write(here, 'viewer = "sh"\nhome = "."\npassages = 3')
     done = python(here, "-m", "localrag", "config", "get", "passages")
     (warning,) = done.stderr.splitlines()
@@ -104,14 +104,14 @@ def test_every_command_warns_once_and_runs(here: Path) -> None:
     assert "passages" not in warning
 
 
-def test_show_says_what_was_refused(here: Path) -> None:
+def test_show_says_what_was_refused(here):
     file = write(here, 'viewer = "sh"')
     row = next(row for row in json.loads(config("show", "--json").stdout)["settings"] if row["name"] == "viewer")
     assert (row["value"], row["origin"], row["ignored"]) == (None, "default", str(file))
     assert str(file) in next(line for line in config("show").stdout.splitlines() if line.startswith("  viewer"))
 
 
-def test_a_trusted_file_sets_everything_until_it_changes_or_moves(here: Path, tmp_path: Path) -> None:
+def test_a_trusted_file_sets_everything_until_it_changes_or_moves(here, tmp_path):
     file = write(here, 'home = "data"\nworkers = 3')
     shown = config("trust", typed="y\n").stderr
     assert "home" in shown and "data" in shown and "workers" in shown
@@ -127,7 +127,7 @@ def test_a_trusted_file_sets_everything_until_it_changes_or_moves(here: Path, tm
     assert load_settings({}) == Settings()
 
 
-def test_trust_needs_a_file_and_a_yes_and_can_be_taken_back(here: Path) -> None:
+def test_trust_needs_a_file_and_a_yes_and_can_be_taken_back(here):
     with pytest.raises(NotFoundError):
         config("trust", "--yes")
     write(here, "workers = 3")
@@ -138,14 +138,14 @@ def test_trust_needs_a_file_and_a_yes_and_can_be_taken_back(here: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"a": 3}', "\xff"])
-def test_a_damaged_list_of_trusted_files_trusts_nothing(here: Path, tmp_path: Path, text: str) -> None:
+def test_a_damaged_list_of_trusted_files_trusts_nothing(here, tmp_path, text):
     write(here, "workers = 3")
     config("trust", "--yes")
     (tmp_path / "config" / "localrag" / "trusted.json").write_bytes(text.encode("latin-1"))
     assert load_settings({}).workers == Settings().workers
 
 
-def test_a_confined_process_still_knows_what_is_trusted(here: Path) -> None:
+def test_a_confined_process_still_knows_what_is_trusted(here):
     """What is trusted is read again after confinement: to record a refusal, for example."""
     write(here, f"home = {json.dumps(str(here / 'data'))}")
     config("trust", "--yes")

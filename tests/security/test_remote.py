@@ -11,7 +11,6 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,7 @@ from localrag.errors import OfflineRefused, PolicyRefused, PolicyUnreadable, Usa
 from localrag.security import audit, sandbox
 from localrag.security.offline import kernel, remote
 from localrag.security.offline.remote import Address, address_of
-from localrag.settings import Settings, load_settings
+from localrag.settings import load_settings
 
 pytestmark = pytest.mark.slow
 
@@ -36,16 +35,16 @@ linux = pytest.mark.skipif(kernel.machine() is None, reason="elsewhere a process
 class Echo:
     """A server that sends back what it gets, with its name before."""
 
-    def __init__(self, listener: socket.socket, name: str, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, listener, name, context=None):
         self.listener, self._name, self._context = listener, name.encode(), context
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def _serve(self) -> None:
+    def _serve(self):
         with suppress(OSError):  # it was closed
             while True:
                 threading.Thread(target=self._answer, args=(self.listener.accept()[0],), daemon=True).start()
 
-    def _answer(self, caller: socket.socket) -> None:
+    def _answer(self, caller):
         caller.settimeout(60)
         with suppress(OSError), caller:
             connection = self._context.wrap_socket(caller, server_side=True) if self._context else caller
@@ -53,10 +52,10 @@ class Echo:
 
 
 @pytest.fixture
-def echo() -> Iterator[Callable[..., Echo]]:
+def echo():
     begun = []
 
-    def begin(where: Path | None = None, name: str = "echo", context: ssl.SSLContext | None = None) -> Echo:
+    def begin(where=None, name="echo", context=None):
         if where is None:
             listener = socket.create_server(("127.0.0.1", 0))
         else:
@@ -72,17 +71,17 @@ def echo() -> Iterator[Callable[..., Echo]]:
         one.listener.close()
 
 
-def port_of(server: Echo) -> int:
+def port_of(server):
     return int(server.listener.getsockname()[1])
 
 
-def rule(text: str, file: Path | None = None) -> None:
+def rule(text, file=None):
     file = file or policy.SYSTEM
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
 
 
-def allows(*addresses: tuple[str, int] | tuple[str, int, Path]) -> str:
+def allows(*addresses):
     tables = []
     for host, port, *certificate in addresses:
         lines = [f"host = {json.dumps(host)}", f"port = {port}"]
@@ -91,7 +90,7 @@ def allows(*addresses: tuple[str, int] | tuple[str, int, Path]) -> str:
     return "\n".join(tables)
 
 
-def reply(connection: socket.socket) -> str:
+def reply(connection):
     with connection:
         connection.sendall(b"hello")
         return connection.recv(100).decode()
@@ -114,7 +113,7 @@ def reply(connection: socket.socket) -> str:
         ("unix:///run/models.socket", Address(path="/run/models.socket")),
     ],
 )
-def test_an_address_is_read_from_a_url(url: str, address: Address) -> None:
+def test_an_address_is_read_from_a_url(url, address):
     assert address_of(url) == address
 
 
@@ -124,13 +123,13 @@ def test_an_address_is_read_from_a_url(url: str, address: Address) -> None:
     "postgresql:///firm?host=a b|ftp://host/x|unix:relative|unix://host/x|http:///v1|postgresql:///x?host=/a%00b|"
     "http://[::1".split("|"),
 )
-def test_a_url_without_an_address_is_refused(url: str) -> None:
+def test_a_url_without_an_address_is_refused(url):
     with pytest.raises(UsageError) as caught:
         address_of(url)
     assert caught.value.hint
 
 
-def library(settings: Settings, name: str, url: str, marked: str | None = None) -> None:
+def library(settings, name, url, marked=None):
     """A library in a store, as its folder says, and as the mark that it was made here."""
     folder = settings.library_dir(name)
     folder.mkdir(parents=True)
@@ -138,7 +137,7 @@ def library(settings: Settings, name: str, url: str, marked: str | None = None) 
     sandbox.mark_as_own(settings, name, store=url if marked is None else marked)
 
 
-def test_wanted_are_the_stores_of_libraries_that_may_be_reached(home: Path) -> None:
+def test_wanted_are_the_stores_of_libraries_that_may_be_reached(home):
     settings = load_settings()
     assert remote.wanted(settings) == ()
     library(settings, "a", "postgresql:///a?host=/srv/a")
@@ -156,7 +155,7 @@ def test_wanted_are_the_stores_of_libraries_that_may_be_reached(home: Path) -> N
     assert set(remote.wanted(served, [])) == more  # whichever library is asked, or made
 
 
-def test_the_folder_of_a_library_names_no_address(home: Path) -> None:
+def test_the_folder_of_a_library_names_no_address(home):
     settings = load_settings()
     library(settings, "sent", "postgresql:///a?host=/srv/a", marked="")
     library(settings, "changed", "unix:///run/docker.sock", marked="postgresql:///a?host=/srv/a")
@@ -167,9 +166,7 @@ def test_the_folder_of_a_library_names_no_address(home: Path) -> None:
 # --- the policy ---------------------------------------------------------------------------------------------
 
 
-def test_without_an_administrators_policy_no_tcp_address_is_reached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, echo: Callable[..., Echo]
-) -> None:
+def test_without_an_administrators_policy_no_tcp_address_is_reached(tmp_path, monkeypatch, echo):
     address = Address(host="127.0.0.1", port=port_of(echo()))
     with pytest.raises(OfflineRefused, match="no administrator's policy"):
         remote.connect(address)
@@ -181,7 +178,7 @@ def test_without_an_administrators_policy_no_tcp_address_is_reached(
         remote.tls(address)
 
 
-def test_a_policy_allows_host_and_port(echo: Callable[..., Echo], home: Path) -> None:
+def test_a_policy_allows_host_and_port(echo, home):
     server, other = echo(name="allowed"), echo()
     rule(allows(("LocalHost", port_of(server))))
     assert reply(remote.connect(Address(host="localhost", port=port_of(server)))) == "allowed hello"
@@ -199,7 +196,7 @@ def test_a_policy_allows_host_and_port(echo: Callable[..., Echo], home: Path) ->
     assert [entry.details["rule"] for entry in audit.entries(settings.audit_file)] == ["allow_addresses"] * 2
 
 
-def test_a_second_policy_only_takes_addresses_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_policy_only_takes_addresses_away(tmp_path, monkeypatch):
     mine = tmp_path / "mine.toml"
     monkeypatch.setenv(policy.VARIABLE, str(mine))
     pem, other = tmp_path / "a.pem", tmp_path / "b.pem"
@@ -237,13 +234,13 @@ def test_a_second_policy_only_takes_addresses_away(tmp_path: Path, monkeypatch: 
         '[[allow_addresses]]\nhost = "localhost"\nport = true',
     ],
 )
-def test_an_address_that_is_not_understood_makes_the_policy_unreadable(text: str) -> None:
+def test_an_address_that_is_not_understood_makes_the_policy_unreadable(text):
     rule(text)
     with pytest.raises(PolicyUnreadable, match="allow_addresses"):
         policy.active()
 
 
-def test_a_certificate_that_others_can_write_is_shown(tmp_path: Path) -> None:
+def test_a_certificate_that_others_can_write_is_shown(tmp_path):
     pem = tmp_path / "ca.pem"
     rule(allows(("a.firm", 1, pem)))
     before = policy.writable_by(policy.active()[0])
@@ -256,7 +253,7 @@ def test_a_certificate_that_others_can_write_is_shown(tmp_path: Path) -> None:
 # --- certificates -------------------------------------------------------------------------------------------
 
 
-def certificate(folder: Path, name: str, names: list[str], by: str | None = None) -> tuple[Path, Path]:
+def certificate(folder, name, names, by=None):
     """The PEM files of a certificate with these host names, signed by another one or itself, and of its key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -295,9 +292,7 @@ def certificate(folder: Path, name: str, names: list[str], by: str | None = None
         (["localhost"], "authority", "other", False),  # another one of the same authority
     ],
 )
-def test_a_server_is_reached_only_with_the_pinned_certificate(
-    tmp_path: Path, echo: Callable[..., Echo], names: list[str], by: str | None, pinned: str, passes: bool
-) -> None:
+def test_a_server_is_reached_only_with_the_pinned_certificate(tmp_path, echo, names, by, pinned, passes):
     for authority in ("authority", "elsewhere"):
         certificate(tmp_path, authority, [])
     certificate(tmp_path, "other", names, by)
@@ -315,7 +310,7 @@ def test_a_server_is_reached_only_with_the_pinned_certificate(
                 trusted.wrap_socket(raw, server_hostname=address.host)
 
 
-def test_without_tls_are_sockets_and_this_machine_without_a_certificate(tmp_path: Path) -> None:
+def test_without_tls_are_sockets_and_this_machine_without_a_certificate(tmp_path):
     rule(allows(("127.0.0.1", 1), ("localhost", 2, tmp_path / "none.pem"), ("localhost", 3, tmp_path / "bad.pem")))
     assert remote.tls(Address(path="/run/x")) is None and remote.tls(Address(host="127.0.0.1", port=1)) is None
     (tmp_path / "bad.pem").write_text("no certificate")
@@ -328,7 +323,7 @@ def test_without_tls_are_sockets_and_this_machine_without_a_certificate(tmp_path
 
 
 @linux
-def test_it_waits_for_a_place_in_the_queue_of_a_busy_server(tmp_path: Path) -> None:
+def test_it_waits_for_a_place_in_the_queue_of_a_busy_server(tmp_path):
     address = Address(path=str(tmp_path / "s"))
     with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
         busy.bind(address.path)
@@ -381,7 +376,7 @@ print(tries())
 """
 
 
-def test_the_hook_lets_one_thread_reach_one_address() -> None:
+def test_the_hook_lets_one_thread_reach_one_address():
     nothing, only = str([False] * 9), str([True] * 2 + [False] * 7)
     found = f"[({socket.AF_INET!r}, ('192.0.2.1', 443))]"
     assert printed(HOOK).splitlines() == [nothing, found, only, nothing, nothing]
@@ -431,14 +426,14 @@ offline.confine()
 
 
 @pytest.fixture
-def child(tmp_path: Path, echo: Callable[..., Echo]) -> Callable[..., list[str]]:
+def child(tmp_path, echo):
     """Runs code after the definitions above; two of the servers that run may be reached."""
     echo(tmp_path / "pg" / ".s.PGSQL.5432", "store")
     echo(tmp_path / "other")
     allowed, other = echo(name="tcp"), echo()
     rule(allows(("localhost", port_of(allowed))), tmp_path / "policy.toml")
 
-    def run(code: str, begin: str = BEGIN + CONFINED) -> list[str]:
+    def run(code, begin=BEGIN + CONFINED):
         return printed(begin + code, tmp_path, port_of(allowed), port_of(other)).splitlines()
 
     return run
@@ -559,18 +554,18 @@ except OSError as error:
 
 @linux
 @pytest.mark.parametrize(("code", "shown"), REACHED.values(), ids=REACHED)
-def test_what_the_broker_reaches_and_refuses(child: Callable[..., list[str]], code: str, shown: list[str]) -> None:
+def test_what_the_broker_reaches_and_refuses(child, code, shown):
     assert child(code) == shown
 
 
 @linux
 @pytest.mark.parametrize(("code", "shown"), STARTED.values(), ids=STARTED)
-def test_how_the_broker_starts_and_works(child: Callable[..., list[str]], code: str, shown: list[str]) -> None:
+def test_how_the_broker_starts_and_works(child, code, shown):
     assert child(code, BEGIN) == shown
 
 
 @linux
-def test_malformed_requests_change_nothing(child: Callable[..., list[str]]) -> None:
+def test_malformed_requests_change_nothing(child):
     code = """
 channel = socket.socket(fileno=os.dup(remote.channel()[0]))
 good = {"address": [store.path, "", 0], "seconds": 5}
@@ -629,9 +624,7 @@ Path(setup.settings.library_dir("mine"), "answer").write_text(f"{kernel.holds()}
 
 
 @linux
-def test_a_worker_inherits_what_its_library_needs_alone(
-    child: Callable[..., list[str]], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_inherits_what_its_library_needs_alone(child, tmp_path, home, monkeypatch):
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "probing.py").write_text(WORKER)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "modules"), os.environ.get("PYTHONPATH", "")]))
@@ -655,7 +648,7 @@ with remote.lent(settings, ["none"]) as nothing:
 
 
 @linux
-def test_a_restricted_process_keeps_what_its_libraries_need(child: Callable[..., list[str]], home: Path) -> None:
+def test_a_restricted_process_keeps_what_its_libraries_need(child, home):
     code = """
 from localrag.settings import load_settings
 settings = load_settings()
@@ -676,7 +669,7 @@ print(children())
 
 
 @linux
-def test_it_cannot_be_taken_over(child: Callable[..., list[str]]) -> None:
+def test_it_cannot_be_taken_over(child):
     code = """
 [pid] = children()
 print(reply(store))
@@ -740,7 +733,7 @@ print("Seccomp:\\t2" in status, "NoNewPrivs:\\t1" in status)
 
 
 @linux
-def test_the_broker_can_do_nothing_else(child: Callable[..., list[str]]) -> None:
+def test_the_broker_can_do_nothing_else(child):
     able, confined = child(ABLE, BEGIN)
     if kernel.abi() < 6:
         pytest.skip(f"this kernel's Landlock is ABI {kernel.abi()}, this test needs 6")
@@ -748,7 +741,7 @@ def test_the_broker_can_do_nothing_else(child: Callable[..., list[str]]) -> None
 
 
 @linux
-def test_it_ends_once_nobody_can_ask(child: Callable[..., list[str]]) -> None:
+def test_it_ends_once_nobody_can_ask(child):
     code = """
 apart = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 inheriting = subprocess.Popen(["sleep", "600"], pass_fds=remote.channel(), **apart)
@@ -771,9 +764,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @linux
 @pytest.mark.parametrize("store", ["", "postgresql:///x?host=/srv"])
-def test_a_command_starts_it_only_if_there_is_something_to_reach(
-    child: Callable[..., list[str]], home: Path, store: str
-) -> None:
+def test_a_command_starts_it_only_if_there_is_something_to_reach(child, home, store):
     code = f"""
 from localrag.cli import app
 from localrag.settings import load_settings

@@ -14,7 +14,6 @@ from waiting import PATIENCE
 from localrag.errors import NotFoundError
 from localrag.security import offline, sandbox
 from localrag.security.offline import kernel
-from localrag.settings import Settings
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,26 +44,26 @@ def opened(*paths):
 
 
 @pytest.fixture(autouse=True)
-def needed() -> None:
+def needed():
     if not kernel.abi():
         pytest.skip("this kernel has no Landlock, or was started without it")
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Child:
+def child(tmp_path):
     """Runs code after the definitions above, and returns the lines that it prints."""
     for name in ("elsewhere", "named"):
         (tmp_path / name).mkdir()
     (tmp_path / "elsewhere/document").write_text("text")
 
-    def run(code: str) -> list[str]:
+    def run(code):
         return printed(BEGIN + code, tmp_path / "elsewhere", tmp_path / "named").splitlines()
 
     return run
 
 
 @pytest.mark.smoke
-def test_a_command_writes_below_its_own_folders_and_what_was_named(child: Child) -> None:
+def test_a_command_writes_below_its_own_folders_and_what_was_named(child):
     shown = child("""
 settings = load_settings()
 offline.confine()
@@ -85,7 +84,7 @@ print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(setting
     assert shown[1:] == ["EACCES done EACCES done", "done True EACCES"]
 
 
-def test_a_reader_opens_nothing_but_the_code_of_libraries(child: Child) -> None:
+def test_a_reader_opens_nothing_but_the_code_of_libraries(child):
     shown = child("""
 document = os.open(elsewhere / "document", os.O_RDONLY)
 sys.path.append(str(named))
@@ -101,7 +100,7 @@ print({tried(what) for what in (os.fork, lambda: os.execv("/bin/true", ["true"])
     assert shown[:2] == ["text EACCES EACCES EACCES", "['/usr/share']"] and "done" not in shown[2]
 
 
-def test_what_runs_programs_for_readers_writes_temporary_files_alone(child: Child) -> None:
+def test_what_runs_programs_for_readers_writes_temporary_files_alone(child):
     shown = child("""
 os.environ["TMPDIR"] = str(named)
 offline.confine()
@@ -112,7 +111,7 @@ print(attempt(elsewhere), attempt(named), opened(*paths))
     assert shown == ["EACCES done []"]
 
 
-def test_a_process_that_is_not_confined_is_left_as_it_is(settings: Settings, tmp_path: Path) -> None:
+def test_a_process_that_is_not_confined_is_left_as_it_is(settings, tmp_path):
     assert not offline.confined()
     sandbox.restrict(settings, ["a"])
     sandbox.restrict_reader()
@@ -152,16 +151,14 @@ REFUSED = {"EACCES", "EXDEV"}  # the second where a file would be taken from one
 
 
 @pytest.mark.parametrize("reads", ["None", "[named]"])
-def test_a_process_on_one_library_cannot_touch_another(child: Child, tmp_path: Path, reads: str) -> None:
+def test_a_process_on_one_library_cannot_touch_another(child, tmp_path, reads):
     own, others, by_a_program, elsewhere = child(WALLED % (reads, reads))
     assert own == "words of ours done True" and by_a_program == "True"
     assert set(others.split()) <= REFUSED, others
     assert elsewhere == (str([str(tmp_path / "elsewhere/document")]) if reads == "None" else "True")
 
 
-def test_walls_hold_in_a_source_tree_with_the_libraries(
-    tmp_path: Path, child: Child, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_walls_hold_in_a_source_tree_with_the_libraries(tmp_path, child, monkeypatch):
     # ./indexes in the folder that Python takes its modules from, as in a checkout.
     (tmp_path / "tree/indexes").mkdir(parents=True)
     (tmp_path / "tree/module.py").write_text("answer = 42")
@@ -172,7 +169,7 @@ def test_walls_hold_in_a_source_tree_with_the_libraries(
     assert set(others.split()) <= REFUSED and imported == "42", others
 
 
-def test_everything_but_hidden_folders_is_readable(settings: Settings, tmp_path: Path) -> None:
+def test_everything_but_hidden_folders_is_readable(settings, tmp_path):
     settings.library_dir("ours").mkdir(parents=True)
     settings.sessions_dir.mkdir()
     (tmp_path / "papers").mkdir()
@@ -187,7 +184,7 @@ def test_everything_but_hidden_folders_is_readable(settings: Settings, tmp_path:
     assert sandbox.leads_to_walls(tmp_path, settings) and not sandbox.leads_to_walls(tmp_path / "papers", settings)
 
 
-def test_a_folder_made_later_is_not_covered(settings: Settings, tmp_path: Path) -> None:
+def test_a_folder_made_later_is_not_covered(settings, tmp_path):
     settings.indexes_dir.mkdir(parents=True)
     (tmp_path / "papers/leases").mkdir(parents=True)
     before = sandbox.readable(settings)
@@ -201,7 +198,7 @@ def test_a_folder_made_later_is_not_covered(settings: Settings, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("path", ["loop", "loop/below"])
-def test_links_in_a_loop_are_reported_as_missing(tmp_path: Path, settings: Settings, path: str) -> None:
+def test_links_in_a_loop_are_reported_as_missing(tmp_path, settings, path):
     (tmp_path / "loop").symlink_to(tmp_path / "other")
     (tmp_path / "other").symlink_to(tmp_path / "loop")
     command = [sys.executable, "-m", "localrag", "ingest", path]

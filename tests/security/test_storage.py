@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,21 +20,21 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="rights and umask are POSI
 
 
 @pytest.fixture
-def umask() -> Iterator[Callable[[int], int]]:
+def umask():
     before = os.umask(0)
     os.umask(before)
     yield os.umask
     os.umask(before)
 
 
-def rights(path: Path) -> int:
+def rights(path):
     return path.stat().st_mode & 0o777
 
 
-def test_a_lock_survives_the_loss_of_its_holder_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_survives_the_loss_of_its_holder_file(tmp_path, monkeypatch):
     replace = Path.replace
 
-    def swept(self: Path, target: Path) -> Path:
+    def swept(self, target):
         storage.sweep(self.parent)  # by another process that writes to the same folder
         return replace(self, target)
 
@@ -44,7 +43,7 @@ def test_a_lock_survives_the_loss_of_its_holder_file(tmp_path: Path, monkeypatch
         assert not (tmp_path / "audit.holder").exists()
 
 
-def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
     file = tmp_path / "file"
     storage.write_bytes(file, b"old")
     with pytest.raises(RuntimeError), storage.create(file) as stream:
@@ -58,7 +57,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -
     assert (tmp_path / "new").read_bytes() == b"all"
 
 
-def write_all(folder: Path) -> None:
+def write_all(folder):
     storage.write_bytes(folder / "a" / "b" / "bytes", b"x")
     storage.write_json(folder / "a" / "json", {})
     storage.append_line(folder / "c" / "lines", "x")
@@ -68,7 +67,7 @@ def write_all(folder: Path) -> None:
 
 
 @POSIX
-def test_files_and_folders_are_private_whatever_the_umask(tmp_path: Path, umask: Callable[[int], int]) -> None:
+def test_files_and_folders_are_private_whatever_the_umask(tmp_path, umask):
     umask(0)
     write_all(tmp_path / "new")
     found = list((tmp_path / "new").rglob("*"))
@@ -79,7 +78,7 @@ def test_files_and_folders_are_private_whatever_the_umask(tmp_path: Path, umask:
     assert rights(tmp_path / "new") == 0o700
 
 
-def test_json_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
+def test_json_holds_names_that_are_not_utf8(tmp_path):
     row = {"name": os.fsdecode(b"caf\xe9.pdf"), "word": "Prüfung"}
     storage.write_json(tmp_path / "j", row)
     storage.append_line(tmp_path / "lines", json.dumps(row, ensure_ascii=False))
@@ -87,7 +86,7 @@ def test_json_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert "Prüfung".encode() in (tmp_path / "lines").read_bytes()
 
 
-def test_remove_takes_files_folders_links_and_nothing(tmp_path: Path) -> None:
+def test_remove_takes_files_folders_links_and_nothing(tmp_path):
     kept = tmp_path / "kept"
     storage.write_bytes(kept / "file", b"")
     (tmp_path / "link").symlink_to(kept)
@@ -97,7 +96,7 @@ def test_remove_takes_files_folders_links_and_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["kept"] and (kept / "file").exists()
 
 
-def test_sweep_takes_only_what_an_interrupted_write_left(tmp_path: Path) -> None:
+def test_sweep_takes_only_what_an_interrupted_write_left(tmp_path):
     storage.write_bytes(tmp_path / "whole", b"")
     with pytest.raises(SystemExit), storage.create(tmp_path / "broken"):
         [leftover] = tmp_path.glob("broken*")
@@ -107,7 +106,7 @@ def test_sweep_takes_only_what_an_interrupted_write_left(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 
-def test_a_reader_of_a_database_neither_writes_nor_makes_one(tmp_path: Path) -> None:
+def test_a_reader_of_a_database_neither_writes_nor_makes_one(tmp_path):
     base = tmp_path / "base.sqlite"
     with storage.connect(base, write=True) as writer:
         writer.execute("CREATE TABLE t (x)")
@@ -122,7 +121,7 @@ def test_a_reader_of_a_database_neither_writes_nor_makes_one(tmp_path: Path) -> 
     assert not (tmp_path / "missing.sqlite").exists()
 
 
-def test_a_reader_sees_the_last_commit_while_a_writer_works(tmp_path: Path) -> None:
+def test_a_reader_sees_the_last_commit_while_a_writer_works(tmp_path):
     writer = storage.connect(tmp_path / "base.sqlite", write=True)
     writer.execute("CREATE TABLE t (x)")
     writer.execute("BEGIN IMMEDIATE")
@@ -138,7 +137,7 @@ def test_a_reader_sees_the_last_commit_while_a_writer_works(tmp_path: Path) -> N
     writer.close()
 
 
-def test_deleted_text_is_overwritten_in_the_database(tmp_path: Path) -> None:
+def test_deleted_text_is_overwritten_in_the_database(tmp_path):
     writer = storage.connect(tmp_path / "base.sqlite", write=True)
     writer.execute("CREATE TABLE t (x)")
     writer.execute("INSERT INTO t VALUES ('canary-7f3a')")
@@ -161,7 +160,7 @@ with storage.lock(Path(sys.argv[1]), "the library"):
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def holder(tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path / "lock")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
@@ -169,7 +168,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_the_error_names_the_holder_of_the_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_the_error_names_the_holder_of_the_lock(tmp_path, holder):
     with (
         pytest.raises(LibraryLocked, match=f"the library is being written by process {holder.pid}$"),
         storage.lock(tmp_path / "lock", "the library", wait=False),
@@ -177,7 +176,7 @@ def test_the_error_names_the_holder_of_the_lock(tmp_path: Path, holder: subproce
         pass
 
 
-def test_the_lock_is_free_once_its_holder_is_killed(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_the_lock_is_free_once_its_holder_is_killed(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with storage.lock(tmp_path / "lock", "it", wait=False):
@@ -185,10 +184,10 @@ def test_the_lock_is_free_once_its_holder_is_killed(tmp_path: Path, holder: subp
     assert not (tmp_path / "lock.holder").exists()
 
 
-def test_a_waiting_writer_reports_it_once_and_continues(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_waiting_writer_reports_it_once_and_continues(tmp_path, holder):
     waits: list[str] = []
 
-    def on_wait(text: str) -> None:
+    def on_wait(text):
         waits.append(text)
         holder.kill()
 
@@ -223,7 +222,7 @@ for write in (
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a file system of its own needs Linux namespaces")
-def test_a_full_file_system_is_a_storage_error(tmp_path: Path) -> None:
+def test_a_full_file_system_is_a_storage_error(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
     (tmp_path / "fill.py").write_text(FILL.format(folder=small))
@@ -234,7 +233,7 @@ def test_a_full_file_system_is_a_storage_error(tmp_path: Path) -> None:
     assert done.stdout.count("is full True") == 3, done.stdout + done.stderr
 
 
-def test_a_disk_that_cannot_be_written_or_a_folder_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
+def test_a_disk_that_cannot_be_written_or_a_folder_that_is_a_file_is_a_storage_error(tmp_path):
     for code in (errno.EACCES, errno.EDQUOT):
         with pytest.raises(StorageError, match="x"), storage.storage_errors(tmp_path / "x"):
             raise OSError(code, "no")
@@ -244,7 +243,7 @@ def test_a_disk_that_cannot_be_written_or_a_folder_that_is_a_file_is_a_storage_e
             storage.make_dir(path)
 
 
-def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
+def test_other_errors_pass_as_they_are(tmp_path):
     with pytest.raises(FileNotFoundError), storage.storage_errors(tmp_path):
         raise FileNotFoundError(errno.ENOENT, "gone")
     with pytest.raises(sqlite3.DatabaseError):

@@ -9,9 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +19,6 @@ from localrag.cli import app
 from localrag.errors import LocalragError
 from localrag.security.terminal import UNSAFE, one_line, visible
 from localrag.sessions import store_of
-from localrag.settings import Settings
 from localrag.types import Answer, Citation, Plan
 
 pytestmark = pytest.mark.slow
@@ -39,12 +36,12 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # localrag's own, where it draws
 class Screen(io.StringIO):
     encoding = "utf-8"  # type: ignore[assignment]
 
-    def isatty(self) -> bool:
+    def isatty(self):
         return True
 
 
 @pytest.fixture
-def papers(models: Any, folder: Callable[..., Path], settings: Settings) -> Path:
+def papers(models, folder, settings):
     """A folder of files with hostile names, read into a library; and a folder that poses as a library."""
     root = folder(
         {
@@ -62,7 +59,7 @@ def papers(models: Any, folder: Callable[..., Path], settings: Settings) -> Path
     return root
 
 
-def run(*arguments: str) -> tuple[str, str]:
+def run(*arguments):
     """What a command prints on stdout and stderr, errors included, with colours kept as on a terminal."""
     result = CliRunner().invoke(app.localrag, arguments, color=True, standalone_mode=False)
     error = result.stderr
@@ -76,7 +73,7 @@ def run(*arguments: str) -> tuple[str, str]:
     return result.stdout, error
 
 
-def harmless(text: str) -> str:
+def harmless(text):
     """The text as it is read, after a check that nothing in it commands the terminal or poses as a line of its own."""
     text = COLOURS.sub("", text)
     assert UNSAFE.search(text) is None, ascii(text)
@@ -109,18 +106,18 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: ascii(" ".join(words))[1:50])
-def test_no_command_prints_what_the_terminal_obeys(papers: Path, arguments: list[str]) -> None:
+def test_no_command_prints_what_the_terminal_obeys(papers, arguments):
     out, error = run(*arguments)
     harmless(out)
     harmless(error)
 
 
-def test_an_ingest_names_hostile_files_without_obeying_them(papers: Path) -> None:
+def test_an_ingest_names_hostile_files_without_obeying_them(papers):
     out, error = run("ingest", str(papers), "--name", "other")
     assert "\\u001b]0;owned\\u0007" in harmless(out + error)
 
 
-def test_json_keeps_every_value_and_escapes_what_the_terminal_obeys(papers: Path) -> None:
+def test_json_keeps_every_value_and_escapes_what_the_terminal_obeys(papers):
     for arguments in (["status", "papers"], ["search", "lease", "-l", "papers"], ["libraries"], ["audit", "show"]):
         out, _ = run(*arguments, "--json")
         value = json.loads(harmless(out))
@@ -130,7 +127,7 @@ def test_json_keeps_every_value_and_escapes_what_the_terminal_obeys(papers: Path
             assert LIBRARY in {row["name"] for row in value["libraries"]}
 
 
-def test_conversations_are_shown_without_obeying_them(papers: Path, settings: Settings) -> None:
+def test_conversations_are_shown_without_obeying_them(papers, settings):
     store, hostile = store_of(settings), f"lease {TITLE}{C1}{BIDI} {MARKUP[1]}"
     cited = Citation("papers", NAMES[0], 1, None, "p. 1", hostile, 0, len(hostile), 1)
     answer = Answer(hostile, f"{hostile} [1]", True, Plan("retrieve", hostile), (cited,))
@@ -145,9 +142,7 @@ def test_conversations_are_shown_without_obeying_them(papers: Path, settings: Se
 
 
 @pytest.mark.parametrize("arguments", [["libraries"], ["status", "papers"], ["search", "lease", "-l", "papers"]])
-def test_what_is_drawn_obeys_no_name_and_no_markup(
-    papers: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_drawn_obeys_no_name_and_no_markup(papers, arguments, monkeypatch):
     monkeypatch.setattr(sys, "stdout", screen := Screen())
     monkeypatch.setenv("COLUMNS", "300")
     app.localrag.main(arguments, standalone_mode=False)
@@ -156,7 +151,7 @@ def test_what_is_drawn_obeys_no_name_and_no_markup(
         assert all(part in shown for part in MARKUP)
 
 
-def test_honest_text_stays_as_it_is_and_nothing_else() -> None:
+def test_honest_text_stays_as_it_is_and_nothing_else():
     obeyed = "".join(map(chr, sorted({*range(32), *range(0x7F, 0xA0), 0x202E, 0x2066, 0xD800, 0xE0041} - {9, 10})))
     assert not set(obeyed) & set(visible(obeyed))
     for text in ("naïve “quotes”\n\t条 é 🦩 a\u200db \ue000 \xa0", "שלום العقد"):
@@ -164,7 +159,7 @@ def test_honest_text_stays_as_it_is_and_nothing_else() -> None:
     assert visible("\u200fשלום\u200e\r\n") == "שלום\n" and one_line("a\u200f\tb") == "a\\u200f\\tb"
 
 
-def test_usage_errors_name_arguments_without_obeying_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usage_errors_name_arguments_without_obeying_them(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["localrag", "status", "a", f"b{TITLE}{BIDI}"])
     monkeypatch.setattr(sys, "stderr", screen := Screen())
     monkeypatch.setattr(app, "_confine", lambda arguments: 0)
@@ -174,7 +169,7 @@ def test_usage_errors_name_arguments_without_obeying_them(monkeypatch: pytest.Mo
     assert stop.value.code == 2 and "owned" in harmless(screen.getvalue())
 
 
-def test_a_traceback_names_what_failed_without_obeying_it() -> None:
+def test_a_traceback_names_what_failed_without_obeying_it():
     command = ["localrag", "--debug", "status", f"none{TITLE}{C1}"]
     code = f"import sys; sys.argv = {command!r}; from localrag.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -190,7 +185,7 @@ PRINTING = re.compile(
 OURS = {"echo", "confirm"}  # from cli/output.py
 
 
-def printing(path: Path) -> Iterator[str]:
+def printing(path):
     """Calls that print something that is not constant, and not by the functions of cli/output.py."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     ours: set[str] = set()
@@ -209,14 +204,14 @@ def printing(path: Path) -> Iterator[str]:
         yield f"{path.name}:{node.lineno}: {called}"
 
 
-def test_everything_is_printed_by_the_functions_of_one_module() -> None:
+def test_everything_is_printed_by_the_functions_of_one_module():
     modules = [path for room in ("cli", "tui") for path in (ROOM / room).rglob("*.py") if path.name != "output.py"]
     # `lines` reads questions with a prompt of its own.
     found = [each for path in modules for each in printing(path) if not each.endswith(": input")]
     assert len(modules) > 40 and found == []
 
 
-def test_the_app_gives_no_text_to_a_widget_that_parses_markup() -> None:
+def test_the_app_gives_no_text_to_a_widget_that_parses_markup():
     """A widget parses a `str`, so that only constants may be one; `Content` and `Text` are not parsed."""
     found = []
     for path in (ROOM / "tui").rglob("*.py"):

@@ -34,7 +34,7 @@ CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+|\?)(?: (E\w+))?")
 RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
 
 
-def calls(trace: str) -> list[tuple[str, str, str]]:
+def calls(trace):
     """Every call of a trace: its name, arguments and error (empty where it succeeded); halves are put together."""
     found, begun = [], {}
     for line in trace.splitlines():
@@ -49,7 +49,7 @@ def calls(trace: str) -> list[tuple[str, str, str]]:
     return found
 
 
-def outward(trace: str) -> list[str]:
+def outward(trace):
     """What of a trace is not local: sockets of another family that were opened or asked for, and addresses reached."""
     found = []
     for name, arguments, error in calls(trace):
@@ -66,25 +66,25 @@ def outward(trace: str) -> list[str]:
     return found
 
 
-def under_strace(trace: Path) -> list[str]:
+def under_strace(trace):
     assert shutil.which("strace"), "CI needs strace: see .ci/run"
     return ["strace", "-f", "-qq", "-e", "trace=%network,io_uring_setup", "-e", "signal=none", "-o", str(trace)]
 
 
 @pytest.fixture
-def environment(home: Path) -> dict[str, str]:
+def environment(home):
     small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", "LOCALRAG_ANSWER_TOKENS": "20"}
     return {**os.environ, **small, "TERM": "xterm-256color"}
 
 
-def run(trace: Path, environment: dict[str, str], *words: str) -> str:
+def run(trace, environment, *words):
     command = [*under_strace(trace), sys.executable, "-m", "localrag", *words]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return trace.read_text()
 
 
-def in_a_terminal(trace: Path, environment: dict[str, str], question: str, kept: Path) -> str:
+def in_a_terminal(trace, environment, question, kept):
     """Ask in the terminal app, wait until a conversation with an answer lies in `kept`, and leave."""
     require_tmux()
     with Terminal(trace.parent, 100, 30) as terminal:
@@ -98,7 +98,7 @@ def in_a_terminal(trace: Path, environment: dict[str, str], question: str, kept:
     return trace.read_text()
 
 
-async def as_a_client(trace: Path, environment: dict[str, str], question: str) -> str:
+async def as_a_client(trace, environment, question):
     """Ask `localrag mcp` as a program that speaks its protocol."""
     from mcp import Client, StdioServerParameters
 
@@ -113,9 +113,7 @@ async def as_a_client(trace: Path, environment: dict[str, str], question: str) -
 
 
 @pytest.mark.model
-def test_a_whole_session_opens_no_socket_but_local_ones(
-    tmp_path: Path, home: Path, environment: dict[str, str]
-) -> None:
+def test_a_whole_session_opens_no_socket_but_local_ones(tmp_path, home, environment):
     papers = tmp_path / "papers"
     papers.mkdir()
     (papers / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
@@ -133,9 +131,7 @@ def test_a_whole_session_opens_no_socket_but_local_ones(
 
 
 @pytest.mark.model
-def test_a_worker_that_stays_reaches_nobody_and_is_reached_by_the_next_ask(
-    tmp_path: Path, short: Path, environment: dict[str, str]
-) -> None:
+def test_a_worker_that_stays_reaches_nobody_and_is_reached_by_the_next_ask(tmp_path, short, environment):
     (tmp_path / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
     command = [sys.executable, "-m", "localrag"]
     subprocess.run([*command, "ingest", str(tmp_path / "lease.txt"), "--name", "papers"], check=True)
@@ -152,9 +148,7 @@ def test_a_worker_that_stays_reaches_nobody_and_is_reached_by_the_next_ask(
 
 
 @pytest.mark.model
-def test_a_server_has_one_socket_made_before_it_is_confined(
-    tmp_path: Path, home: Path, environment: dict[str, str]
-) -> None:
+def test_a_server_has_one_socket_made_before_it_is_confined(tmp_path, home, environment):
     (tmp_path / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
     command = [sys.executable, "-m", "localrag"]
     subprocess.run([*command, "ingest", str(tmp_path / "lease.txt"), "--name", "papers"], env=environment, check=True)
@@ -203,11 +197,11 @@ LOCAL = """12 socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, [4, 5]) = 0
         '12 sendto(3, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = 1',
     ],
 )
-def test_calls_that_lead_outside_are_reported_and_local_ones_not(line: str) -> None:
+def test_calls_that_lead_outside_are_reported_and_local_ones_not(line):
     assert len(outward(LOCAL + line)) == 1 and outward(LOCAL) == []
 
 
-def test_an_unconfined_process_is_reported(tmp_path: Path) -> None:
+def test_an_unconfined_process_is_reported(tmp_path):
     code = "import socket; socket.socket().close()"
     subprocess.run([*under_strace(tmp_path / "t"), sys.executable, "-c", code], check=True)
     assert len(outward((tmp_path / "t").read_text())) == 1

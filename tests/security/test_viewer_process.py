@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from command_line import printed
 from waiting import ended, wait_for
@@ -42,14 +40,14 @@ def show(*arguments):
 """
 
 
-def child(tmp_path: Path, code: str, begin: str = BEGIN, ends: int = 0) -> str:
+def child(tmp_path, code, begin=BEGIN, ends=0):
     file = tmp_path / "lease — 1.pdf"
     file.write_bytes(b"%PDF-")
     return printed(begin + code, file, ends=ends)
 
 
 @linux
-def test_a_confined_process_shows_existing_files_through_it(tmp_path: Path) -> None:
+def test_a_confined_process_shows_existing_files_through_it(tmp_path):
     shown = child(tmp_path, "print(kernel.holds(), show(file, 2), show(file, None), show(file, 13), show(file, 3))")
     assert shown == "True True False no such page|Take another. True\n"
     gone, folder, there = child(
@@ -60,13 +58,13 @@ def test_a_confined_process_shows_existing_files_through_it(tmp_path: Path) -> N
 
 @linux
 @pytest.mark.parametrize("wrong", ["Path('a.pdf'), 1", "file, 0", "file, '1; true'", "file, 14"])
-def test_a_wrong_request_ends_it_which_is_reported(tmp_path: Path, wrong: str) -> None:
+def test_a_wrong_request_ends_it_which_is_reported(tmp_path, wrong):
     lines = child(tmp_path, f"print(show({wrong})); print(show(file, 1))").splitlines()
     assert [line.split("|")[0] for line in lines] == ["the process that opens files has ended"] * 2
 
 
 @linux
-def test_it_ends_with_the_asking_process(tmp_path: Path) -> None:
+def test_it_ends_with_the_asking_process(tmp_path):
     code = "print(Path(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read_text(), flush=True); os.kill(os.getpid(), 9)"
     helper = int(child(tmp_path, code, ends=-9))
     wait_for(lambda: ended(helper))
@@ -91,6 +89,6 @@ for code in ("a_code-" * 5, "short", "x" * 30 + "&y", "x" * 30 + "\\n", "http://
 
 
 @linux
-def test_it_opens_the_own_address_only(tmp_path: Path) -> None:
+def test_it_opens_the_own_address_only(tmp_path):
     shown = child(tmp_path, ADDRESS, BEGIN.partition("def opener")[0])
     assert shown.splitlines() == [f"http://127.0.0.1:8765/?code={'a_code-' * 5}", *["refused"] * 4]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from fake_core import TERM, FakeWorld, Gate, citation
+from fake_core import TERM, FakeWorld, citation
 
 from localrag.events import Reviewed, ReviewEnded
 from localrag.types import Checked, Decision, NotRead
@@ -30,9 +28,7 @@ LEFT = NotRead("contracts", "contracts/old.pdf", "could not be read")
 MSA, LEASE = "contracts/msa.pdf", "contracts/lease.pdf"
 
 
-def finding(
-    document: str, item: str, state: Any, value: str = "", expected: bool | None = None, **more: Any
-) -> Checked:
+def finding(document, item, state, value="", expected=None, **more):
     weight = "high" if item == "notice" else "medium"
     first = ("contracts", document, item, item.capitalize(), "?", weight, state, value, expected, "", None)
     return replace(Checked(*first, confidence=0.9, read="all 12 passages", model=""), **more)
@@ -48,12 +44,12 @@ FINDINGS = (
 )
 
 
-def came(count: int = len(FINDINGS)) -> list[Reviewed]:
+def came(count=None):
     """The events of so many findings."""
     return [Reviewed(n + 1, len(FINDINGS), 1 + n // 3, 2, one) for n, one in enumerate(FINDINGS[:count])]
 
 
-def world(folder: Path, gate: Gate | None = None, *, after: int = 3, end: Any = None) -> FakeWorld:
+def world(folder, gate=None, *, after=3, end=None):
     """A world whose review waits at the gate after some findings; its playbook is `p.yaml` in the folder."""
     (folder / "p.yaml").write_text(PLAYBOOK)
     steps = came()

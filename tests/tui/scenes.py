@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from fake_core import NOTICE, FakeAssistant, FakeLibrary, FakeWorld, answered, shelved_document
 from textual.pilot import Pilot
@@ -29,18 +28,18 @@ Drive = Callable[[Pilot], Awaitable[None]]
 class FixedPreferences(Preferences):
     """The defaults, whatever the machine has."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(replace(Settings(), home=Path("~/localrag")), environ={})
 
     @property
-    def file(self) -> Path:
+    def file(self):
         return Path("~/.config/localrag/localrag.toml")
 
-    def origin(self, setting: Any) -> str:
+    def origin(self, setting):
         return ""
 
 
-def shelved() -> FakeWorld:
+def shelved():
     """A library with documents in every state."""
     documents = (
         Entry(shelved_document("contracts/msa.pdf", pages=60), 12_400, 0),
@@ -52,7 +51,7 @@ def shelved() -> FakeWorld:
     return FakeWorld(libraries={"contracts": FakeLibrary("contracts", shelved=documents, failed=failed)})
 
 
-def talked() -> FakeWorld:
+def talked():
     """A world with three conversations."""
     world = FakeWorld()
     for day, question in enumerate((QUESTION, "When is rent due?", "Who signs for the trust?"), 1):
@@ -62,22 +61,22 @@ def talked() -> FakeWorld:
     return world
 
 
-def pressing(*keys: str, sees: str) -> Drive:
-    async def drive(pilot: Pilot) -> None:
+def pressing(*keys, sees):
+    async def drive(pilot):
         await open_chat(pilot)
         await press(pilot, *keys, sees=sees)
 
     return drive
 
 
-async def quoted(pilot: Pilot) -> None:
+async def quoted(pilot):
     """Ask, and open the source of the first citation."""
     await open_chat(pilot)
     await ask(pilot, QUESTION, sees="1,204 tokens read")
     await press(pilot, "tab", then=lambda: NOTICE in marked(pilot.app))
 
 
-async def surveyed(pilot: Pilot) -> None:
+async def surveyed(pilot):
     await open_chat(pilot)
     await ask(pilot, surveys.QUESTION, sees="1,204 tokens read")
     await press(pilot, "ctrl+t", sees="document 1")

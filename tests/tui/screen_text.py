@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
-from fake_core import FakeWorld
-from rich.segment import Segment
-from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 from waiting import PATIENCE
@@ -19,22 +14,22 @@ SIZES = NARROW, WIDE = [(80, 24), (160, 48)]
 Pilot._wait_for_screen.__defaults__ = (PATIENCE,)  # not the 30 seconds in which a busy machine does not always react
 
 
-def segments(app: App) -> list[list[Segment]]:
+def segments(app):
     return [list(strip) for strip in app.screen._compositor.render_strips()]
 
 
-def lines(app: App) -> list[str]:
+def lines(app):
     return ["".join(segment.text for segment in line).rstrip() for line in segments(app)]
 
 
-def shown(app: App) -> str:
+def shown(app):
     """The words on the screen, panel after panel, with line breaks and frames taken out."""
     rows = [re.split("[│▌▊▎]", line) for line in lines(app)]
     panels = [" ".join(row[at] for row in rows if at < len(row)) for at in range(max(map(len, rows), default=0))]
     return " ".join(re.sub("[╭╮╰╯─▁▔]+", " ", " ".join(panels)).split())
 
 
-def marked(app: App) -> str:
+def marked(app):
     """The words drawn in reverse video (the cursor's cell aside)."""
     texts = [
         segment.text.strip()
@@ -45,17 +40,17 @@ def marked(app: App) -> str:
     return " ".join(" ".join(texts).split())
 
 
-def rows(pilot: Pilot) -> list[list[str]]:
+def rows(pilot):
     """The cells of the table on the screen."""
     table = pilot.app.screen.query_one(DataTable)
     return [[str(cell) for cell in table.get_row_at(row)] for row in range(table.row_count)]
 
 
-def columns(pilot: Pilot) -> list[str]:
+def columns(pilot):
     return [str(one.label) for one in pilot.app.screen.query_one(DataTable).ordered_columns]
 
 
-async def until(pilot: Pilot, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+async def until(pilot, condition, seconds=PATIENCE):
     """Let the app run until something holds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -64,20 +59,18 @@ async def until(pilot: Pilot, condition: Callable[[], bool], seconds: float = PA
         await pilot.pause(0.03)  # each look draws the whole screen
 
 
-async def see(pilot: Pilot, *words: str) -> None:
+async def see(pilot, *words):
     """Wait until these words are on the screen, one after the other."""
     for one in words:
         await until(pilot, lambda one=one: one in shown(pilot.app))
 
 
-async def unsee(pilot: Pilot, words: str) -> None:
+async def unsee(pilot, words):
     """Wait until these words are no longer on the screen."""
     await until(pilot, lambda: words not in shown(pilot.app))
 
 
-async def press(
-    pilot: Pilot, *keys: str, sees: str | Sequence[str] = (), then: Callable[[], bool] | None = None
-) -> None:
+async def press(pilot, *keys, sees=(), then=None):
     """Press keys, and wait for what they do: words on the screen, or something that holds."""
     await pilot.press(*keys)
     await see(pilot, *([sees] if isinstance(sees, str) else sees))
@@ -85,11 +78,11 @@ async def press(
         await until(pilot, then)
 
 
-async def on(pilot: Pilot, screen: type) -> None:
+async def on(pilot, screen):
     await until(pilot, lambda: isinstance(pilot.app.screen, screen))
 
 
-async def ask(pilot: Pilot, question: str = "How long?", sees: str | Sequence[str] = ()) -> None:
+async def ask(pilot, question="How long?", sees=()):
     """Wait for the conversation, type a question and press Enter."""
     from localrag.tui.widgets.asking import QuestionInput
 
@@ -98,31 +91,31 @@ async def ask(pilot: Pilot, question: str = "How long?", sees: str | Sequence[st
     await press(pilot, "enter", sees=sees)
 
 
-async def fill(pilot: Pilot, text: str, sees: str | Sequence[str] = ()) -> None:
+async def fill(pilot, text, sees=()):
     """Put text into the dialog's field and press Enter."""
     pilot.app.screen.query_one(Input).value = text
     await press(pilot, "enter", sees=sees)
 
 
-async def idle(pilot: Pilot) -> None:
+async def idle(pilot):
     """Wait until every question is answered or stopped."""
     await pilot.app.threads["model"].result(lambda: None)
     await pilot.pause()
 
 
-async def answer(pilot: Pilot, question: str) -> None:
+async def answer(pilot, question):
     """Ask, and wait until it is answered."""
     await ask(pilot, question)
     await idle(pilot)
 
 
-async def open_chat(pilot: Pilot) -> None:
+async def open_chat(pilot):
     """Wait until the model is loaded and the libraries are looked up."""
     await until(pilot, lambda: pilot.app.model.state == "ready" and bool(getattr(pilot.app.screen, "libraries", ())))
 
 
 @asynccontextmanager
-async def chatting(world: FakeWorld, size: tuple[int, int] = (120, 40), **options: Any) -> AsyncIterator[Pilot]:
+async def chatting(world, size=(120, 40), **options):
     """The app over a world, once its conversation is open."""
     async with world.app(**options).run_test(size=size, notifications=True) as pilot:
         await open_chat(pilot)

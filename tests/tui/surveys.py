@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fake_core import NOTICE, PAGE_12, answered, citation
 
-from localrag.events import Answered, Event, Planned, Surveyed
-from localrag.types import Answer, NotRead, Plan
+from localrag.events import Event, Planned, Surveyed
+from localrag.types import NotRead, Plan
 
 QUESTION = "How much notice ends each contract?"
 SURVEY = Plan("survey", "each of 5 documents is asked")
 ANSWER = "3 of 4 documents answer “How much notice ends this contract?”.\n- a: 30 days [1]\nNothing found in: memo.txt."
 
 
-def row(document: str, answer: str, quote: str = "", place: str = "") -> dict[str, Any]:
+def row(document, answer, quote="", place=""):
     start = PAGE_12.find(quote) if quote else None
     found = {"library": "contracts", "document": document, "found": bool(answer), "answer": answer, "place": place}
     how = {"read": "passages", "likelihood": 0.9 if answer else 0.08, "why_not": "" if answer else "too unlikely (8%)"}
@@ -31,19 +29,19 @@ ROWS = (
 LEFT = NotRead("contracts", "contracts/old.pdf", "not asked, the survey was stopped: all of it")
 
 
-def asked(count: int = 4) -> tuple[Event, ...]:
+def asked(count=4):
     """The events up to the row of so many documents."""
     return (Planned(SURVEY), *(Surveyed(n, len(ROWS), ROWS[n - 1]) for n in range(1, count + 1)))
 
 
-def settled(**more: Any) -> Answered:
+def settled(**more):
     return answered(ANSWER, plan=SURVEY, table=ROWS, citations=(citation(),), **more)
 
 
 SCRIPT: tuple[Event, ...] = (*asked(), settled())
 
 
-def many(count: int) -> Answer:
+def many(count):
     """The answer of a survey of many documents."""
     rows = tuple(row(f"d{n}.pdf", f"{n} days", NOTICE, "p. 12") for n in range(count))
     return settled().answer.__class__("", f"{count} of {count}.", True, SURVEY, table=rows)

@@ -30,11 +30,11 @@ NOTHING = answered("The documents do not say.", found=False, citations=(), plan=
 SIZE = (120, 60)
 
 
-def field(app) -> QuestionInput:
+def field(app):
     return app.screen.query_one(QuestionInput)
 
 
-def saying(*scripts) -> FakeWorld:
+def saying(*scripts):
     return FakeWorld(FakeAssistant(*scripts))
 
 
@@ -265,12 +265,12 @@ async def test_the_model_reads_ahead_while_a_person_types_and_gives_way():
     assert (last["draft"], last["likely"][0]) == ("", ("contracts", "contracts/msa.pdf"))
 
 
-async def test_after_an_answer_the_next_passages_are_read_once_while_nobody_types(monkeypatch: pytest.MonkeyPatch):
+async def test_after_an_answer_the_next_passages_are_read_once_while_nobody_types(monkeypatch):
     monkeypatch.setattr(asking, "HOLD", 0.2)
     world = saying([*SCRIPT[:-1], answered(plan=PRICED)])
     gate = world.assistant.reading_ahead = Gate()
 
-    def finished(question: str) -> list[bool | None]:
+    def finished(question):
         return [one.get("finished") for one in world.assistant.ahead if one["draft"] == question]
 
     async with chatting(world, SIZE) as pilot:

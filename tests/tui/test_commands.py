@@ -16,7 +16,7 @@ NAMES = [("firm", name) for name in DOCUMENTS]
 KNOWN = Known(DOCUMENTS, ("small-1b", "big-7b"), ("contracts", "letters"))
 
 
-def texts(before: str) -> list[str]:
+def texts(before):
     return [offer.text for offer in commands.offers(before, KNOWN)]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from fake_core import PAGES, FakeLibrary, Gate, shelved_document
 from waiting import PATIENCE
@@ -34,7 +32,7 @@ from tui.screen_text import (
 )
 
 
-async def opened(pilot) -> LibraryTree:
+async def opened(pilot):
     await press(pilot, "f6", sees="1 not read")
     await pilot.press("home")
     tree = pilot.app.screen.query_one(LibraryTree)
@@ -42,13 +40,13 @@ async def opened(pilot) -> LibraryTree:
     return tree
 
 
-def documents(tree: LibraryTree) -> list[str]:
+def documents(tree):
     """The documents and failed files in view."""
     branches = [line.path[-1].data for line in tree._tree_lines]
     return [branch.label for branch in branches if branch is not None and not branch.branches]
 
 
-async def find(pilot, words: str) -> None:
+async def find(pilot, words):
     await pilot.press("slash", *("space" if sign == " " else sign for sign in words), "enter")
 
 
@@ -164,7 +162,7 @@ async def test_warming_gives_way_to_questions_and_can_be_stopped(monkeypatch):
         await press(pilot, "x", sees="0 documents warm")
 
 
-async def test_forgetting_and_adding_a_folder_ask_first(tmp_path: Path):
+async def test_forgetting_and_adding_a_folder_ask_first(tmp_path):
     here = shelved()
     before = here.libraries["contracts"].shelved
     async with chatting(here, NARROW) as pilot:
@@ -182,7 +180,7 @@ async def test_forgetting_and_adding_a_folder_ask_first(tmp_path: Path):
 @pytest.mark.parametrize(
     ("share", "shown"), [(0.0, ("○", "read")), (0.34, ("○", "34%")), (0.96, ("●", "warm")), (1.1, ("●", "warm"))]
 )
-def test_a_document_shows_how_much_of_it_is_warm(share: float, shown: tuple[str, str]):
+def test_a_document_shows_how_much_of_it_is_warm(share, shown):
     one = Entry(shelved_document("a.pdf"), 100, 0, share)
     branch = build([Contents("papers", ("/docs",), (one,), (), "", 8000)])[0]
     assert state(branch) == shown and ("warm" in branch.states) == (shown[1] == "warm")

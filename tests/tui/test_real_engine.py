@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from localrag.sessions import store_of
-from localrag.settings import Settings
 from localrag.tui.app import LocalragApp
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.review import ReviewScreen
@@ -30,19 +25,17 @@ QUESTION = "With what notice can the lease be ended?"
 
 
 @pytest.fixture
-def open_app(settings: Settings, models: Any) -> Callable[..., LocalragApp]:
+def open_app(settings, models):
     """Makes the app over the real engine, as the command does."""
     models.generator.otherwise = f'It takes ninety days "{NOTICE[:-1]}" [1].'
 
-    def make(**options: Any) -> LocalragApp:
+    def make(**options):
         return LocalragApp(Core(Engine(settings), store_of(settings)), **options)
 
     return make
 
 
-async def test_a_folder_is_read_asked_and_the_conversation_found_again(
-    open_app: Callable[..., LocalragApp], folder: Callable[..., Path]
-) -> None:
+async def test_a_folder_is_read_asked_and_the_conversation_found_again(open_app, folder):
     papers = folder({"lease.md": LEASE, "minutes.txt": "The pond is cleaned every spring."})
     async with open_app(folder=papers).run_test(size=WIDE) as pilot:
         await see(pilot, "Read 2 files into a library named papers?")
@@ -58,9 +51,7 @@ async def test_a_folder_is_read_asked_and_the_conversation_found_again(
         await press(pilot, "f8", sees="source_view")
 
 
-async def test_documents_are_surveyed_reviewed_and_compared(
-    open_app: Callable[..., LocalragApp], shelf: Callable[..., Any], here: Path
-) -> None:
+async def test_documents_are_surveyed_reviewed_and_compared(open_app, shelf, here):
     shelf("leases", {"old.txt": LEASE, "new.txt": LEASE.replace("900", "950")})
     (here / "p.yaml").write_text(PLAYBOOK)
     async with open_app().run_test(size=WIDE, notifications=True) as pilot:

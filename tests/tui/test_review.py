@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 from fake_core import NOTICE, FakeWorld, Gate, shelved_document
-from textual.pilot import Pilot
 
 from localrag.errors import ModelError, StorageError
 from localrag.events import Reviewed, ReviewEnded
@@ -36,7 +35,7 @@ from tui.screen_text import (
 )
 
 
-async def grid(pilot: Pilot) -> None:
+async def grid(pilot):
     """Run the review to its end."""
     await ask(pilot, "/review p.yaml")
     await until(pilot, lambda: isinstance(pilot.app.screen, ReviewScreen) and pilot.app.screen._results.complete)

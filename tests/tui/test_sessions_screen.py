@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fake_core import PLAN, FakeAssistant, FakeLibrary, FakeWorld, Gate, answered
@@ -21,17 +20,17 @@ from tui.screen_text import SIZES, WIDE, answer, ask, chatting, fill, idle, line
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SessionStore:
+def store(tmp_path):
     return SessionStore(tmp_path / "sessions", tmp_path / "audit.jsonl")
 
 
-def world_with(store: SessionStore, *assistant: FakeAssistant) -> FakeWorld:
+def world_with(store, *assistant):
     world = FakeWorld(*assistant)
     world.store = store
     return world
 
 
-def kept(store: SessionStore, *questions: str, title: str = "", **how) -> str:
+def kept(store, *questions, title="", **how):
     final = answered("Thirty days [1], within a term of three years [2].").answer
     session = store.new(how.pop("libraries", ("contracts",)), title, **how)
     for question in questions:
@@ -39,12 +38,12 @@ def kept(store: SessionStore, *questions: str, title: str = "", **how) -> str:
     return session.id
 
 
-async def open_list(pilot) -> None:
+async def open_list(pilot):
     await until(pilot, lambda: bool(pilot.app.screen.query(QuestionInput)))
     await press(pilot, "f7", sees="Conversations")
 
 
-async def resumed(pilot) -> None:
+async def resumed(pilot):
     """Open the first conversation of the list."""
     await open_list(pilot)
     await see(pilot, "turn")
@@ -173,7 +172,7 @@ async def test_closing_the_app_while_a_conversation_is_drawn_is_no_error(store, 
     app = world.app(resumed=load_resumed(world.core(), kept(store, "How long is the notice?")))
     closed = asyncio.Event()
 
-    async def meanwhile(self: AnswerText, text: str | None = None) -> None:
+    async def meanwhile(self, text=None):
         await app.action_quit()
         closed.set()
 

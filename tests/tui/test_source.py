@@ -10,7 +10,6 @@ from itertools import pairwise
 import fake_core as fakes
 import pytest
 from fake_core import NOTICE, PAGE_12, TERM, WHITE, FakeAssistant, FakeWorld, answered, citation
-from textual.content import Content
 from textual.widgets import Static
 
 from localrag.answer.checks import cited_page
@@ -30,12 +29,12 @@ from tui.screen_text import NARROW, SIZES, WIDE, ask, chatting, marked, press, s
 AT = PAGE_12.index(NOTICE), PAGE_12.index(NOTICE) + len(NOTICE)
 
 
-def one(cited, **world) -> FakeWorld:
+def one(cited, **world):
     """A world whose answer has this one citation."""
     return FakeWorld(FakeAssistant([answered("A.", citations=(cited,))]), **world)
 
 
-def whole(name: str, monkeypatch) -> FakeWorld:
+def whole(name, monkeypatch):
     """A world whose answer cites a document without pages."""
     monkeypatch.setitem(fakes.PAGES, (name, 0), NOTICE)
     return one(dataclasses.replace(citation(), document=name, page=None, place="", start=0, end=len(NOTICE)))
@@ -58,7 +57,7 @@ async def read(pilot):
     await until(pilot, lambda: isinstance(pilot.app.focused, SourceText))
 
 
-def styled(content: Content, style: str = QUOTE) -> list[str]:
+def styled(content, style=QUOTE):
     return [content.plain[span.start : span.end] for span in content.spans if span.style == style]
 
 

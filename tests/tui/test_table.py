@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from fake_core import NOTICE, PAGE_12, FakeAssistant, FakeWorld, Gate, answered, citation
-from textual.pilot import Pilot
 from textual.widgets import DataTable
 
 from localrag.errors import StorageError
@@ -21,15 +19,15 @@ from tui import surveys
 from tui.screen_text import ask, chatting, fill, marked, on, press, see, shown, until
 
 
-def world(*script: Any) -> FakeWorld:
+def world(*script):
     return FakeWorld(FakeAssistant(script or surveys.SCRIPT))
 
 
-def documents(pilot: Pilot) -> list[str]:
+def documents(pilot):
     return [line.cells["document"] for line in pilot.app.screen._lines]
 
 
-async def table(pilot: Pilot) -> None:
+async def table(pilot):
     """Ask, and open the table of the answer."""
     await ask(pilot, surveys.QUESTION, sees="1,204 tokens read")
     await pilot.press("ctrl+t")

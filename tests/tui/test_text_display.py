@@ -34,7 +34,7 @@ def test_clean_in_place_keeps_offsets():
     assert clean_line(" a\n\n b\x1b[1m ") == r"a b\u001b[1m"
 
 
-def effects(app) -> list[str]:
+def effects(app):
     """Actions and links that the screen would react to, other than the app's own."""
     styles = [segment.style for line in segments(app) for segment in line if segment.style]
     return [str(style) for style in styles if style.link or "@click" in style.meta]

@@ -6,7 +6,6 @@ from functools import cache
 
 import pytest
 from fake_core import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld
-from rich.style import Style
 from textual.color import Color
 from textual.screen import ModalScreen
 
@@ -21,10 +20,10 @@ LEAST = {"dark": 4.5, "light": 4.5, "contrast": 7.0}
 TRUE = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 
 
-def ratio(one: Color, other: Color) -> float:
+def ratio(one, other):
     """WCAG 2: contrast of two colours, from 1 to 21."""
 
-    def luminance(colour: Color) -> float:
+    def luminance(colour):
         parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour.normalized]
         return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
@@ -33,13 +32,13 @@ def ratio(one: Color, other: Color) -> float:
 
 
 @cache
-def ratio_of(style: Style | None) -> float:
+def ratio_of(style):
     if style is None:
         return 1.0
     return ratio(*(Color.from_rich_color(colour) for colour in (style.color, style.bgcolor)))
 
 
-def faint(app, least: float) -> set[tuple[float, str]]:
+def faint(app, least):
     """Words on the screen whose colour is too near to their ground; what lies dimmed behind a dialog is out of use."""
     found = set()
     dialog = app.screen.children[0].region if isinstance(app.screen, ModalScreen) else app.screen.region

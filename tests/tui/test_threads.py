@@ -14,7 +14,7 @@ from localrag.tui.threads import JobThread
 
 
 @pytest.fixture
-def thread() -> JobThread:
+def thread():
     return JobThread("test")
 
 

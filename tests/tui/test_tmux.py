@@ -34,7 +34,7 @@ QUESTION = "How many days of written notice end the lease?"
 
 
 @pytest.fixture
-def papers(tmp_path: Path) -> Path:
+def papers(tmp_path):
     folder = tmp_path / "papers"
     folder.mkdir()
     (folder / "lease.md").write_text(LEASE, encoding="utf-8")
@@ -43,7 +43,7 @@ def papers(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def environ(home: Path) -> dict[str, str]:
+def environ(home):
     """What the app is run with: the test's own folders, the smallest model, and no answer held back as too unsure."""
     given = {name: os.environ[name] for name in ("LOCALRAG_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
     given |= {"PYTHONPATH": str(Path(__file__).parents[1])}
@@ -52,9 +52,7 @@ def environ(home: Path) -> dict[str, str]:
     return given | {"LOCALRAG_MIN_CONFIDENCE": "0", "LOCALRAG_ANSWER_TOKENS": "40"}
 
 
-def test_a_folder_is_read_asked_looked_into_and_gone_on_with(
-    papers: Path, environ: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_folder_is_read_asked_looked_into_and_gone_on_with(papers, environ, tmp_path):
     require_tmux()
     chat = [sys.executable, "-m", "localrag", "chat", "./papers"]
     with Terminal(tmp_path) as terminal:
@@ -96,10 +94,10 @@ def test_a_folder_is_read_asked_looked_into_and_gone_on_with(
         assert terminal.ended() == 0
 
 
-def citations(terminal: Terminal) -> list[tuple[str, str]]:
+def citations(terminal):
     """The documents and words of the citations on the screen."""
     return re.findall(r"\[\d+\] ([^\s:,]+)(?:, [^:“]*)?: “([^”]+)”", terminal.words())
 
 
-def flat(file: Path) -> str:
+def flat(file):
     return " ".join(file.read_text(encoding="utf-8").split())

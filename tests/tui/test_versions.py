@@ -6,7 +6,6 @@ import json
 
 import pytest
 from fake_core import FakeWorld, Gate
-from textual.pilot import Pilot
 from textual.widgets import Input
 
 from localrag.diff.changes import Version
@@ -25,7 +24,7 @@ CLAUSES = (
 COMMENT = "\n\n[Comment by J. Doe, 2024-03-02: Too early?]"
 
 
-def document(*clauses: str, header: str = "") -> tuple[Page, ...]:
+def document(*clauses, header=""):
     """A document with two clauses a page."""
     pages = [clauses[at : at + 2] for at in range(0, len(clauses), 2)]
     return tuple(Page(header + "\n\n".join(page), number) for number, page in enumerate(pages, 1))
@@ -42,12 +41,12 @@ OTHER = document("The garden is open on Sundays.")
 THREE = "/compare base.pdf theirs.pdf ours.pdf"
 
 
-def world(comparing: Gate | None = None, **drafts: tuple[Page, ...]) -> FakeWorld:
+def world(comparing=None, **drafts):
     known = {"msa-v1.pdf": OLD, "msa v2.pdf": NEW, "same.pdf": OLD, "empty.pdf": ()}
     return FakeWorld(drafts=known | drafts, comparing=comparing)
 
 
-def three() -> FakeWorld:
+def three():
     sides: dict[str, tuple[tuple[str, str], ...]] = {
         "base.pdf": ((CLAUSES[1], CLAUSES[1] + COMMENT),),
         "theirs.pdf": (("two years", "three years"), ("indirect damages", "damages"), ("5,000", "6,000")),
@@ -63,14 +62,14 @@ def three() -> FakeWorld:
     return made
 
 
-async def compared(pilot: Pilot, command: str = '/compare msa-v1.pdf "msa v2.pdf"') -> None:
+async def compared(pilot, command='/compare msa-v1.pdf "msa v2.pdf"'):
     await open_chat(pilot)
     await ask(pilot, command)
     await until(pilot, lambda: isinstance(pilot.app.screen, VersionsScreen) and pilot.app.screen._results.complete)
     await pilot.pause()
 
 
-async def back(pilot: Pilot) -> None:
+async def back(pilot):
     await pilot.press("escape")
     await on(pilot, ChatScreen)
 
@@ -219,5 +218,5 @@ async def test_keys_go_to_the_conflicts_and_to_the_text_of_who_changed_a_clause(
         await press(pilot, "c", sees="There is no conflict.")
 
 
-def version(pages: tuple[Page, ...]) -> Version:
+def version(pages):
     return Version("a", pages, library="contracts")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from asking import Shelf, answered
+from asking import answered
 from click.testing import CliRunner
 
 from localrag.answer.checks import conflicts
 from localrag.cli.app import localrag
-from localrag.settings import Settings
-from localrag.store.writer import Editor
-from localrag.types import Answer
 
 SERVICES = """Services Agreement for Archive Storage
 
@@ -56,11 +50,11 @@ OTHER = (
 POLICY = "Travel policy\n\n{date}\n\nHotels are paid up to EUR {hotel} a night. Taxis are paid where no train runs."
 
 
-def says(answer: Answer) -> list[list[tuple[str, str]]]:
+def says(answer):
     return [[(side.says, side.document) for side in conflict.sides] for conflict in answer.conflicts]
 
 
-def verified(answer: Answer, library: Editor) -> None:
+def verified(answer, library):
     for citation in answer.citations:
         text = library.page_text(library.document(citation.document).id, 0)
         assert text[citation.start : citation.end] == citation.quote
@@ -73,7 +67,7 @@ def verified(answer: Answer, library: Editor) -> None:
 
 
 @pytest.fixture
-def contracts(shelf: Shelf, models: Any) -> Editor:
+def contracts(shelf, models):
     models.generator.script = [
         ("pay", "The Client shall pay within forty-five (45) days after it receives the invoice."),
         ("emergency", "A file ordered as an emergency is delivered within four (4) hours of the call."),
@@ -84,46 +78,40 @@ def contracts(shelf: Shelf, models: Any) -> Editor:
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read"])
-def test_an_amendment_is_shown_before_what_it_changes(contracts: Editor, settings: Settings, mode: str) -> None:
+def test_an_amendment_is_shown_before_what_it_changes(contracts, settings, mode):
     answer = answered(settings, "When must the Client pay?", "contracts", mode=mode, documents=["*"])
     assert says(answer) == [[("thirty (30) days", "amendment-1.txt"), ("forty-five (45) days", "services.txt")]]
     assert [side.date for side in answer.conflicts[0].sides] == ["2025-09-08", "2025-02-03"]
     verified(answer, contracts)
 
 
-def test_words_that_an_amendment_exchanges_are_found_where_they_stand(contracts: Editor, settings: Settings) -> None:
+def test_words_that_an_amendment_exchanges_are_found_where_they_stand(contracts, settings):
     answer = answered(settings, "How soon is an emergency file delivered?", "contracts")
     assert says(answer) == [[("two (2) hours", "amendment-1.txt"), ("four (4) hours", "services.txt")]]
     verified(answer, contracts)
 
 
-def test_an_answer_from_the_amendment_shows_what_stood_before(
-    contracts: Editor, settings: Settings, models: Any
-) -> None:
+def test_an_answer_from_the_amendment_shows_what_stood_before(contracts, settings, models):
     models.generator.script = [("", "The Client shall pay within thirty (30) days after it receives the invoice.")]
     answer = answered(settings, "When must the Client pay?", "contracts")
     assert says(answer) == [[("thirty (30) days", "amendment-1.txt"), ("forty-five (45) days", "services.txt")]]
     assert "A later document" not in answer.answer
 
 
-def test_what_an_amendment_leaves_alone_is_no_conflict(contracts: Editor, settings: Settings) -> None:
+def test_what_an_amendment_leaves_alone_is_no_conflict(contracts, settings):
     for question in ("Which temperature is allowed?", "How soon is any other file delivered?"):
         answer = answered(settings, question, "contracts")
         assert answer.found and answer.conflicts == ()
 
 
-def test_of_two_amendments_the_second_comes_first(
-    contracts: Editor, settings: Settings, put: Callable[..., None]
-) -> None:
+def test_of_two_amendments_the_second_comes_first(contracts, settings, put):
     put(contracts, "amendment-2.txt", SECOND)
     answer = answered(settings, "When must the Client pay?", "contracts")
     assert [days for days, _ in says(answer)[0]] == ["fourteen (14) days", "thirty (30) days", "forty-five (45) days"]
     verified(answer, contracts)
 
 
-def test_an_amendment_changes_only_the_contract_that_it_names(
-    contracts: Editor, settings: Settings, put: Callable[..., None], models: Any
-) -> None:
+def test_an_amendment_changes_only_the_contract_that_it_names(contracts, settings, put, models):
     put(contracts, "schools.txt", OTHER)
     answer = answered(settings, "When must the Client pay?", "contracts", documents=["schools.txt", "amendment-1.txt"])
     assert answer.found and answer.conflicts == ()
@@ -131,11 +119,11 @@ def test_an_amendment_changes_only_the_contract_that_it_names(
     assert len(answer.conflicts) == 1
 
 
-def test_what_a_filter_leaves_out_is_not_looked_at(contracts: Editor, settings: Settings) -> None:
+def test_what_a_filter_leaves_out_is_not_looked_at(contracts, settings):
     assert answered(settings, "When must the Client pay?", "contracts", documents=["services.txt"]).conflicts == ()
 
 
-def test_an_answer_that_was_not_found_has_no_conflict(contracts: Editor, settings: Settings, models: Any) -> None:
+def test_an_answer_that_was_not_found_has_no_conflict(contracts, settings, models):
     models.generator.weights = [("", "no")]
     assert answered(settings, "When must the Client pay?", "contracts").conflicts == ()
 
@@ -143,7 +131,7 @@ def test_an_answer_that_was_not_found_has_no_conflict(contracts: Editor, setting
 # --- versions -------------------------------------------------------------------------------------------------
 
 
-def test_of_two_versions_the_later_comes_first(shelf: Shelf, settings: Settings, models: Any) -> None:
+def test_of_two_versions_the_later_comes_first(shelf, settings, models):
     library = shelf(
         "policies",
         {
@@ -159,7 +147,7 @@ def test_of_two_versions_the_later_comes_first(shelf: Shelf, settings: Settings,
     assert answered(settings, "When is a taxi paid?", "policies").conflicts == ()
 
 
-def test_versions_without_dates_are_ordered_by_their_names(shelf: Shelf, settings: Settings, models: Any) -> None:
+def test_versions_without_dates_are_ordered_by_their_names(shelf, settings, models):
     names = {"old/travel policy.txt": "90", "travel policy v2.txt": "120", "travel policy v3 draft.txt": "140"}
     library = shelf("policies", {name: POLICY.format(date="", hotel=hotel) for name, hotel in names.items()})
     models.generator.script = [("", "Hotels are paid up to EUR 90 a night.")]
@@ -168,7 +156,7 @@ def test_versions_without_dates_are_ordered_by_their_names(shelf: Shelf, setting
     verified(answer, library)
 
 
-def test_where_the_order_is_not_known_none_is_called_the_later(shelf: Shelf, settings: Settings, models: Any) -> None:
+def test_where_the_order_is_not_known_none_is_called_the_later(shelf, settings, models):
     names = {"travel policy.txt": "90", "travel policy copy.txt": "120"}
     shelf("policies", {name: POLICY.format(date="", hotel=hotel) for name, hotel in names.items()})
     models.generator.script = [("", "Hotels are paid up to EUR 90 a night.")]
@@ -177,7 +165,7 @@ def test_where_the_order_is_not_known_none_is_called_the_later(shelf: Shelf, set
     assert not conflict.ordered and "later" not in conflict.shown and "later" not in answer.answer
 
 
-def test_where_both_versions_are_cited_the_conflict_is_told_once(shelf: Shelf, settings: Settings, models: Any) -> None:
+def test_where_both_versions_are_cited_the_conflict_is_told_once(shelf, settings, models):
     library = shelf(
         "policies",
         {
@@ -191,9 +179,7 @@ def test_where_both_versions_are_cited_the_conflict_is_told_once(shelf: Shelf, s
     verified(answer, library)
 
 
-def test_versions_are_compared_once_for_all_that_is_cited(
-    shelf: Shelf, settings: Settings, models: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_versions_are_compared_once_for_all_that_is_cited(shelf, settings, models, monkeypatch):
     compared: list[str] = []
     real = conflicts.compare
     monkeypatch.setattr(conflicts, "compare", lambda old, new: compared.append(old.name) or real(old, new))
@@ -214,9 +200,7 @@ def test_versions_are_compared_once_for_all_that_is_cited(
         ("Old Street lease.txt", "New Street lease.txt"),
     ],
 )
-def test_documents_of_other_things_or_periods_do_not_conflict(
-    shelf: Shelf, settings: Settings, models: Any, one: str, other: str
-) -> None:
+def test_documents_of_other_things_or_periods_do_not_conflict(shelf, settings, models, one, other):
     shelf("mixed", {one: POLICY.format(date="", hotel="120"), other: POLICY.format(date="", hotel="150")})
     models.generator.script = [("", "Hotels are paid up to EUR 120 a night.")]
     answer = answered(settings, "What is paid for a hotel?", "mixed")
@@ -226,7 +210,7 @@ def test_documents_of_other_things_or_periods_do_not_conflict(
 # --- shown ----------------------------------------------------------------------------------------------------
 
 
-def test_it_stands_right_below_the_answer(contracts: Editor) -> None:
+def test_it_stands_right_below_the_answer(contracts):
     result = CliRunner().invoke(localrag, ["ask", "When must the Client pay?", "-l", "contracts"])
     lines = [line for line in result.stdout.splitlines() if line]
     assert lines[0] == (

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from asking import Shelf, ask
+from asking import ask
 
 from localrag.answer.assistant import Assistant
 from localrag.answer.checks import entities
 from localrag.grounding import citations, context, prompts
 from localrag.grounding.annotations import mark
-from localrag.grounding.stages import Findings
-from localrag.settings import Settings
-from localrag.store.library import Library
 from localrag.types import Filter, Passage
 
 STANDARD = """Northwind Standard
@@ -204,11 +199,7 @@ CASES: list[tuple[dict[str, str], str, list[tuple[str, str]]]] = [
         ],
     ),
     (KINDS, "columns.md", [("What is the rent of Hall 5?", "!900."), ("What is the rent of Hall 5?", "1,200.")]),
-    (
-        KINDS,
-        "cover.md",
-        [("What does the Northwind Health Plus Benefits Booklet recover?", "It recovers EUR 7.")],
-    ),
+    (KINDS, "cover.md", [("What does the Northwind Health Plus Benefits Booklet recover?", "It recovers EUR 7.")]),
     (
         AGREEMENTS,
         "",
@@ -242,7 +233,7 @@ CASES: list[tuple[dict[str, str], str, list[tuple[str, str]]]] = [
 ]
 
 
-def checked(library: Library, name: str, question: str, answer: str) -> Findings:
+def checked(library, name, question, answer):
     documents = library.documents()
     read = [one for one in documents if name in ("", one.path)]
     passages = [
@@ -256,16 +247,14 @@ def checked(library: Library, name: str, question: str, answer: str) -> Findings
 @pytest.mark.parametrize(
     ("texts", "name", "answers"), CASES, ids=[f"{name}-{n}" for n, (_, name, _) in enumerate(CASES)]
 )
-def test_what_is_said_of_another_one_is_marked_and_only_that(
-    shelf: Shelf, texts: dict[str, str], name: str, answers: list[tuple[str, str]]
-) -> None:
+def test_what_is_said_of_another_one_is_marked_and_only_that(shelf, texts, name, answers):
     library = shelf("papers", texts)
     for question, answer in answers:
         found = checked(library, name, question, answer.removeprefix("!"))
         assert [flag.kind for flag in found.flags] == ["entity"] * answer.startswith("!"), (question, answer)
 
 
-def test_a_passage_that_says_it_of_the_right_one_speaks_for_the_sentence(shelf: Shelf) -> None:
+def test_a_passage_that_says_it_of_the_right_one_speaks_for_the_sentence(shelf):
     library = shelf("papers", PAPERS)
     passages = [
         Passage("papers", name, None, None, (), text, 0, len(text), 1.0, document_id=library.document(name).id)
@@ -278,7 +267,7 @@ def test_a_passage_that_says_it_of_the_right_one_speaks_for_the_sentence(shelf: 
     assert found.answer == "Delivery takes two days [1][2]."
 
 
-def test_an_answer_is_withheld_where_all_of_it_is_of_another_one_than_asked_for(shelf: Shelf) -> None:
+def test_an_answer_is_withheld_where_all_of_it_is_of_another_one_than_asked_for(shelf):
     library = shelf("papers", AGREEMENTS)
     pairs = [(library, one) for one in library.documents()]
     answer = "The supply agreement is governed by the laws of Delaware."
@@ -290,12 +279,12 @@ def test_an_answer_is_withheld_where_all_of_it_is_of_another_one_than_asked_for(
 
 
 @pytest.fixture
-def assistant(shelf: Shelf, models: Any, settings: Settings) -> Assistant:
+def assistant(shelf, models, settings):
     shelf("papers", PAPERS)
     return Assistant(settings)
 
 
-def test_one_sentence_of_another_one_is_marked_and_shown(assistant: Assistant, models: Any) -> None:
+def test_one_sentence_of_another_one_is_marked_and_shown(assistant, models):
     models.generator.script = [("", "Total revenue was 198,270 in 2022. The cost of sales was 198,270 in 2022.")]
     answer = ask(assistant, "What is said of total revenue in 2022?", "papers", documents=["report.txt"])[1]
     assert answer.found and [flag.kind for flag in answer.flags] == ["entity"]
@@ -303,7 +292,7 @@ def test_one_sentence_of_another_one_is_marked_and_shown(assistant: Assistant, m
     assert "The cost of sales was 198,270 in 2022⚠" in marked and marked.count("⚠") == 1
 
 
-def test_what_is_withheld_is_listed_with_its_flag(assistant: Assistant, models: Any) -> None:
+def test_what_is_withheld_is_listed_with_its_flag(assistant, models):
     models.generator.script = [("", "Total revenue was 198,270 in 2021.")]
     answer = ask(assistant, "What was total revenue in 2021?", "papers", documents=["report.txt"])[1]
     assert not answer.found and answer.answer == prompts.NOT_FOUND and answer.citations == ()

@@ -7,7 +7,7 @@ import pytest
 from localrag.grounding.fact_checks import Evidence, find_names, find_numbers
 
 
-def unsupported(answer: str, evidence: str, language: str = "english") -> list[str]:
+def unsupported(answer, evidence, language="english"):
     there = Evidence(evidence)
     found = [*find_numbers(answer, language), *find_names(answer, language)]
     return [fact.text for fact in found if not there.supports(fact, language)]
@@ -58,16 +58,16 @@ OTHER = [
 
 
 @pytest.mark.parametrize(("answer", "evidence"), SAME)
-def test_the_same_in_another_spelling_is_supported(answer: str, evidence: str) -> None:
+def test_the_same_in_another_spelling_is_supported(answer, evidence):
     assert unsupported(answer, evidence) == []
 
 
 @pytest.mark.parametrize(("answer", "evidence"), OTHER)
-def test_something_else_is_not(answer: str, evidence: str) -> None:
+def test_something_else_is_not(answer, evidence):
     assert unsupported(answer, evidence)
 
 
-def test_what_numbers_a_list_or_counts_in_words_is_no_fact() -> None:
+def test_what_numbers_a_list_or_counts_in_words_is_no_fact():
     assert unsupported("There are two parties:\n1. the tenant\n2) the landlord\n- 3. the guarantor", "nothing") == []
 
 
@@ -86,11 +86,11 @@ def test_what_numbers_a_list_or_counts_in_words_is_no_fact() -> None:
         ("Yes", "no", []),
     ],
 )
-def test_names_without_a_source_are_found(answer: str, evidence: str, strange: list[str]) -> None:
+def test_names_without_a_source_are_found(answer, evidence, strange):
     assert unsupported(answer, evidence) == strange
 
 
-def test_german_nouns_are_no_names() -> None:
+def test_german_nouns_are_no_names():
     assert unsupported("Der Mieter zahlt die Kaution an die Verwaltung.", "nichts davon", "german") == []
     assert unsupported("Gezahlt wird an die Firma Anna Schmidt.", "an Anna Weber", "german") != []
 
@@ -100,5 +100,5 @@ def test_german_nouns_are_no_names() -> None:
     ["1" * 5000, "1." * 3000, "1,000" * 2000, "A" * 9000, "Aa " * 4000, "12 " * 4000, "May " * 3000],
     ids=range(7),
 )
-def test_odd_texts_are_read_to_the_end(text: str) -> None:
+def test_odd_texts_are_read_to_the_end(text):
     unsupported(text, text[:2000])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.keyring import Key, Keyring, Passphrase
+from localrag.security.encryption.keyring import Key, Passphrase
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
@@ -30,20 +29,20 @@ DOCUMENTS = {f"{n}.txt": f"The {CANARY} clause number {n} ends in {1990 + n}. " 
 PREFIX = Prefix((1, 2, 3), (3,), 1)
 
 
-def asking(folder: Path, keyring: Keyring, person: bool) -> Key:
+def asking(folder, keyring, person):
     return keyring.unlock(WORDS)
 
 
-def in_steps(folder: Path, stop: Callable[[], bool]) -> None:
+def in_steps(folder, stop):
     list(encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "office", WORDS), stop))
 
 
-def rotate(folder: Path, stop: Callable[[], bool] = lambda: False) -> None:
+def rotate(folder, stop=lambda: False):
     list(encrypt.rotate(folder, WORDS, stop))
 
 
 @pytest.fixture
-def plain(shelf: Callable[..., Editor]) -> Path:
+def plain(shelf):
     """The folder of a library in clear, with a kept state and a note beside it."""
     library = shelf("contracts", DOCUMENTS)
     folder = library.folder
@@ -53,11 +52,11 @@ def plain(shelf: Callable[..., Editor]) -> Path:
     return folder
 
 
-def in_clear(folder: Path) -> list[str]:
+def in_clear(folder):
     return [path.name for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
 
 
-def works(folder: Path) -> None:
+def works(folder):
     library = Library.open(folder, "contracts")
     try:
         assert [document.path for document in library.documents()] == sorted(DOCUMENTS)
@@ -69,7 +68,7 @@ def works(folder: Path) -> None:
     assert storage.read_bytes(folder / "sessions" / "one.json") == CANARY.encode()
 
 
-def test_without_the_key_nothing_can_be_read(plain: Path) -> None:
+def test_without_the_key_nothing_can_be_read(plain):
     encrypt_folder(plain, WORDS)
     unlocked.forget()
     for attempt in (
@@ -90,7 +89,7 @@ def test_without_the_key_nothing_can_be_read(plain: Path) -> None:
     works(plain)
 
 
-def test_later_writes_are_encrypted(plain: Path, put: Callable[..., None]) -> None:
+def test_later_writes_are_encrypted(plain, put):
     encrypt_folder(plain, WORDS)
     library = Editor.open(plain, "contracts")
     put(library, "new.txt", f"A new {CANARY} paragraph. " * 200)
@@ -103,7 +102,7 @@ def test_later_writes_are_encrypted(plain: Path, put: Callable[..., None]) -> No
     assert in_clear(plain) == []
 
 
-def test_the_audit_record_stays_whole_through_encryption_and_rotation(plain: Path) -> None:
+def test_the_audit_record_stays_whole_through_encryption_and_rotation(plain):
     file = plain / "audit.jsonl"
     audit.record(file, "ask", "contracts", question="Who?", note=CANARY)
     with file.open("ab") as stream:
@@ -125,7 +124,7 @@ def test_the_audit_record_stays_whole_through_encryption_and_rotation(plain: Pat
         audit.verify(file)
 
 
-def test_a_stopped_encryption_is_readable_at_every_step_and_resumes(plain: Path) -> None:
+def test_a_stopped_encryption_is_readable_at_every_step_and_resumes(plain):
     assert len(in_clear(plain)) >= 3
     for steps in itertools.count():
         polls = iter([False] * steps)
@@ -143,7 +142,7 @@ def test_a_stopped_encryption_is_readable_at_every_step_and_resumes(plain: Path)
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 @pytest.mark.parametrize("at", [0, 2, 5])
-def test_a_killed_encryption_resumes(plain: Path, at: int) -> None:
+def test_a_killed_encryption_resumes(plain, at):
     script = f"""
 import os, signal, sys
 from pathlib import Path
@@ -171,9 +170,7 @@ encrypt_folder(Path({str(plain)!r}), keyring.Passphrase({WORDS.text!r}))
     works(plain)
 
 
-def test_a_rotation_keeps_the_data_and_locks_out_removed_holders(
-    plain: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rotation_keeps_the_data_and_locks_out_removed_holders(plain, capfd):
     anna, bert = keyrings.parse_key_file(keyrings.new_key_file()), Passphrase("another passphrase")
     encrypt_folder(plain, WORDS)
     encrypt.change_holders(plain, lambda keyring, key: keyring.with_credential(key, "anna", anna))
@@ -195,7 +192,7 @@ def test_a_rotation_keeps_the_data_and_locks_out_removed_holders(
     works(plain)
 
 
-def test_a_stopped_rotation_is_readable_and_resumes(plain: Path) -> None:
+def test_a_stopped_rotation_is_readable_and_resumes(plain):
     encrypt_folder(plain, WORDS)
     calls = iter([False, False, True])
     with pytest.raises(Cancelled):
@@ -208,7 +205,7 @@ def test_a_stopped_rotation_is_readable_and_resumes(plain: Path) -> None:
     works(plain)
 
 
-def test_a_plain_file_or_database_in_an_encrypted_folder_is_refused(plain: Path) -> None:
+def test_a_plain_file_or_database_in_an_encrypted_folder_is_refused(plain):
     copy = (plain / "library.db").read_bytes()
     encrypt_folder(plain, WORDS)
     (plain / "sessions" / "planted.json").write_bytes(b"{}")
@@ -224,7 +221,7 @@ def test_a_plain_file_or_database_in_an_encrypted_folder_is_refused(plain: Path)
         Library.open(plain, "contracts")
 
 
-def test_encrypting_twice_and_without_a_holder_are_refused(plain: Path) -> None:
+def test_encrypting_twice_and_without_a_holder_are_refused(plain):
     with pytest.raises(UsageError):
         list(encrypt.encrypt(plain, lambda keyring, key: keyring, lambda: False))
     assert not encrypt.is_encrypted(plain)
@@ -233,7 +230,7 @@ def test_encrypting_twice_and_without_a_holder_are_refused(plain: Path) -> None:
         encrypt_folder(plain, WORDS)
 
 
-def test_a_reader_at_work_is_not_cut_off(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_at_work_is_not_cut_off(plain, monkeypatch):
     monkeypatch.setattr(storage, "_PATIENCE", 0.3)
     library = Library.open(plain, "contracts")
     with library.snapshot():
@@ -250,7 +247,7 @@ def test_a_reader_at_work_is_not_cut_off(plain: Path, monkeypatch: pytest.Monkey
     works(plain)
 
 
-def test_deleting_an_encrypted_library_needs_no_key(plain: Path) -> None:
+def test_deleting_an_encrypted_library_needs_no_key(plain):
     encrypt_folder(plain, WORDS)
     unlocked.forget()
     with storage.lock(plain / "library.lock", "the library"):

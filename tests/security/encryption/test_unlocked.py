@@ -6,7 +6,6 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,12 @@ from localrag.security import storage
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
 from localrag.security.encryption.unlocked import PIECE, EncryptedReader, EncryptedWriter
-from localrag.settings import Settings
-from localrag.store.writer import Editor
 
 KEY = Key(bytes(range(32)))
 HEAD = len(unlocked.MAGIC) + 32
 
 
-def sealed(content: bytes, by: int = 700_001) -> bytes:
+def sealed(content, by=700_001):
     out = io.BytesIO()
     writer = EncryptedWriter(out, KEY, "a.state")
     for start in range(0, len(content), by):
@@ -37,20 +34,20 @@ def sealed(content: bytes, by: int = 700_001) -> bytes:
     return out.getvalue()
 
 
-def reader(data: bytes, key: Key = KEY, name: str = "a.state") -> io.BufferedReader:
+def reader(data, key=KEY, name="a.state"):
     stream = io.BytesIO(data)
     assert unlocked.key_id(stream) == KEY.id
     return io.BufferedReader(EncryptedReader(stream, key, name), PIECE)
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE])
-def test_content_comes_back_and_its_size_is_known(size: int) -> None:
+def test_content_comes_back_and_its_size_is_known(size):
     content = bytes(i % 251 for i in range(size))
     data = sealed(content)
     assert reader(data).read() == content and unlocked.content_size(len(data)) == size
 
 
-def test_encrypted_files_read_like_any_file_and_show_nothing() -> None:
+def test_encrypted_files_read_like_any_file_and_show_nothing():
     content = b'{"head": 1}\n' + b"the Quillfen merger " * (PIECE // 6)
     one, other = sealed(content), sealed(content)
     assert b"Quillfen" not in one and one[HEAD:] != other[HEAD:]
@@ -62,7 +59,7 @@ def test_encrypted_files_read_like_any_file_and_show_nothing() -> None:
     assert bytes(target) == content[12:]
 
 
-def test_changed_cut_lengthened_reordered_or_renamed_files_are_refused() -> None:
+def test_changed_cut_lengthened_reordered_or_renamed_files_are_refused():
     data, piece = sealed(bytes(2 * PIECE + 9)), PIECE + 16
     cuts = [data[:end] for end in (HEAD, HEAD + piece, HEAD + 2 * piece, -1)]
     places = (len(unlocked.MAGIC) + 16, len(unlocked.MAGIC) + 40, len(data) // 2, len(data) - 1)
@@ -85,12 +82,12 @@ def test_changed_cut_lengthened_reordered_or_renamed_files_are_refused() -> None
             opened.read()
 
 
-def test_plain_and_short_files_are_not_taken_for_encrypted() -> None:
+def test_plain_and_short_files_are_not_taken_for_encrypted():
     for data in (b"", b"localrag-state-2\n{}", b"SQLite format 3\0" + bytes(100), unlocked.MAGIC):
         assert unlocked.key_id(io.BytesIO(data)) is None
 
 
-def test_encrypted_lines_belong_to_their_file() -> None:
+def test_encrypted_lines_belong_to_their_file():
     line = unlocked.encrypt_line(KEY, "audit.jsonl", b'{"event": "ask"}')
     assert b"\n" not in line and b"ask" not in line
     assert unlocked.decrypt_line(KEY, "audit.jsonl", line) == b'{"event": "ask"}'
@@ -107,7 +104,7 @@ PREFIX = Prefix((1, 2, 3), (3,), 1)
 
 
 @pytest.fixture
-def folder(shelf: Callable[..., Editor]) -> Path:
+def folder(shelf):
     """An encrypted library with vectors and a kept state of its only document."""
     library = shelf("contracts", {"a.txt": "The zanzibarquill lease ends in May.", "b.txt": "Other words."})
     library.close()
@@ -116,19 +113,19 @@ def folder(shelf: Callable[..., Editor]) -> Path:
     return library.folder
 
 
-def kept(folder: Path) -> DiskPromptCache:
+def kept(folder):
     return DiskPromptCache(folder, "model", ["hash of a.txt"], 1 << 20)
 
 
-def keys(folder: Path) -> set[Path]:
+def keys(folder):
     return set((folder / unlocked.KEYS_FOLDER).glob("*.key"))
 
 
-def derived(folder: Path) -> list[Path]:
+def derived(folder):
     return [*(folder / "cache").glob("*.state"), folder / "vectors.index"]
 
 
-def test_each_rebuildable_file_has_its_own_key(folder: Path) -> None:
+def test_each_rebuildable_file_has_its_own_key(folder):
     assert kept(folder).get(PREFIX) == STATE
     files = {unlocked.key_file_of(path) for path in derived(folder)}
     assert len(files) == 2 and files == keys(folder)
@@ -137,9 +134,7 @@ def test_each_rebuildable_file_has_its_own_key(folder: Path) -> None:
     assert unlocked.key_file_of(folder / "library.db") is unlocked.key_file_of(folder / "sessions/a.json") is None
 
 
-def test_copies_of_forgotten_files_do_not_open_with_the_library_key(
-    folder: Path, settings: Settings, tmp_path: Path
-) -> None:
+def test_copies_of_forgotten_files_do_not_open_with_the_library_key(folder, settings, tmp_path):
     copies = {path: path.read_bytes() for path in derived(folder)}
     shutil.copytree(folder / unlocked.KEYS_FOLDER, tmp_path / "keys")
     api.open_library("contracts", settings=settings).forget(["a.txt"])
@@ -152,7 +147,7 @@ def test_copies_of_forgotten_files_do_not_open_with_the_library_key(
     assert all(storage.read_bytes(path) for path in copies)
 
 
-def test_a_replaced_files_key_is_destroyed_and_that_of_a_failed_write(folder: Path) -> None:
+def test_a_replaced_files_key_is_destroyed_and_that_of_a_failed_write(folder):
     index, before = folder / "vectors.index", keys(folder)
     old, content = index.read_bytes(), storage.read_bytes(index)
     with pytest.raises(RuntimeError), storage.create(index) as stream:
@@ -166,7 +161,7 @@ def test_a_replaced_files_key_is_destroyed_and_that_of_a_failed_write(folder: Pa
         storage.read_bytes(index)
 
 
-def test_remains_of_a_killed_write_are_swept_with_their_key(folder: Path) -> None:
+def test_remains_of_a_killed_write_are_swept_with_their_key(folder):
     state = derived(folder)[0]
     state.rename(state.with_name(state.name + ".12345678.partial"))
     assert len(keys(folder)) == 2
@@ -174,7 +169,7 @@ def test_remains_of_a_killed_write_are_swept_with_their_key(folder: Path) -> Non
     assert {unlocked.key_file_of(folder / "vectors.index")} == keys(folder)
 
 
-def test_a_rotation_replaces_the_keys_of_single_files(folder: Path) -> None:
+def test_a_rotation_replaces_the_keys_of_single_files(folder):
     old, stray = keys(folder), Key.new()  # the second of a write that was killed
     storage.write_bytes(folder / unlocked.KEYS_FOLDER / f"{stray.id.hex()}.key", stray.secret)
     list(encrypt.rotate(folder, SECRET, lambda: False))
@@ -182,7 +177,7 @@ def test_a_rotation_replaces_the_keys_of_single_files(folder: Path) -> None:
     assert len(keys(folder)) == 2 and not old & keys(folder)
 
 
-def test_without_its_key_a_state_is_deleted_and_the_library_works(folder: Path, settings: Settings) -> None:
+def test_without_its_key_a_state_is_deleted_and_the_library_works(folder, settings):
     shutil.rmtree(folder / unlocked.KEYS_FOLDER)  # as where a backup leaves them out
     assert kept(folder).get(PREFIX) is None and not list((folder / "cache").glob("*.state"))
     library = api.open_library("contracts", settings=settings)
@@ -191,15 +186,15 @@ def test_without_its_key_a_state_is_deleted_and_the_library_works(folder: Path, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which file is synchronised is looked up in /proc")
-def test_keys_of_a_deleted_library_are_destroyed_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_of_a_deleted_library_are_destroyed_first(folder, monkeypatch):
     done: list[str] = []
     fsync, rmtree = os.fsync, shutil.rmtree
 
-    def overwritten(n: int) -> None:
+    def overwritten(n):
         done.append(Path(f"/proc/self/fd/{n}").readlink().name)
         fsync(n)
 
-    def removed(path: Path, **how: object) -> None:
+    def removed(path, **how):
         done.append("gone")
         rmtree(path)
 

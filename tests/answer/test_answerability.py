@@ -1,7 +1,5 @@
 """How likely a text holds an answer: from the model's share of yes and from how well the best passage fits."""
 
-from __future__ import annotations
-
 import pytest
 from asking import LEASE, ask
 from fakes import ScriptedGenerator

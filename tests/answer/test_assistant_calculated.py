@@ -1,7 +1,5 @@
 """Calculated answers through the assistant: in both plans, with verbatim quotes, and the model where code has none."""
 
-from __future__ import annotations
-
 import pytest
 from asking import FILLER
 

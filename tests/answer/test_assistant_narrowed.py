@@ -1,7 +1,5 @@
 """What the assistant makes of a narrowed question and of a follow-up, with fakes in place of models."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Which way a question takes through the assistant, and what it then says of it; with fakes in place of models."""
 
-from __future__ import annotations
-
 import pytest
 from asking import DOGS, FILLER, LEASE, Keeping, ask, verified
 

@@ -1,7 +1,5 @@
 """An answer of which no word stands in the text is none; one that is borne in part is shown with its marks."""
 
-from __future__ import annotations
-
 import pytest
 from asking import LEASE, ask
 

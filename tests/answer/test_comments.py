@@ -1,7 +1,5 @@
 """Comments of real Word and PDF files are listed with author, clause and quotes."""
 
-from __future__ import annotations
-
 import io
 
 import docx

@@ -1,7 +1,5 @@
 """Settings that change while a model is in memory: it leaves only where it would be loaded otherwise."""
 
-from __future__ import annotations
-
 import pytest
 from fakes import ScriptedGenerator
 

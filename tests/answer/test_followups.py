@@ -1,7 +1,5 @@
 """Follow-ups: which questions lean on the conversation, what is made of them, and what of a model's words is refused."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

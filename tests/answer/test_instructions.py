@@ -1,7 +1,5 @@
 """Instructions of a library shape the words of an answer, and nothing that is checked."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Lists: what is one in a text, and which answers a question, without the model."""
 
-from __future__ import annotations
-
 from contextlib import closing
 
 import pytest

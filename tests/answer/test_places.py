@@ -1,7 +1,5 @@
 """A quote from a text without pages is cited under the heading over it, not under that of the passage it was found in."""
 
-from __future__ import annotations
-
 import json
 from contextlib import closing
 

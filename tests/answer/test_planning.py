@@ -1,7 +1,5 @@
 """Which way a question goes: a table. Every plan gives its reason, its signals, and what each way would take."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

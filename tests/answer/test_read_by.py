@@ -1,7 +1,5 @@
 """Answers whose model is on a server in the house: they say which machine read the text, and nothing is cached here."""
 
-from __future__ import annotations
-
 import math
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A finding in words: what is claimed has its quote, and without a claim the quote is only what comes nearest."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.answer.single import worded

@@ -1,7 +1,5 @@
 """What comes nearest where the documents do not say, and strict mode, which answers only what is supported."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The table of a survey: its columns, its order by what cells are worth, its filter, and the source of each row."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.answer.survey_table import Results, has_table, matching, ordered, title, without_rows

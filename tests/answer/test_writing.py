@@ -1,7 +1,5 @@
 """Reasoning before the answer, and the wording of the answer."""
 
-from __future__ import annotations
-
 import pytest
 from asking import LEASE
 from fakes import ScriptedGenerator

@@ -11,8 +11,6 @@ Each finding is reported once, by its error and line, and its input is kept in `
 `--keep` copies a few inputs of each target, and the findings, to the corpus that the tests replay.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

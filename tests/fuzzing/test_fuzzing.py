@@ -3,8 +3,6 @@
 A share of what `guided.py --cases 1000` does; a finding names the case that brings it back.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What a reader must check is marked, and a line says why."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.grounding.annotations import limits, mark, unmarked, warnings

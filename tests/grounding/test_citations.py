@@ -1,7 +1,5 @@
 """Citations: every quote stands in the text at its offsets, and what is not there is not shown as a quote."""
 
-from __future__ import annotations
-
 import random
 import re
 

@@ -1,7 +1,5 @@
 """What an answer says beyond what it cites is flagged, and what it says rightly is not."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.grounding.citations import cite, without_markup

@@ -1,7 +1,5 @@
 """No link that the sources do not have is left for a program to open, and plain words are no links or commands."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.grounding.citations import commands, defang, is_in, links, without_markup

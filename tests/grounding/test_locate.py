@@ -1,7 +1,5 @@
 """Words are found where they stand, however they were typed, and nothing else is taken for them."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

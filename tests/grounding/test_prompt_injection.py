@@ -1,7 +1,5 @@
 """What a document tells the model to do is left out of prompts, and told to the reader; what it tells people stays."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

@@ -1,7 +1,5 @@
 """What the model is told: within the budget, the stable part first, the question last."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """An answer that repeats itself ends, and nothing else does."""
 
-from __future__ import annotations
-
 import pytest
 from fakes import ScriptedGenerator
 

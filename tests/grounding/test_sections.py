@@ -1,7 +1,5 @@
 """Long documents cut into sections: nothing is lost, nothing is too long, headings begin sections."""
 
-from __future__ import annotations
-
 import random
 
 from localrag.grounding.context import cut

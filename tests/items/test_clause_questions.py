@@ -1,7 +1,5 @@
 """Questions for a kind of clause: which are recognised, and what the classifier says of the document."""
 
-from __future__ import annotations
-
 import pytest
 from asking import FILLER, LEASE, ask
 

@@ -1,7 +1,5 @@
 """Playbooks that are drafted from a contract: its clauses, their types and texts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Playbooks: what is accepted, what is refused and where, and the schema for editors."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """Values and positions: what code reads and compares."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.items import positions, values

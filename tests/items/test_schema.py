@@ -1,7 +1,5 @@
 """What a table is to hold, as JSON Schema and in the short form."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The playbooks that come with localrag, each on a contract of its kind: the words that are quoted, and positions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path

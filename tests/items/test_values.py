@@ -1,7 +1,5 @@
 """Quantities and typed values read from short texts, and limits that questions set."""
 
-from __future__ import annotations
-
 from datetime import date
 
 import pytest

@@ -1,7 +1,5 @@
 """What can be held of macOS and Windows without such a machine; docs/platforms.md says what cannot."""
 
-from __future__ import annotations
-
 import ast
 import os
 import re

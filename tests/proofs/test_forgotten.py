@@ -1,7 +1,5 @@
 """`localrag prove forgotten`: traces are found wherever they lie, and locked files are not called clean."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from contextlib import closing

@@ -1,7 +1,5 @@
 """The proof that nothing leaves holds with all layers, and fails without any one of them."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """From the question of the whole to that of one document: a table of forms, and what must stand in a document."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.question.each import DocumentQuestion, document_question, nations, required, topic_of

@@ -1,7 +1,5 @@
 """What kind a question is of, and what kind of value it asks for; the weights are measured in benchmarks."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.question.kinds import KINDS, VALUES, features, tell

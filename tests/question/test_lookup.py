@@ -1,7 +1,5 @@
 """What a question is taken to say: its words, names and phrases, and whether it means a document as a whole."""
 
-from __future__ import annotations
-
 import pytest
 from hostile import LONG, texts
 

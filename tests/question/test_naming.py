@@ -1,7 +1,5 @@
 """Which documents a question mentions, and what it asks beside."""
 
-from __future__ import annotations
-
 import pytest
 from hostile import texts
 

@@ -1,7 +1,5 @@
 """Which clauses a contract has, and where."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Finding passages: both rankers joined, filters first, any question harmless, and back into reading order."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from itertools import groupby

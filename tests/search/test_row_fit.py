@@ -1,7 +1,5 @@
 """Rows that a question asks for by their label."""
 
-from __future__ import annotations
-
 import pytest
 from hostile import LONG, texts
 

@@ -1,7 +1,5 @@
 """Slips of the keyboard are put right against what the libraries hold; what may be meant as it stands is left alone."""
 
-from __future__ import annotations
-
 import pytest
 from hostile import LONG, texts
 

@@ -1,7 +1,5 @@
 """Completion: whatever a file is called, TAB and Enter run nothing, and pass its name or nothing of it."""
 
-from __future__ import annotations
-
 import json
 import os
 import select

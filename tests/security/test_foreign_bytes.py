@@ -3,8 +3,6 @@
 Found by `tests/fuzzing/guided.py`, or by reading what it was to run. Its corpus is replayed here too.
 """
 
-from __future__ import annotations
-
 import ast
 import io
 import json

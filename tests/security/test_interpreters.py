@@ -1,7 +1,5 @@
 """Interpreters that localrag starts: none imports from the current folder, and a policy holds against PYTHON* variables."""
 
-from __future__ import annotations
-
 import ast
 import os
 import re

@@ -1,7 +1,5 @@
 """Switches and audit hook. Each test runs a child, because the hook cannot be removed; no test sends a packet."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

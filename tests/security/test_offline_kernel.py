@@ -4,8 +4,6 @@ On Linux for x86-64 and 64-bit ARM the filter's tests run always. Where the kern
 by that name.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import socket

@@ -3,8 +3,6 @@
 Servers run in the test; what confines itself is a child, because confinement cannot be undone.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Which files a confined process can touch. Each test runs a child, because limits cannot be undone."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

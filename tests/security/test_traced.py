@@ -4,8 +4,6 @@ strace sees every system call of every thread and process, so what passes localr
 installs it; elsewhere the tests are skipped by that name, with CI set they fail.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

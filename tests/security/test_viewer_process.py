@@ -1,7 +1,5 @@
 """The process that shows files for a confined one. Each test runs a child, because confinement cannot be undone."""
 
-from __future__ import annotations
-
 import pytest
 from command_line import printed
 from waiting import ended, wait_for

@@ -1,7 +1,5 @@
 """What the app's tests share."""
 
-from __future__ import annotations
-
 import pytest
 
 

@@ -1,7 +1,5 @@
 """A scripted review of two contracts with a playbook of three items, for the tests of its grid."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from fake_core import TERM, FakeWorld, citation

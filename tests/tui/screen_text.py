@@ -1,7 +1,5 @@
 """What a person sees on the screen, and waiting for it without a clock."""
 
-from __future__ import annotations
-
 import re
 import time
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """Asking in the app: streaming, stopping, waiting, another plan, commands, and what is shown with an answer."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """`localrag chat`: what its argument means, and what is said where it cannot open."""
 
-from __future__ import annotations
-
 import pytest
 from click.testing import CliRunner
 

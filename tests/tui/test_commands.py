@@ -1,7 +1,5 @@
 """Completion of commands and names, and which documents a question mentions."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.errors import UsageError

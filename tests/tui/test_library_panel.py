@@ -1,7 +1,5 @@
 """The library pane: what is there and in what state, what is ticked, and what goes on with it."""
 
-from __future__ import annotations
-
 import pytest
 from fake_core import PAGES, FakeLibrary, Gate, shelved_document
 from waiting import PATIENCE

@@ -1,7 +1,5 @@
 """Each screen over the real engine and a small library, with fakes in place of weights alone."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.sessions import store_of

@@ -1,7 +1,5 @@
 """The grid of a review on the screen: filled, stopped, filtered, looked into, marked and exported."""
 
-from __future__ import annotations
-
 import csv
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Conversations: what is seen of them, and that one is resumed as it was left."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 

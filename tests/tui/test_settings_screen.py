@@ -1,7 +1,5 @@
 """The settings screen: found, explained, checked as typed, changed for now or for good."""
 
-from __future__ import annotations
-
 import pytest
 from fake_core import FakeWorld
 

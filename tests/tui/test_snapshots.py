@@ -1,7 +1,5 @@
 """The main screens as pictures. After a wanted change: `pytest tests/tui/test_snapshots.py --snapshot-update`."""
 
-from __future__ import annotations
-
 import pytest
 
 from tui.scenes import SNAPSHOTS, FixedPreferences

@@ -1,7 +1,5 @@
 """The source of a citation: its page with the quote marked, the pages around it, copying, opening, pictures."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import sys

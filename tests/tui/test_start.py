@@ -1,7 +1,5 @@
 """Before the conversation: choose a library, read a folder, install a model."""
 
-from __future__ import annotations
-
 import gc
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The table of a survey on the screen: filled, sorted, filtered, exported, with the source of each row."""
 
-from __future__ import annotations
-
 import csv
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Text on the screen: harmless wherever it comes from, and cut so that names can be told apart."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import fake_core as fakes

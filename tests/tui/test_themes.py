@@ -1,7 +1,5 @@
 """Themes with enough contrast and without colour, and a status line that fits."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import pytest

@@ -1,7 +1,5 @@
 """Job threads: jobs in order, errors handed on, work behind that gives way, and an end that does not hang."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import threading

@@ -4,8 +4,6 @@ The smallest model writes poor answers, so nothing is expected of its words, onl
 are in the documents, and the conversation is there again.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -1,7 +1,5 @@
 """Opening files: which viewer, at which page, and what is never opened. Nothing is started but by its own test."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

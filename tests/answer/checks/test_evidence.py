@@ -1,7 +1,5 @@
 """Facts compare by value, in any spelling."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.grounding.fact_checks import Evidence, find_names, find_numbers

@@ -1,7 +1,5 @@
 """Quotes with references: what is known is named, nothing is guessed."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from localrag.answer.checks.references import format_quote, in_quotes, reference

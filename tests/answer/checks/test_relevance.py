@@ -1,7 +1,5 @@
 """What an answer says is marked where it comes from a place that has nothing of the question, or from an order."""
 
-from __future__ import annotations
-
 import pytest
 
 from localrag.answer.checks import relevance

@@ -1,7 +1,5 @@
 """Calculated answers: what a question asks for, which figures are meant, what they come to, and that each is cited."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from decimal import Decimal

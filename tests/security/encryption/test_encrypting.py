@@ -1,7 +1,5 @@
 """Folders encrypted in place: nothing is left in clear, the key reads everything, and a kill loses nothing."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The keyring and age files: each holder opens them by their own means, nobody else does, and nobody can add themselves."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import replace

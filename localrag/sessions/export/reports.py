@@ -7,13 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from localrag import policy
 from localrag.events import ReviewEnded
-from localrag.items.deadlines import Deadline
-from localrag.items.playbook import PlaybookItem
 from localrag.quantities import plural
 from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
@@ -21,6 +20,10 @@ from localrag.sessions import table_export
 from localrag.sessions.export import rendered
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources
 from localrag.types import Checked, source
+
+if TYPE_CHECKING:
+    from localrag.items.deadlines import Deadline
+    from localrag.items.playbook import PlaybookItem
 
 HEADS = ("State", "Clause", "Importance", "Value", "Differs", "Place", "Likely there", "Reviewer")
 SIGNS: Mapping[str, str] = {"deviates": "≠", "absent": "✗", "unsure": "?", "found": "✓"}

@@ -25,7 +25,7 @@ Way = Literal["yes", "no", ""]
 
 # A name of one of several words of a question: "rent" of "rent of this lease". A word with a digit, and none that has a
 # fraction, may be a code where a name says that it is a number.
-_OF_THIS = re.compile(r"\s+(?:of|in|for|under|by|from)\s+this(?:\s+[\w’'-]+){1,3}$", re.I)
+_OF_THIS = re.compile(r"\s(?:of|in|for|under|by|from)\s+this(?:\s+[\w’'-]+){1,3}$", re.I)
 _CODE, _NUMBERED = re.compile(r"(?=\S*\d)(?!0(?:[.,]|$))\S{1,40}"), re.compile(r"\bnumber\b", re.I)
 
 
@@ -57,7 +57,7 @@ class Item:
     @property
     def names(self) -> tuple[str, ...]:
         """What a text may call the value: its title and headings, and what the question asks for."""
-        asked = _OF_THIS.sub("", topic_of(self.question))
+        asked = _OF_THIS.sub("", topic_of(self.question)).rstrip()
         return tuple(dict.fromkeys(filter(None, (self.title, *self.headings, asked))))
 
     def read(self, words: str) -> Value | None:

@@ -8,28 +8,38 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from localrag import protocol
 from localrag.errors import NotFoundError
-from localrag.events import Asking, Delta, IngestReport
+from localrag.events import Asking, Delta, Event, IngestReport
 from localrag.security import offline, sandbox
-from localrag.settings import load_settings
-from localrag.types import Document, Filter, Page
+from localrag.settings import Settings, load_settings
+from localrag.types import Document, Filter, Mode, Page, Turn
 from localrag.worker import resident
 from localrag.worker.__main__ import main
-from localrag.worker.engine import Engine, Folder, Opened
+from localrag.worker.engine import Contents, Engine, Folder, Opened
 
 
 class ScriptedEngine(Engine):
-    def __init__(self, settings):
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def load(self):
+    def load(self) -> str:
         return "scripted"
 
-    def ask(self, question, *, libraries, mode="auto", history=(), stop=lambda: False, **how):
+    def ask(
+        self,
+        question: str,
+        *,
+        libraries: Sequence[str],
+        mode: Mode = "auto",
+        history: Sequence[Turn] = (),
+        stop: Callable[[], bool] = lambda: False,
+        **how: Any,
+    ) -> Iterator[Event]:
         part, _, rest = question.partition(" ")
         if part == "pid":
             yield Delta(str(os.getpid()))
@@ -77,44 +87,44 @@ class ScriptedEngine(Engine):
         elif part == "long":
             raw(b"x" * int(rest))
 
-    def look_at(self, folder):
+    def look_at(self, folder: Path) -> Folder:
         return Folder(str(folder), True, 3)
 
-    def page(self, library, document, number=None, *, exact=False):
+    def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened:
         if document == "never":
             time.sleep(600)
         if number == 7:
             raise NotFoundError("there is no page 7", "Look.")
         return Opened(Document(1, "/root", document, "", "", 1, 1, 1, True), Page(f"page {number}", number), 3, "")
 
-    def compare(self, named, *, libraries, stop=None):
+    def compare(self, named: Any, *, libraries: Any, stop: Any = None) -> dict[str, Any]:
         return {"pid": os.getpid()}
 
-    def ingest(self, library, folder, *, stop=None):
+    def ingest(self, library: str, folder: Path, *, stop: Any = None) -> Iterator[Any]:
         (Path(self._settings.library_dir(library)) / "read.txt").write_text((folder / "a.txt").read_text())
         yield IngestReport(str(os.getpid()), str(folder))
 
-    def contents(self, library):
+    def contents(self, library: str) -> Contents:
         raise ZeroDivisionError
 
-    def configure(self, **options):
+    def configure(self, **options: Any) -> None:
         self._settings = self._settings.with_options(**options)
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
 replies: Any = None
 
 
-def raw(data):
+def raw(data: bytes) -> None:
     """Write past the wire, as a subverted worker might."""
     replies.write(data)
     replies.flush()
     time.sleep(600)
 
 
-def ask(library, question):
+def ask(library: str, question: str) -> None:
     """Print a line for each event; "here" where it would answer by itself, which it then does with that text."""
     resident.Asker = ScriptedEngine  # type: ignore[assignment,misc]
     offline.confine_python()
@@ -125,7 +135,7 @@ def ask(library, question):
     connection = resident.connection_for(settings, [library], only, [])
     sandbox.restrict(settings, [library], reads=[])
 
-    def here():
+    def here() -> Asking:
         return Asking(lambda stop: iter([Delta("here")]))
 
     asking = here()
@@ -142,7 +152,7 @@ if __name__ == "__main__":
         ask(*sys.argv[1:])
     kept = protocol.own_pipes
 
-    def own_pipes():
+    def own_pipes() -> Any:
         global replies
         pipes = kept()
         replies = pipes[1]

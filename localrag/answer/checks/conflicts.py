@@ -140,16 +140,18 @@ def _differing(
     """Return, by span, its sentence and that of another version, if their figures differ, or one has a "not"."""
     likely = {at for span in spans for at in _likely_pages(library, document, span, other)}
     own = [(span.position, library.page(document.id, span.position)) for span in dict.fromkeys(spans)]
-    ours = {at: page for at, page in sorted(own, key=lambda one: one[0]) if page is not None}
-    theirs = {at: page for at in sorted(likely) if (page := library.page(other.id, at)) is not None}
+    ours = [(at, page) for at, page in sorted(own, key=lambda one: one[0]) if page is not None]
+    theirs = [(at, page) for at in sorted(likely) if (page := library.page(other.id, at)) is not None]
     if not ours or not theirs:
         return {}
-    compared = compare(Version(document.path, tuple(ours.values())), Version(other.path, tuple(theirs.values())))
+    compared = compare(
+        Version(document.path, tuple(page for _, page in ours)), Version(other.path, tuple(page for _, page in theirs))
+    )
     dates = related.dated(document).date, related.dated(other).date
     found: dict[Span, tuple[_Statement, _Statement]] = {}
     for change in compared.changes:
         for (one, start, end), (two, first, last) in zip(change.old.spans, change.new.spans, strict=False):
-            (at, page), (beside, other_page) = list(ours.items())[one], list(theirs.items())[two]
+            (at, page), (beside, other_page) = ours[one], theirs[two]
             mine, yours = _sentence(page.text, at, start, end), _sentence(other_page.text, beside, first, last)
             cited = [span for span in spans if span not in found and mine is not None and mine.overlaps(span)]
             if not cited or mine is None or yours is None:

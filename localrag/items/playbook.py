@@ -52,7 +52,7 @@ _PLAIN = (
 )
 
 
-def _said(text: str, **limits: Any) -> Any:
+def _meta(text: str, **limits: Any) -> Any:
     return Meta(description=text, **limits)
 
 
@@ -62,12 +62,12 @@ Words = tuple[Annotated[str, Meta(min_length=1)], ...]
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The position on a clause. A value is compared by its type: "60 days" is less than "3 months"."""
 
-    present: Annotated[bool | None, _said("The clause must be there (yes), or must not (no).")] = None
-    one_of: Annotated[Words, _said("The value must be one of these.")] = ()
-    at_least: Annotated[str, _said("The least value, such as 30 days, EUR 1,000,000 or 2026-01-31.")] = ""
-    at_most: Annotated[str, _said("The greatest value.")] = ""
-    must_say: Annotated[Words, _said("Words that the clause must have, each of them.")] = ()
-    must_not_say: Annotated[Words, _said("Words that the clause must not have.")] = ()
+    present: Annotated[bool | None, _meta("The clause must be there (yes), or must not (no).")] = None
+    one_of: Annotated[Words, _meta("The value must be one of these.")] = ()
+    at_least: Annotated[str, _meta("The least value, such as 30 days, EUR 1,000,000 or 2026-01-31.")] = ""
+    at_most: Annotated[str, _meta("The greatest value.")] = ""
+    must_say: Annotated[Words, _meta("Words that the clause must have, each of them.")] = ()
+    must_not_say: Annotated[Words, _meta("Words that the clause must not have.")] = ()
 
 
 Position = Expect | bool | str | int | float | Words  # numbers for the schema; `parse` leaves them as they are written
@@ -76,18 +76,18 @@ Position = Expect | bool | str | int | float | Words  # numbers for the schema; 
 class PlaybookItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One clause to look for."""
 
-    id: Annotated[str, _said("A short name: letters, digits and dashes.", pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]
-    question: Annotated[str, _said("What each document is asked.", min_length=1)]
-    type: Annotated[ItemType, _said("What the answer is.")] = "text"
-    title: Annotated[str, _said("The clause's name in tables; by default made of the id.")] = ""
-    like: Annotated[Words, _said("How such a clause is worded: examples, to find it by.")] = ()
-    headings: Annotated[Words, _said("Headings that such a clause has; by default its title.")] = ()
-    clause: Annotated[str, _said("The kind of clause by which the classifier finds it (docs/clauses.md).")] = ""
-    choices: Annotated[Words, _said("The possible answers of an item of type choice.")] = ()
-    expect: Annotated[Position | UnsetType, _said("The position: yes or no, a value, or several conditions.")] = UNSET
-    importance: Annotated[Importance, _said("How much a deviation matters.")] = "medium"
-    note: Annotated[str, _said("A note for whoever reads the result.")] = ""
-    fallback: Annotated[str, _said("The text to propose where the clause is absent or deviates.")] = ""
+    id: Annotated[str, _meta("A short name: letters, digits and dashes.", pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]
+    question: Annotated[str, _meta("What each document is asked.", min_length=1)]
+    type: Annotated[ItemType, _meta("What the answer is.")] = "text"
+    title: Annotated[str, _meta("The clause's name in tables; by default made of the id.")] = ""
+    like: Annotated[Words, _meta("How such a clause is worded: examples, to find it by.")] = ()
+    headings: Annotated[Words, _meta("Headings that such a clause has; by default its title.")] = ()
+    clause: Annotated[str, _meta("The kind of clause by which the classifier finds it (docs/clauses.md).")] = ""
+    choices: Annotated[Words, _meta("The possible answers of an item of type choice.")] = ()
+    expect: Annotated[Position | UnsetType, _meta("The position: yes or no, a value, or several conditions.")] = UNSET
+    importance: Annotated[Importance, _meta("How much a deviation matters.")] = "medium"
+    note: Annotated[str, _meta("A note for whoever reads the result.")] = ""
+    fallback: Annotated[str, _meta("The text to propose where the clause is absent or deviates.")] = ""
 
     @property
     def name(self) -> str:
@@ -121,10 +121,10 @@ class PlaybookItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 class Playbook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What documents of one kind are checked for."""
 
-    title: Annotated[str, _said("The name of the playbook.", min_length=1)]
-    items: Annotated[tuple[PlaybookItem, ...], _said("The clauses, in the order of the report.", min_length=1)]
+    title: Annotated[str, _meta("The name of the playbook.", min_length=1)]
+    items: Annotated[tuple[PlaybookItem, ...], _meta("The clauses, in the order of the report.", min_length=1)]
     applies_to: Annotated[
-        str, _said("What documents of this kind call themselves, with commas: non-disclosure agreement, NDA.")
+        str, _meta("What documents of this kind call themselves, with commas: non-disclosure agreement, NDA.")
     ] = ""
 
     @property

@@ -130,7 +130,7 @@ class Libraries:
         try:
             result: values.Result = await getattr(self, params.name)(given, ctx)
         except LocalragError as error:
-            return _failed(_told(error))
+            return _failed(_with_hint(error))
         finally:
             self._last = time.monotonic()
         text = types.TextContent(type="text", text=await asyncio.to_thread(values.text_of, result))
@@ -253,7 +253,7 @@ class Libraries:
         try:
             found = await self._listed(await self._begin(ctx, "resources/list", ()))
         except LocalragError as error:
-            raise MCPError(types.INTERNAL_ERROR, _told(error)) from error
+            raise MCPError(types.INTERNAL_ERROR, _with_hint(error)) from error
         after = int(cursor) + _A_PAGE
         resources = [
             types.Resource(
@@ -273,7 +273,7 @@ class Libraries:
             one: Opened = await self._served.call("page", library, document, number, exact=True)
         except LocalragError as error:
             code = types.INVALID_PARAMS if isinstance(error, NotFoundError) else types.INTERNAL_ERROR
-            raise MCPError(code, _told(error), {"uri": params.uri[:2000]}) from error
+            raise MCPError(code, _with_hint(error), {"uri": params.uri[:2000]}) from error
         about = {"notice": values.NOTICE, "pages": one.count, "instructions_found": await _suspicious(one)}
         text = types.TextResourceContents(
             uri=values.uri(library, one.document.path, one.page.number),
@@ -315,7 +315,7 @@ class _Progress:
                 await self._ctx.session.report_progress(done, total, what)
 
 
-def _told(error: LocalragError) -> str:
+def _with_hint(error: LocalragError) -> str:
     return f"{error.message}. {hint_for_programs(error, 'list_documents lists them.')}".strip()
 
 

@@ -409,7 +409,7 @@ class Pages:
             except LocalragError as error:
                 page = render("source.html", error=error, close=base)
         given: dict[str, Any] = {"one": one, "at": at, "base": base, "page": page, "summary": reports.summary(one)}
-        known = reports.told(one, job.playbook.item(one.item))
+        known = reports.details(one, job.playbook.item(one.item))
         return render("finding.html", **given, known=known, decision=one.decision or Decision("open"))
 
     async def decide(self, request: Request) -> Response:

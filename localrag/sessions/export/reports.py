@@ -116,7 +116,7 @@ def summary(one: Checked) -> str:
     return " · ".join(filter(None, (f"{SIGNS[one.state]} {one.title} ({one.importance}): {told}", *marked)))
 
 
-def told(one: Checked, item: PlaybookItem) -> dict[str, str]:
+def details(one: Checked, item: PlaybookItem) -> dict[str, str]:
     """Return all that is known of a finding, by name."""
     likely = "" if one.confidence is None else f"; {one.confidence:.0%} likely to be there"
     said, terms = one.decision, []

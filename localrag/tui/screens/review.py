@@ -22,7 +22,7 @@ from localrag.events import Reviewed, ReviewEnded
 from localrag.items.playbook import Playbook, to_yaml
 from localrag.security.terminal import counted
 from localrag.sessions.export import reports
-from localrag.sessions.export.reports import MARKS, SIGNS, summary, told
+from localrag.sessions.export.reports import MARKS, SIGNS, details, summary
 from localrag.tui.chat_state import Scope
 from localrag.tui.screens.dialogs import InputScreen, export
 from localrag.tui.screens.table import TableScreen, file_name
@@ -179,7 +179,7 @@ class ReviewScreen(TableScreen):
         one = self._finding
         self._details.set_class(self._detailed, "-detailed")
         self._details.can_focus = self._detailed
-        rest = told(one, self._items[one.item]) if one is not None and self._detailed else {}
+        rest = details(one, self._items[one.item]) if one is not None and self._detailed else {}
         lines = [f"\n{name}: {clean_line(text)}" for name, text in rest.items() if text]
         self._about.update(Content.assemble((clean_line(summary(one)) if one is not None else "", "bold"), *lines))
 

@@ -139,14 +139,13 @@ def _differing(
 ) -> dict[Span, tuple[_Statement, _Statement]]:
     """Return, by span, its sentence and that of another version, if their figures differ, or one has a "not"."""
     likely = {at for span in spans for at in _likely_pages(library, document, span, other)}
-    own = [(span.position, library.page(document.id, span.position)) for span in dict.fromkeys(spans)]
-    ours = [(at, page) for at, page in sorted(own, key=lambda one: one[0]) if page is not None]
+    own = sorted({span.position for span in spans})
+    ours = [(at, page) for at in own if (page := library.page(document.id, at)) is not None]
     theirs = [(at, page) for at in sorted(likely) if (page := library.page(other.id, at)) is not None]
     if not ours or not theirs:
         return {}
-    compared = compare(
-        Version(document.path, tuple(page for _, page in ours)), Version(other.path, tuple(page for _, page in theirs))
-    )
+    base = Version(document.path, tuple(page for _, page in ours))
+    compared = compare(base, Version(other.path, tuple(page for _, page in theirs)))
     dates = related.dated(document).date, related.dated(other).date
     found: dict[Span, tuple[_Statement, _Statement]] = {}
     for change in compared.changes:

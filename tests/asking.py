@@ -30,7 +30,6 @@ def ask(assistant, question, library, **options):
 
 
 def answered(settings, question, *libraries, **options):
-    """Return the answer of an assistant that is made for this question."""
     with closing(Assistant(settings)) as assistant:
         return ask(assistant, question, list(libraries), **options)[1]
 

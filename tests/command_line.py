@@ -12,7 +12,6 @@ from localrag.cli.app import localrag
 
 
 def run(*words, typed=None):
-    """Run a command; raises what it raises, except SystemExit."""
     result = CliRunner().invoke(localrag, [str(word) for word in words], input=typed)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

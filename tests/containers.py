@@ -10,7 +10,6 @@ _PER_SECTOR = _SECTOR // 4
 
 
 def compound(name, data):
-    """Return a compound file with one stream."""
     return ole({name: data})
 
 
@@ -67,7 +66,6 @@ def ole(tree):
 
 
 def zipped(files, method=zipfile.ZIP_DEFLATED):
-    """Return a ZIP file with these files."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
         for name, content in files.items():

@@ -16,7 +16,6 @@ TEXTS = [
 
 
 def sound(embedder):
-    """What every embedder keeps to."""
     vectors = embedder.embed_documents(TEXTS)
     assert vectors.shape == (len(TEXTS), embedder.identity.dimension) and vectors.dtype == np.float32
     lengths = np.linalg.norm(vectors, axis=1)

@@ -6,8 +6,6 @@ from localrag.store.vector_index import best
 
 
 class ExactIndex:
-    """All inner products by numpy."""
-
     def __init__(self, dimension):
         self._ids = np.empty(0, np.int64)
         self._rows = np.empty((0, dimension), np.float32)

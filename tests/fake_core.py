@@ -106,7 +106,6 @@ class Gate:
         self.reached = threading.Event()
 
     def wait(self, stop):
-        """Wait; False if stopped while waiting."""
         self.reached.set()
         until = time.monotonic() + PATIENCE
         while not self.opened.is_set() and time.monotonic() < until:
@@ -372,7 +371,6 @@ class FakeStore:
 
     @property
     def sessions(self):
-        """The answers of each conversation."""
         return [[turn.answer for turn in one.turns if turn.answer] for one in self.kept.values()]
 
     def new(self, libraries, title=""):

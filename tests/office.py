@@ -73,7 +73,6 @@ def asked(model):
 
 @pytest.fixture(name="settings")
 def make_settings(tmp_path, documents, model, monkeypatch):
-    """A home with the library "office" in it, and the fakes in the place of models."""
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(embeddings, "load_embedder", lambda settings, identity=None: HashingEmbedder())
     monkeypatch.setattr(loading, "load_generator", lambda settings: model)

@@ -45,7 +45,6 @@ def all_vectors(library):
 
 
 def indexed(library):
-    """The passages that a search by vectors can find, ascending."""
     ids, _ = library.index().search(np.ones(library.identity.dimension, np.float32), 100_000)
     return sorted(ids.tolist())
 

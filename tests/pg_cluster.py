@@ -44,7 +44,6 @@ class Cluster:
         return f"postgresql://{quote(role)}@/{quote(database)}?host={quote(str(self.folder))}"
 
     def sql(self, database, statement, role=SUPERUSER):
-        """Run statements, each committed by itself; return the rows of the last one."""
         from pg8000 import native
 
         with native.Connection(role, database=database, unix_sock=self.socket, timeout=PATIENCE) as connection:
@@ -58,13 +57,11 @@ class Cluster:
         return f"test{self._made}"
 
     def role(self, name, login=True):
-        """Make a role without rights, unless it exists, and return its name."""
         if not self.sql("postgres", f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'"):
             self.sql("postgres", f'CREATE ROLE "{name}" {"LOGIN" if login else "NOLOGIN"}')
         return name
 
     def create(self):
-        """Make the files of the cluster, start it, and prepare what databases are made from."""
         locale = ("--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en")
         command = (
             self._binaries / "initdb",

@@ -25,8 +25,6 @@ PATIENCE = 400  # seconds, for a machine that is busy with other tests
 
 @dataclass(frozen=True)
 class Nodes:
-    """A running cluster."""
-
     address: str
     machines: list[int]  # the process of each that starts its workers; the first leads
     folder: Path
@@ -34,14 +32,12 @@ class Nodes:
     process: subprocess.Popen[str]
 
     def add(self):
-        """Start one more machine, for a test that kills it."""
         assert self.process.stdin is not None and self.process.stdout is not None
         print("add", file=self.process.stdin, flush=True)
         return int(self.process.stdout.readline())
 
 
 def commands():
-    """The words of every process's command."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):

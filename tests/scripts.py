@@ -8,7 +8,6 @@ ROOT = Path(__file__).parents[1]
 
 
 def script(path):
-    """Import a script by its path below the root, such as "docs/build.py"."""
     spec = importlib.util.spec_from_file_location(path.removesuffix(".py").replace("/", "_"), ROOT / path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

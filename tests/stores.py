@@ -13,7 +13,6 @@ sqlite_only = pytest.mark.parametrize("library", ["sqlite"], indirect=True)
 
 
 def empty(request, home):
-    """An empty library for the hashing embedder, in the store that is the parameter of the fixture."""
     folder, identity = home / "indexes" / "papers", HashingEmbedder().identity
     if getattr(request, "param", "sqlite") == "sqlite":
         made = Editor.create(folder, "papers", identity)
@@ -35,5 +34,4 @@ def new_store(pg):
 
 
 def new_library(pg, folder, name, identity):
-    """An empty library in a store of its own."""
     return Editor.create_in(new_store(pg), folder, name, identity)

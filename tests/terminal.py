@@ -42,7 +42,6 @@ class Terminal:
             self._tmux("kill-server")
 
     def run(self, command, environ):
-        """Run a command in the window, in place of one that has ended."""
         # COLUMNS and LINES of whoever runs the tests are not the size of this window.
         given = ["-u", "COLUMNS", "-u", "LINES", "-u", "NO_COLOR"]
         given += [f"{name}={value}" for name, value in environ.items()]
@@ -57,14 +56,12 @@ class Terminal:
 
     @property
     def process(self):
-        """The process that was run, by its number."""
         return int(self._tmux("display-message", "-p", "#{pane_pid}"))
 
     def type(self, text):
         self._tmux("send-keys", "-l", text)
 
     def press(self, *keys):
-        """Keys by tmux's names: Enter, Escape, F2, C-e."""
         self._tmux("send-keys", *keys)
 
     def screen(self):

@@ -1,5 +1,3 @@
-"""The few names that people import, over fakes in place of models."""
-
 import os
 
 import pytest

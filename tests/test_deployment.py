@@ -1,5 +1,3 @@
-"""What the wheel brings beside the package, the image, and localrag where nothing but its home can be written."""
-
 import os
 import re
 import shutil

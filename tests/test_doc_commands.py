@@ -262,7 +262,6 @@ def write_agreement(path, days, notice):
 
 
 def lay_out(desk):
-    """Make the files that the documentation names, below `desk`."""
     copied = ("contracts/amendment-no-1.pdf", "people/employee-handbook.pdf")  # all would take longer
     for name in (*AGREEMENTS, *TEXTS, *(f"examples/{each}" for each in copied)):
         (desk / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,3 @@
-"""The docs are fresh: generated pages, documented commands and settings, links that lead to files."""
-
 import re
 import subprocess
 import sys

@@ -1,5 +1,3 @@
-"""The administrator's policy: reading it, what it refuses on every path, and that it fails closed."""
-
 import json
 import os
 import stat
@@ -24,8 +22,6 @@ OTHER = "b" * 64
 
 @pytest.fixture
 def rule():
-    """Writes the administrator's policy."""
-
     def write(text, file=None):
         file = file or policy.SYSTEM
         file.parent.mkdir(parents=True, exist_ok=True)

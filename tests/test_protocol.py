@@ -1,5 +1,3 @@
-"""Messages between processes come back unchanged; what is no message is refused at a bounded cost."""
-
 import io
 import subprocess
 import sys

@@ -1,5 +1,3 @@
-"""Numbers, dates, currencies, units and number words, read as people write them."""
-
 import re
 from datetime import date
 from decimal import Decimal

@@ -1,5 +1,3 @@
-"""What is released: packages that hold all that is needed, known dependencies, and code within its budget."""
-
 import os
 import re
 import shutil
@@ -26,7 +24,6 @@ def release():
 
 @pytest.fixture(scope="module")
 def built(release, tmp_path_factory):
-    """The wheel and the source archive."""
     return release.build(tmp_path_factory.mktemp("release") / "dist")
 
 

@@ -1,5 +1,3 @@
-"""Settings: sources and their order, what is refused, paths, and the person's own file."""
-
 import subprocess
 import sys
 import tomllib
@@ -36,7 +34,6 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def own(here, tmp_path):
-    """The person's own settings file, not made yet."""
     return tmp_path / "config" / "localrag.toml"
 
 

@@ -1,5 +1,3 @@
-"""The shape of the package: what imports load, what writes, and what its public names are."""
-
 import ast
 import re
 import subprocess

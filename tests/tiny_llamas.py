@@ -134,7 +134,6 @@ def scanned(path, template=""):
 
 
 def recurrent(path):
-    """A mamba."""
     inner, state, rank, kernel = 2 * WIDTH, 16, 4, 4
     block = {
         "attn_norm.weight": (WIDTH,),

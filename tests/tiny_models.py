@@ -99,7 +99,6 @@ def card(id="tiny", *sources, **changes):
 
 
 def published(folder, id, data):
-    """Put a model where `card(id)` finds it."""
     wheel(folder, f"{id}-wheel", "1.0", {f"{id}_wheel/{id}.gguf": data})
 
 
@@ -119,8 +118,6 @@ def transformer(folder, **extra):
 
 
 class Bench:
-    """A store in a temporary home, and what it said and asked."""
-
     def __init__(self, home, **settings):
         self.settings = Settings(home=home, **settings)
         self.store = ModelManager(self.settings)
@@ -139,5 +136,4 @@ class Bench:
         return self.store.install(id, confirm=confirm, say=self.said.append, **options)
 
     def names(self):
-        """What lies in the models folder, the lock left out."""
         return {path.name for path in self.root.iterdir()} - {"models.lock"} if self.root.is_dir() else set()

@@ -8,7 +8,6 @@ PATIENCE = 120.0  # seconds; only a test that fails waits so long
 
 
 def wait_for(condition, what="it"):
-    """Wait until a condition holds, and return its value."""
     end = time.monotonic() + PATIENCE
     while not (found := condition()):
         assert time.monotonic() < end, f"{what} never came"

@@ -1,5 +1,3 @@
-"""How the `localrag` command ends when it is stopped."""
-
 import inspect
 import os
 import signal

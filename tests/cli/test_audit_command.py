@@ -1,5 +1,3 @@
-"""`localrag audit`: show, verify and export the log of each library."""
-
 import csv
 import json
 

@@ -1,5 +1,3 @@
-"""`localrag chat --plain`: a conversation in lines."""
-
 import signal
 
 import pytest
@@ -16,7 +14,6 @@ from localrag.tui.threads import Core
 
 @pytest.fixture
 def talk(monkeypatch, tmp_path):
-    """Run the command over a world, with what is typed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(names, "library_of", lambda path, folder: None)

@@ -1,5 +1,3 @@
-"""`localrag compare`: files and documents of a library, in every form, and what cannot be compared."""
-
 import json
 import subprocess
 import sys

@@ -1,5 +1,3 @@
-"""`localrag config`: show, save and remove settings."""
-
 import json
 from functools import partial
 

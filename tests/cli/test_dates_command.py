@@ -1,5 +1,3 @@
-"""`localrag dates`: a list, tables, and a calendar after a yes."""
-
 import json
 from datetime import date
 from functools import partial

@@ -1,5 +1,3 @@
-"""`localrag doctor`: a fault gives a finding that is not ok, with its remedy."""
-
 import json
 from importlib.metadata import version
 from unittest.mock import Mock

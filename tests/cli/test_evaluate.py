@@ -1,5 +1,3 @@
-"""`localrag eval`: what it prints and leaves out, and that it continues where it stopped."""
-
 import json
 import os
 import signal

@@ -1,5 +1,3 @@
-"""`localrag extract`: rows on stdout and in files, schemas from files, and what is refused."""
-
 import json
 import sqlite3
 from functools import partial

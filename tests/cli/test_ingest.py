@@ -1,5 +1,3 @@
-"""`localrag ingest`: its report on stderr, its JSON on stdout, its exit codes."""
-
 import os
 import queue
 import signal

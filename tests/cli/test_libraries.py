@@ -1,5 +1,3 @@
-"""`libraries`, `status`, `show`, `forget`, `backup` and `restore`."""
-
 import json
 import re
 

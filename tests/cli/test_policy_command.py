@@ -1,5 +1,3 @@
-"""A policy at the command line: exit code 9, logged, shown, and not escaped by variables."""
-
 import json
 import sys
 

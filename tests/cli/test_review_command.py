@@ -1,5 +1,3 @@
-"""`localrag review`: playbooks that are listed, checked and drafted, reviews, reports and marks."""
-
 import json
 from contextlib import closing
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""`localrag search`: passages on stdout; nothing that answers is loaded."""
-
 from functools import partial
 
 import command_line

@@ -1,5 +1,3 @@
-"""`localrag sessions`: conversations by id, title or "last"; no deletion or replacement without a yes."""
-
 import io
 import json
 from dataclasses import replace

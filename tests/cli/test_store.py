@@ -1,5 +1,3 @@
-"""`localrag store`, and the commands that a library in a store answers otherwise."""
-
 import json
 import subprocess
 import sys

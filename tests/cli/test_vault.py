@@ -1,5 +1,3 @@
-"""`localrag vault`: encrypt libraries by a key file or a passphrase; errors where there is no key."""
-
 import getpass
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""What an amendment changes is read by the words that lawyers use for it, and found again in what it changes."""
-
 import pytest
 
 from localrag.diff import amendments

@@ -1,5 +1,3 @@
-"""What changed between two versions: by clause, moved and not deleted, substance before form."""
-
 import random
 import time
 

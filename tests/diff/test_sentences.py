@@ -1,5 +1,3 @@
-"""Two sentences in one place contradict each other where they say another figure, or a "not", and only there."""
-
 import pytest
 
 from localrag.diff.substance import contradiction

@@ -1,5 +1,3 @@
-"""An embedder on a model server: vectors of each text, never of other weights, whatever the server sends."""
-
 import base64
 import sys
 import zlib

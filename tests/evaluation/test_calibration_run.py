@@ -1,5 +1,3 @@
-"""A calibration from its first question to its figures."""
-
 import math
 
 import pytest

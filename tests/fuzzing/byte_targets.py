@@ -165,7 +165,6 @@ def _protocol_seeds():
 
 
 def reader_stream(home, data):
-    """What a reader sends, then what an ingest does with it."""
     stream, decoder, parts = io.BytesIO(data), wire.Decoder(Options(characters=100_000, members=20)), list[Part]()
     try:
         while (message := protocol.receive(stream, wire.Reply)) is not None:
@@ -238,8 +237,6 @@ def _reader_seeds():
 
 
 class _NoProcess:
-    """A program that ends at once; nothing is started."""
-
     returncode = 0
 
     def poll(self):
@@ -275,7 +272,6 @@ def _order_seeds():
 
 
 def stream(home, data):
-    """An encrypted file: as the bytes are, or a sound one with these changes."""
     unlocked.PIECE = 64
     raw = data[1:]
     if data[:1] < b"\x80":
@@ -345,7 +341,6 @@ def _age_seeds():
 
 
 def keyring(home, data):
-    """A keyring that others may have changed, tried by each of its holders."""
     keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
     keyrings._MAX_ARGON2 = {"memory_kib": 256, "passes": 2, "lanes": 4}
     try:
@@ -431,7 +426,6 @@ def _session():
 
 
 def conversation(home, data):
-    """A conversation's file: listed, loaded, exported, taken answers from, and continued."""
     libraries = _fresh(home / "indexes")
     (libraries / "made" / "sessions").mkdir(parents=True)
     store = SessionStore(home / "sessions", None, libraries)
@@ -468,7 +462,6 @@ def _conversation_seeds():
 
 
 def settings_file(home, data):
-    """A file of settings, the user's or one of the current folder."""
     own = _fresh(home / "config") / "localrag.toml"
     own.write_bytes(data)
     environ = {"LOCALRAG_CONFIG": str(own)}
@@ -739,7 +732,6 @@ def _text_seeds():
 
 
 def record(home, data):
-    """The audit record of a library: shown, checked, and continued."""
     file = _fresh(home / "record") / "audit.jsonl"
     file.write_bytes(data)
     file.with_suffix(".key").write_bytes(b"k" * 32)

@@ -38,7 +38,6 @@ _LEFT_ALONE = ["localrag.tui", "localrag.cli"]
 
 
 def child(target, work, arguments):
-    """Fuzz one target in this process, until libFuzzer ends it."""
     import atheris
 
     with atheris.instrument_imports(include=_INSTRUMENTED, exclude=_LEFT_ALONE):
@@ -78,7 +77,6 @@ def place(error):
 
 
 def follow(target, seconds, work):
-    """Fuzz a target for some time in child processes."""
     corpus = work / "corpus" / target
     for folder in (corpus, work / "found"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,13 +127,11 @@ def run(target, inputs):
 
 
 def kept(target, file):
-    """One input, or the corpus of a target."""
     for each in [file] if file else sorted((CORPUS / target).glob("*")):
         yield each.name, each.read_bytes()
 
 
 def changed(target, own, first, cases):
-    """The seeds of a target, changed at random."""
     for number in range(first, first + cases):
         dice = Random(f"{target} {number}")
         data = dice.choice(own)

@@ -1,5 +1,3 @@
-"""An ingest on a cluster: the same library as without, whatever dies; and what is refused."""
-
 import json
 import os
 import shutil
@@ -74,7 +72,6 @@ def _localrag(home, documents, *options):
 
 
 def _below(pid):
-    """The processes that a process started, and those they started."""
     parents = {each: parent(each) for each in commands()}
     found = {pid}
     while more := {each for each, above in parents.items() if above in found} - found:

@@ -1,5 +1,3 @@
-"""Ingest stopped, killed, out of disk, or two at once: nothing is lost."""
-
 import os
 import random
 import shutil
@@ -91,7 +89,6 @@ with names.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=l
 
 
 def started(tmp_path, code, *arguments):
-    """A process that runs this code with the modules of the tests."""
     script = tmp_path / f"{hash(code)}.py"
     script.write_text(code)
     command = [sys.executable, str(script), *map(str, arguments), TESTS]
@@ -135,7 +132,6 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(library, f
 
 
 def rearrange(root):
-    """Files moved, copied, changed, deleted and new."""
     (root / "moved").mkdir()
     for number in range(3):
         (root / f"{number:02}.txt").rename(root / "moved" / f"{number}.txt")

@@ -1,5 +1,3 @@
-"""A library keeps up with its folder: moves, copies, drafts, unmounted shares, ignored files, changes while it watches."""
-
 import os
 import threading
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Which files are found below a folder, and what is not taken for gone."""
-
 import os
 import threading
 from pathlib import Path

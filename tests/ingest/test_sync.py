@@ -1,5 +1,3 @@
-"""Bringing a library level with a folder: only what changed is read, and no moment to stop it loses anything."""
-
 import os
 import sys
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""What the record says of ingests, pages and files shown, models and keys."""
-
 import hashlib
 from unittest.mock import Mock
 
@@ -19,7 +17,6 @@ from localrag.worker.engine import Engine
 
 @pytest.fixture
 def papers(models, folder, settings):
-    """A library of two documents."""
     library = api.open_library("papers", settings=settings, create=True)
     library.ingest(folder({"a.txt": "one", "b.txt": "two"}))
     return library

@@ -1,5 +1,3 @@
-"""A library carried whole: it comes back as it was, opens for those who were named, and what was changed is refused."""
-
 import json
 from contextlib import closing
 
@@ -50,7 +48,6 @@ def nobody(place, keyring):
 
 @pytest.fixture
 def library(shelf, settings):
-    """The folder of a library with a conversation, a record and kept words, an index and a state."""
     made = shelf("contracts", DOCUMENTS)
     made.instruct("Answer in German.")
     made.close()

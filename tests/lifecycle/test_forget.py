@@ -1,5 +1,3 @@
-"""A document that is forgotten is gone from every file, and nothing of it is written by what still runs then."""
-
 from __future__ import annotations
 
 import os

@@ -1,5 +1,3 @@
-"""What is older than `retention_days` goes by itself, once a day, and the record says that it went, not what."""
-
 import json
 import os
 from datetime import UTC, datetime, timedelta

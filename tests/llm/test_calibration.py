@@ -1,5 +1,3 @@
-"""Speeds as curves, kept level with what answers show; what a calibration measured; a damaged file is no obstacle."""
-
 from dataclasses import replace
 
 import pytest

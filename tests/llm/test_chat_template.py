@@ -1,5 +1,3 @@
-"""A chat template puts its own tokens around words that stay words; reasoning and answer are told apart."""
-
 import pytest
 import tiny_llamas
 

@@ -1,5 +1,3 @@
-"""Passages are read by themselves and joined: the same answer cold, warm, in any process, whatever came before."""
-
 import sys
 from dataclasses import replace
 
@@ -21,8 +19,6 @@ PASSAGES = tuple(
 
 
 class Kept:
-    """A prompt cache in memory."""
-
     def __init__(self):
         self.states = {}
         self.loaded = 0
@@ -57,7 +53,6 @@ def file(tmp_path_factory):
 
 @pytest.fixture
 def start(file):
-    """Start a model with nothing in its memory."""
     started = []
 
     def begin(path=file, **options):

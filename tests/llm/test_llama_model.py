@@ -229,8 +229,6 @@ ASKED = {
 
 
 class Counted(DiskPromptCache):
-    """Counts the states that it loads."""
-
     loads = 0
 
     def get(self, prefix, stop=None):

@@ -1,5 +1,3 @@
-"""llama.cpp with a real, small model: it gives the same answer cold, warm and from a cached state, and can be stopped."""
-
 import json
 import threading
 from functools import partial

@@ -1,5 +1,3 @@
-"""Where a prompt is cut depends on the prompt alone, and what was read is shared only up to such a cut."""
-
 from localrag.llm import Prompt, lay, shared
 
 

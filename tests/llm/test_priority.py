@@ -1,5 +1,3 @@
-"""What is urgent comes first; a question that never ends, or whose process died, does not stop the rest."""
-
 import subprocess
 import sys
 import time

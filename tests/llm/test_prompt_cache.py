@@ -1,5 +1,3 @@
-"""Kept states of the model: given back only whole, to the model they belong to, within their bound."""
-
 import os
 import shutil
 import time

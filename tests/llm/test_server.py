@@ -1,5 +1,3 @@
-"""A generator on a model server: it streams, stops, weighs and counts, and no reply can do more than fail."""
-
 import json
 import math
 import ssl

@@ -1,5 +1,3 @@
-"""Models are fetched or taken in, verified before use, chosen and removed; a wrong hash leaves nothing behind."""
-
 import errno
 import os
 

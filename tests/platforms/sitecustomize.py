@@ -38,8 +38,6 @@ _LACKS = {
 
 
 class _There(ast.NodeTransformer):
-    """Replaces what differs on the other system."""
-
     def visit_Attribute(self, node):
         self.generic_visit(node)
         name = ast.unparse(node)

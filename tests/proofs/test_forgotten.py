@@ -1,5 +1,3 @@
-"""`localrag prove forgotten`: traces are found wherever they lie, and locked files are not called clean."""
-
 import hashlib
 import json
 from contextlib import closing

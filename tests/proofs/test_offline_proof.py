@@ -1,5 +1,3 @@
-"""The proof that nothing leaves holds with all layers, and fails without any one of them."""
-
 import json
 import os
 import subprocess

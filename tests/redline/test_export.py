@@ -1,5 +1,3 @@
-"""The redline as a file: accepting all tracked changes gives the new text, and nothing of a document is live."""
-
 import io
 import json
 import re

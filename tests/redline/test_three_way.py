@@ -1,5 +1,3 @@
-"""Three documents: who changed which clause of the base, and where both did."""
-
 import io
 import json
 

@@ -1,5 +1,3 @@
-"""Which clauses a contract has, and where."""
-
 import numpy as np
 import pytest
 

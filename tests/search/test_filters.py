@@ -1,5 +1,3 @@
-"""What a question is narrowed to: each part by itself, all together, in one of several libraries, before the search."""
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

@@ -1,5 +1,3 @@
-"""Hits in order, fair to several documents, and neighbours as one passage with the text of the page."""
-
 from __future__ import annotations
 
 import itertools

@@ -1,5 +1,3 @@
-"""Finding passages: both rankers joined, filters first, any question harmless, and back into reading order."""
-
 import itertools
 import random
 from itertools import groupby

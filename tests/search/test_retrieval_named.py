@@ -1,5 +1,3 @@
-"""What a question says of documents: named, newest, opening, quoted, misspelt; and what passages are made of it."""
-
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,3 @@
-"""Rows that a question asks for by their label."""
-
 import pytest
 from hostile import LONG, texts
 

@@ -1,5 +1,3 @@
-"""Slips of the keyboard are put right against what the libraries hold; what may be meant as it stands is left alone."""
-
 import pytest
 from hostile import LONG, texts
 

@@ -1,5 +1,3 @@
-"""The audit record: what is written, and that verification finds each changed, missing, moved or foreign line."""
-
 from __future__ import annotations
 
 import json
@@ -19,7 +17,6 @@ KEY = bytes(range(32))
 
 @pytest.fixture
 def file(tmp_path):
-    """A record of eight lines."""
     path = tmp_path / "audit.jsonl"
     storage.write_bytes(tmp_path / "audit.key", KEY)
     for number in range(1, 9):

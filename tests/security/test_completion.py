@@ -1,5 +1,3 @@
-"""Completion: whatever a file is called, TAB and Enter run nothing, and pass its name or nothing of it."""
-
 import json
 import os
 import select

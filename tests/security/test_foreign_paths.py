@@ -1,5 +1,3 @@
-"""A library from elsewhere names files; none is looked at before the user reads its folder on this machine."""
-
 from __future__ import annotations
 
 import builtins

@@ -1,5 +1,3 @@
-"""Interpreters that localrag starts: none imports from the current folder, and a policy holds against PYTHON* variables."""
-
 import ast
 import os
 import re

@@ -1,5 +1,3 @@
-"""No regular expression of the package takes time that grows with the square of a text's length."""
-
 from __future__ import annotations
 
 import ast

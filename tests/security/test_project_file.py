@@ -1,5 +1,3 @@
-"""A `localrag.toml` in the current folder may have come with documents: what it may set, and what needs trust."""
-
 from __future__ import annotations
 
 import json

@@ -252,7 +252,6 @@ def test_a_certificate_that_others_can_write_is_shown(tmp_path):
 
 
 def certificate(folder, name, names, by=None):
-    """The PEM files of a certificate with these host names, signed by another one or itself, and of its key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

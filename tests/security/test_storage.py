@@ -1,5 +1,3 @@
-"""Storage: atomic, private, locked, and clear about a disk that cannot be written."""
-
 from __future__ import annotations
 
 import errno

@@ -1,5 +1,3 @@
-"""Names and texts of others cannot command the terminal: not by escape sequences, not by markup, not by line breaks."""
-
 from __future__ import annotations
 
 import ast

@@ -45,7 +45,6 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     def request(self, method, path, body=None, headers=None, *, token=True):
-        """Return status, headers and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         given = {"Authorization": f"Bearer {self.token}"} if token else {}
         data = json.dumps(body) if isinstance(body, dict | list) else body
@@ -78,12 +77,10 @@ class Server:
             return got
 
     def head(self, method, path, *lines):
-        """Return a request's head, with the token."""
         all_lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", f"Authorization: Bearer {self.token}", *lines]
         return "\r\n".join([*all_lines, "", ""]).encode()
 
     def memory(self):
-        """Resident bytes of the process."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def descriptors(self):

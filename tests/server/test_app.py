@@ -1,5 +1,3 @@
-"""The application without a socket: what is recorded before a call, and what becomes of bodies, errors and clients."""
-
 import asyncio
 from urllib.parse import quote
 

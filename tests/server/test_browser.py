@@ -71,8 +71,6 @@ def chromium():
 
 
 class Visit:
-    """A browser window that has been let in, and what went wrong in it."""
-
     def __init__(self, chromium, address, size=WIDE, **how):
         self.base = address.partition("/?")[0]
         width, height = size
@@ -100,12 +98,10 @@ class Visit:
         expect(self.page.locator(where)).to_contain_text(shows)
 
     def begin(self, question, shows="", where="body"):
-        """Ask, and wait for the first words."""
         self.page.fill("#question", question)
         self.press("Enter", shows, where)
 
     def ask(self, question):
-        """Ask, and wait for the whole answer."""
         expect(self.page.locator("body.scripted")).to_be_attached()
         before = self.page.locator(".cost").count()
         self.begin(question)

@@ -1,5 +1,3 @@
-"""Clients that are slow, many, hostile or gone, against a real server in a process of its own."""
-
 import json
 import os
 import signal
@@ -30,7 +28,6 @@ def stays_small_and_alive(server):
 
 
 def chat(server, body):
-    """Send a request whose answer streams."""
     client = server.connect()
     data = json.dumps(body).encode()
     client.sendall(server.head("POST", "/api/ask", f"Content-Length: {len(data)}") + data)

@@ -1,5 +1,3 @@
-"""Who is let in to `localrag serve`, and what a browser is told: a real server in a process of its own."""
-
 import json
 import os
 import re

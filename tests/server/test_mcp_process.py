@@ -1,5 +1,3 @@
-"""`localrag mcp` as a process: what its client and the Inspector see, and how it ends."""
-
 import json
 import os
 import shutil
@@ -31,8 +29,6 @@ def localrag(*words, **environment):
 
 
 class Pipes:
-    """A client that writes lines and reads lines."""
-
     def __init__(self, *words):
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self.process = subprocess.Popen([*LOCALRAG, "mcp", *words], **pipes)

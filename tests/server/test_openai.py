@@ -1,5 +1,3 @@
-"""OpenAI's protocol, asked by OpenAI's own package."""
-
 import pytest
 from waiting import PATIENCE
 

@@ -1,5 +1,3 @@
-"""The pages for a browser, by themselves: what they show, keep, and escape, and that they work without a script."""
-
 import re
 from unittest.mock import Mock
 
@@ -24,8 +22,6 @@ HOST = "127.0.0.1:9999"
 
 
 class Browser(TestClient):
-    """A browser without a script, which has been let in."""
-
     def __init__(self, folder, *more):
         self.world = fake_server.world()
         self.world.libraries |= {name: FakeLibrary(name) for name in more}
@@ -39,7 +35,6 @@ class Browser(TestClient):
         return self.world.assistant
 
     def ask(self, question, **form):
-        """Ask, and follow to the page with the answer."""
         return self.post("/ask", data={"question": question, "library": "contracts", **form})
 
 

@@ -1,5 +1,3 @@
-"""An engine awaited from asyncio, and the turns of its model: fair among clients, bounded, given up by who leaves."""
-
 import asyncio
 import threading
 import time

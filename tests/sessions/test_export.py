@@ -1,5 +1,3 @@
-"""Exports: every format tells the same of an answer, and nothing in one is live."""
-
 import io
 import json
 import os

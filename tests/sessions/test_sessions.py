@@ -1,5 +1,3 @@
-"""Conversations: kept turn by turn, listed whatever state they are in, resumed as they were left, searched, branched."""
-
 import json
 import os
 import random

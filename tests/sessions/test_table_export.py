@@ -1,5 +1,3 @@
-"""Tables as files: every cell is there, and none of them is a formula."""
-
 import csv
 import io
 import json

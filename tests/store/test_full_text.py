@@ -1,5 +1,3 @@
-"""The full text against plain recomputation: BM25, phrases and counts, while passages come and go."""
-
 from __future__ import annotations
 
 import random

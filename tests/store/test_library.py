@@ -1,5 +1,3 @@
-"""One library: whole documents or none, nothing left of what was removed, full text and copies that follow."""
-
 import os
 import random
 import shutil
@@ -27,7 +25,6 @@ CANARY = "qqcanaryxx"  # its own stem, so that the full-text index holds it lett
 
 
 def contents(library):
-    """Each document's path and the texts of its pages."""
     return {doc.path: [page.text for page in library.pages(doc.id)] for doc in library.documents()}
 
 

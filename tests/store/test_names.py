@@ -1,5 +1,3 @@
-"""Names of libraries, globs, and whose a library is: one that others may have changed is refused."""
-
 import os
 import shutil
 from contextlib import closing

@@ -41,7 +41,6 @@ def store(pg):
 
 @pytest.fixture
 def papers(store, tmp_path, put):
-    """A library of the role `writer` with two documents."""
     made = Editor.create_in(store, tmp_path / "papers", "papers", IDENTITY)
     put(made, "lease.txt", "The rent is 900 pounds.")
     put(made, "secret.txt", "The merger closes in May.")
@@ -54,7 +53,6 @@ def db(library):
 
 
 def role(pg, store, name):
-    """The same store as another role."""
     return postgres.Store(pg.role(name), store.database, store.address)
 
 
@@ -378,7 +376,6 @@ def test_a_library_of_others_never_takes_the_place_of_one_with_its_name(pg, stor
 
 @pytest.fixture
 def own():
-    """A cluster that may be killed."""
     with pg_cluster.running() as cluster:
         yield cluster
 
@@ -460,7 +457,6 @@ def test_a_reader_goes_on_after_the_server_was_restarted(own, tmp_path, put):
 
 
 def certificate(place):
-    """A key and a certificate for localhost, signed by itself."""
     key, file = place.with_suffix(".key"), place.with_suffix(".crt")
     made = ("openssl", "req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=localhost", "-addext")
     subprocess.run(

@@ -1,5 +1,3 @@
-"""What is kept of reviews: damaged files, and what `localrag dates` is given."""
-
 from localrag import api
 from localrag.store.reviews import FOLDER, Kept
 from localrag.types import Decision, Looked

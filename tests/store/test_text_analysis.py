@@ -1,5 +1,3 @@
-"""Words, terms and sentences: a text is found by whoever writes it otherwise, and no text is too odd."""
-
 import random
 import unicodedata
 

@@ -1,5 +1,3 @@
-"""FAISS finds what exact search finds, and a library's index follows its database."""
-
 import io
 import json
 

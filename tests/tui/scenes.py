@@ -40,7 +40,6 @@ class FixedPreferences(Preferences):
 
 
 def shelved():
-    """A library with documents in every state."""
     documents = (
         Entry(shelved_document("contracts/msa.pdf", pages=60), 12_400, 0),
         Entry(shelved_document("leases/hall[1].pdf"), 900, 950, 1.0),
@@ -52,7 +51,6 @@ def shelved():
 
 
 def talked():
-    """A world with three conversations."""
     world = FakeWorld()
     for day, question in enumerate((QUESTION, "When is rent due?", "Who signs for the trust?"), 1):
         id = f"202403{day:02}T090000000000-00000{day}"

@@ -39,7 +39,6 @@ def marked(app):
 
 
 def rows(pilot):
-    """The cells of the table on the screen."""
     table = pilot.app.screen.query_one(DataTable)
     return [[str(cell) for cell in table.get_row_at(row)] for row in range(table.row_count)]
 

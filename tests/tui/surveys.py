@@ -42,6 +42,5 @@ SCRIPT: tuple[Event, ...] = (*asked(), settled())
 
 
 def many(count):
-    """The answer of a survey of many documents."""
     rows = tuple(row(f"d{n}.pdf", f"{n} days", NOTICE, "p. 12") for n in range(count))
     return settled().answer.__class__("", f"{count} of {count}.", True, SURVEY, table=rows)

@@ -1,5 +1,3 @@
-"""Asking in the app: streaming, stopping, waiting, another plan, commands, and what is shown with an answer."""
-
 from dataclasses import replace
 
 import pytest

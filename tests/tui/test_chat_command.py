@@ -1,5 +1,3 @@
-"""`localrag chat`: what its argument means, and what is said where it cannot open."""
-
 import pytest
 from click.testing import CliRunner
 

@@ -1,5 +1,3 @@
-"""Completion of commands and names, and which documents a question mentions."""
-
 import pytest
 
 from localrag.errors import UsageError

@@ -1,5 +1,3 @@
-"""The library pane: what is there and in what state, what is ticked, and what goes on with it."""
-
 import pytest
 from fake_core import PAGES, FakeLibrary, Gate, shelved_document
 from waiting import PATIENCE
@@ -39,7 +37,6 @@ async def opened(pilot):
 
 
 def documents(tree):
-    """The documents and failed files in view."""
     branches = [line.path[-1].data for line in tree._tree_lines]
     return [branch.label for branch in branches if branch is not None and not branch.branches]
 

@@ -24,7 +24,6 @@ QUESTION = "With what notice can the lease be ended?"
 
 @pytest.fixture
 def open_app(settings, models):
-    """Makes the app over the real engine, as the command does."""
     models.generator.otherwise = f'It takes ninety days "{NOTICE[:-1]}" [1].'
 
     def make(**options):

@@ -1,5 +1,3 @@
-"""The grid of a review on the screen: filled, stopped, filtered, looked into, marked and exported."""
-
 import csv
 import json
 from dataclasses import replace

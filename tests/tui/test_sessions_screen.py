@@ -1,5 +1,3 @@
-"""Conversations: what is seen of them, and that one is resumed as it was left."""
-
 import asyncio
 from dataclasses import replace
 

@@ -1,5 +1,3 @@
-"""The settings screen: found, explained, checked as typed, changed for now or for good."""
-
 import pytest
 from fake_core import FakeWorld
 
@@ -16,7 +14,6 @@ SIZE = (100, 30)
 
 @pytest.fixture
 def own(monkeypatch, here):
-    """A user's settings file of its own."""
     monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(here / "config"))
     (here / "config").mkdir()
     return here / "config" / "localrag.toml"

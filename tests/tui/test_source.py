@@ -1,5 +1,3 @@
-"""The source of a citation: its page with the quote marked, the pages around it, copying, opening, pictures."""
-
 import contextlib
 import dataclasses
 import sys
@@ -28,7 +26,6 @@ AT = PAGE_12.index(NOTICE), PAGE_12.index(NOTICE) + len(NOTICE)
 
 
 def one(cited, **world):
-    """A world whose answer has this one citation."""
     return FakeWorld(FakeAssistant([answered("A.", citations=(cited,))]), **world)
 
 
@@ -237,8 +234,6 @@ async def test_documents_and_terminals_without_pictures_say_so(monkeypatch, name
 
 
 class Stepped:
-    """An app that can step aside."""
-
     def suspend(self):
         return contextlib.nullcontext()
 

@@ -1,5 +1,3 @@
-"""Before the conversation: choose a library, read a folder, install a model."""
-
 import gc
 import os
 from pathlib import Path

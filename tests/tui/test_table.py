@@ -1,5 +1,3 @@
-"""The table of a survey on the screen: filled, sorted, filtered, exported, with the source of each row."""
-
 import csv
 import json
 from dataclasses import replace

@@ -1,5 +1,3 @@
-"""Text on the screen: harmless wherever it comes from, and cut so that names can be told apart."""
-
 import dataclasses
 
 import fake_core as fakes

@@ -1,5 +1,3 @@
-"""Themes with enough contrast and without colour, and a status line that fits."""
-
 from functools import cache
 
 import pytest

@@ -1,5 +1,3 @@
-"""Job threads: jobs in order, errors handed on, work behind that gives way, and an end that does not hang."""
-
 import subprocess
 import sys
 import threading

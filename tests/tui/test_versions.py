@@ -1,5 +1,3 @@
-"""Versions on the screen: the list of changes, the text with them inline and side by side, keys, and its export."""
-
 from __future__ import annotations
 
 import json
@@ -25,7 +23,6 @@ COMMENT = "\n\n[Comment by J. Doe, 2024-03-02: Too early?]"
 
 
 def document(*clauses, header=""):
-    """A document with two clauses a page."""
     pages = [clauses[at : at + 2] for at in range(0, len(clauses), 2)]
     return tuple(Page(header + "\n\n".join(page), number) for number, page in enumerate(pages, 1))
 

@@ -1,5 +1,3 @@
-"""Opening files: which viewer, at which page, and what is never opened. Nothing is started but by its own test."""
-
 import sys
 from pathlib import Path
 

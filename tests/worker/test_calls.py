@@ -1,5 +1,3 @@
-"""Calls of `Engine` travel to a worker and back unchanged; anything else is refused."""
-
 from pathlib import Path
 from typing import get_args, get_type_hints
 

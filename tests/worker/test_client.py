@@ -1,5 +1,3 @@
-"""The worker process answers as the engine here, ends in time, and reaches the libraries that it was started for."""
-
 import os
 import signal
 import subprocess

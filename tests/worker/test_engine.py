@@ -1,5 +1,3 @@
-"""What the engine does with documents of libraries: shows, caches, forgets, compares and reviews them."""
-
 import threading
 from contextlib import closing
 

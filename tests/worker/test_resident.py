@@ -1,5 +1,3 @@
-"""The worker that stays after an answer: who is answered by it, when it ends, and what becomes of a question then."""
-
 import json
 import os
 import signal

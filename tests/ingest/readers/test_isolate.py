@@ -240,7 +240,6 @@ def test_closing_leaves_no_process_even_in_the_middle_of_files(trap):
 
 
 def running(program):
-    """The processes that run a program."""
     found = []
     for each in Path("/proc").glob("[0-9]*"):
         try:

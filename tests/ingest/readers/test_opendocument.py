@@ -13,7 +13,6 @@ SPACES = 'xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:dc="http://purl.org/d
 
 
 def document(body, kind="text", styles="", parts=None):
-    """An OpenDocument with this body, read."""
     files = {
         "content.xml": f"<office:document-content {SPACES}><office:automatic-styles>{styles}</office:automatic-styles>"
         f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>",

@@ -1,5 +1,3 @@
-"""Pages as pictures: the quote's words are boxed where they are drawn, and only on the file that was read."""
-
 import pytest
 from containers import zipped
 
@@ -120,7 +118,6 @@ def test_a_file_that_is_another_by_now_gone_or_damaged_is_not_drawn(tmp_path):
 
 @pytest.fixture
 def started(monkeypatch):
-    """The processes that were started."""
     found = []
     spawn = isolate._spawn
     monkeypatch.setattr(isolate, "_spawn", lambda files: found.append(spawn(files)) or found[-1])

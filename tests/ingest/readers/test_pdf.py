@@ -164,7 +164,6 @@ def test_attached_files_are_members_with_safe_names(tmp_path):
 
 
 def scan(sheet, number):
-    """A page that is a picture of large letters."""
     from PIL import Image, ImageDraw, ImageFont
     from reportlab.lib.utils import ImageReader
 

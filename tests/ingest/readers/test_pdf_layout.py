@@ -25,7 +25,6 @@ def read(path, *draws):
 
 
 def across(sheet, left, right, top=700):
-    """Two columns, drawn line by line across both."""
     for row, (one, other) in enumerate(zip(left, right, strict=True)):
         sheet.drawString(50, top - 12 * row, one)
         sheet.drawString(310, top - 12 * row, other)

@@ -1,5 +1,3 @@
-"""What a reader process sends comes back unchanged; anything else is refused."""
-
 import dataclasses
 import io
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Folders encrypted in place: nothing is left in clear, the key reads everything, and a kill loses nothing."""
-
 import itertools
 import os
 from pathlib import Path
@@ -41,7 +39,6 @@ def rotate(folder, stop=lambda: False):
 
 @pytest.fixture
 def plain(shelf):
-    """The folder of a library in clear, with a kept state and a note beside it."""
     library = shelf("contracts", DOCUMENTS)
     folder = library.folder
     library.close()

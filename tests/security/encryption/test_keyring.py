@@ -1,5 +1,3 @@
-"""The keyring and age files: each holder opens them by their own means, nobody else does, and nobody can add themselves."""
-
 import base64
 import json
 from dataclasses import replace

@@ -1,5 +1,3 @@
-"""Encrypted files come back as they were, or not at all; once the key of a rebuildable one is destroyed, no copy does."""
-
 from __future__ import annotations
 
 import io
@@ -105,7 +103,6 @@ PREFIX = Prefix((1, 2, 3), (3,), 1)
 
 @pytest.fixture
 def folder(shelf):
-    """An encrypted library with vectors and a kept state of its only document."""
     library = shelf("contracts", {"a.txt": "The zanzibarquill lease ends in May.", "b.txt": "Other words."})
     library.close()
     encrypt_folder(library.folder)

@@ -46,9 +46,6 @@ class Terminal:
         given = ["-u", "COLUMNS", "-u", "LINES", "-u", "NO_COLOR"]
         given += [f"{name}={value}" for name, value in environ.items()]
         words = shlex.join(["env", *given, *command])
-        if self._running:
-            self._tmux("respawn-window", "-k", "-c", str(self._folder), words)
-            return
         options = self._folder / "tmux.conf"
         options.write_text(self._options)
         self._tmux("-f", str(options), "new-session", "-d", "-c", str(self._folder), words)
@@ -71,15 +68,12 @@ class Terminal:
         """What stands on the screen, with frames and line breaks taken out."""
         return " ".join("".join(" " if "─" <= letter <= "╿" else letter for letter in self.screen()).split())
 
-    def see(self, *any_of, seconds=PATIENCE):
-        """Wait until one of these words stands on the screen, and say which; fails with what the screen shows."""
+    def see(self, words, seconds=PATIENCE):
+        """Wait until these words stand on the screen; fails with what it shows."""
         end = time.monotonic() + seconds
-        while True:
-            shown = self.words()
-            if found := next((words for words in any_of if words in shown), None):
-                return found
+        while words not in self.words():
             if time.monotonic() > end:
-                pytest.fail(f"none of {any_of} within {seconds:.0f} s; the screen shows:\n{self.screen()}")
+                pytest.fail(f"no {words!r} within {seconds:.0f} s; the screen shows:\n{self.screen()}")
             time.sleep(_EVERY)
 
     def ended(self, seconds=PATIENCE):

@@ -18,7 +18,6 @@ from playwright.sync_api import expect, sync_playwright
 from waiting import PATIENCE
 
 from localrag.tui import viewing
-from server import running
 
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None and not os.environ.get("CI"):
@@ -195,7 +194,11 @@ def test_a_citation_leads_to_the_page_with_the_quote_boxed(visit):
     page = visit.page
     visit.ask("How much notice?")
     expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")  # the first, as there is room
-    expect(page.locator("#source img[data-revealed]")).to_be_visible()
+    picture = page.locator("#source img[data-revealed]")
+    expect(picture).to_be_visible()
+    view, panel = picture.bounding_box(), page.locator("#source").bounding_box()
+    assert view is not None and panel is not None
+    assert panel["y"] < view["y"] + 0.8 * view["height"] < panel["y"] + panel["height"]  # the quote is in sight
     expect(page.locator("mark.quote")).to_have_text(NOTICE)
     visit.click(".citation >> nth=1", "msa.pdf, p. 2")
     expect(page.locator(".citation >> nth=1")).to_have_attribute("aria-current", "true")
@@ -432,31 +435,3 @@ def test_an_answer_is_followed_again_from_its_beginning(visit, go):
     assert len(dropped) == 2 and "lost words" not in (page.text_content("[data-draft]") or "")
     go()
     expect(page.locator(".cost")).to_have_count(1)
-
-
-@pytest.fixture
-def real(home):
-    """`localrag serve` over a PDF of the examples, with the small test model; its address has a code."""
-    papers = home.parent / "papers"
-    papers.mkdir()
-    shutil.copy(ROOT / "examples/contracts/amendment-no-1.pdf", papers)
-    running.ingest(home, papers, "papers", module="localrag")
-    # One thread, because threads that wait for one another are slow where the cores are busy.
-    small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1"}
-    with running.serving(home, "--library", "papers", module="localrag", **small) as server:
-        yield next(line.split()[1] for line in server.said.splitlines() if "?code=" in line)
-
-
-@pytest.mark.model
-def test_a_real_answer_leads_to_the_picture_of_its_page_and_the_quote_in_sight(chromium, real):
-    with opened(chromium, real) as visit:
-        page = visit.page
-        visit.ask('How many times does "invoice" occur?')  # code counts, so there is a citation for sure
-        page.click(".citation >> nth=0")
-        picture = page.locator("#source img[data-revealed]")
-        expect(picture).to_be_visible()
-        told = page.request.get(visit.base + str(picture.get_attribute("data-boxes"))).json()
-        view, panel = picture.bounding_box(), page.locator("#source").bounding_box()
-        assert view is not None and panel is not None and told["boxes"]
-        top = view["y"] + told["boxes"][0][1] * view["height"]
-        assert panel["y"] < top < panel["y"] + panel["height"]

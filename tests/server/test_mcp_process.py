@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -146,39 +145,3 @@ def test_the_inspector_calls_and_reads(leases):
     assert called["structuredContent"]["text"] == "It ends in May."
     read = inspect("--method", "resources/read", "--uri", "localrag:///leases/rent.txt")
     assert read["contents"][0]["text"] == "The rent is 100 euros."
-
-
-@asynccontextmanager
-async def client(**environment):
-    from mcp import Client, StdioServerParameters
-
-    small = {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1", **environment}
-    words = [*LOCALRAG[1:], "mcp", "--library", "papers"]
-    started = StdioServerParameters(command=LOCALRAG[0], args=words, env={**os.environ, **small})
-    async with Client(started) as one:
-        yield one
-
-
-@pytest.fixture
-def papers(tmp_path):
-    (tmp_path / "lease.txt").write_text("The lease of Hall 3 ends on 31 May 2030.\n\n" * 40)
-    assert localrag("ingest", str(tmp_path / "lease.txt"), "--name", "papers").returncode == 0
-
-
-@pytest.mark.model
-async def test_a_real_answer_comes_with_progress_and_is_recorded(papers):
-    said = []
-
-    async def progress(done, total, message):
-        said.append((done, total))
-
-    async with client(LOCALRAG_ANSWER_TOKENS="30") as one:
-        found = await one.call_tool("search", {"query": "When does the lease end?", "k": 1})
-        assert found.structured_content["passages"][0]["document"] == "lease.txt"
-        asked = {"question": "When does the lease of Hall 3 end?", "mode": "read"}
-        answer = await one.call_tool("ask", asked, progress_callback=progress)
-        assert not answer.is_error and answer.structured_content["model"] == "smollm2-135m-instruct"
-    assert any(total for _, total in said) and said == sorted(said, key=lambda one: one[0])
-    shown = json.loads(localrag("audit", "show", "-l", "papers", "--json").stdout)["entries"]
-    calls = [(one["details"]["call"], one["details"]["client"]) for one in shown if one["event"] == "call"]
-    assert [call for call, _ in calls] == ["mcp search", "mcp ask"] and all(name for _, name in calls)

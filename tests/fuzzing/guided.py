@@ -107,7 +107,8 @@ def follow(target, seconds, work):
 def seeds(target):
     from fuzzing import byte_targets
 
-    return list(byte_targets.TARGETS[target][1]())
+    make = byte_targets.TARGETS[target][1]
+    return list(make()) if make else [data for _, data in kept(target, None)]
 
 
 def run(target, inputs):

@@ -1,9 +1,8 @@
-"""An answer with every field filled, and JSON with one place in it changed."""
+"""An answer with every field filled."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from localrag.types import (
     Answer,
@@ -51,19 +50,3 @@ WHOLE = Answer(
 def answer(question="When does the lease end?", quote="ends on 31 May 2030"):
     """The same for a question, with a quote."""
     return replace(WHOLE, question=question, citations=(replace(WHOLE.citations[0], quote=quote),))
-
-
-JUNK: list[Any] = [None, True, -1, 2**64, 1e400, "", "\ud800", "\x1b[31m", [], {}, [[]], {"": {}}, [None], float("nan")]
-
-
-def mutated(value, dice):
-    """A copy with one place somewhere in it made something else, taken out or doubled."""
-    if isinstance(value, dict) and value and dice.random() < 0.9:
-        key = dice.choice(list(value))
-        if dice.random() < 0.1:
-            return {name: item for name, item in value.items() if name != key}
-        return value | {key: mutated(value[key], dice)}
-    if isinstance(value, list) and value and dice.random() < 0.9:
-        at = dice.randrange(len(value))
-        return [*value[:at], mutated(value[at], dice), *value[at:]]
-    return dice.choice(JUNK)

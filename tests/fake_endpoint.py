@@ -106,8 +106,8 @@ def allow(server, certificate=None):
     )
 
 
-def certificate(folder):
-    """A certificate for this machine's address, signed by itself, and its key."""
+def certificate(folder, name="server", names=("127.0.0.1",), by=None):
+    """The PEM files of a certificate of these hosts, signed by another one or itself, and of its key."""
     from datetime import UTC, datetime, timedelta
     from ipaddress import ip_address
 
@@ -116,22 +116,20 @@ def certificate(folder):
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gpu.firm")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(1))
-        .not_valid_after(now + timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    shown, kept = folder / "certificate.pem", folder / "key.pem"
-    shown.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    kept.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return shown, kept
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{name} of the test")])
+    issuer, signing, now = subject, key, datetime.now(UTC)
+    if by is not None:
+        issuer = x509.load_pem_x509_certificate((folder / f"{by}.pem").read_bytes()).subject
+        signing = serialization.load_pem_private_key((folder / f"{by}.key").read_bytes(), None)
+    begin, end, number = now - timedelta(days=1), now + timedelta(days=2), x509.random_serial_number()
+    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), number, begin, end)
+    authority = name in ("authority", "elsewhere")
+    builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    if names:
+        hosts = [x509.IPAddress(ip_address(one)) if one[0].isdigit() else x509.DNSName(one) for one in names]
+        builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+    paths = folder / f"{name}.pem", folder / f"{name}.key"
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    paths[0].write_bytes(builder.sign(signing, hashes.SHA256()).public_bytes(pem))
+    paths[1].write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()))
+    return paths

@@ -11,11 +11,11 @@ import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from command_line import printed
+from fake_endpoint import certificate
 from waiting import ended, wait_for
 
 from localrag import policy
@@ -81,9 +81,9 @@ def rule(text, file=None):
 
 def allows(*addresses):
     tables = []
-    for host, port, *certificate in addresses:
+    for host, port, *pem in addresses:
         lines = [f"host = {json.dumps(host)}", f"port = {port}"]
-        lines += [f"certificate = {json.dumps(str(path))}" for path in certificate]
+        lines += [f"certificate = {json.dumps(str(path))}" for path in pem]
         tables.append("[[allow_addresses]]\n" + "\n".join(lines) + "\n")
     return "\n".join(tables)
 
@@ -249,30 +249,6 @@ def test_a_certificate_that_others_can_write_is_shown(tmp_path):
 
 
 # --- certificates -------------------------------------------------------------------------------------------
-
-
-def certificate(folder, name, names, by=None):
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{name} of the test")])
-    issuer, signing, now = subject, key, datetime.now(UTC)
-    if by is not None:
-        issuer = x509.load_pem_x509_certificate((folder / f"{by}.pem").read_bytes()).subject
-        signing = serialization.load_pem_private_key((folder / f"{by}.key").read_bytes(), None)
-    begin, end, number = now - timedelta(days=1), now + timedelta(days=2), x509.random_serial_number()
-    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), number, begin, end)
-    authority = name in ("authority", "elsewhere")
-    builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, names))), critical=False)
-    paths = folder / f"{name}.pem", folder / f"{name}.key"
-    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    paths[0].write_bytes(builder.sign(signing, hashes.SHA256()).public_bytes(pem))
-    paths[1].write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()))
-    return paths
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 from command_line import printed
-from conversations import WHOLE, answer, mutated
+from conversations import WHOLE, answer
+from fuzzing.mutating import of_json
 
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.sessions import Origin, SavedTurn, Session, SessionStore
@@ -221,7 +222,7 @@ def test_tampered_files_raise_read_errors_only(store):
     saved = store.ask(store.append(store.new(("contracts",)), WHOLE), "And then?")
     whole = json.loads(store._path(saved.id).read_text())
     for _ in range(400):
-        store._path(saved.id).write_bytes(json.dumps(mutated(whole, dice)).encode())
+        store._path(saved.id).write_bytes(json.dumps(of_json(whole, dice)).encode())
         (one,) = store.list()
         Searched(store.all()).find("the")
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pg_cluster
 import pytest
+from fake_endpoint import certificate
 from papers import IDENTITY, contents, ingest, sound
 from pg_cluster import Cluster
 from stores import new_store
@@ -456,20 +457,10 @@ def test_a_reader_goes_on_after_the_server_was_restarted(own, tmp_path, put):
     assert "does not answer" in raised.value.message
 
 
-def certificate(place):
-    key, file = place.with_suffix(".key"), place.with_suffix(".crt")
-    made = ("openssl", "req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=localhost", "-addext")
-    subprocess.run(
-        [*made, "subjectAltName=DNS:localhost", "-keyout", key, "-out", file], check=True, capture_output=True
-    )
-    return key, file
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_tcp_reaches_what_the_policy_names_with_its_certificate_and_a_password(own, tmp_path, monkeypatch):
     local = new_store(own)
     own.sql("postgres", "ALTER ROLE writer PASSWORD 'secret'")
-    (key, file), (_, other) = certificate(tmp_path / "server"), certificate(tmp_path / "other")
+    (file, key), (other, _) = (certificate(tmp_path, name, ["localhost"]) for name in ("server", "other"))
     own.stop()
     for source, name in ((key, "server.key"), (file, "server.crt")):
         shutil.copy(source, own.folder / "data" / name)

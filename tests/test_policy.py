@@ -7,9 +7,8 @@ from unittest.mock import Mock
 import pytest
 from tiny_models import adapter, gguf, sha256
 
-import localrag
 from localrag import api, policy
-from localrag.errors import ModelDamaged, OfflineRefused, PolicyRefused, PolicyUnreadable
+from localrag.errors import ModelDamaged, PolicyRefused, PolicyUnreadable
 from localrag.lifecycle.audit_events import save_setting
 from localrag.models.manage import ModelManager
 from localrag.models.records import stamp
@@ -147,19 +146,6 @@ def test_other_languages_are_refused_also_those_of_an_earlier_ingest(rule, model
     storage.close()
 
 
-def test_a_plain_library_is_refused_where_encryption_is_required(rule, models, folder, settings):
-    papers = folder({"a.txt": "one"})
-    api.open_library("old", settings=settings, create=True).ingest(papers)
-    rule("require_encryption = true")
-    with pytest.raises(PolicyRefused, match="'old'") as caught:
-        list(localrag.ask("What?", libraries=["old"], settings=settings))
-    assert "localrag vault encrypt old" in caught.value.hint
-    with pytest.raises(PolicyRefused, match="'new'"):
-        api.open_library("new", settings=settings, create=True).ingest(papers)
-    assert not (settings.library_dir("new") / "library.db").exists()
-    assert [row["rule"] for row in refused(settings)] == ["require_encryption"] * 2
-
-
 def test_a_half_encrypted_library_counts_as_plain(rule, models, folder, settings):
     from localrag.lifecycle import encrypt
     from localrag.security.encryption import keyring as keyrings
@@ -206,21 +192,6 @@ def test_other_programs_are_refused_each_by_its_rule(rule):
         with pytest.raises(PolicyRefused):
             policy.check_server(forbidden)
         assert forbidden == "allow_server" or policy.check_server(allowed) is None
-
-
-def test_only_an_administrator_allows_an_address_or_a_cluster(rule, tmp_path, monkeypatch):
-    checks = (lambda: policy.check_address("127.0.0.1", 8080), lambda: policy.check_cluster("head:6379"))
-    names = 'allow_clusters = ["head:6379"]\n[[allow_addresses]]\nhost = "127.0.0.1"\nport = 8080'
-    monkeypatch.setenv(policy.VARIABLE, str(rule(names, tmp_path / "own.toml")))
-    for check in checks:
-        with pytest.raises(OfflineRefused):
-            check()
-    rule("allow_exports = true")
-    for check in checks:
-        with pytest.raises(PolicyRefused):
-            check()
-    rule(names)
-    assert [check() for check in checks] == [None, None]
 
 
 def test_no_table_or_conversation_is_exported_where_that_is_forbidden(rule, tmp_path, settings):

@@ -13,7 +13,7 @@ from command_line import refused, run, run_json
 from fakes import HashingEmbedder
 from waiting import PATIENCE
 
-from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, NotFoundError, UsageError
+from localrag.errors import LibraryError, LibraryLocked, NotFoundError, UsageError
 from localrag.security import storage
 from localrag.store.names import writing
 
@@ -57,7 +57,7 @@ def test_a_folder_of_the_same_name_is_not_mixed_in(models, folder, tmp_path):
     assert len(status["roots"]) == 2 and status["documents"] == 2
 
 
-def test_moved_no_waiting_and_prune_are_passed_on(models, folder, tmp_path, home):
+def test_moved_no_waiting_prune_and_re_embed_are_passed_on(models, folder, tmp_path, home):
     root = folder({"a.txt": "Alpha."})
     run("ingest", root)
     moved = root.rename(tmp_path / "moved")
@@ -67,6 +67,11 @@ def test_moved_no_waiting_and_prune_are_passed_on(models, folder, tmp_path, home
     (moved / "a.txt").unlink()
     assert "--prune" in refused(UsageError, "ingest", moved, "--name", "papers").hint
     assert "1 removed" in run("ingest", moved, "--name", "papers", "--prune").stderr
+    run("ingest", folder({"b.txt": "Beta."}), "--name", "papers")
+    models.embedder = HashingEmbedder(8)
+    assert "1 vector" in run("ingest", root, "--name", "papers", "--re-embed").stderr
+    storage.write_bytes(home / "indexes" / "papers" / "library.db", b"no database" * 500)
+    refused(LibraryError, "ingest", root, "--name", "papers")
 
 
 WATCHER = f"""
@@ -121,17 +126,6 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder, tmp_path, home):
     finally:
         watcher.kill()
         watcher.wait()
-
-
-def test_another_schema_or_embedder_is_refused(models, folder, home):
-    root = folder({"a.txt": "Alpha."})
-    run("ingest", root)
-    models.embedder = HashingEmbedder(8)
-    folder({"a.txt": "Changed."})
-    assert "--re-embed" in refused(EmbedderMismatch, "ingest", root).hint
-    assert "1 vector" in run("ingest", root, "--re-embed").stderr
-    storage.write_bytes(home / "indexes" / "papers" / "library.db", b"no database" * 500)
-    refused(LibraryError, "ingest", root, "--name", "papers")
 
 
 @pytest.mark.parametrize(("args", "code"), [(["ingest", "not-there"], 3), (["ingest"], 2), (["status", "none"], 3)])

@@ -162,12 +162,3 @@ def test_kill_9_leaves_no_model_and_the_next_install_cleans_up(home):
     shown, message = process.communicate(timeout=PATIENCE)
     assert shown == "tiny\n", message
     assert names(home) == {"tiny"}
-
-
-def test_a_failed_install_ends_with_4_and_a_hint(home, tmp_path):
-    published(tmp_path / "index", "tiny", gguf(filling=b"poisoned"))
-    process = start("fast")
-    shown, message = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, shown) == (4, "")
-    assert "error: tiny.gguf" in message and "hint: " in message and "Traceback" not in message
-    assert names(home) == set()

@@ -47,6 +47,7 @@ def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(
     code, _, done = main("ask", "When does it end?")
     assert code == 9 and "(require_encryption)" in done and "localrag vault encrypt papers" in done
     assert "--encrypt" in main("ingest", str(papers), "--name", "new")[2]
+    assert not (settings.library_dir("new") / "library.db").exists()
     rows = [entry for entry in audit.entries(settings.audit_file) if entry.event == "refused"]
     assert [(row.library, row.details["rule"]) for row in rows] == [
         ("papers", "require_encryption"),

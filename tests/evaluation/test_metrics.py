@@ -44,10 +44,8 @@ def test_evidence_is_covered_by_spans_together_whatever_the_white_space():
         ("$82,959 million", 82959, 1e6, False, "USD"),
         ("€2.5bn", 2.5, 1e9, False, "EUR"),
         ("EUR 2,450", 2450, 1, False, "EUR"),
-        ("16.4 %", 16.4, 1, True, None),
         ("-3.5%", -3.5, 1, True, None),
         ("(1,234)", -1234, 1, False, None),
-        ("(3)", 3, 1, False, None),
         ("(1,234 pieces", 1234, 1, False, None),
         ("90-day", 90, 1, False, None),
     ],
@@ -61,13 +59,11 @@ def test_a_number_is_read_as_it_is_written(text, value, scale, percent, currency
     ("answer", "known", "same"),
     [
         ("It was 82,959.", "$82,959 million", True),
-        ("It was $82,959 million.", "82,959", True),
         ("about $83.0 billion", "$82,959 million", True),
         ("0.164", "16.4%", True),
         ("16", "16.4%", False),
         ("€5", "$5", False),
         ("-5.2", "5.2", False),
-        ("12", "12 of 10", False),
         ("30", "no number", None),
         ("It decreased by 6.7 percent.", "-6.7 percent", True),
         ("It increased by 6.7 percent.", "-6.7 percent", False),
@@ -101,7 +97,6 @@ def test_an_interval_is_wider_if_the_items_of_a_cluster_agree():
 @pytest.mark.parametrize(
     ("answer", "known", "same"),
     [
-        ("It rose by 73 thousand.", "73 thousand", True),
         ("It rose by 73.", "73 thousand", False),
         ("6.67", "6.67 percent", False),
         ("It fell by 8.11 %.", "-8.11 percent", True),

@@ -39,11 +39,6 @@ def test_what_is_known_of_a_document_lifts_its_hits():
         assert order([plain, better]) == order([better, plain]) == [2, 1]
 
 
-def test_a_quoted_phrase_comes_before_all_that_lacks_it():
-    everything = hit(1, 0.6, named=0.3, newest=True, row=0.5)
-    assert order([everything, hit(2, 0.1, 2, phrased=True)]) == [2, 1]
-
-
 def test_equal_hits_come_in_the_order_of_their_ids():
     other: Any = SimpleNamespace(name="a library before")
     hits = [hit(n, 0.5, n) for n in range(1, 9)] + [hit(3, 0.5, 3, library=other)]
@@ -63,13 +58,6 @@ def test_every_hit_is_taken_once_and_worth_falls():
         assert all(a >= b for (_, a), (_, b) in itertools.pairwise(taken))
         assert all(worth <= h.score + 1e-9 for h, worth in taken)
     assert in_turn([], 5) == [] and in_turn(hits, 0) == []
-
-
-def test_each_of_several_named_documents_has_a_place():
-    hits = [hit(n, 0.62 - n / 1000, 1, n, named=0.5) for n in range(40)]
-    hits += [hit(100 + n, 0.50 - n / 1000, 2, n, named=0.5) for n in range(3)]
-    hits += [hit(200 + n, 0.48 - n / 1000, 3, n, named=0.5) for n in range(3)]
-    assert {n // 100 for n in order(hits, 15)} == {0, 1, 2}
 
 
 def test_a_document_that_is_not_named_may_have_all_places():
@@ -153,10 +141,3 @@ def test_neighbours_on_two_pages_stay_two(long):
     last = max(n for n, chunk in enumerate(chunks) if chunk.position == 0)
     hits = hits_of(long, {last: 0.9, last + 1: 0.8})
     assert {passage.page for passage in passages(hits, 5)} == {1, 2}
-
-
-def test_as_many_passages_as_are_asked_for_and_no_more(long):
-    hits = hits_of(long, {n: 1 - n / 100 for n in range(0, 12, 3)})
-    for k in range(6):
-        assert len(passages(hits, k)) == min(k, len(hits))
-    assert passages([], 5) == []

@@ -1,4 +1,3 @@
-import itertools
 import random
 from itertools import groupby
 
@@ -48,37 +47,18 @@ def test_every_passage_has_the_score_of_both_rankers(shelf):
         assert (passage.signals["lexical"] > 0) == (passage.document == "fish.txt")
 
 
-def test_the_same_question_gives_the_same_order(shelf):
-    library = shelf("same", {f"{n}.txt": f"Equal words in every document, but for {n}." for n in range(20)})
-    first = search(library, "equal words")
-    assert all(search(library, "equal words") == first for _ in range(3))
-    assert [p.document for p in first] == [f"{n}.txt" for n in range(10)]
-
-
 def test_an_empty_library_gives_nothing(shelf):
     assert search(shelf("empty", {}), "anything") == []
 
 
 HOSTILE = [
     'AND OR NEAR( " * ^',
-    "NOT",
     "NEAR(a b, 2)",
     'lease" OR "x',
-    '"',
-    '" "',
     "heading:lease",
-    "lease)",
-    "-lease",
-    "lease;DROP TABLE chunks",
-    "lease'--",
-    "??",
-    "\x00",
-    '"force\x00 majeure"',
-    "a\ud800b",
-    "🦩",
-    "中文",
-    "%",
-    "\\",
+    "lease'--;DROP TABLE chunks",
+    "-lease) % \\",
+    '"force\x00 majeure" a\ud800b 🦩',
     "lease " * 500,
     "fulltext MATCH 'x'",
 ]
@@ -133,25 +113,6 @@ def test_passages_are_what_stands_at_their_place(shelf):
         assert passage.page == (passage.position + 1 if passage.document == "long.txt" else None)
 
 
-def test_touching_passages_become_one_with_the_text_of_the_page(shelf):
-    library = shelf("long", {"long.txt": [LONG, LONG]})
-    found = search(library, "sentence item5", k=100, join=False)
-    dice = random.Random(5)
-    for _ in range(20):
-        chosen = dice.sample(found, 8)
-        ordered = retrieval.merged(retrieval.in_reading_order(chosen), [library])
-        places = [(p.position, p.start) for p in ordered]
-        assert places == sorted(places) and len(ordered) <= len(chosen)
-        for passage in ordered:
-            assert passage.text == library.page_text(passage.document_id, passage.position)[passage.start : passage.end]
-        for first, second in itertools.pairwise(ordered):
-            assert first.position != second.position or second.start > first.end + 2
-        for passage in chosen:
-            assert any(
-                p.position == passage.position and p.start <= passage.start and passage.end <= p.end for p in ordered
-            )
-
-
 def test_a_passage_that_stands_in_several_places_comes_once_and_names_them(shelf):
     clause = "Either party may end this agreement with ninety days of notice."
     library = shelf("copies", {"a.pdf": [clause, "Something else."], "b.txt": clause, "c.pdf": ["Others.", clause]})
@@ -188,7 +149,9 @@ def test_only_what_touches_is_joined_and_what_lies_inside_adds_nothing(shelf):
         return Passage("long", "long.txt", None, None, (), LONG[start:end], start, end, 1.0, document.id, 0)
 
     def joined(*spans):
-        return [(p.start, p.end) for p in retrieval.merged(retrieval.in_reading_order(spans), [library])]
+        merged = retrieval.merged(retrieval.in_reading_order(spans), [library])
+        assert all(passage.text == LONG[passage.start : passage.end] for passage in merged)
+        return [(passage.start, passage.end) for passage in merged]
 
     assert joined(span(110, 200), span(0, 100)) == [(0, 100), (110, 200)]
     assert joined(span(101, 200), span(0, 100)) == [(0, 200)]

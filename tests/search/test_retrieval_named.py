@@ -153,17 +153,6 @@ def test_each_library_answers_for_its_own_names(filings, shelf, put):
 # --- rows and passages ----------------------------------------------------------------------------------------
 
 
-def test_neighbours_found_are_one_passage_and_not_too_long(shelf):
-    text = "\n\n".join(f"The heron of pond {n} and its ibis eat what they find, as herons do. " * 6 for n in range(30))
-    library = shelf("birds", {"birds.txt": text, "other.txt": "A lease."})
-    found = search(library, "heron ibis", k=30)
-    joined = [p for p in found if p.document == "birds.txt"]
-    assert any(p.end - p.start > 1200 for p in joined)
-    for passage in joined:
-        assert passage.text == text[passage.start : passage.end] and len(passage.text) <= 2400
-    assert len(joined) < len([p for p in search(library, "heron ibis", k=30, join=False) if p.document == "birds.txt"])
-
-
 def test_the_number_of_a_clause_in_a_short_question_leads(shelf):
     library = shelf(
         "law",

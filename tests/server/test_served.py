@@ -130,20 +130,6 @@ async def test_clients_take_turns_and_the_users_of_one_within_its_own():
     assert await two.end() == ["pa", "browser", "pb", "browser", "pc", "pa"]
 
 
-async def test_who_waits_learns_how_many_are_before_them():
-    asking, positions = Asking(), []
-    async with asking.turns.turn("first"):
-        await asking.begin("a", "1")
-        two = await asking.begin("a", "2")
-        await asking.begin("a", "3", positions=positions)
-        assert positions == [3]
-        two.cancel()
-        await asking.begin("b", "other")
-        await asyncio.sleep(0)
-        assert positions == [3, 2, 3]
-    assert await asking.end() == ["1", "other", "3"]
-
-
 async def test_the_queue_is_bounded_for_all_and_for_each():
     asking = Asking(most=3, each=2)
     async with asking.turns.turn("first"):

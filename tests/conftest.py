@@ -117,7 +117,6 @@ def pg():
 
 @pytest.fixture(scope="session")
 def installed():
-    """The folder of the models that `make test` installed."""
     return MODELS
 
 
@@ -216,7 +215,6 @@ def library(request, home):
 
 @pytest.fixture
 def assistant(settings, models):
-    """Answers with the fakes."""
     made = Assistant(settings)
     yield made
     made.close()

@@ -48,5 +48,4 @@ WHOLE = Answer(
 
 
 def answer(question="When does the lease end?", quote="ends on 31 May 2030"):
-    """The same for a question, with a quote."""
     return replace(WHOLE, question=question, citations=(replace(WHOLE.citations[0], quote=quote),))

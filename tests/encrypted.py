@@ -7,5 +7,4 @@ SECRET = RecoveryKey.new()
 
 
 def encrypt_folder(folder, credential=SECRET):
-    """Encrypt a folder, so that a credential opens it, as the holder "me"."""
     list(encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "me", credential), lambda: False))

@@ -99,8 +99,6 @@ SCRIPT: tuple[Event, ...] = (
 
 
 class Gate:
-    """Makes a script wait until the test opens it."""
-
     def __init__(self):
         self.opened = threading.Event()
         self.reached = threading.Event()
@@ -166,8 +164,6 @@ class FakeAssistant:
 
 
 class FakeEngine:
-    """The engine of a world: asks its assistant, looks into its libraries."""
-
     def __init__(self, world):
         self.world = world
         self.configured = {}

@@ -33,7 +33,6 @@ def events(*bodies, done=True):
 
 
 def said(text, ended=None):
-    """A piece of an answer as it is streamed."""
     return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": ended}]}
 
 
@@ -98,7 +97,6 @@ def at_tcp(context=None):
 
 
 def allow(server, certificate=None):
-    """Name a server in the administrator's policy of this test."""
     shown = f"certificate = '{certificate}'" if certificate else ""
     policy.SYSTEM.parent.mkdir(exist_ok=True)
     policy.SYSTEM.write_text(

@@ -12,7 +12,6 @@ _PIECES = (
 
 
 def texts(seed, count):
-    """That many random texts, the same for a seed."""
     dice = random.Random(seed)
     for _ in range(count):
         yield "".join(dice.choice(_PIECES) for _ in range(dice.randrange(1, 40)))

@@ -36,7 +36,6 @@ class LentReaders:
 
 
 def close():
-    """End the processes that are kept."""
     kept, LentReaders.kept = LentReaders.kept, None
     if kept is not None:
         kept[1].close()

@@ -65,7 +65,6 @@ def make_model():
 
 
 def asked(model):
-    """The questions that the model was given since the last call, each once."""
     found = [re.findall(r"Question: ([^\n]+)", messages[-1].text)[-1] for messages in model.prompts]
     model.prompts.clear()
     return list(dict.fromkeys(found))

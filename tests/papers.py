@@ -39,7 +39,6 @@ def contents(library):
 
 
 def all_vectors(library):
-    """The ids of all passages, and their vectors as they are stored."""
     rows = library._db.execute("SELECT id, vector FROM passages ORDER BY id").fetchall()
     return [row[0] for row in rows], [row[1] for row in rows]
 
@@ -94,5 +93,4 @@ def full_text_is_whole(library):
 
 
 def with_words(library, words):
-    """The passages that hold these words in a row."""
     return library.text.with_phrase(written(words))

@@ -50,7 +50,6 @@ class Cluster:
             return connection.run(statement) or []
 
     def database(self, template=_PREPARED):
-        """Make a database with the extension `vector`, or a copy of another, and return its name."""
         self.start()
         self._made += 1
         self.sql("postgres", f'CREATE DATABASE "test{self._made}" TEMPLATE "{template}"')
@@ -132,7 +131,6 @@ class Cluster:
                 assert select.select([backend], [], [], PATIENCE)[0]
 
     def stop(self):
-        """End the server without waiting for those who are connected."""
         if self._server is not None and self._server.poll() is None:
             self._server.send_signal(signal.SIGINT)
             try:
@@ -190,7 +188,6 @@ def _binaries():
 
 
 def _clear():
-    """Delete what runs that were killed have left; their servers ended with them."""
     for folder in Path("/tmp").glob(f"{_PREFIX}*"):
         found = re.match(rf"{_PREFIX}(\d+)-", folder.name)
         if found and not Path("/proc", found[1]).exists() and Path("/proc/self").exists():

@@ -52,7 +52,6 @@ class Command:
 
 
 def commands(page):
-    """Every line of the page's shell blocks, continued lines joined, and its Python blocks."""
     found = []
     for marks, block in _blocks(page.read_text(encoding="utf-8")):
         first, language = (block.map or [0])[0] + 2, _language(block)
@@ -65,13 +64,11 @@ def commands(page):
 
 
 def unseen(text):
-    """Commands of localrag in blocks that are not the shell's."""
     blocks = [block for _, block in _blocks(text) if _language(block) not in (*_SHELL, "python")]
     return [line for block in blocks for line in block.content.splitlines() if line.startswith("localrag ")]
 
 
 def _blocks(text):
-    """Each code block with the marks right before it."""
     marks = []
     for token in MarkdownIt().parse(text):
         if token.type == "html_block":
@@ -276,7 +273,6 @@ def lay_out(desk):
 
 
 def environment(base, models):
-    """Variables for commands at the desk: a home of their own below `base`, with the models, and `localrag` on the path."""
     tools = base / "bin"
     tools.mkdir()
     (tools / "localrag").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m localrag "$@"\n')
@@ -349,12 +345,10 @@ def desk(installed):
 
 
 def to_run(page):
-    """The page's commands that are not marked; those of `make` have tests of their own."""
     return [one for one in ALL[page] if not one.why_not and not one.text.startswith("make ")]
 
 
 def fails(desk, command):
-    """Run a command and say how it failed, if it did."""
     if not CI and any(re.search(rf"\b{tool}\b", command.text) and not shutil.which(tool) for tool in TOOLS):
         return ""
     if command.text.startswith(READING) and command.text in desk.seen:
@@ -405,7 +399,6 @@ def misfit(text):
 
 
 def documented():
-    """Each place that shows a command, and the command: blocks, words in a line, and the examples of the help."""
     for page, found in ALL.items():
         yield from ((one.words, one.text) for one in found if re.match(r"localrag \S", one.text))
         for text in re.findall(r"`(localrag [a-z]+(?: [^`\n]*)?)`", page.read_text(encoding="utf-8")):

@@ -73,7 +73,6 @@ def test_another_build_has_the_same_bytes_also_from_the_source_archive(release, 
 
 @pytest.fixture
 def signed(release, built, tmp_path):
-    """A folder with the files of a release, their signed checksums, and the signer's line `signers`."""
     if shutil.which("ssh-keygen") is None and "CI" not in os.environ:
         pytest.skip("ssh-keygen is not installed")
     files = [Path(shutil.copy(path, tmp_path)) for path in built]
@@ -85,7 +84,6 @@ def signed(release, built, tmp_path):
 
 
 def verifies(folder):
-    """Run the command of docs/install.md."""
     page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
     command = page.split("## Verify", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
     done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)

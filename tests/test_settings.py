@@ -22,7 +22,6 @@ answer_tokens = 300
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty current folder, and a user configuration folder of its own."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)

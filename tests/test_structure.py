@@ -18,7 +18,6 @@ def name_of(path):
 
 
 def python(code):
-    """The last line that Python prints for the code, in a process of its own."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]

@@ -44,7 +44,6 @@ def _tokenizer():
 
 
 def cross_encoder(folder, labels=1):
-    """A BERT of two layers that scores pairs of texts, with random weights."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 

@@ -67,7 +67,6 @@ def adapter(**keys):
 
 
 def wheel(folder, name, version, files):
-    """A wheel that pip accepts, holding `files`."""
     distribution = name.replace("-", "_")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{distribution}-{version}-py3-none-any.whl"
@@ -103,7 +102,6 @@ def published(folder, id, data):
 
 
 def transformer(folder, **extra):
-    """A folder as sentence-transformers saves one, with weights of a few bytes."""
     files = {
         "modules.json": b"[]",
         "config.json": b"{}",

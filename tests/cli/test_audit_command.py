@@ -12,7 +12,6 @@ from localrag.security.encryption import unlocked
 
 @pytest.fixture
 def settings(shelf, settings):
-    """Two libraries, each with a record."""
     for name in ("contracts", "people"):
         shelf(name, {"a.txt": "Words."})
         audit.record(settings.library_audit_file(name), "ingest", name, read=1)

@@ -101,7 +101,6 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder, tmp_path, home):
     threading.Thread(target=lambda: [lines.put(line) for line in watcher.stderr or ()], daemon=True).start()
 
     def wait_for(words, again=lambda: None):
-        """Wait for a line with these words; do something again at each second without a line."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             try:

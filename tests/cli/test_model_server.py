@@ -31,7 +31,6 @@ uvicorn.Server(uvicorn.Config(app)).run(sockets=[socket.socket(fileno=int(sys.ar
 
 @contextmanager
 def serving(**settings):
-    """Serve a model at a Unix socket with these settings of the server, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="lr") as folder:  # short enough for the path of a socket
         path, log = Path(folder, "socket"), Path(folder, "log")
         with socket.socket(socket.AF_UNIX) as listener, log.open("wb") as out:

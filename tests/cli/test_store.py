@@ -20,7 +20,6 @@ def store(pg):
 
 @pytest.fixture
 def contracts(store, folder, models):
-    """The URL of a store with the library `contracts`, which this machine made."""
     root = folder({"lease.txt": "The rent is 900 pounds.", "msa.txt": "Either party may end it."})
     read = run_json("ingest", str(root), "--name", "contracts", "--store", str(store))["read"]
     assert read == ["lease.txt", "msa.txt"]

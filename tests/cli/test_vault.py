@@ -29,7 +29,6 @@ def fresh(monkeypatch):
 
 
 def lock():
-    """As in a new process."""
     unlocked.forget()
     unlocked.set_key_source(keys.library_key)
     keys._given = None

@@ -35,7 +35,6 @@ def changed(old, new):
 
 
 def swapped(*pairs, text=OLD):
-    """The changes after replacing words of the agreement."""
     new = text
     for old, replacement in pairs:
         assert old in new

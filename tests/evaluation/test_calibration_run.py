@@ -9,8 +9,6 @@ from localrag.types import Usage
 
 
 class Joining(ScriptedGenerator):
-    """Tells texts with the answer from others; with passages that were read apart only as well as given."""
-
     def __init__(self, apart):
         super().__init__()
         self.holds = {task.question: task.holds for task in calibration_run.tasks()}

@@ -504,7 +504,6 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".tar.bz2", ".txz")
 
 @cache
 def _plain_readers():
-    """Only archives and plain text are read, not what other libraries parse."""
     kept = {"archives", "text"}
     base.SUFFIXES = source.SUFFIXES = {  # type: ignore[misc]
         suffix: f"localrag.ingest.readers.{module}"
@@ -543,7 +542,6 @@ _PAPERS = {
 
 
 def library(home, data):
-    """A library's database: opened where it lies, looked through, searched, and asked."""
     own = Settings(home=home)
     mine = _fresh(own.indexes_dir / "mine")
     mine.chmod(0o700)

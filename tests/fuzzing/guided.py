@@ -112,7 +112,6 @@ def seeds(target):
 
 
 def run(target, inputs):
-    """Run named inputs; return how many there are, and how many are findings."""
     from fuzzing import byte_targets
 
     count = findings = 0

@@ -71,7 +71,6 @@ TITLES = ["", "Lease of the Mill", "A title that goes on " * 12, "关于磨坊�
 
 
 def per_letter(text):
-    """A tokenizer that knows no words: four characters a token."""
     return sum((len(word) + 3) // 4 for word in WORD.findall(text))
 
 
@@ -201,7 +200,6 @@ def test_lines_without_a_row_name_are_the_header_without_dashes():
 
 
 def headers(text, headings=(), **options):
-    """The headers that chunks carry, each one verbatim text of the page."""
     found = set()
     for chunk in split([Page(text, headings=headings)], count=count, limit=160, **options):
         if chunk.header is not None:

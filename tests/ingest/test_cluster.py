@@ -43,7 +43,6 @@ def nodes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory, documents):
-    """What the library holds after an ingest without a cluster."""
     home = _home(tmp_path_factory.mktemp("expected"))
     assert _localrag(home, documents).wait(ray_nodes.PATIENCE) == 0
     return _contents(home)

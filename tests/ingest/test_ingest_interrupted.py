@@ -96,7 +96,6 @@ def started(tmp_path, code, *arguments):
 
 
 def killed(process, seconds):
-    """Kill a driver so long after it began to write."""
     process.stdout.readline()
     time.sleep(seconds)
     process.kill()

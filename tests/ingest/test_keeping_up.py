@@ -148,7 +148,6 @@ def test_members_of_an_archive_are_documents_that_know_their_file(library, folde
 
 
 def meanwhile(monkeypatch, step, change):
-    """Something changes in the folder just before this step of the next run."""
     real = getattr(sync._Run, step)
 
     def changed(run, *given):

@@ -69,7 +69,6 @@ def file(tmp_path):
 
 
 def body_of(file, *lines):
-    """A backup in clear of these lines: values as JSON, bytes as they are."""
     parts = [one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in lines]
     file.write_bytes(backup.MAGIC + bytes(4) + b"".join(parts))
 

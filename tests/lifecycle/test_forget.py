@@ -41,8 +41,6 @@ GIVEN = [("lease end", f"The {CANARY} lease ends in May."), ("kennel open", "The
 
 @dataclass
 class Interrupted(ScriptedGenerator):
-    """Something happens while it writes its answer; afterwards it caches what it has read."""
-
     meanwhile: Callable[[], object] = lambda: None
     prompts_kept: list[Any] = field(default_factory=list)
 
@@ -57,7 +55,6 @@ class Interrupted(ScriptedGenerator):
 
 @pytest.fixture
 def original(folder, models, settings):
-    """The file of a document that was ingested with another one, and that questions are answered from."""
     root = folder({"a.txt": f"The {CANARY} lease ends in May.\n", "b.txt": "The kennel is open from 9 to 5.\n"})
     api.open_library("papers", settings=settings, create=True).ingest(root)
     models.generator = Interrupted(GIVEN)

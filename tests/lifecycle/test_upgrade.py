@@ -28,7 +28,6 @@ def indexes(home):
 
 
 def conversation(indexes, name):
-    """The question, answer and quoted document of the only conversation of a library."""
     store = SessionStore(indexes.parent / "sessions", libraries=indexes)
     (found,) = [one for one in store.list() if name in one.libraries]
     (turn,) = store.load(found.id).turns

@@ -167,7 +167,6 @@ def rendered(source, think, asked=ASKED):
 
 
 def parted(tags_in, pieces, thinking):
-    """Reasoning, answer, and the pieces of the answer as they came."""
     splitter = Splitter(tags_of(tags_in), thinking)
     given = [item for piece in pieces for item in splitter.feed(piece)] + list(splitter.shut())
     answer = [text for kind, text in given if kind == "answer"]

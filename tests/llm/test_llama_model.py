@@ -84,7 +84,6 @@ def test_recurrent_layers_and_their_checkpoints_count_as_memory(tmp_path, monkey
 
 
 def _moved(model, distance):
-    """The scores after three tokens, of which the first two were moved on after they were read."""
     c = model.c
     with ThreadPoolExecutor(1) as thread:
         context = LlamaContext(model, 512, 1, thread)

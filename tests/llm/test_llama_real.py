@@ -45,7 +45,6 @@ def shared(path):
 
 @pytest.fixture
 def model(shared):
-    """The one model of this file, with nothing in its memory."""
     shared._free_context()
     return shared
 

@@ -108,7 +108,6 @@ def test_a_state_goes_when_one_of_its_documents_does(tmp_path):
 
 
 def killed_while_writing(folder, age):
-    """What is left of a write that was killed."""
     left = folder / FOLDER / "0123.state.89abcdef.partial"
     left.parent.mkdir(parents=True, exist_ok=True)
     left.write_bytes(STATE)

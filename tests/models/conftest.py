@@ -21,8 +21,6 @@ def pip(tmp_path, monkeypatch):
 
 @pytest.fixture
 def wheels(pip, monkeypatch):
-    """The same folder, from which wheels are copied in place of running pip."""
-
     def run(command, environment, report):
         at = command.index("-d")
         for requirement in command[at + 2 :]:
@@ -45,8 +43,6 @@ def bench(tmp_path, monkeypatch):
 
 @pytest.fixture
 def offer(monkeypatch):
-    """Makes the given cards the whole catalog."""
-
     def set_catalog(*cards):
         monkeypatch.setattr(catalog, "CATALOG", cards)
 

@@ -24,8 +24,6 @@ EVIL = gguf(filling=b"poisoned")
 
 @pytest.fixture
 def tiny(wheels, offer):
-    """Publishes a model and offers it in the catalog, with the hash of GOOD unless another one is given."""
-
     def make(data=GOOD, **changes):
         published(wheels, "tiny", data)
         offer(card(**{"sha256": sha256(GOOD), **changes}))
@@ -147,7 +145,6 @@ def test_a_whole_model_is_not_fetched_again_and_a_damaged_one_is(bench, tiny):
 
 @pytest.fixture
 def shop(offer, monkeypatch):
-    """A catalog of five generators and the embedder, and sources that give only the named ones."""
     tried = []
 
     def opened(*given, unreachable=()):
@@ -235,7 +232,6 @@ def test_terms_of_its_own_must_be_accepted_and_an_alias_names_the_same_model(ben
 
 
 def installed(bench, tmp_path, id="tiny", data=GOOD, **options):
-    """A model taken in from a file; returns its weights."""
     path = tmp_path / f"{id}.gguf"
     path.write_bytes(data)
     return bench.store.import_path(path, **options).path

@@ -26,8 +26,6 @@ def fitting(folder, **changes):
 
 @pytest.fixture
 def maker(monkeypatch):
-    """Stands for torch and the quantiser: `maker(b"graph")`, or an error to raise."""
-
     def answer(result):
         def made(model, work, prefixes):
             (work / "traced.onnx").write_bytes(b"half-made")

@@ -24,8 +24,6 @@ ONE = WheelSource(("tiny==1.0",), "*/*.gguf")
 
 @pytest.fixture
 def room(tmp_path):
-    """Fetches into a fresh folder; returns what was written, by name."""
-
     def get(source, report=lambda done: None):
         into, work = tmp_path / "into", tmp_path / "work"
         into.mkdir(exist_ok=True)

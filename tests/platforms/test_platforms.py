@@ -46,7 +46,6 @@ print(resident.connect.__code__.co_consts)  # the branches are those of the othe
 
 @pytest.fixture(params=["win32", "darwin"])
 def there(request, monkeypatch):
-    """Processes that are started take localrag's branches for another system; see sitecustomize.py."""
     monkeypatch.setenv("AS_PLATFORM", request.param)
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     return str(request.param)

@@ -22,7 +22,6 @@ LEASE = 'The Zanzibar lease of Harbour House ("Früh") ends in May 2031.\nShared
 
 @pytest.fixture
 def original(folder, models, settings):
-    """The original of a document that was ingested among others."""
     root = folder(
         {"lease.txt": LEASE, "other.txt": "Shared with every other letter of ours.\n" + "Other words here. " * 200}
     )

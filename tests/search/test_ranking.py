@@ -73,7 +73,6 @@ TEXT = "\n\n".join(
 
 @pytest.fixture
 def long(shelf):
-    """A sheet whose rows are named, so that a passage has a spot."""
     library = shelf("long", {})
     anchors = tuple(Anchor(at, f"A{n + 1}") for n in range(40) if (at := TEXT.find(f"Paragraph {n} ")) >= 0)
     pages = (Page(TEXT, 1, "Sheet1", (), "sheet", anchors), Page(TEXT[:900], 2, "Sheet2", (), "sheet", anchors[:1]))
@@ -88,7 +87,6 @@ def long(shelf):
 
 
 def hits_of(library, scores):
-    """The chunks of the first document as hits, by their place among them."""
     chunks = library.chunks_of(library.documents()[0].id)
     made = []
     for n, score in scores.items():

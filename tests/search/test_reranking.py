@@ -22,8 +22,6 @@ from localrag.types import Passage
 
 
 class ByLength(Reranker):
-    """Longer is better; keeps what it was given."""
-
     def __init__(self):
         self.read: list[str] = []
 

@@ -36,8 +36,6 @@ SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm")))
 
 @dataclass
 class Run:
-    """A home, a temporary and a current folder of its own, and what is run in them."""
-
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
 
@@ -100,7 +98,6 @@ def dumps_allowed():
 
 
 def processes(parent, words):
-    """A process and its descendants, of those whose arguments hold these words."""
     parents: dict[int, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -137,7 +134,6 @@ def shared():
 
 
 def shot_down_in_an_answer(run, number):
-    """A question on the command line, whose process gets a signal while it computes."""
     with run.asked():
         process = run.begin("ask", "-", "-l", "matter", typed=QUESTION)
     process.send_signal(number)
@@ -146,7 +142,6 @@ def shot_down_in_an_answer(run, number):
 
 
 def a_conversation_with_crashes(run):
-    """The terminal app: its worker is killed in an answer, then the app aborts with a draft."""
     sessions = run.data / "indexes/matter/sessions"
     with Terminal(run.folder, 100, 40) as terminal:
         environ = [f"{name}={value}" for name, value in run.environ.items()]

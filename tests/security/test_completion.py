@@ -65,7 +65,6 @@ command(prog_name="localrag")
 
 
 def typed(shell, script, lines, tmp_path):
-    """Type lines into a shell on a terminal; return the arguments that `localrag` was called with."""
     arguments, begin = SHELLS[shell]
     if not (shutil.which(shell) and shutil.which("setsid")):
         pytest.skip(f"no {shell} or no setsid")

@@ -19,7 +19,6 @@ FAR = "/net/evil.example/share"
 
 @pytest.fixture
 def touched(monkeypatch):
-    """Paths below FAR that anything looked at."""
     seen: list[str] = []
 
     def spy(module, name):

@@ -20,7 +20,6 @@ FORBIDDEN = re.compile(
 
 
 def starts(tree):
-    """Each place that may start an interpreter: its line, and whether that is isolated."""
     for node in ast.walk(tree):
         if isinstance(node, ast.List | ast.Tuple):
             for word, after in zip(node.elts, [*node.elts, None][1:], strict=True):

@@ -53,7 +53,6 @@ ATTEMPTS = {
 
 
 def child(code):
-    """What a child prints that runs `code` after the definitions above."""
     return printed(BEGIN + code)
 
 

@@ -43,7 +43,6 @@ def attempt(what):
 
 
 def child(code, **options):
-    """What a child prints that runs `code` after the definitions above."""
     return printed(BEGIN + code, **options)
 
 

@@ -72,7 +72,6 @@ def how(used):
 
 
 def uses(source):
-    """The methods that are used of each name."""
     found: dict[str, set[str]] = defaultdict(set)
     for name, method in re.findall(r"\b(\w+)\.(\w+)\b", source):
         found[name].add(method)
@@ -150,7 +149,6 @@ def texts(value):
 
 
 def samples(tree):
-    """A few short texts that match a part of a pattern."""
     made = [""]
     for op, value in tree:
         made = [before + after for before in made for after in of_node(op, value)][:8]

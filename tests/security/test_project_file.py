@@ -20,7 +20,6 @@ HARMFUL = sorted({info.name for info in settings.setting_infos()} - PROJECT)
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A received folder, which is the current one."""
     folder = tmp_path / "received"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -31,8 +31,6 @@ linux = pytest.mark.skipif(kernel.machine() is None, reason="elsewhere a process
 
 
 class Echo:
-    """A server that sends back what it gets, with its name before."""
-
     def __init__(self, listener, name, context=None):
         self.listener, self._name, self._context = listener, name.encode(), context
         threading.Thread(target=self._serve, daemon=True).start()
@@ -128,7 +126,6 @@ def test_a_url_without_an_address_is_refused(url):
 
 
 def library(settings, name, url, marked=None):
-    """A library in a store, as its folder says, and as the mark that it was made here."""
     folder = settings.library_dir(name)
     folder.mkdir(parents=True)
     (folder / remote.STORE_FILE).write_text(json.dumps({"store": url, "library": name}))
@@ -400,7 +397,6 @@ offline.confine()
 
 @pytest.fixture
 def child(tmp_path, echo):
-    """Runs code after the definitions above; two of the servers that run may be reached."""
     echo(tmp_path / "pg" / ".s.PGSQL.5432", "store")
     echo(tmp_path / "other")
     allowed, other = echo(name="tcp"), echo()

@@ -40,7 +40,6 @@ class Screen(io.StringIO):
 
 @pytest.fixture
 def papers(models, folder, settings):
-    """A folder of files with hostile names, read into a library; and a folder that poses as a library."""
     root = folder(
         {
             os.fsdecode(b"not \xff utf-8.txt"): "The lease ends.",

@@ -83,7 +83,6 @@ def run(trace, environment, *words):
 
 
 def in_a_terminal(trace, environment, question, kept):
-    """Ask in the terminal app, wait until a conversation with an answer lies in `kept`, and leave."""
     require_tmux()
     with Terminal(trace.parent, 100, 30) as terminal:
         terminal.run([*under_strace(trace), sys.executable, "-m", "localrag", "chat", "papers"], environment)
@@ -97,7 +96,6 @@ def in_a_terminal(trace, environment, question, kept):
 
 
 async def as_a_client(trace, environment, question):
-    """Ask `localrag mcp` as a program that speaks its protocol."""
     from mcp import Client, StdioServerParameters
 
     command = [*under_strace(trace), sys.executable, "-m", "localrag", "mcp", "--library", "papers"]

@@ -7,7 +7,6 @@ from server.running import ingest, serving
 
 @pytest.fixture(scope="session")
 def served_home(tmp_path_factory):
-    """A home with the library `papers`, and `secret`, which is not served."""
     base = tmp_path_factory.mktemp("served")
     for name, text in (
         ("papers", "The lease of Harbour House ends on 14 March 2031.\n"),

@@ -56,8 +56,6 @@ def evil_citation(marker=1):
 
 
 class ByFirstWord(FakeAssistant):
-    """Answers as the first word of a question says."""
-
     go: Path | None = None  # a slow answer waits until somebody makes this file, and takes it away
     said = ""
 
@@ -109,7 +107,6 @@ SCRIPTS: dict[str, Any] = {
 
 
 def finding(one):
-    """A finding of the playbook `nda`, some with hostile texts."""
     evil = {"value": IMAGE, "note": SCRIPT} if one.item == "term" else {}
     items = dict(zip(("notice", "term", "non-compete"), playbook.load("nda").items, strict=False))
     return replace(one, item=items[one.item].id, **evil)

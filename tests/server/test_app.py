@@ -44,8 +44,6 @@ def client(served):
 
 
 class Recorded:
-    """The engine of fakes; each call notes what the audit log has."""
-
     def __init__(self, folder):
         self.served, _ = fake_server.served(folder)
         self.before = []

@@ -44,7 +44,6 @@ def address(folder):
 
 @pytest.fixture
 def go(folder):
-    """Lets a slow answer go on beyond its first words."""
     made = folder / "go"
     yield made.touch
     made.unlink(missing_ok=True)

@@ -70,7 +70,6 @@ def cookie_of(server, path):
 
 
 def cookie_for(server, token, query=""):
-    """Post the token as the form of a page does."""
     kind = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
     return server.request("POST", f"/{query}", f"token={token}", kind, token=False)[:2]
 

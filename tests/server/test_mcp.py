@@ -217,8 +217,6 @@ async def test_each_call_is_recorded_with_the_clients_name(served, mode):
 
 
 class Slow:
-    """Reads a prompt and writes without end, until it is stopped."""
-
     def __init__(self, kind="retrieve"):
         self.kind, self.running, self.began, self.ended = kind, 0, threading.Event(), threading.Event()
         self.calls = []

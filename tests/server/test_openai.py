@@ -19,7 +19,6 @@ def client(server):
 
 
 def said(*words):
-    """Messages of the user and the assistant, in turns."""
     return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(words)]
 
 

@@ -99,8 +99,6 @@ async def test_one_batch_of_texts_is_embedded_at_a_time(over):
 
 
 class Asking:
-    """Questions of a queue, and the names of those that had their turn."""
-
     def __init__(self, **limits):
         self.turns, self.done, self.tasks = FairQueue(**limits), [], []
 

@@ -152,8 +152,6 @@ ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "id",
 
 
 class Live(HTMLParser):
-    """Whatever stands in a page besides plain elements."""
-
     def __init__(self):
         super().__init__()
         self.found = []

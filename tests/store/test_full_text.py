@@ -19,8 +19,6 @@ from localrag.store.writer import TABLES
 
 @dataclass
 class Held:
-    """A full text and, beside it, what it ought to hold."""
-
     db: sqlite3.Connection
     indexer: Indexer
     text: FullText

@@ -150,7 +150,6 @@ def test_the_similarity_of_two_texts_is_estimated(changed):
 
 
 def canary_anywhere(library):
-    """The tables in which the canary is: every column of every table."""
     found = []
     for (name,) in library._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         rows = library._db.execute(f'SELECT * FROM "{name}"').fetchall()

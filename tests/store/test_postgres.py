@@ -58,7 +58,6 @@ def role(pg, store, name):
 
 
 def folder_of(place, store, library="papers"):
-    """A folder that names a library of a store, as on another machine."""
     place.mkdir()
     names.keep_store(place, str(store), library)
     return place
@@ -300,7 +299,6 @@ with closing(Editor.open(Path(sys.argv[1]), "papers")) as library:
 
 
 def machine(tmp_path, store, name, *roots):
-    """A process that ingests folders into the library `papers`, from a folder of its own as on another machine."""
     (tmp_path / "machine.py").write_text(MACHINE)
     place = folder_of(tmp_path / name, store)
     command = [sys.executable, str(tmp_path / "machine.py"), str(place), *map(str, roots), TESTS]
@@ -409,8 +407,6 @@ def test_a_server_killed_in_an_ingest_loses_nothing_and_the_next_run_goes_on(own
 
 
 class Interrupted:
-    """The stream of a connection, at which Ctrl-C is pressed when an answer is read."""
-
     def __init__(self, stream):
         self._stream = stream
 
@@ -556,7 +552,6 @@ def index_of(connection, rows):
 
 
 def plans(connection, index, allowed=None):
-    """The plans of the statements of a search."""
     run, found = connection.execute, []
 
     def explained(sql, values=()):

@@ -162,7 +162,6 @@ IDENTITY = HashingEmbedder().identity
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    """A library whose index is exact up to five vectors."""
     monkeypatch.setattr(vector_index, "FLAT_ROWS", 5)
     monkeypatch.setattr(vector_index, "_ROWS_PER_READ", 3)
     made = Editor.create(tmp_path / "home" / "indexes" / "papers", "papers", IDENTITY)

@@ -43,7 +43,6 @@ FINDINGS = (
 
 
 def came(count=None):
-    """The events of so many findings."""
     return [Reviewed(n + 1, len(FINDINGS), 1 + n // 3, 2, one) for n, one in enumerate(FINDINGS[:count])]
 
 

@@ -26,8 +26,6 @@ Drive = Callable[[Pilot], Awaitable[None]]
 
 
 class FixedPreferences(Preferences):
-    """The defaults, whatever the machine has."""
-
     def __init__(self):
         super().__init__(replace(Settings(), home=Path("~/localrag")), environ={})
 
@@ -68,7 +66,6 @@ def pressing(*keys, sees):
 
 
 async def quoted(pilot):
-    """Ask, and open the source of the first citation."""
     await open_chat(pilot)
     await ask(pilot, QUESTION, sees="1,204 tokens read")
     await press(pilot, "tab", then=lambda: NOTICE in marked(pilot.app))

@@ -30,7 +30,6 @@ LEFT = NotRead("contracts", "contracts/old.pdf", "not asked, the survey was stop
 
 
 def asked(count=4):
-    """The events up to the row of so many documents."""
     return (Planned(SURVEY), *(Surveyed(n, len(ROWS), ROWS[n - 1]) for n in range(1, count + 1)))
 
 

@@ -133,8 +133,6 @@ async def test_stopping_keeps_what_was_written_and_the_question_typed_meanwhile(
 
 
 class DeafGate(Gate):
-    """An engine that does not notice that it was stopped."""
-
     def wait(self, stop):
         return super().wait(lambda: False)
 

@@ -10,7 +10,6 @@ from localrag.store import names
 
 @pytest.fixture
 def libraries(monkeypatch, tmp_path):
-    """Two libraries; "contracts" was read from the folder contracts."""
     monkeypatch.chdir(tmp_path)
     for name in ("contracts", "new folder"):
         (tmp_path / name).mkdir()
@@ -69,7 +68,6 @@ def test_a_missing_model_is_noticed_at_the_start(tmp_path, record, without):
 
 @pytest.fixture
 def left(tmp_path):
-    """Settings of a home with a conversation about a library that is gone."""
     settings = Settings(home=tmp_path)
     store = SessionStore(settings.sessions_dir)
     how = {"passages": 3, "seed": 11, "answer_tokens": 10**9, "threads": 5, "generator": "gone-1b"}

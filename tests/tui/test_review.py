@@ -32,7 +32,6 @@ from tui.screen_text import (
 
 
 async def grid(pilot):
-    """Run the review to its end."""
     await ask(pilot, "/review p.yaml")
     await until(pilot, lambda: isinstance(pilot.app.screen, ReviewScreen) and pilot.app.screen._results.complete)
     await until(pilot, lambda: len(rows(pilot)) == 2)

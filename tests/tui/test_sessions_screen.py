@@ -40,7 +40,6 @@ async def open_list(pilot):
 
 
 async def resumed(pilot):
-    """Open the first conversation of the list."""
     await open_list(pilot)
     await see(pilot, "turn")
     await pilot.press("enter")

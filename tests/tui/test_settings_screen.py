@@ -25,7 +25,6 @@ def preferred(environ=None, **options):
 
 
 async def search(pilot, words):
-    """Search the settings, which are opened first."""
     if not isinstance(pilot.app.screen, SettingsScreen):
         await pilot.press("f8")
         await on(pilot, SettingsScreen)

@@ -30,7 +30,6 @@ def one(cited, **world):
 
 
 def whole(name, monkeypatch):
-    """A world whose answer cites a document without pages."""
     monkeypatch.setitem(fakes.PAGES, (name, 0), NOTICE)
     return one(dataclasses.replace(citation(), document=name, page=None, place="", start=0, end=len(NOTICE)))
 
@@ -42,7 +41,6 @@ async def cite(pilot):
 
 
 async def read(pilot):
-    """Ask, and go into the source of the first citation."""
     await cite(pilot)
     pane = pilot.app.screen.query_one(SourcePane)
     if not pane.display:
@@ -149,7 +147,6 @@ async def test_a_changed_document_and_a_missing_quote_are_reported(monkeypatch, 
 
 @pytest.fixture
 def viewer(monkeypatch):
-    """Stands for the viewer: what was to be opened, and at which page."""
     asked = []
 
     def command(file, page, **how):
@@ -193,7 +190,6 @@ async def test_a_missing_file_and_one_that_loads_more_are_not_opened_at_once(vie
 
 @pytest.fixture
 def pictures(monkeypatch):
-    """A terminal that shows pictures: a line of text stands for each."""
     monkeypatch.setattr(Pictures, "why_not", lambda self, app: "")
     monkeypatch.setattr(Pictures, "cell_width", lambda self: 10)
     monkeypatch.setattr(Pictures, "widget", lambda self, image: Static(f"PICTURE {image.width}x{image.height}"))

@@ -31,7 +31,6 @@ def test_clean_in_place_keeps_offsets():
 
 
 def effects(app):
-    """Actions and links that the screen would react to, other than the app's own."""
     styles = [segment.style for line in segments(app) for segment in line if segment.style]
     return [str(style) for style in styles if style.link or "@click" in style.meta]
 

@@ -13,7 +13,6 @@ HERE = Path(__file__).parents[1]
 
 @pytest.fixture
 def engine(tmp_path, monkeypatch):
-    """A worker that holds the engine of `scripted_worker`, which plays a part for each question."""
     monkeypatch.setattr(process, "WORKER", "worker.scripted_worker")
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     remote = RemoteEngine(Settings(home=tmp_path))

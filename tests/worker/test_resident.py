@@ -32,7 +32,6 @@ LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000.
 
 @pytest.fixture
 def kept(monkeypatch, short):
-    """Settings with which workers stay; none does after the test."""
     monkeypatch.setenv("LOCALRAG_KEEP_MODEL_MINUTES", "1")
     monkeypatch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{HERE.parent}")
     settings = load_settings()
@@ -229,7 +228,6 @@ def test_a_key_that_must_be_typed_is_not_kept(kept, monkeypatch):
 
 @pytest.fixture
 def house(short, monkeypatch):
-    """A worker that stays, in a thread: how to connect to it, and its thread."""
     monkeypatch.setattr(resident, "_LOOK_SECONDS", 0.02)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(short / "s"))

@@ -104,7 +104,6 @@ BOLD = (1.0, True)
 
 
 def tree(*pages):
-    """The path of each page's last heading."""
     stack, paths = [], []
     for page in document_headings([(page, {}) if isinstance(page, str) else page for page in pages]):
         for heading in page:

@@ -28,7 +28,6 @@ def read(source, **options):
 
 
 def picture(*texts, size=(900, 120), font=26):
-    """Black on white; each text is (x, y, words)."""
     image = Image.new("L", size, 255)
     draw = ImageDraw.Draw(image)
     for x, y, words_ in texts:

@@ -60,7 +60,6 @@ def text_of(item):
 
 
 def texts_of(items):
-    """The first word of each part, and the reasons."""
     return [item.reason if isinstance(item, Refused) else text_of(item).split()[0] for item in items]
 
 

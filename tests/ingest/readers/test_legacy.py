@@ -77,7 +77,6 @@ def test_other_files_are_refused_by_name():
 
 @pytest.fixture
 def old_word(tmp_path):
-    """A real DOC, made by LibreOffice."""
     path = tmp_path / "a.docx"
     path.write_bytes(new_word("Rent is due."))
     profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
@@ -87,7 +86,6 @@ def old_word(tmp_path):
 
 
 def folders(pid=None):
-    """What conversions for this process, or another, have on the disk."""
     return list(Path(tempfile.gettempdir()).glob(f"localrag-{pid or os.getpid()}-*"))
 
 
@@ -98,7 +96,6 @@ def test_an_old_word_document_is_read_through_libreoffice(old_word):
 
 
 def stand_in(tmp_path, monkeypatch, script):
-    """A program in LibreOffice's place that does not end as it should."""
     path = tmp_path / "soffice"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)

@@ -232,7 +232,6 @@ LINE = "The rent is 1,200 euros and is due monthly."
 
 
 def drawn(pages=1, form=None):
-    """A writer of a document whose pages say LINE at (72, 700)."""
     stream = io.BytesIO()
     sheet = Canvas(stream, pagesize=(595, 842))
     for number in range(pages):

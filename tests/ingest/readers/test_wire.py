@@ -26,14 +26,12 @@ def page(**fields):
 
 
 def taken(*messages, options=None):
-    """What a parent makes of these messages."""
     decoder = wire.Decoder(options or Options())
     items = [decoder.take(protocol.from_plain(message, wire.Reply)) for message in messages]
     return [item for item in items if item is not None]
 
 
 def sent(item):
-    """An item, sent and received."""
     stream = io.BytesIO()
     for message in [item] if isinstance(item, wire.Done) else wire.messages(item):
         protocol.send(stream, message)

@@ -49,7 +49,6 @@ def relate(document, kind, name, data):
 
 
 def listed(number=77, depth=0):
-    """A paragraph of a list."""
     place = f'<w:ilvl w:val="{depth}"/><w:numId w:val="{number}"/>'
     return f"<w:p><w:pPr><w:numPr>{place}</w:numPr></w:pPr><w:r><w:t>x</w:t></w:r></w:p>"
 
@@ -193,7 +192,6 @@ def test_comments_follow_their_paragraph_with_author_and_date(path, document):
 
 
 def ole_package(name, data):
-    """Return what Windows makes of a file that is dropped into a document."""
     native = b"\2\0" + name + b"\0C:\\" + name + b"\0\0\0\3\0" + struct.pack("<I", 4) + b"C:\\\0"
     native += struct.pack("<I", len(data)) + data
     return compound("\x01Ole10Native", struct.pack("<I", len(native)) + native)

@@ -17,7 +17,7 @@ def empty(request, home):
     if getattr(request, "param", "sqlite") == "sqlite":
         made = Editor.create(folder, "papers", identity)
     else:
-        made = new_library(request.getfixturevalue("pg"), folder, "papers", identity)
+        made = Editor.create_in(new_store(request.getfixturevalue("pg")), folder, "papers", identity)
     yield made
     made.close()
 
@@ -31,7 +31,3 @@ def new_store(pg):
         pg.sql(template, f'GRANT EXECUTE ON FUNCTION localrag.create_library TO "{pg.role("writer")}"')
         pg.template = template
     return postgres.Store.parse(pg.url(pg.database(pg.template), "writer"))
-
-
-def new_library(pg, folder, name, identity):
-    return Editor.create_in(new_store(pg), folder, name, identity)

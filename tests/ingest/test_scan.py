@@ -42,7 +42,6 @@ PATTERNS = [
     ("\\#a.txt", "#a.txt", True),
     ("a\\*.txt", "ab.txt", False),
     ("# a.txt", "a.txt", False),
-    ("/", "a.txt", False),
     ("*\n!*/\n!*.txt", "sub/a.txt", False),
     ("*.txt\n!keep.txt", "sub/keep.txt", False),
     ("A.txt", "a.txt", False),

@@ -45,25 +45,19 @@ def html_text(page):
 
 
 EVERYWHERE = (
-    "Lease",
-    "Libraries: contracts.",
     "Asked only of documents matching 'leases/*'.",
     "Branched from “Old” after turn 2.",
-    "Answered by fake-1b",
     "When does the lease end?",
     "⚠ EUR 58,000: not in what is cited.",
     "⚠ No source for: “It rains.”",
     "5 / 10 = 50 %, from p. 60",
     "The documents differ. Pay within: “30 days” (2025-09-08, a.pdf, p. 1)",
     "lease.pdf, p. 12 (printed xii) (library contracts)",
-    "ends on 31 May 2030",
     "This answer is not complete",
     "1 quote left out: the words are not in the documents.",
     "Not read: scan.pdf, p. 3: no text on page 3",
     "retrieve: a short question · 2 passages · answered by fake-1b · 2026-01-01T10:00:00+00:00",
     "And then?",
-    "This question has no answer.",
-    "Sources",
     "lease.pdf: p. 12 (printed xii) (library contracts)",
 )
 

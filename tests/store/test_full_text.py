@@ -95,17 +95,6 @@ def test_scores_are_bm25_while_passages_come_and_go(held):
             assert float(found[i]) == pytest.approx(score, rel=1e-4)
 
 
-def test_an_unknown_word_lowers_the_score_more_in_much_text(held):
-    kept = []
-    held.add(1, "The lease of the hall ends in May.")
-    for number in range(2, 201):
-        held.add(number, "The rent is paid in advance.")
-        if number in (3, 200):
-            held.commit()
-            kept.append(held.scores(("leas",), ("trademark",))[1] / held.scores(("leas",))[1])
-    assert kept[0] > 0.9 and kept[1] < 0.5
-
-
 def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held):
     ids = [*range(1, 5000), 9000, 1_000_000]
     for id_ in ids:

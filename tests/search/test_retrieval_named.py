@@ -31,9 +31,6 @@ def filings(shelf, put):
     return library
 
 
-# --- named --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("company", ["Apple", "Boeing", "Costco"])
 def test_of_documents_that_say_alike_the_one_that_is_named_comes_first(filings, company):
     found = search(filings, f"Why did the gross margin of {company} rise in 2019?")
@@ -77,9 +74,6 @@ def test_the_latest_is_the_newest_by_date_and_not_by_name_or_place(shelf, put):
     assert first(found) == ("lease 3.pdf", 10)
 
 
-# --- the document as a whole --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "question",
     ["Who are the parties to the lease?", "What is the date of the lease?", "What is the name of the lease?"],
@@ -100,9 +94,6 @@ def test_a_question_for_parties_date_or_name_finds_the_opening(shelf, question):
     assert ("lease.pdf", 1) in [(p.document, p.page) for p in search(library, question)[:2]]
     assert ("lease.pdf", 1) in [(p.document, p.page) for p in search(library, question, documents=["lease.pdf"])[:2]]
     assert 1 not in {p.page for p in search(library, question, documents=Filter(("lease.pdf",), pages=(2, None)))}
-
-
-# --- quoted, narrowed, several libraries ----------------------------------------------------------------------
 
 
 def test_a_quoted_phrase_leads_before_a_document_that_is_named(filings, put):
@@ -150,9 +141,6 @@ def test_each_library_answers_for_its_own_names(filings, shelf, put):
         assert (found[0].library, found[0].document) == ("filings", "Boeing_2018.pdf")
 
 
-# --- rows and passages ----------------------------------------------------------------------------------------
-
-
 def test_the_number_of_a_clause_in_a_short_question_leads(shelf):
     library = shelf(
         "law",
@@ -166,8 +154,6 @@ def test_the_number_of_a_clause_in_a_short_question_leads(shelf):
     assert search(library, "section 12.3")[0].document == "b.txt"
     assert search(library, "clause 4.1(b)")[0].document == "c.txt"
 
-
-# --- structure, formulas, names and defined terms ------------------------------------------------------------
 
 STATEMENTS = {
     "Consolidated Balance Sheets": ("Inventories", "Total current liabilities", "Accounts payable"),

@@ -15,9 +15,6 @@ ANIMALS = {
 }
 
 
-# --- what is found ------------------------------------------------------------------------------------------
-
-
 def test_the_passage_with_the_words_comes_first(shelf):
     library = shelf("zoo", ANIMALS)
     for word, document in (("flamingos", "birds.txt"), ("lease", "cats.txt"), ("salmon autumn", "fish.txt")):
@@ -80,9 +77,6 @@ def test_random_questions_never_fail(shelf):
         search(library, question)
 
 
-# --- where it is looked for ---------------------------------------------------------------------------------
-
-
 def test_a_filter_applies_before_the_search(shelf):
     many = {f"a{n:03}.txt": f"The lease ends in May, says the lease of house {n}." for n in range(150)}
     library = shelf("many", {**many, "z/only.txt": "Nothing of the kind, but words of its own."})
@@ -99,8 +93,6 @@ def test_several_libraries_are_searched_as_one(shelf):
     assert next((p.library, p.document) for p in search([first, second], "salmon")) == ("second", "a.txt")
     assert {p.library for p in search([first, second], "pink red")} == {"first", "second"}
 
-
-# --- reading order ------------------------------------------------------------------------------------------
 
 LONG = " ".join(f"Sentence number {n} speaks of item{n} and of nothing else at all." for n in range(200))
 

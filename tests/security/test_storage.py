@@ -149,6 +149,17 @@ def test_the_lock_is_free_once_its_holder_is_killed(tmp_path, holder):
     assert not (tmp_path / "lock.holder").exists()
 
 
+def test_a_waiting_writer_reports_it_once_and_continues(tmp_path, holder):
+    waits: list[str] = []
+
+    def on_wait(text):
+        waits.append(text)
+        holder.kill()
+
+    with storage.lock(tmp_path / "lock", "it", on_wait=on_wait):
+        assert waits == [f"it is being written by process {holder.pid}; waiting for it to finish"]
+
+
 # --- the disk -----------------------------------------------------------------------------------------------
 
 

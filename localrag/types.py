@@ -43,6 +43,7 @@ class _Value:
 
 # --- what checking an answer finds --------------------------------------------------------------------------
 
+Certainty = Literal["sure", "unclear", "absent"]
 FlagKind = Literal["number", "amount", "date", "name", "link", "command", "language", "aside", "entity"]
 
 
@@ -508,6 +509,7 @@ class Answer(_Value):
         reasoning: what a reasoning model wrote before the answer.
         nearest: where the documents do not say, what comes closest in them; no answer, so its markers are 0.
         withheld: why strict mode withheld the answer; empty where it did not.
+        certainty: "unclear" where it only shows text, since none was sure to answer; "absent" where nothing was found.
         read_by: the machines of the house whose model read text for it; empty where it stayed on this one.
     """
 
@@ -537,6 +539,7 @@ class Answer(_Value):
     nearest: tuple[Citation, ...] = ()
     withheld: str = ""
     read_by: str = ""
+    certainty: Certainty = "sure"
 
     def to_dict(self) -> dict[str, Any]:
         return _Value.to_dict(self) | {"confidence": _rounded(self.confidence, 3)}

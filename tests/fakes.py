@@ -37,6 +37,7 @@ class ScriptedGenerator:
     thought: str = ""
     apart: bool = False
     prompts: list[tuple[Message, ...]] = field(default_factory=list)
+    written: list[tuple[Message, ...]] = field(default_factory=list)
 
     @property
     def thinks(self):
@@ -53,6 +54,7 @@ class ScriptedGenerator:
 
     def generate(self, messages, *, max_tokens, temperature=0.0, seed=0, grammar=None, stop=None, cache=None, think=0):
         self.prompts.append(tuple(messages))
+        self.written.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
         *asked, begun = messages
@@ -78,6 +80,9 @@ class ScriptedGenerator:
         self.prompts.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
+        if stop is not None and stop():
+            yield Weighed((), Usage(read, 0, 0))
+            return
         last = messages[-1].whole
         reply = next((reply for pattern, reply in self.weights if re.search(pattern, last)), options[0])
         yield Weighed(tuple(float(option == reply) for option in options), Usage(read, 0, 0))

@@ -1,4 +1,4 @@
-"""Turn a prompt into an answer: calculate it, quote a list, or weigh whether it is there, have it written and checked.
+"""Turn a prompt into an answer: calculate it, or weigh whether it is there, have it written and checked.
 
 Answerability is weighed by the model ("Do the passages contain the answer?") and by how well the best passage fits; a
 logistic regression makes one likelihood of both. Beyond a fair fit a better one says nothing more, since scores also
@@ -74,14 +74,12 @@ def answer(
 def _answer(
     query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
 ) -> Generator[Event, None, Findings]:
-    from localrag.answer import checking, lists
+    from localrag.answer import checking
     from localrag.answer.table_qa import calculation
 
     short = settings.answer_form == "short"
     if (calculated := calculation.answer(query, route, prompt, short=short)) is not None:
         return calculated
-    if (listed := lists.answer(query, route, prompt, short=short)) is not None:
-        return listed
     plan = route.plan
     weighed = confidence = None
     messages = prompts.worded(prompt.messages, query.instructions, short, explains(query))
@@ -100,7 +98,7 @@ def _answer(
             Weighed,
         )
         if not weighed.shares:
-            return checking.checked(query, plan, Draft(Completed("", weighed.usage, "stopped")), prompt, model.model)
+            return checking.checked(query, plan, Draft(Completed("", weighed.usage, "stopped")), prompt, model)
         answer_from = calibration.load(settings.calibration_file, model.model).answer_from
         if weighed.measured:
             confidence = answerability(
@@ -111,7 +109,7 @@ def _answer(
             yield Notice("The model server gives no likelihoods, so how likely the text has the answer is not known.")
         if confidence is not None and confidence < settings.min_confidence:
             draft = Draft(Completed(prompts.NOT_FOUND, weighed.usage, "end"), confidence=confidence)
-            return checking.checked(query, plan, draft, prompt, model.model)
+            return checking.checked(query, plan, draft, prompt, model)
     if query.instructions:
         # They belong to the record of this answer, because they may be others tomorrow.
         plan = plan.with_signals(instructions=query.instructions)
@@ -127,7 +125,7 @@ def _answer(
         seconds=reading.prompt_seconds,
         after=done.usage.reused,
     )
-    return checking.checked(query, plan, Draft(done, confidence), prompt, model.model)
+    return checking.checked(query, plan, Draft(done, confidence), prompt, model)
 
 
 def explains(query: Query) -> bool:

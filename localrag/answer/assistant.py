@@ -2,7 +2,7 @@
 
     prepare -> complete a follow-up -> plan -> exact | survey | read | retrieve -> check -> record
 
-The values handed on are in `grounding/stages.py`; `exact_search`, `survey`, `single` and `answering` give the answers.
+The values handed on are in `grounding/stages.py`; `exact_search`, `survey`, `judging` and `answering` give the answers.
 """
 
 from __future__ import annotations
@@ -133,13 +133,13 @@ class Assistant(Workspace):
 
     def _judge(self, query: Query, route: Route) -> Way:
         """Answer a yes-or-no question about one document by the judgement that surveys and reviews make, too."""
-        from localrag.answer import checking, single
+        from localrag.answer import checking, judging
         from localrag.items.engine import Engine
 
         budget = answering.budget(self.model(), self.settings, query, self.settings.prompt_tokens)
         engine = Engine(self, self._clause_questions, budget)
         yield from ()
-        found = single.answer(query, route.reading[0], route.plan, engine)
+        found = judging.answer(query, route.reading[0], route.plan, engine)
         return checking.check(found, query, (), checking.EVERY)
 
     def _exact(self, query: Query, route: Route) -> Way:

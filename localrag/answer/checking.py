@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from localrag.answer import judging, lists
 from localrag.answer.checks import conflicts, entities, relevance
 from localrag.grounding import citations, context, fact_checks, prompt_injection, prompts
 from localrag.grounding.annotations import doubts
-from localrag.grounding.citations import cite, claims, nearest
+from localrag.grounding.citations import cite, nearest
 from localrag.grounding.stages import Draft, Findings, Prompt, Query
+from localrag.llm import Generator as Model
 from localrag.store.text_analysis import COMMON
 from localrag.types import Flag, Passage, Plan
 
@@ -72,13 +74,10 @@ def subject(findings: Findings, query: Query, passages: Sequence[Passage]) -> Fi
 
 
 def support(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
-    """Withhold an answer without any source that has a figure of nowhere, and one that is all of something else."""
+    """Withhold an answer without any source, and one that is all of something else."""
     if findings.flagged("language"):
         return findings
-    facts = (flag for flag in findings.flags if flag.kind in ("number", "amount", "date"))
-    made_up = any(flag.reason == fact_checks.NOWHERE for flag in facts)
-    unsupported = not findings.citations and len(findings.unsupported) == len(claims(findings.answer))
-    if not (made_up and unsupported) and not entities.withholds(findings, query.text, passages, query.documents):
+    if findings.citations and not entities.withholds(findings, query.text, passages, query.documents):
         return findings
     # What is withheld is listed among the unsupported sentences.
     others = tuple(flag.text for flag in findings.flags if flag.kind == "entity")
@@ -91,13 +90,18 @@ def places(findings: Findings, query: Query, passages: Sequence[Passage]) -> Fin
     return replace(findings, citations=context.placed(findings.citations, passages, query.libraries))
 
 
+def whole_list(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Add the whole list of the text where an answer to a question for one gives a part of it."""
+    return lists.complete(findings, query, passages)
+
+
 def versions(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
     """Add where versions and amendments of the cited documents say otherwise."""
     return conflicts.check(findings, query.documents)
 
 
 # Checks of an answer that a model wrote, in order, and of any answer. Each sees only findings that are an answer yet.
-WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, support, places)
+WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, support, whole_list, places)
 EVERY: tuple[Check, ...] = (versions,)
 
 
@@ -109,8 +113,8 @@ def check(findings: Findings, query: Query, passages: Sequence[Passage], checks:
     return findings
 
 
-def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) -> Findings:
-    """Return what was written with its citations, and with flags on what the text does not support."""
+def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: Model) -> Findings:
+    """Return what was written with its citations, flags on what the text does not support, and how sure it is."""
     done, passages = draft.done, prompt.passages
     stopped = done.ended == "stopped" and not re.search(r"\w", done.text)
     findings = Findings(
@@ -118,7 +122,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         prompts.STOPPED if stopped else citations.without_markup(done.text),
         not stopped,
         plan,
-        model=model,
+        model=model.model,
         passages=tuple(passages),
         tokens=done.usage,
         stopped=done.ended != "end",
@@ -127,7 +131,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         confidence=draft.confidence,
         reasoning=done.reasoning,
     )
-    findings = check(findings, query, passages, WRITTEN)
+    findings = judging.judge(check(findings, query, passages, WRITTEN), query, passages, model)
     if not findings.found and done.ended == "stopped":
         findings = replace(findings, answer=prompts.STOPPED, looked_at="")
     if plan.kind == "read":

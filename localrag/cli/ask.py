@@ -214,7 +214,8 @@ def print_answer(answer: Answer) -> None:
         echo(survey_table.without_rows(answer.answer) + "\n")
         print_table(answer)
     else:
-        echo(annotations.mark(answer.answer, answer.unsupported, answer.flags))
+        unclear = answer.certainty == "unclear"
+        echo(annotations.mark(answer.answer, answer.unsupported, answer.flags), fg="yellow" if unclear else None)
     for working in answer.workings:
         echo(f"\n    {working.shown}", fg="green")
     for conflict in answer.conflicts:
@@ -236,8 +237,7 @@ def _remarks(answer: Answer) -> list[str]:
     """Return the lines below an answer: warnings, what was not read, how it was found, what it took."""
     from localrag.grounding import annotations
 
-    lines = ["", *annotations.limits(answer)]
-    lines += annotations.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
+    lines = ["", *annotations.limits(answer), *annotations.warnings(answer.unsupported, answer.flags)]
     if unread := annotations.unread(answer):
         lines.append(unread[0] if len(unread) == 1 else f"{unread[0].rstrip('.')}; and {len(unread) - 1} more")
     if answer.looked_for not in ("", answer.question):

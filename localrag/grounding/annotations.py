@@ -15,8 +15,8 @@ from localrag.security.terminal import counted, duration
 from localrag.types import Answer, Cost, Flag, Passage, Plan, source
 
 MARK = "⚠"
-# Warn below this confidence that the text holds the answer: between 0.5 and here 8 of 26 answers had nothing to
-# support them, above it 15 of 142 (docs/decisions/0034-sufficiency.md).
+# Strict mode withholds below this confidence that the text holds the answer: between 0.5 and here 8 of 26 answers had
+# nothing to support them, above it 15 of 142 (docs/decisions/0034-sufficiency.md).
 MIN_CONFIDENCE = 0.65
 NEAREST = "Nearest, though it may not answer the question:"  # above `Answer.nearest`
 PLAN_NAMES: Mapping[str, str] = {
@@ -61,41 +61,30 @@ def laid_out(lines: Sequence[str]) -> str:
     return re.sub(r"(?m)(^- .*\n)(?!- |\n)", r"\1\n", "\n".join(lines))
 
 
-def warnings(unsupported: Sequence[str], flags: Sequence[Flag], confidence: float | None = None) -> list[str]:
-    """Return the lines below an answer that explain its marks, those of one reason together.
-
-    Args:
-        unsupported, flags: what the checks found.
-        confidence: that the text holds the answer, if it was measured.
-    """
+def warnings(unsupported: Sequence[str], flags: Sequence[Flag]) -> list[str]:
+    """Return the lines below an answer that explain its marks, those of one reason together."""
     lines: dict[str, list[str]] = {}
     for flag in flags:
         if flag.kind != "language":
             lines.setdefault(flag.reason, []).append(_NAMED.get(flag.kind, "") + flag.text)
     found = [f"{MARK} {', '.join(dict.fromkeys(words))}: {reason}." for reason, words in lines.items()]
     found += [f"{MARK} The answer is in {flag.text}; {flag.reason}." for flag in flags if flag.kind == "language"]
-    if confidence is not None and confidence < MIN_CONFIDENCE:
-        found.append(f"{MARK} {_doubtful(confidence).capitalize()}.")
     return [*found, *(f"{MARK} No source for: “{sentence}”" for sentence in dict.fromkeys(unsupported))]
 
 
-def _doubtful(confidence: float) -> str:
-    if confidence < 0.5:
-        return f"the text may not answer this at all (likelihood {confidence:.2f} that it does)"
-    return f"likelihood that the text answers this: {confidence:.2f}"
-
-
-def doubts(answer: Answer | Findings) -> list[str]:
+def doubts(answer: Findings) -> list[str]:
     """Return why strict mode withholds an answer, in words that repeat none of it; empty where it may be shown."""
     found = [f"no source for {plural(len(answer.unsupported), 'sentence')}"] if answer.unsupported else []
     found += [
         f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} has a mark"
         for kind in dict.fromkeys(flag.kind for flag in answer.flags)
     ]
+    if answer.found and not answer.sure:
+        found.append("what is quoted may not hold the answer")
     if answer.citations_dropped:
         found.append("it quotes words that are not in the documents")
     if answer.found and answer.confidence is not None and answer.confidence < MIN_CONFIDENCE:
-        found.append(_doubtful(answer.confidence))
+        found.append(f"likelihood that the text answers this: {answer.confidence:.2f}")
     return found
 
 
@@ -138,7 +127,7 @@ def remarks(answer: Answer) -> list[str]:
     lines = limits(answer)
     if not answer.found and not answer.stopped and answer.plan.kind == "retrieve":
         lines.append("Only passages were read. The answer may be elsewhere in the documents.")
-    return lines + warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
+    return lines + warnings(answer.unsupported, answer.flags)
 
 
 def context(used_up: Mapping[str, int]) -> str:

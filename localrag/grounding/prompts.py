@@ -28,6 +28,7 @@ WORDS = load_words("localrag.grounding", "prompts.toml")
 NOT_FOUND: str = WORDS["not_found"]
 STOPPED: str = WORDS["stopped"]
 WITHHELD: str = WORDS["withheld"]
+UNCLEAR: str = WORDS["unclear"]  # above what an answer quotes that is not sure
 PASSAGE_RULES: str = WORDS["rules"].format(what="passages")
 DOCUMENT_RULES: str = WORDS["rules"].format(what="documents")
 CHECK_OPTIONS = ("yes", "no")

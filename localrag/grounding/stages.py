@@ -143,6 +143,7 @@ class Findings:
     reasoning: str = ""
     nearest: tuple[Citation, ...] = ()
     withheld: str = ""
+    sure: bool = True
 
     def flagged(self, *kinds: FlagKind) -> bool:
         """Return whether it has a flag of one of these kinds."""
@@ -153,9 +154,10 @@ def answer_of(
     found: Findings, query: Query, route: Route | None = None, *, first_token: float | None = None, read_by: str = ""
 ) -> Answer:
     """Make the answer of findings, with what it took and what was not read. No other code makes one."""
-    values = {name: getattr(found, name) for name in Findings.__slots__ if name != "searching"}
+    values = {name: getattr(found, name) for name in Findings.__slots__ if name not in ("searching", "sure")}
     values |= {
         "tokens": found.tokens + (route.usage if route else Usage()),
+        "certainty": "absent" if not found.found else "sure" if found.sure else "unclear",
         "looked_for": found.looked_for or query.search_text,
         "not_read": tuple(dict.fromkeys((*found.not_read, *query.not_read))),
     }

@@ -34,16 +34,14 @@ _JOINED = re.compile(rf"(?:[,;]\s*)?\band\s+(?:also\s+)?(?={_ASKS})|\?\s+(?:and\
 _MIN_PART = 4
 # Each part costs a prompt of its own; more parts are better served by one look at what fits best.
 _MAX_PARTS = 4
-_CLAUSE, _EACH, _EXPLAIN, _FIRST, _LISTS, _MORE, _NEGATED, _SUMMARY, _WHETHER = phrases(
+_CLAUSE, _EACH, _EXPLAIN, _FIRST, _MORE, _SUMMARY, _WHETHER = phrases(
     "localrag.question",
     "question",
     "clause",
     "each",
     "explain",
     "first",
-    "lists",
     "more",
-    "negated",
     "summary",
     "whether",
 )
@@ -132,22 +130,11 @@ class Question:
         """What each document is asked, where each is asked."""
         return document_question(self.search_text or self.text)
 
-    @cached_property
-    def listed(self) -> str:
-        """What it asks for a list of, in the plural; "" where it asks for none."""
-        found = _LISTS.match(" ".join(self.text.split()))
-        return found["noun"] if found else ""
-
     @property
     def asks_whether(self) -> bool:
         """Whether yes or no answers it: it begins with a verb, and asks for nothing else and for no choice."""
         plain = " ".join(self.text.split())
         return bool(_WHETHER.match(plain)) and not _MORE.search(plain)
-
-    @property
-    def negated(self) -> bool:
-        """Whether it asks for what is not so."""
-        return negated(self.text)
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
@@ -169,8 +156,3 @@ class Question:
     @cached_property
     def _shares(self) -> tuple[dict[Kind, float], dict[Value, float]]:
         return kinds.tell(self.text)
-
-
-def negated(text: str) -> bool:
-    """Return whether a text says or asks what is not so."""
-    return bool(_NEGATED.search(text))

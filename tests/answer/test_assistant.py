@@ -46,7 +46,7 @@ def test_a_look_up_in_much_text_is_answered_from_passages(assistant, models, lar
     assert answer.found and [c.document for c in answer.citations] == ["leases/hall 3.txt"]
     assert answer.citations[0].quote == "The lease of Hall 3 ends on 31 May 2030."
     verified(answer, large)
-    told = "".join(message.whole for message in models.generator.prompts[-1])
+    told = "".join(message.whole for message in models.generator.written[-1])
     assert LEASE in told and told.rstrip().endswith("When does the lease of Hall 3 end?")
 
 
@@ -54,7 +54,7 @@ def test_little_text_is_read_whole(assistant, models, small):
     models.generator.script = [("kennel", "The kennel is open from 9 to 5.")]
     events, answer = ask(assistant, "When is the kennel open?", "small")
     assert answer.plan.kind == "read" and not any(isinstance(event, Found) for event in events)
-    told = models.generator.prompts[-1]
+    told = models.generator.written[-1]
     stable = "".join(part for message in told for part in message.stable)
     assert all(text in stable for text in (LEASE, *DOGS)) and "kennel open?" not in stable
     assert [(c.document, c.page) for c in answer.citations] == [("dogs.pdf", 2)]
@@ -198,7 +198,7 @@ def test_history_longer_than_the_window_is_trimmed(assistant, models, large):
     history = [Turn("What of the lease? " * 10, "It ends. " * 60)] * 30
     _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large", history=history)
     assert answer.found
-    size = sum(models.generator.count(m.whole) for m in models.generator.prompts[-1])
+    size = sum(models.generator.count(m.whole) for m in models.generator.written[-1])
     assert size <= 1500
 
 
@@ -341,8 +341,8 @@ def test_an_explanation_is_asked_for_in_full_only_when_writing(assistant, models
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     for question, full in (("How does the lease of Hall 3 end?", True), ("When does the lease of Hall 3 end?", False)):
         ask(assistant, question, "large", mode="retrieve")
-        assert ("Explain it with all" in models.generator.prompts[-1][-1].tail) is full
-        assert "Explain it" not in models.generator.prompts[-2][-1].tail
+        assert ("Explain it with all" in models.generator.written[-1][-1].tail) is full
+        assert "Explain it" not in models.generator.prompts[0][-1].tail
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_an_explanation_is_asked_for_in_full_only_when_writing(assistant, models
 def test_passages_are_read_together_for_an_explanation(settings, models, large, question, form, together):
     with closing(Assistant(replace(settings, answer_form=form))) as assistant:
         ask(assistant, question, "large", mode="retrieve")
-    assert any(message.blocks for message in models.generator.prompts[-1]) is not together
+    assert any(message.blocks for message in models.generator.written[-1]) is not together
 
 
 @pytest.mark.parametrize(("window", "again"), [(4096, True), (700, False)])
@@ -364,7 +364,7 @@ def test_the_best_sentences_come_once_more_for_a_short_answer_where_they_fit(set
     with closing(Assistant(replace(settings, answer_form="short", passages=100))) as assistant:
         models.generator.window = window
         ask(assistant, "What does clause 7 settle?", "large", mode="retrieve")
-    (last,) = models.generator.prompts[-1][-1:]
+    (last,) = models.generator.written[-1][-1:]
     assert (prompts.WORDS["highlights"] in last.text) is again
     assert models.generator.count(last.whole) < models.generator.window
 

@@ -44,7 +44,7 @@ def test_a_page_range_makes_a_long_document_short_enough_to_be_read(assistant, m
     shelf("long", {"long.pdf": [FILLER, "The kennel is open from 9 to 5.", FILLER]})
     assert ask(assistant, "When is it open?", "long")[1].plan.kind == "retrieve"
     _, answer = ask(assistant, "When is it open?", "long", documents=Filter(pages=(2, 2)), mode="read")
-    assert answer.plan.kind == "read" and "Clause" not in models.generator.prompts[-1][0].whole
+    assert answer.plan.kind == "read" and "Clause" not in models.generator.written[-1][0].whole
 
 
 def test_failed_files_are_listed_where_the_filter_might_pass_them(assistant, models, small):
@@ -71,7 +71,7 @@ def test_a_follow_up_is_looked_up_with_the_question_before(assistant, models, la
     events, answer = ask(assistant, "And its rent?", "large", history=BEFORE)
     assert answer.looked_for == JOINED and answer.to_dict()["looked_for"] == JOINED
     assert [event.looked_for for event in events if isinstance(event, Planned)] == [JOINED]
-    assert models.generator.prompts[-1][-1].text.endswith("Question: And its rent?")
+    assert models.generator.written[-1][-1].text.endswith("Question: And its rent?")
     assert not any("Follow-up" in prompt[-1].text for prompt in models.generator.prompts)
 
 

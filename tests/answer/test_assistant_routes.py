@@ -17,7 +17,7 @@ def test_of_many_documents_the_one_that_the_question_names_is_read(assistant, mo
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     for mode, question in (("read", "When does the lease of Hall 3 end?"), ("auto", "Summarise the Hall 3 lease.")):
         _, answer = ask(assistant, question, "large", mode=mode)
-        told = "".join(models.generator.prompts[-1][0].stable)
+        told = "".join(models.generator.written[-1][0].stable)
         assert answer.plan.kind == "read" and LEASE in told and "kennel" not in told
         assert answer.plan.signals["pointed"] == ["leases/hall 3.txt"]
         assert answer.looked_at == "All of the text of “leases/hall 3.txt”; 2 other documents were not read."
@@ -101,7 +101,7 @@ def test_a_draft_that_points_to_a_whole_document_has_it_read_and_kept(assistant,
     shelf("two", {"lease.txt": f"{LEASE} {FILLER[:9000]}", "other.txt": FILLER[:9000]})
     list(assistant.read_ahead(libraries=["two"], draft="Summarise lease.txt"))
     _, answer = ask(assistant, "Summarise lease.txt", "two")
-    assert answer.plan.kind == "read" and models.generator.prompts[-1][0] == models.generator.prompts[0][0]
+    assert answer.plan.kind == "read" and models.generator.written[-1][0] == models.generator.prompts[0][0]
 
 
 def test_of_several_documents_the_one_that_was_cited_is_read_ahead(assistant, models, shelf):
@@ -125,7 +125,7 @@ def test_the_best_part_of_a_document_too_long_is_read(assistant, models, shelf):
     models.generator.window = 2500
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     _, answer = ask(assistant, "When does the lease of Hall 3 end?", "long", mode="read")
-    told = "".join(models.generator.prompts[-1][0].stable)
+    told = "".join(models.generator.written[-1][0].stable)
     assert answer.plan.kind == "read" and "part 8 of" in told and len(told) < len(FILLER)
     assert LEASE in told
     assert "the part of it" in answer.plan.reason and answer.looked_at.startswith("About ")

@@ -30,7 +30,8 @@ def test_what_is_borne_in_part_is_shown(assistant, models):
     assert answer.found and MADE_UP in answer.answer and answer.unsupported == (MADE_UP,)
 
 
-def test_other_words_without_a_figure_are_shown_and_marked(assistant, models):
+def test_words_without_any_source_are_withheld_too(assistant, models):
     models.generator.script = [("", "Elephants graze beside rivers.")]
     answer = ask(assistant, "When does the lease of Hall 3 end?", "papers")[1]
-    assert answer.found and answer.unsupported == ("Elephants graze beside rivers.",)
+    assert not answer.found and answer.unsupported == ("Elephants graze beside rivers.",)
+    assert answer.certainty == "absent" and answer.nearest

@@ -68,7 +68,7 @@ def test_each_part_is_looked_up_answered_and_cited_by_itself(assistant, models, 
 def test_the_second_part_is_looked_up_with_the_words_of_the_first(assistant, models, large):
     models.generator.script = [("Question: When does", ENDS), ("", "It is EUR 48,000.")]
     _, answer = ask(assistant, "When does the lease of Hall 3 end and when is it paid?", "large", mode="retrieve")
-    told = models.generator.prompts[-1]
+    told = models.generator.written[-1]
     assert [message.text.strip() for message in told[1:3]] == ["When does the lease of Hall 3 end?", ENDS]
     assert "48,000" in told[1].whole and "48,000" in answer.answer
 
@@ -112,7 +112,7 @@ def test_an_earlier_part_that_was_not_found_is_not_shown_to_the_model(assistant,
     models.generator.script = [("", OPEN)]
     _, answer = ask(assistant, BOTH, "large", mode="retrieve")
     assert answer.answer.startswith("1. The documents do not say.\n\n2. The kennel is open")
-    assert [message.role for message in models.generator.prompts[-1]] == ["system", "user"]
+    assert [message.role for message in models.generator.written[-1]] == ["system", "user"]
 
 
 def test_stopping_before_the_first_part_is_not_not_found(assistant, models, large):

@@ -80,7 +80,7 @@ def test_the_model_reads_them_where_it_writes_and_not_where_it_weighs(papers, mo
     papers.instruct(WORDS)
     models.generator.script = [("Hall 3", "It ends on 31 May 2030.")]
     answer = answered(settings, "When does the lease of Hall 3 end?", "papers", mode=mode)
-    weighed, written = models.generator.prompts[-2:]
+    weighed, written, _ = models.generator.prompts[-3:]
     assert WORDS not in "".join(message.whole for message in weighed)
     assert WORDS in written[-1].tail and answer.found and answer.plan.signals["instructions"] == WORDS
     # All before that is the same, so that it is read once.
@@ -91,11 +91,11 @@ def test_an_answer_in_few_words_is_asked_for_behind_them(papers, models, setting
     papers.instruct(WORDS)
     models.generator.script = [("Hall 3", "31 May 2030")]
     answered(settings.with_options(answer_form="short"), "When does the lease of Hall 3 end?", "papers")
-    weighed, written = models.generator.prompts[-2:]
+    weighed, written, _ = models.generator.prompts[-3:]
     assert "few words" in written[-1].tail.split(WORDS)[1]
     assert "few words" not in "".join(message.whole for message in weighed)
     answered(settings, "When does the lease of Hall 3 end?", "papers")
-    assert "few words" not in models.generator.prompts[-1][-1].tail
+    assert "few words" not in models.generator.written[-1][-1].tail
 
 
 def test_what_declines_still_declines(papers, models, settings):
@@ -111,7 +111,7 @@ def test_a_kept_state_serves_whatever_they_say(papers, models, settings):
     read_ahead = {prompt[0].stable for prompt in models.generator.prompts}
     papers.instruct(WORDS)
     answered(settings, "When does the lease end?", "papers", documents=["lease.txt"], mode="read")
-    assert models.generator.prompts[-1][0].stable in read_ahead
+    assert models.generator.written[-1][0].stable in read_ahead
     assert prompt_cache.warm(papers.folder, "scripted") == kept
 
 

@@ -87,7 +87,7 @@ def test_nothing_is_sent_before_a_question_is_asked(served, server):
 def test_a_whole_document_is_read_by_the_server_too(served, server):
     _, answer = ask(Assistant(served), "When does the lease end?", "papers", mode="read", documents=["lease.txt"])
     assert answer.plan.kind == "read" and answer.read_by
-    assert any(LEASE in message["content"] for message in server.bodies(CHAT)[-1]["messages"])
+    assert any(LEASE in message["content"] for message in server.bodies(CHAT)[0]["messages"])
 
 
 def test_a_screen_offers_the_models_of_the_server(served, server):

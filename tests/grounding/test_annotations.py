@@ -64,12 +64,6 @@ def test_what_an_answer_repeats_is_listed_once():
     ]
 
 
-def test_a_low_confidence_is_reported():
-    assert warnings([], [], 0.62) == ["⚠ Likelihood that the text answers this: 0.62."]
-    assert warnings([], [], 0.42) == ["⚠ The text may not answer this at all (likelihood 0.42 that it does)."]
-    assert warnings([], [], 0.9) == warnings([], [], None) == []
-
-
 def test_that_it_was_stopped_is_said_once():
     for text, found, said in (("Stopped before anything was answered.", False, 0), ("The rent is EUR 5.", True, 1)):
         lines = limits(Answer("What is the rent?", text, found, Plan("retrieve", "", {}, ()), stopped=True))

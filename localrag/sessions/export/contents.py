@@ -109,7 +109,7 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
             line(saved.question), clean(saved.partial), ("This question has no answer.",), how=line(saved.time)
         )
     notes = [
-        *warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None),
+        *warnings(answer.unsupported, answer.flags),
         *(working.shown for working in answer.workings),
         *(conflict.shown for conflict in answer.conflicts),
     ]

@@ -248,6 +248,7 @@ class TurnView(Vertical):
         has_table = survey_table.has_table(answer)
         text = marks.mark(answer.answer, answer.unsupported, answer.flags)
         await self._answer.finish(survey_table.without_rows(text) if has_table else text)
+        self._answer.set_class(answer.certainty == "unclear", "unclear")
         self.results.settle(answer)
         self._preview.show(self.results)
         self._preview.display = has_table

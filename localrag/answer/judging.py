@@ -1,0 +1,166 @@
+"""Judge how sure an answer is: whether the words that it quotes hold the answer to the question.
+
+The model is asked about the quotes alone: of all that it has read it takes for granted what only stands near. An answer
+that is not sure gives way to its quotes (docs/decisions/0062-certainty.md). A yes-or-no question about a clause of one
+document is put to the engine of items, which judges by the quote, too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from localrag.errors import Cancelled
+from localrag.grounding import prompts
+from localrag.grounding.stages import Findings, Pair, Query
+from localrag.items import values
+from localrag.items.item import Finding, Item
+from localrag.items.reading import Reading
+from localrag.llm import Generator as Model
+from localrag.quantities import QUANTITY, find_dates, load_words, parse_quantity
+from localrag.question.kinds import Value
+from localrag.store.text_analysis import sentences
+from localrag.types import Citation, Passage, Plan
+
+if TYPE_CHECKING:
+    from localrag.items.engine import Engine
+
+# Log odds that an answer is right, by a logistic regression of 84 answers of a 1.5B model: of its confidence, and of
+# that the quotes hold an answer.
+_BIAS, _CONFIDENCE, _HOLDS = -3.16, 1.21, 1.06
+# What must be above: the log odds that the quotes say yes and hold an answer, for a yes; that they hold one, for a no,
+# which a model that tends to yes says with reason; for a list; and the log odds of a figure that no text may state.
+_YES, _NO, _LIST, _WORKED_OUT = 0.7, -0.7, 0.7, 1.0
+_MAX_QUOTES, _MAX_NAME = 3, 60
+_WAY = re.compile(r"(yes|no)\b", re.I)
+_MEASURED: tuple[Value, ...] = ("date", "duration", "money", "share", "number")
+_FIRM = re.compile(
+    rf"\b(?:{'|'.join(load_words('localrag.grounding', 'words.toml')['subjects']['forms'].split())})\W*$", re.I
+)
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+
+
+def answer(query: Query, pair: Pair, plan: Plan, engine: Engine) -> Findings:
+    """Return yes or no with the quote that says so; else that the document does not say, with what comes nearest."""
+    model = engine.workspace.model().model
+    judged = engine.find(Item("asked", query.search_text or query.text), pair, only=query.only, stop=query.stop)
+    if judged is None:
+        return Findings(prompts.STOPPED, False, plan, model=model, stopped=True)
+    return worded(judged, plan, model)
+
+
+def worded(judged: Finding, plan: Plan, model: str) -> Findings:
+    """Put a finding into words: yes or no, what comes near where it is unsure, or that the document does not say."""
+    at, confidence = judged.citation, judged.confidence
+    found = Findings(
+        prompts.WITHHELD if judged.withheld else prompts.NOT_FOUND,
+        False,
+        plan,
+        confidence=confidence if judged.state != "unsure" else None,
+        nearest=() if at is None else (replace(at, marker=0),),
+        withheld="what the document says, because no text supports it throughout" if judged.withheld else "",
+        looked_at=f"{judged.read[:1].upper()}{judged.read[1:]}.",
+        not_read=judged.injections,
+        tokens=judged.usage,
+        model=model,
+    )
+    if judged.state == "unsure" and at is not None and not judged.withheld:
+        return unclear(replace(found, found=True, citations=(replace(at, marker=1),), nearest=()))
+    if at is None or judged.state != "found":
+        return found
+    if judged.way == "no" and confidence is not None:
+        confidence = 1 - confidence  # of the answer, which is no
+    text = f"{judged.way.capitalize()}: “{' '.join(at.quote.split())}” [1]"
+    return replace(
+        found, answer=text, found=True, confidence=confidence, citations=(replace(at, marker=1),), nearest=()
+    )
+
+
+def unclear(findings: Findings) -> Findings:
+    """Return findings that show what they quote and claim nothing."""
+    lines = [f"“{' '.join(one.quote.split())}” [{one.marker}]" for one in findings.citations[:_MAX_QUOTES]]
+    return replace(
+        findings,
+        answer="\n\n".join([prompts.UNCLEAR, *lines]),
+        sure=False,
+        unsupported=(),
+        flags=(),
+        citations=findings.citations[:_MAX_QUOTES],
+    )
+
+
+def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: Model) -> Findings:
+    """Return findings with how sure they are; where they are not, their text is what they quote.
+
+    What is stopped, calculated by code, in another language than the text, or sums up a whole text stays as it is.
+    """
+    question = query.question
+    as_it_is = findings.stopped or findings.workings or findings.flagged("language")
+    if not findings.found or not findings.citations or as_it_is or question.kind in ("summary", "whole"):
+        return findings
+    listed = "listed" in findings.plan.signals
+    quoted = _quoted(findings.citations[-1:] if listed else findings.citations[:_MAX_QUOTES], passages)
+    # What the model compares by itself is hardly ever right.
+    if question.kind == "compare" or not (listed or _valued(findings, query.text, question.value)):
+        return unclear(findings)
+    read = Reading(model, None, query.stop)
+    try:
+        sure, holds = _sure(findings, query, quoted, read)
+    except Cancelled:
+        return replace(findings, stopped=True)
+    plan = findings.plan.with_signals(quotes_hold=round(holds, 2))
+    findings = replace(findings, plan=plan, tokens=findings.tokens + read.usage)
+    return findings if sure else unclear(findings)
+
+
+def _sure(findings: Findings, query: Query, quoted: Sequence[Passage], read: Reading) -> tuple[bool, float]:
+    """Return whether the quotes bear out an answer, and the log odds that they hold one."""
+    question = query.search_text or query.text
+    holds = read.holds(quoted, question)
+    if query.question.kind == "list":
+        return holds >= _LIST, holds
+    if way := _WAY.match(findings.answer):
+        yes = way[1].lower() == "yes"
+        return (read.says_so(quoted, question) + holds >= _YES if yes else holds >= _NO), holds
+    share = min(max(findings.confidence or 0.5, 0.001), 0.999)
+    odds = _BIAS + _CONFIDENCE * math.log(share / (1 - share)) + _HOLDS * holds
+    return odds >= (_WORKED_OUT if query.question.kind == "calculation" else 0), holds
+
+
+def _valued(findings: Findings, question: str, value: Value) -> bool:
+    """Return whether an answer to a question for a figure, date or person gives one that is in its quotes."""
+    quotes = " ".join(one.quote for one in findings.citations)
+    if value in _MEASURED:
+        return bool((_figures(findings.answer) - _figures(question)) & _figures(quotes))
+    names = _MARKER.sub("", findings.answer).strip(" .")
+    return value != "person" or not _FIRM.search(names)
+
+
+def _figures(text: str) -> set[object]:
+    """Return the dates and the quantities of a text."""
+    days: set[object] = {frozenset(found.days) for found in find_dates(text)}
+    return days | {parse_quantity(match).value for match in QUANTITY.finditer(values.in_digits(text))}
+
+
+def _quoted(citations: Sequence[Citation], passages: Sequence[Passage]) -> list[Passage]:
+    """Return the sentences that are quoted, each in full, under the name of their document."""
+    found = []
+    for at in citations:
+        key, start, text, header = (at.library, at.document, at.page), at.start, at.quote, ""
+        for passage in passages:
+            if (passage.library, passage.document, passage.page) != key or not passage.start <= at.start < passage.end:
+                continue
+            first, last = at.start - passage.start, at.end - passage.start
+            spans = [span for span in sentences(passage.text) if span[0] < last and span[1] > first]
+            begin, end = min(first, *(a for a, _ in spans), first), max(last, *(b for _, b in spans), last)
+            if end <= len(passage.text):
+                start, text, header = passage.start + begin, passage.text[begin:end], passage.header
+            break
+        name = f"[{PurePath(at.document).stem[:_MAX_NAME]}]"
+        whole = "\n".join(filter(None, (name, header)))
+        found.append(Passage(*key, at.label, (), text, start, start + len(text), 0.0, header=whole))
+    return found

@@ -1,0 +1,74 @@
+"""How sure an answer is: the model judges its quotes alone, and what is not sure shows them and claims nothing."""
+
+from dataclasses import replace
+
+import pytest
+from asking import ask
+
+from localrag.answer import judging
+from localrag.grounding import prompts
+from localrag.grounding.stages import Findings
+from localrag.items.item import Finding
+from localrag.types import Citation, Plan
+
+RENT = "The Tenant shall pay a yearly rent of EUR 48,000 for Hall 3 to Orlo Ltd."
+AT = Citation("law", "a.txt", 1, None, "p. 1", RENT, 0, len(RENT), 0)
+
+
+@pytest.fixture
+def lease(shelf):
+    return shelf("lease", {"lease.txt": RENT})
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "certainty"),
+    [
+        ("What is the yearly rent of Hall 3?", "The yearly rent is EUR 48,000.", "sure"),
+        ("What is the yearly rent of Hall 3?", "The Tenant shall pay a yearly rent for Hall 3.", "unclear"),
+        ("Who signed the lease of Hall 3?", "Orlo Ltd", "unclear"),
+        ("What is the yearly rent of Hall 3?", "The documents do not say.", "absent"),
+    ],
+)
+def test_a_value_of_the_type_that_is_asked_for_is_sure(assistant, models, lease, question, answer, certainty):
+    models.generator.script = [("", answer)]
+    _, made = ask(assistant, question, "lease")
+    assert made.certainty == made.to_dict()["certainty"] == certainty
+    assert made.found is (certainty != "absent")
+
+
+def test_what_the_quotes_alone_do_not_hold_is_shown_without_a_claim(assistant, models, lease):
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    models.generator.weights = [("Does this passage state", "no")]
+    _, made = ask(assistant, "What is the yearly rent of Hall 3?", "lease")
+    assert made.certainty == "unclear" and made.answer.startswith(prompts.UNCLEAR)
+    assert [one.quote for one in made.citations] == [RENT] and RENT in made.answer
+
+
+def test_a_judgement_that_is_stopped_leaves_the_answer_incomplete(assistant, models, lease):
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    judging_now = lambda: "Does this passage state" in models.generator.prompts[-1][-1].whole  # noqa: E731
+    *_, last = assistant.ask("What is the yearly rent of Hall 3?", libraries=["lease"], stop=judging_now)
+    assert last.answer.stopped
+
+
+def test_more_than_three_quotes_are_cut_and_marks_go_with_the_claims():
+    cited = tuple(replace(AT, marker=marker) for marker in range(1, 6))
+    shown = judging.unclear(Findings("It rains.", True, Plan("retrieve", ""), cited, unsupported=("It rains.",)))
+    assert [one.marker for one in shown.citations] == [1, 2, 3] and not shown.unsupported and not shown.sure
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (Finding("found", "yes", citation=AT), f"Yes: “{RENT}” [1]"),
+        (Finding("found", "no", citation=AT), f"No: “{RENT}” [1]"),
+        (Finding("unsure", citation=AT), f"{prompts.UNCLEAR}\n\n“{RENT}” [1]"),
+        (Finding("absent"), prompts.NOT_FOUND),
+        (Finding("unsure", withheld=True), prompts.WITHHELD),
+    ],
+)
+def test_only_what_the_quote_bears_out_is_claimed(found, text):
+    made = judging.worded(found, Plan("retrieve", ""), "fake")
+    shown = found.citation is not None
+    assert (made.answer, made.found, made.sure) == (text, shown, found.state != "unsure" or not shown)
+    assert [one.marker for one in (*made.citations, *made.nearest)] == [1] * shown

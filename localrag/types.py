@@ -305,6 +305,11 @@ class Passage(_Value):
     header: str = ""
     also: tuple[str, ...] = ()
 
+    def holds(self, at: Citation) -> bool:
+        """Return whether a citation begins in it."""
+        same = (self.library, self.document, self.page) == (at.library, at.document, at.page)
+        return same and self.start <= at.start < self.end
+
     @property
     def place(self) -> str:
         return place(self.page, self.label, self.heading, self.unit, self.spot)

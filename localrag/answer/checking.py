@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from localrag.answer import judging, lists
 from localrag.answer.checks import conflicts, entities, relevance
-from localrag.grounding import citations, context, fact_checks, prompt_injection, prompts
+from localrag.grounding import citations, context, fact_checks, prompts
 from localrag.grounding.annotations import doubts
-from localrag.grounding.citations import cite, nearest
+from localrag.grounding.citations import cite
 from localrag.grounding.stages import Draft, Findings, Prompt, Query
 from localrag.llm import Generator as Model
 from localrag.store.text_analysis import COMMON
@@ -168,9 +168,7 @@ def with_nearest(findings: Findings, query: Query, passages: Sequence[Passage]) 
     likely = findings.confidence is None or findings.confidence >= _MIN_CONFIDENCE
     if findings.found or (findings.stopped and not findings.withheld) or not likely:
         return findings
-    near = nearest(query.search_text or query.text, passages)
-    near = tuple(one for one in near if not prompt_injection.find(one.quote))
-    return replace(findings, nearest=context.placed(near, passages, query.libraries))
+    return replace(findings, nearest=judging.near(query, passages))
 
 
 # --- languages ----------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from localrag.errors import Cancelled
-from localrag.grounding import prompts
+from localrag.grounding import context, prompt_injection, prompts
+from localrag.grounding.citations import nearest
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items import values
 from localrag.items.item import Finding, Item
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 # Log odds that an answer is right, by a logistic regression of 84 answers of a 1.5B model: of its confidence, and of
 # that the quotes hold an answer.
 _BIAS, _CONFIDENCE, _HOLDS = -3.16, 1.21, 1.06
-# What must be above: the log odds that the quotes say yes and hold an answer, for a yes; that they hold one, for a no,
-# which a model that tends to yes says with reason; for a list; and the log odds of a figure that no text may state.
-_YES, _NO, _LIST, _WORKED_OUT = 0.7, -0.7, 0.7, 1.0
-_MAX_QUOTES, _MAX_NAME = 3, 60
+# The least log odds: that quotes say yes, or no, and that they hold an answer, added up; that they hold a list; and of
+# being right where an answer may have to be calculated.
+_WAY_SURE, _LIST, _WORKED_OUT = 2.0, 0.7, 1.0
+_MAX_CITED, _MAX_QUOTES, _MAX_NAME = 2, 3, 60
 _WAY = re.compile(r"(yes|no)\b", re.I)
 _MEASURED: tuple[Value, ...] = ("date", "duration", "money", "share", "number")
 _FIRM = re.compile(
@@ -80,16 +81,24 @@ def worded(judged: Finding, plan: Plan, model: str) -> Findings:
     )
 
 
-def unclear(findings: Findings) -> Findings:
-    """Return findings that show what they quote and claim nothing."""
-    lines = [f"“{' '.join(one.quote.split())}” [{one.marker}]" for one in findings.citations[:_MAX_QUOTES]]
+def near(query: Query, passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    """Return the one or two sentences that come nearest to a question, at their places, with no number."""
+    found = (one for one in nearest(query.search_text or query.text, passages) if not prompt_injection.find(one.quote))
+    return context.placed(tuple(found), passages, query.libraries)
+
+
+def unclear(findings: Findings, near: Sequence[Citation] = ()) -> Findings:
+    """Return findings that show what they quote and what is near the question, and claim nothing."""
+    cited = {(one.document, one.page, one.start): one for one in (*findings.citations[:_MAX_CITED], *near)}
+    quotes = tuple(replace(one, marker=number) for number, one in enumerate(list(cited.values())[:_MAX_QUOTES], 1))
+    lines = [f"“{' '.join(one.quote.split())}” [{one.marker}]" for one in quotes]
     return replace(
         findings,
         answer="\n\n".join([prompts.UNCLEAR, *lines]),
         sure=False,
         unsupported=(),
         flags=(),
-        citations=findings.citations[:_MAX_QUOTES],
+        citations=quotes,
     )
 
 
@@ -106,7 +115,7 @@ def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: 
     quoted = _quoted(findings.citations[-1:] if listed else findings.citations[:_MAX_QUOTES], passages)
     # What the model compares by itself is hardly ever right.
     if question.kind == "compare" or not (listed or _valued(findings, query.text, question.value)):
-        return unclear(findings)
+        return unclear(findings, near(query, passages))
     read = Reading(model, None, query.stop)
     try:
         sure, holds = _sure(findings, query, quoted, read)
@@ -114,7 +123,7 @@ def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: 
         return replace(findings, stopped=True)
     plan = findings.plan.with_signals(quotes_hold=round(holds, 2))
     findings = replace(findings, plan=plan, tokens=findings.tokens + read.usage)
-    return findings if sure else unclear(findings)
+    return findings if sure else unclear(findings, near(query, passages))
 
 
 def _sure(findings: Findings, query: Query, quoted: Sequence[Passage], read: Reading) -> tuple[bool, float]:
@@ -124,8 +133,8 @@ def _sure(findings: Findings, query: Query, quoted: Sequence[Passage], read: Rea
     if query.question.kind == "list":
         return holds >= _LIST, holds
     if way := _WAY.match(findings.answer):
-        yes = way[1].lower() == "yes"
-        return (read.says_so(quoted, question) + holds >= _YES if yes else holds >= _NO), holds
+        says = read.says_so(quoted, question)
+        return (says if way[1].lower() == "yes" else -says) + holds >= _WAY_SURE, holds
     share = min(max(findings.confidence or 0.5, 0.001), 0.999)
     odds = _BIAS + _CONFIDENCE * math.log(share / (1 - share)) + _HOLDS * holds
     return odds >= (_WORKED_OUT if query.question.kind == "calculation" else 0), holds
@@ -150,17 +159,14 @@ def _quoted(citations: Sequence[Citation], passages: Sequence[Passage]) -> list[
     """Return the sentences that are quoted, each in full, under the name of their document."""
     found = []
     for at in citations:
-        key, start, text, header = (at.library, at.document, at.page), at.start, at.quote, ""
-        for passage in passages:
-            if (passage.library, passage.document, passage.page) != key or not passage.start <= at.start < passage.end:
-                continue
+        start, text, header = at.start, at.quote, ""
+        if (passage := next((one for one in passages if one.holds(at)), None)) is not None:
             first, last = at.start - passage.start, at.end - passage.start
             spans = [span for span in sentences(passage.text) if span[0] < last and span[1] > first]
             begin, end = min(first, *(a for a, _ in spans), first), max(last, *(b for _, b in spans), last)
             if end <= len(passage.text):
                 start, text, header = passage.start + begin, passage.text[begin:end], passage.header
-            break
-        name = f"[{PurePath(at.document).stem[:_MAX_NAME]}]"
-        whole = "\n".join(filter(None, (name, header)))
-        found.append(Passage(*key, at.label, (), text, start, start + len(text), 0.0, header=whole))
+        name = f"[{PurePath(at.document).stem[:_MAX_NAME]}]\n{header}".rstrip()
+        end = start + len(text)
+        found.append(Passage(at.library, at.document, at.page, at.label, (), text, start, end, 0.0, header=name))
     return found

@@ -17,7 +17,7 @@ from localrag.grounding.stages import Findings, Query
 from localrag.quantities import plural
 from localrag.store import text_analysis
 from localrag.store.text_analysis import sentences
-from localrag.types import Citation, Passage
+from localrag.types import Passage
 
 _END = re.compile(r"[;,](?: (?:and|or|and/or))?$|\.$")
 # What stands before an item: a bullet at the beginning of a line, or a label ("(a)", "3.") there or in a sentence.
@@ -41,7 +41,7 @@ def complete(findings: Findings, query: Query, passages: Sequence[Passage]) -> F
         return findings
     pairs = {(library.name, document.path): (library, document) for library, document in query.documents}
     for citation in findings.citations:
-        passage = next((one for one in passages if _holds(one, citation)), None)
+        passage = next((one for one in passages if one.holds(citation)), None)
         if passage is None:
             continue
         library, document = pairs[passage.library, passage.document]
@@ -64,11 +64,6 @@ def complete(findings: Findings, query: Query, passages: Sequence[Passage]) -> F
             plan=findings.plan.with_signals(listed=len(items)),
         )
     return findings
-
-
-def _holds(passage: Passage, at: Citation) -> bool:
-    own = (passage.library, passage.document, passage.page) == (at.library, at.document, at.page)
-    return own and passage.start <= at.start < passage.end
 
 
 def around(text: str, start: int, end: int) -> list[Span]:

@@ -214,8 +214,7 @@ def print_answer(answer: Answer) -> None:
         echo(survey_table.without_rows(answer.answer) + "\n")
         print_table(answer)
     else:
-        unclear = answer.certainty == "unclear"
-        echo(annotations.mark(answer.answer, answer.unsupported, answer.flags), fg="yellow" if unclear else None)
+        echo(annotations.shown(answer), fg="yellow" if answer.certainty == "unclear" else None)
     for working in answer.workings:
         echo(f"\n    {working.shown}", fg="green")
     for conflict in answer.conflicts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from localrag.grounding import prompts
 from localrag.grounding.citations import claims, without_markers
 from localrag.grounding.stages import Findings
 from localrag.quantities import plural
@@ -45,6 +46,12 @@ def mark(text: str, unsupported: Sequence[str], flags: Sequence[Flag]) -> str:
     for at in sorted(places, reverse=True):
         text = text[:at] + places[at] + text[at:]
     return text
+
+
+def shown(answer: Answer) -> str:
+    """Return the text of an answer with its marks, without the quotes of one that is unclear, which stand below it."""
+    bare = answer.certainty == "unclear" and answer.answer.startswith(prompts.UNCLEAR)
+    return prompts.UNCLEAR if bare else mark(answer.answer, answer.unsupported, answer.flags)
 
 
 def unmarked(text: str) -> str:

@@ -214,11 +214,8 @@ def placed(
     page_of = cache(lambda library, document_id, position: stores[library].page(document_id, position))
     found = []
     for citation in citations:
-        own = (citation.library, citation.document, citation.page)
         for passage in passages:
-            inside = (passage.library, passage.document, passage.page) == own
-            inside = inside and passage.start <= citation.start < passage.end
-            if inside and (passage.spot or passage.page is None):
+            if passage.holds(citation) and (passage.spot or passage.page is None):
                 page = page_of(passage.library, passage.document_id, passage.position)
                 if page is not None:
                     citation = replace(citation, place=locations.place_at(page, citation.start, citation.end))

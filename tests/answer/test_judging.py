@@ -51,10 +51,15 @@ def test_a_judgement_that_is_stopped_leaves_the_answer_incomplete(assistant, mod
     assert last.answer.stopped
 
 
-def test_more_than_three_quotes_are_cut_and_marks_go_with_the_claims():
-    cited = tuple(replace(AT, marker=marker) for marker in range(1, 6))
-    shown = judging.unclear(Findings("It rains.", True, Plan("retrieve", ""), cited, unsupported=("It rains.",)))
-    assert [one.marker for one in shown.citations] == [1, 2, 3] and not shown.unsupported and not shown.sure
+def test_two_quotes_and_what_is_near_the_question_are_shown_and_marks_go_with_the_claims():
+    cited = tuple(replace(AT, start=marker, marker=marker) for marker in range(1, 6))
+    near = (replace(AT, start=9),)
+    shown = judging.unclear(Findings("It rains.", True, Plan("retrieve", ""), cited, unsupported=("It rains.",)), near)
+    assert (
+        [(one.start, one.marker) for one in shown.citations] == [(1, 1), (2, 2), (9, 3)]
+        and not shown.unsupported
+        and not shown.sure
+    )
 
 
 @pytest.mark.parametrize(

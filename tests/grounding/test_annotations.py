@@ -1,8 +1,11 @@
 """What a reader must check is marked, and a line says why."""
 
+from dataclasses import replace
+
 import pytest
 
-from localrag.grounding.annotations import limits, mark, unmarked, warnings
+from localrag.grounding import prompts
+from localrag.grounding.annotations import limits, mark, shown, unmarked, warnings
 from localrag.types import Answer, Flag, Plan
 
 AMOUNT = Flag("amount", "EUR 58,000", "not in what is cited")
@@ -72,3 +75,9 @@ def test_that_it_was_stopped_is_said_once():
 
 def test_an_answer_without_findings_is_shown_as_it_is():
     assert mark("The rent is EUR 48,000 [1].", [], []) == "The rent is EUR 48,000 [1]."
+
+
+def test_an_unclear_answer_leads_to_the_quotes_below_it():
+    text = f"{prompts.UNCLEAR}\n\n“The rent is EUR 5.” [1]"
+    answer = Answer("What is the rent?", text, True, Plan("retrieve", ""), certainty="unclear")
+    assert shown(answer) == prompts.UNCLEAR and shown(replace(answer, certainty="sure")) == text

@@ -138,8 +138,7 @@ class _Check:
     def spans(self, citation: Citation) -> Iterator[_Span]:
         """Yield the sentences and rows that a citation is from."""
         for at, one in enumerate(self.passages):
-            here = (one.library, one.document, one.page) == (citation.library, citation.document, citation.page)
-            if here and one.start <= citation.start < one.end:
+            if one.holds(citation):
                 first, last = citation.start - one.start, citation.end - one.start
                 yield from (_Span(at, a, b) for a, b in sentences(one.text) if a < last and first < b)
                 return

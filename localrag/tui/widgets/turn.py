@@ -246,7 +246,7 @@ class TurnView(Vertical):
         self._draw_plan()
         self._reason(answer.reasoning)
         has_table = survey_table.has_table(answer)
-        text = marks.mark(answer.answer, answer.unsupported, answer.flags)
+        text = marks.shown(answer)
         await self._answer.finish(survey_table.without_rows(text) if has_table else text)
         self._answer.set_class(answer.certainty == "unclear", "unclear")
         self.results.settle(answer)

@@ -514,7 +514,7 @@ class Answer(_Value):
         reasoning: what a reasoning model wrote before the answer.
         nearest: where the documents do not say, what comes closest in them; no answer, so its markers are 0.
         withheld: why strict mode withheld the answer; empty where it did not.
-        certainty: "unclear" where it only shows text, since none was sure to answer; "absent" where nothing was found.
+        certainty: "unclear" where it, or a part, only shows text or was not judged; "absent" where nothing was found.
         read_by: the machines of the house whose model read text for it; empty where it stayed on this one.
     """
 
@@ -546,8 +546,17 @@ class Answer(_Value):
     read_by: str = ""
     certainty: Certainty = "sure"
 
+    def __post_init__(self) -> None:
+        if not self.found:
+            object.__setattr__(self, "certainty", "absent")
+
     def to_dict(self) -> dict[str, Any]:
         return _Value.to_dict(self) | {"confidence": _rounded(self.confidence, 3)}
+
+    @property
+    def claims(self) -> bool:
+        """Whether it answers the question, and does not only show text."""
+        return self.found and self.certainty != "unclear"
 
     @property
     def sources(self) -> tuple[str, ...]:

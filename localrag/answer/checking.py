@@ -149,6 +149,7 @@ def strictly(findings: Findings) -> Findings:
         return replace(findings, reasoning="")
     return replace(
         findings,
+        nearest=findings.nearest or tuple(replace(one, marker=0) for one in findings.citations if not findings.sure),
         answer=prompts.WITHHELD,
         found=False,
         withheld="; ".join(reasons),
@@ -168,7 +169,7 @@ def with_nearest(findings: Findings, query: Query, passages: Sequence[Passage]) 
     likely = findings.confidence is None or findings.confidence >= _MIN_CONFIDENCE
     if findings.found or (findings.stopped and not findings.withheld) or not likely:
         return findings
-    return replace(findings, nearest=judging.near(query, passages))
+    return replace(findings, nearest=judging.near(query, passages) or findings.nearest)
 
 
 # --- languages ----------------------------------------------------------------------------------------------

@@ -109,19 +109,20 @@ def _joined(route: Route, answers: Sequence[Findings]) -> Findings:
 def _row(side: Side, answer: Findings) -> dict[str, Any]:
     """Return a row with the columns of a survey, and the side's name."""
     at = answer.citations[0] if answer.found and answer.citations else None
-    why_not = "the words that support it were not found" if answer.found else _nothing(answer)
+    claims = answer.found and answer.sure
+    why_not = "the words that support it were not found" if claims else _nothing(answer)
     library, document = (side.documents[0][0].name, side.documents[0][1].path) if len(side.documents) == 1 else ("", "")
     return {
         "side": side.name,
         "library": at.library if at else library,
         "document": at.document if at else document,
-        "found": answer.found,
-        "answer": _MARKER.sub("", _flat(answer)) if answer.found else "",
+        "found": claims,
+        "answer": _MARKER.sub("", _flat(answer)) if claims else "",
         "place": at.place if at else "",
         "quote": at.quote if at else "",
         "read": "passages",
         "likelihood": None if answer.confidence is None else round(answer.confidence, 3),
-        "why_not": "" if at else why_not,
+        "why_not": "" if at and claims else why_not,
         **{name: getattr(at, name, None) for name in ("page", "start", "end")},
     }
 
@@ -131,7 +132,7 @@ def _flat(answer: Findings) -> str:
 
 
 def _nothing(answer: Findings) -> str:
-    return "withheld in strict mode" if answer.withheld else "nothing found"
+    return "withheld in strict mode" if answer.withheld else "not clear" if answer.found else "nothing found"
 
 
 # --- the difference of two answers -------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def _figure(name: str, question: str, answer: Findings) -> tuple[Quantity, froze
     asked, stated = _quantities(question), _quantities(_MARKER.sub("", answer.answer))
     figures = [one for one in stated if one not in asked]
     figures = [one for one in figures if one.unit] or (figures if _COUNTED.search(question) else [])
-    if not answer.found or len(figures) != 1:
+    if not (answer.found and answer.sure) or len(figures) != 1:
         return None
     (figure,) = figures
     for at in answer.citations:

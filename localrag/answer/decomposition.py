@@ -65,7 +65,7 @@ def _part_query(query: Query, part: str, parts: Sequence[str], answers: Sequence
     """Return one part as a question that follows those before it."""
     before = [Turn(one, _MARKER.sub("", answer.answer)) for one, answer in zip(parts, answers, strict=False)]
     # A small model that sees an earlier part not found says so again.
-    seen = [turn for turn, answer in zip(before, answers, strict=True) if answer.found]
+    seen = [turn for turn, answer in zip(before, answers, strict=True) if answer.found and answer.sure]
     search_text = Question(part, before).complete
     names = dict.fromkeys(name.rstrip(".") for other in parts for name in _NAME.findall(other))
     search_text = " ".join([search_text, *(name for name in names if name not in search_text)])

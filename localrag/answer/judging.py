@@ -89,7 +89,8 @@ def near(query: Query, passages: Sequence[Passage]) -> tuple[Citation, ...]:
 
 def unclear(findings: Findings, near: Sequence[Citation] = ()) -> Findings:
     """Return findings that show what they quote and what is near the question, and claim nothing."""
-    cited = {(one.document, one.page, one.start): one for one in (*findings.citations[:_MAX_CITED], *near)}
+    own = findings.citations[-1:] if "listed" in findings.plan.signals else findings.citations[:_MAX_CITED]
+    cited = {(one.library, one.document, one.page, one.start): one for one in (*own, *near)}
     quotes = tuple(replace(one, marker=number) for number, one in enumerate(list(cited.values())[:_MAX_QUOTES], 1))
     lines = [f"“{' '.join(one.quote.split())}” [{one.marker}]" for one in quotes]
     return replace(
@@ -99,18 +100,21 @@ def unclear(findings: Findings, near: Sequence[Citation] = ()) -> Findings:
         unsupported=(),
         flags=(),
         citations=quotes,
+        citations_dropped=0,
     )
 
 
 def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: Model) -> Findings:
     """Return findings with how sure they are; where they are not, their text is what they quote.
 
-    What is stopped, calculated by code, in another language than the text, or sums up a whole text stays as it is.
+    What code calculated and what sums up a whole text stays as it is. What was stopped, or is in another language than
+    the text, keeps its words, but is not sure.
     """
     question = query.question
-    as_it_is = findings.stopped or findings.workings or findings.flagged("language")
-    if not findings.found or not findings.citations or as_it_is or question.kind in ("summary", "whole"):
+    if not findings.found or findings.workings or question.kind in ("summary", "whole"):
         return findings
+    if query.stop() or findings.flagged("language") or not findings.citations:
+        return replace(findings, sure=False)
     listed = "listed" in findings.plan.signals
     quoted = _quoted(findings.citations[-1:] if listed else findings.citations[:_MAX_QUOTES], passages)
     # What the model compares by itself is hardly ever right.
@@ -120,7 +124,7 @@ def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: 
     try:
         sure, holds = _sure(findings, query, quoted, read)
     except Cancelled:
-        return replace(findings, stopped=True)
+        return replace(findings, stopped=True, sure=False)
     plan = findings.plan.with_signals(quotes_hold=round(holds, 2))
     findings = replace(findings, plan=plan, tokens=findings.tokens + read.usage)
     return findings if sure else unclear(findings, near(query, passages))
@@ -130,9 +134,11 @@ def _sure(findings: Findings, query: Query, quoted: Sequence[Passage], read: Rea
     """Return whether the quotes bear out an answer, and the log odds that they hold one."""
     question = query.search_text or query.text
     holds = read.holds(quoted, question)
+    if not read.measured:  # a word, not how likely it is
+        return holds > 0, holds
     if query.question.kind == "list":
         return holds >= _LIST, holds
-    if way := _WAY.match(findings.answer):
+    if query.question.value == "yes or no" and (way := _WAY.match(findings.answer)):
         says = read.says_so(quoted, question)
         return (says if way[1].lower() == "yes" else -says) + holds >= _WAY_SURE, holds
     share = min(max(findings.confidence or 0.5, 0.001), 0.999)
@@ -166,7 +172,7 @@ def _quoted(citations: Sequence[Citation], passages: Sequence[Passage]) -> list[
             begin, end = min(first, *(a for a, _ in spans), first), max(last, *(b for _, b in spans), last)
             if end <= len(passage.text):
                 start, text, header = passage.start + begin, passage.text[begin:end], passage.header
-        name = f"[{PurePath(at.document).stem[:_MAX_NAME]}]\n{header}".rstrip()
+        name = f"[{PurePath(prompts.named(at.document)).stem[:_MAX_NAME]}]\n{header}".rstrip()
         end = start + len(text)
         found.append(Passage(at.library, at.document, at.page, at.label, (), text, start, end, 0.0, header=name))
     return found

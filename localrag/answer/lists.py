@@ -20,12 +20,14 @@ from localrag.store.text_analysis import sentences
 from localrag.types import Passage
 
 _END = re.compile(r"[;,](?: (?:and|or|and/or))?$|\.$")
-# What stands before an item: a bullet at the beginning of a line, or a label ("(a)", "3.") there or in a sentence.
+# What stands before an item: a bullet or label at the beginning of a line, or a label in a sentence: "(a)", "3.".
 _LABEL = re.compile(
-    r"(?:^[ \t]*|(?<=\s)(?=\()|(?<=[:;,.)] )|(?<=\band )|(?<=\bor ))"
+    r"(?:(?P<line>^[ \t]*)|(?<=[:;,.)] )|(?<=\band )|(?<=\bor )|(?<=\s)(?=\((?:[ai1])\)))"
     r"(?:(?P<bullet>[-*+•●○◦▪■□►➢✓–—·‣⁃])|(?P<open>\()?(?P<label>[a-z]{1,4}|\d{1,2})(?(open)\)|[.)]))\s+",
     re.I | re.M,
 )
+# Between two items of a list is no paragraph of its own and no line that introduces something else.
+_APART = re.compile(r"\n[ \t]*\n[ \t]*\S|\n[^\n]*:[ \t]*\n")
 _ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx"
 _COUNTED = (_ROMAN.split(), ascii_lowercase, [str(number) for number in range(1, 100)])
 Span = tuple[int, int]
@@ -71,14 +73,15 @@ def around(text: str, start: int, end: int) -> list[Span]:
 
     Items have labels that count up, in one paragraph or at the beginnings of lines, or the same bullet there.
     """
+    first = max(0, start - _MAX_LIST)
+    text, start, end = text[first : end + _MAX_LIST], start - first, end - first
     runs: list[list[Mark]] = []
-    for mark in _LABEL.finditer(text):
-        if mark["bullet"] or _numbers(mark["label"]):
-            run = next((own for own in reversed(runs) if _next(text, own[-1], mark)), None)
-            if run is not None:
-                run.append(mark)
-            else:
-                runs.append([mark])
+    for mark in filter(_counts, _LABEL.finditer(text)):
+        run = next((own for own in reversed(runs[-_MAX_ITEMS:]) if _next(text, own[-1], mark)), None)
+        if run is not None:
+            run.append(mark)
+        else:
+            runs.append([mark])
     spans = sentences(text)
     for run in runs:
         begins = [mark.start() for mark in run]
@@ -90,15 +93,23 @@ def around(text: str, start: int, end: int) -> list[Span]:
         small = _MIN_ITEMS <= len(run) <= _MAX_ITEMS and last - lead <= _MAX_LIST
         worded = all(len(one.split()) >= _MIN_WORDS and len(one) <= _MAX_ITEM for one in shown)
         if introduced and small and worded and begins[0] - 2 <= end and start < last:
-            return [(lead, begins[0]), *items]
+            return [(first + a, first + b) for a, b in ((lead, begins[0]), *items)]
     return []
+
+
+def _counts(mark: Mark) -> bool:
+    """Whether a mark may be that of an item: in a sentence it is a figure, or in parentheses."""
+    label, line = mark["label"], mark["line"] is not None
+    return line if label is None else bool(_numbers(label)) and bool(line or mark["open"] or label.isdigit())
 
 
 def _next(text: str, last: Mark, mark: Mark) -> bool:
     """Whether a mark is the next item's after another: it counts on, and both begin lines or share a paragraph."""
-    lines = [not text[text.rfind("\n", 0, one.start()) + 1 : one.start()].strip() for one in (last, mark)]
-    together = all(lines) or (not any(lines) and "\n\n" not in text[last.end() : mark.start()])
-    return together and mark.start() - last.end() <= _MAX_ITEM and _follows(last, mark)
+    lines = [one["line"] is not None for one in (last, mark)]
+    if lines[0] != lines[1] or mark.start() - last.end() > _MAX_ITEM or not _follows(last, mark):
+        return False
+    between = text[last.end() : mark.start()]
+    return not _APART.search(between) if lines[0] else "\n\n" not in between
 
 
 def _follows(last: Mark | None, mark: Mark) -> bool:

@@ -57,7 +57,7 @@ def score(question: Question, documents: Sequence[str], answer: Answer, choices:
     """
     figures: dict[str, Any] = {}
     text = MARKER.sub("", answer.answer)
-    given = text if answer.found else ""
+    given = text if answer.claims else ""
     if question.label:
         figures["choice"] = float(chose(answer, choices) == question.answer)
     elif question.answerable:
@@ -108,8 +108,8 @@ def _worth(
     if question.label:
         return float(figures["choice"]), _RIGHT
     if not question.answerable:
-        return float(not answer.found), _RIGHT
-    if not answer.found:
+        return float(not answer.claims), _RIGHT
+    if not answer.claims:
         return 0.0, _RIGHT
     known, given = MARKER.sub("", question.answer), MARKER.sub("", answer.answer)
     numbers = [] if _DATE.search(known) else metrics.numbers(known)
@@ -129,7 +129,7 @@ def _worth(
 
 def chose(answer: Answer, choices: Sequence[str]) -> str | None:
     """Return the choice an answer makes; declining is the choice "Not mentioned" if there is one."""
-    if not answer.found:
+    if not answer.claims:
         return next((choice for choice in choices if declining(choice, choice)), None)
     return metrics.chosen(MARKER.sub("", answer.answer), choices)
 
@@ -251,14 +251,15 @@ def _result(question: Question, answer: Answer, sample: Sample) -> dict[str, Any
     return {
         **_about(question),
         "answer": answer.answer,
-        "found": answer.found,
+        "found": answer.claims,
+        "certainty": answer.certainty,
         "figures": score(question, documents, answer, choices),
         "chose": chose(answer, choices) if question.label else None,
         "quotes": len(answer.citations),
         "verbatim": sum(verbatim(sample.library, citation) for citation in answer.citations),
         "dropped": answer.citations_dropped,
         "unsupported": len(answer.unsupported),
-        "sentences": len(sentences(MARKER.sub("", answer.answer))) if answer.found else 0,
+        "sentences": len(sentences(MARKER.sub("", answer.answer))) if answer.claims else 0,
         "flags": [flag.to_dict() for flag in answer.flags],
         "workings": [working.shown for working in answer.workings],
         "confidence": None if confidence is None else round(confidence, 4),

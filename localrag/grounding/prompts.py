@@ -140,7 +140,7 @@ def documents_prompt(
 
 def document_block(name: str, text: str) -> str:
     """Return a whole document as a prompt shows it."""
-    return f"Document: {_named(name)}\n\n{prompt_injection.removed(text)}\n\n"
+    return f"Document: {named(name)}\n\n{prompt_injection.removed(text)}\n\n"
 
 
 def check_prompt(messages: Sequence[Message]) -> list[Message]:
@@ -197,10 +197,10 @@ def heading(passage: Passage) -> str:
     place = passage.place if passage.page is not None or passage.unit == "mail" or passage.spot else ""
     if passage.unit == "page" and passage.page is not None:
         place = place.replace(" (printed ", " (")  # the model reads the form it was measured with
-    return ", ".join(part for part in (_named(passage.document), place, path) if part)
+    return ", ".join(part for part in (named(passage.document), place, path) if part)
 
 
-def _named(name: str) -> str:
+def named(name: str) -> str:
     """Return a document's name; of one that holds a prompt injection only the kind of file."""
     return name if not prompt_injection.in_name(name) else f"document.{name.rpartition('.')[2][:5]}"
 
@@ -245,7 +245,7 @@ def _turn_tokens(turn: Turn, count: Count) -> int:
 
 def says_nothing(answer: str) -> bool:
     """Return whether an answer only says that the documents do not say."""
-    return bool(_SAYS_NOTHING.match(answer)) and len(answer) < 300
+    return (bool(_SAYS_NOTHING.match(answer)) and len(answer) < 300) or answer.startswith(UNCLEAR)
 
 
 def checked_instructions(text: str) -> str:

@@ -53,6 +53,7 @@ class Reading:
     stop: Stop
     whole: bool = False  # the passages are all of the document
     usage: Usage = field(default_factory=Usage)
+    measured: bool = True  # False where the model gives no likelihoods, so that log odds only tell its word
 
     def says_so(self, passages: Sequence[Passage], question: str) -> float:
         """Return the log odds that the passages say yes to a question."""
@@ -120,6 +121,7 @@ class Reading:
         *_, weighed = self.model.weigh(messages, options, stop=self.stop, cache=self.cache)
         assert isinstance(weighed, Weighed)
         self.usage += weighed.usage
+        self.measured &= weighed.measured
         if not weighed.shares:
             raise Cancelled("stopped")
         first, second = (max(share, _LEAST) for share in weighed.shares)

@@ -202,7 +202,7 @@ def turn_html(session: Session, number: int, saved: SavedTurn, job: Asked | None
         if answer.table:
             given["table"] = table(settled(answer), lambda at: f"{number}.r{at}", base)
         given["tabled"] = survey_table.has_table(answer)
-        text = marks.mark(answer.answer, answer.unsupported, answer.flags)
+        text = marks.shown(answer)
         text = survey_table.without_rows(text) if given["tabled"] else text
         links = {one.marker: source("c", n) for n, one in enumerate(answer.citations) if one.marker}
         given["text"] = answer_html(text, links)

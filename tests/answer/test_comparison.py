@@ -190,7 +190,7 @@ def test_figures_that_do_not_compare_have_no_difference(one, other, assistant, m
 def test_only_figures_for_the_same_have_a_difference(one, other, result):
     def said(text):
         at = SimpleNamespace(quote=f"Dogs pay EUR 7 a day. {text} Cats pay nothing.", place="p. 1", marker=1)
-        return SimpleNamespace(answer=text, found=True, citations=(at,), passages=())
+        return SimpleNamespace(sure=True, answer=text, found=True, citations=(at,), passages=())
 
     found = comparison.difference([("A", "What is it?", said(one)), ("B", "What is it?", said(other))])
     assert (found[0].result if found else "") == result
@@ -339,3 +339,11 @@ def test_the_rows_are_shown_as_those_of_a_survey(assistant, models, pair, capsys
     _, answer = ask(assistant, BOTH, "pair")
     assert not survey_table.has_table(answer) and answer.answer.count("\n\n") == 2
     assert "Calder lease.txt" in shown and "It is 90 days." in shown and shown.count("[2]") == 2
+
+
+def test_code_computes_nothing_with_a_side_that_is_not_clear(assistant, models, pair):
+    models.generator.script = [("of the Calder", "The notice period is 60 days."), ("", "It is 90 days.")]
+    models.generator.weights = [("Does this passage state", "no")]
+    _, answer = ask(assistant, BOTH, "pair")
+    assert answer.certainty == "unclear" and not answer.workings
+    assert [(row["found"], row["answer"], row["why_not"]) for row in answer.table] == [(False, "", "not clear")] * 2

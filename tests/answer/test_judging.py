@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 from asking import ask
+from fakes import ScriptedGenerator
 
+from localrag import protocol
 from localrag.answer import judging
 from localrag.grounding import prompts
 from localrag.grounding.stages import Findings
 from localrag.items.item import Finding
-from localrag.types import Citation, Plan
+from localrag.types import Answer, Citation, Plan
 
 RENT = "The Tenant shall pay a yearly rent of EUR 48,000 for Hall 3 to Orlo Ltd."
 AT = Citation("law", "a.txt", 1, None, "p. 1", RENT, 0, len(RENT), 0)
@@ -77,3 +79,31 @@ def test_only_what_the_quote_bears_out_is_claimed(found, text):
     shown = found.citation is not None
     assert (made.answer, made.found, made.sure) == (text, shown, found.state != "unsure" or not shown)
     assert [one.marker for one in (*made.citations, *made.nearest)] == [1] * shown
+
+
+class Wordy(ScriptedGenerator):
+    """A model server that gives no likelihoods, only the word that it writes."""
+
+    def weigh(self, messages, options, **kept):
+        *events, weighed = super().weigh(messages, options, **kept)
+        yield from events
+        yield replace(weighed, shares=tuple(0.8 if share else 0.2 for share in weighed.shares), measured=False)
+
+
+@pytest.mark.parametrize(("word", "certainty"), [("yes", "sure"), ("no", "unclear")])
+def test_a_model_without_likelihoods_is_taken_at_its_word(assistant, models, lease, word, certainty):
+    models.generator = Wordy([("", "The yearly rent is EUR 48,000.")], weights=[("Does this passage state", word)])
+    _, made = ask(assistant, "What is the yearly rent of Hall 3?", "lease")
+    assert made.certainty == certainty
+
+
+def test_a_date_that_begins_with_no_is_not_a_no(assistant, models, shelf):
+    shelf("papers", {"notice.txt": "The Tenant gives notice no later than 31 May 2030."})
+    models.generator.script = [("", "No later than 31 May 2030.")]
+    assert ask(assistant, "When must the Tenant give notice?", "papers")[1].certainty == "sure"
+
+
+def test_an_answer_saved_before_it_was_judged_is_absent_where_nothing_was_found():
+    saved = Answer("Rent?", prompts.NOT_FOUND, False, Plan("retrieve", "")).to_dict()
+    del saved["certainty"]
+    assert protocol.from_plain(saved, Answer).certainty == "absent"

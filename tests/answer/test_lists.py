@@ -52,3 +52,27 @@ def test_an_answer_that_gives_all_of_a_list_stays_as_it_is(shelf, models, assist
     models.generator.script = [("", "The signs are fever and chills, and a dry cough.")]
     *_, last = assistant.ask("What are the signs? List them all.", libraries=["plans"], mode="retrieve")
     assert "The text lists" not in last.answer.answer
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted", "count"),
+    [
+        ("Duties:\n- plan all\n- run all\nSkills:\n- lead teams\n- speak well\n", "plan all", 2),
+        (
+            "The Landlord gives:\n(a) the hall;\n(b) heat of two.\nThe rent ends.\nThe Tenant shall:\n(c) pay it\n",
+            "heat",
+            2,
+        ),
+        ("Signs:\n• fever now\n• a cough\n\nAsk your doctor.\n\n• a rash\n", "fever", 2),
+        ("The rent under clause (a) is ten. The rent under clause (b) is twenty.", "ten", 0),
+        ("A. Smith and B. Jones, Jr. or C. Brown signed it.", "Jones", 0),
+    ],
+)
+def test_what_is_another_list_or_none_stays_out(text, quoted, count):
+    at = text.index(quoted)
+    assert max(0, len(lists.around(text, at, at + len(quoted))) - 1) == count
+
+
+@pytest.mark.parametrize("unit", ["(a) x ", "x; (a) ", "\n- a", "     ", "a. "])
+def test_marks_without_end_are_looked_at_near_the_quote_only(unit):
+    assert lists.around(unit * 20_000, 10, 20) == []

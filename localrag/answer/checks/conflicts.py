@@ -68,7 +68,7 @@ def check(findings: Findings, documents: Sequence[Pair]) -> Findings:
                     seen.append(spans)
                     conflicts.append(_conflict(library, sides, citations))
     text = findings.answer
-    for later in dict.fromkeys(conflict.sides[0] for conflict in conflicts if conflict.ordered):
+    for later in dict.fromkeys(conflict.sides[0] for conflict in conflicts if conflict.ordered and findings.sure):
         if later.marker > len(findings.citations):
             text += f" A later document says otherwise: “{later.says}” [{later.marker}]."
     return replace(findings, answer=text, citations=tuple(citations), conflicts=tuple(conflicts))

@@ -374,7 +374,7 @@ class Asking(Vertical):
         elif isinstance(event, Answered):
             message.question.plan = event.answer.plan
             self.post_message(self.Done(view, event.answer))
-            if not event.answer.found and not message.question.stop.is_set():
+            if not event.answer.claims and not message.question.stop.is_set():
                 await self._offer_again(message.question, view)
 
     async def on_question_ended(self, message: QuestionEnded) -> None:

@@ -546,10 +546,6 @@ class Answer(_Value):
     read_by: str = ""
     certainty: Certainty = "sure"
 
-    def __post_init__(self) -> None:
-        if not self.found:
-            object.__setattr__(self, "certainty", "absent")
-
     def to_dict(self) -> dict[str, Any]:
         return _Value.to_dict(self) | {"confidence": _rounded(self.confidence, 3)}
 

@@ -65,8 +65,8 @@ def make_model():
 
 
 def asked(model):
-    found = [re.findall(r"Question: ([^\n]+)", messages[-1].text)[-1] for messages in model.prompts]
-    model.prompts.clear()
+    found = [re.findall(r"Question: ([^\n]+)", messages[-1].text)[-1] for messages in model.written]
+    model.written.clear()
     return list(dict.fromkeys(found))
 
 

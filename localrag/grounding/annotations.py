@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from localrag.grounding import prompts
 from localrag.grounding.citations import claims, without_markers
 from localrag.grounding.stages import Findings
-from localrag.quantities import plural
+from localrag.quantities import load_words, plural
 from localrag.security.terminal import counted, duration
 from localrag.types import Answer, Cost, Flag, Passage, Plan, source
 
@@ -27,6 +26,7 @@ PLAN_NAMES: Mapping[str, str] = {
     "exact": "counting or finding with code",
 }
 MAX_LOOKED_FOR = 300
+_UNCLEAR: str = load_words("localrag.grounding", "prompts.toml")["unclear"]  # prompts.py loads more than is shown
 _NAMED = {"link": "the link ", "command": "the command "}
 
 
@@ -50,8 +50,8 @@ def mark(text: str, unsupported: Sequence[str], flags: Sequence[Flag]) -> str:
 
 def shown(answer: Answer) -> str:
     """Return the text of an answer with its marks, without the quotes of one that is unclear, which stand below it."""
-    bare = answer.certainty == "unclear" and answer.answer.startswith(prompts.UNCLEAR)
-    return prompts.UNCLEAR if bare else mark(answer.answer, answer.unsupported, answer.flags)
+    bare = answer.certainty == "unclear" and answer.answer.startswith(_UNCLEAR)
+    return _UNCLEAR if bare else mark(answer.answer, answer.unsupported, answer.flags)
 
 
 def unmarked(text: str) -> str:

@@ -157,7 +157,7 @@ def answer_of(
     values = {name: getattr(found, name) for name in Findings.__slots__ if name not in ("searching", "sure")}
     values |= {
         "tokens": found.tokens + (route.usage if route else Usage()),
-        "certainty": "sure" if found.sure else "unclear",
+        "certainty": "absent" if not found.found else "sure" if found.sure else "unclear",
         "looked_for": found.looked_for or query.search_text,
         "not_read": tuple(dict.fromkeys((*found.not_read, *query.not_read))),
     }

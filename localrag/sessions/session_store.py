@@ -133,6 +133,9 @@ def from_json(data: bytes) -> Session:
     value = protocol.decode(data, dict[str, Any])
     if value.get("schema") != SCHEMA:
         raise ValueError(f"its schema is {value.get('schema')!r:.40}, this version reads {SCHEMA}")
+    for turn in value.get("turns", ()):  # answers of versions before the field
+        if isinstance(turn, dict) and isinstance(answer := turn.get("answer"), dict) and not answer.get("found"):
+            answer.setdefault("certainty", "absent")
     session: Session = protocol.from_plain(value, Session)
     return session
 

@@ -6,12 +6,11 @@ import pytest
 from asking import ask
 from fakes import ScriptedGenerator
 
-from localrag import protocol
 from localrag.answer import judging
 from localrag.grounding import prompts
 from localrag.grounding.stages import Findings
 from localrag.items.item import Finding
-from localrag.types import Answer, Citation, Plan
+from localrag.types import Citation, Plan
 
 RENT = "The Tenant shall pay a yearly rent of EUR 48,000 for Hall 3 to Orlo Ltd."
 AT = Citation("law", "a.txt", 1, None, "p. 1", RENT, 0, len(RENT), 0)
@@ -101,9 +100,3 @@ def test_a_date_that_begins_with_no_is_not_a_no(assistant, models, shelf):
     shelf("papers", {"notice.txt": "The Tenant gives notice no later than 31 May 2030."})
     models.generator.script = [("", "No later than 31 May 2030.")]
     assert ask(assistant, "When must the Tenant give notice?", "papers")[1].certainty == "sure"
-
-
-def test_an_answer_saved_before_it_was_judged_is_absent_where_nothing_was_found():
-    saved = Answer("Rent?", prompts.NOT_FOUND, False, Plan("retrieve", "")).to_dict()
-    del saved["certainty"]
-    assert protocol.from_plain(saved, Answer).certainty == "absent"

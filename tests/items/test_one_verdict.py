@@ -14,7 +14,7 @@ from asking import FILLER
 from fakes import ScriptedGenerator
 
 from localrag import api
-from localrag.answer import single
+from localrag.answer import judging
 from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.events import Answered, ReviewEnded
@@ -88,15 +88,16 @@ def by_ask(assistant, library, asked):
     found = {}
     for document in opened.documents():
         query = assistant.prepare(asked, [library], Filter(documents=(document.path,)), "auto", (), lambda: False)
-        made = single.answer(query, (opened, document), Plan("retrieve", ""), engine)
-        assert made.found is bool(re.match("(Yes|No):", made.answer))
+        made = judging.answer(query, (opened, document), Plan("retrieve", ""), engine)
+        assert (made.found and made.sure) is bool(re.match("(Yes|No):", made.answer))
         assert all((citation.marker == 1) is made.found for citation in (*made.citations, *made.nearest))
         found[document.path] = verdict(made)
     return found
 
 
 def verdict(made):
-    return made.answer.partition(":")[0].lower() if made.found else ""
+    word = made.answer.partition(":")[0].lower()
+    return word if word in ("yes", "no") else ""
 
 
 def by_survey(assistant, library, question):

@@ -261,13 +261,19 @@ def with_answer(**change):
 def test_missing_fields_take_their_defaults_and_unknown_ones_are_ignored():
     assert from_json(as_bytes(to_json(SESSION))) == SESSION
     value = json.loads(with_answer(future=1, split={"tries": 2, "votes": [{"answer": "x", "count": 2}]}))
-    for name in ("flags", "workings", "conflicts", "confidence", "reasoning", "context", "looked_at"):
+    for name in ("flags", "workings", "conflicts", "confidence", "reasoning", "context", "looked_at", "certainty"):
         del value["turns"][0]["answer"][name]
     for name in ("only", "mode", "settings", "origin"):
         del value[name]
     old = replace(WHOLE, flags=(), workings=(), conflicts=(), confidence=None, reasoning="", context={}, looked_at="")
     found = from_json(as_bytes(value))
     assert found.turns[0].answer == old and (found.only, found.mode, found.origin) == (Filter(), "auto", None)
+
+
+def test_an_answer_without_a_certainty_is_absent_where_nothing_was_found():
+    value = json.loads(with_answer(found=False))
+    del value["turns"][0]["answer"]["certainty"]
+    assert from_json(as_bytes(value)).turns[0].answer.certainty == "absent"
 
 
 def test_what_is_no_answer_is_refused():

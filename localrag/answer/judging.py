@@ -48,7 +48,7 @@ _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 def answer(query: Query, pair: Pair, plan: Plan, engine: Engine) -> Findings:
     """Return yes or no with the quote that says so; else that the document does not say, with what comes nearest."""
     model = engine.workspace.model().model
-    judged = engine.find(Item("asked", query.search_text or query.text), pair, only=query.only, stop=query.stop)
+    judged = engine.find(Item("asked", query.question.complete), pair, only=query.only, stop=query.stop)
     if judged is None:
         return Findings(prompts.STOPPED, False, plan, model=model, stopped=True)
     return worded(judged, plan, model)
@@ -132,7 +132,7 @@ def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: 
 
 def _sure(findings: Findings, query: Query, quoted: Sequence[Passage], read: Reading) -> tuple[bool, float]:
     """Return whether the quotes bear out an answer, and the log odds that they hold one."""
-    question = query.search_text or query.text
+    question = query.question.complete  # as it was typed: a spelling for the search changes what it asks
     holds = read.holds(quoted, question)
     if not read.measured:  # a word, not how likely it is
         return holds > 0, holds

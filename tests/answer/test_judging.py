@@ -100,3 +100,12 @@ def test_a_date_that_begins_with_no_is_not_a_no(assistant, models, shelf):
     shelf("papers", {"notice.txt": "The Tenant gives notice no later than 31 May 2030."})
     models.generator.script = [("", "No later than 31 May 2030.")]
     assert ask(assistant, "When must the Tenant give notice?", "papers")[1].certainty == "sure"
+
+
+def test_the_quotes_are_judged_by_the_question_as_it_was_typed(assistant, models, shelf):
+    shelf("papers", {"notice.txt": "The notice period is 60 days."})
+    models.generator.script = [("", "The notice period is 60 days.")]
+    _, made = ask(assistant, "How long is the notixe period?", "papers", mode="retrieve")
+    assert "notice" in made.looked_for
+    judged = models.generator.prompts[-1][-1].whole
+    assert "Does this passage state" in judged and "How long is the notixe period?" in judged

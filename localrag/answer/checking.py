@@ -90,18 +90,13 @@ def places(findings: Findings, query: Query, passages: Sequence[Passage]) -> Fin
     return replace(findings, citations=context.placed(findings.citations, passages, query.libraries))
 
 
-def whole_list(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
-    """Add the whole list of the text where an answer to a question for one gives a part of it."""
-    return lists.complete(findings, query, passages)
-
-
 def versions(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
     """Add where versions and amendments of the cited documents say otherwise."""
     return conflicts.check(findings, query.documents)
 
 
 # Checks of an answer that a model wrote, in order, and of any answer. Each sees only findings that are an answer yet.
-WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, support, whole_list, places)
+WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, support, lists.complete, places)
 EVERY: tuple[Check, ...] = (versions,)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from localrag.errors import Cancelled
 from localrag.grounding import context, prompt_injection, prompts
-from localrag.grounding.citations import nearest
+from localrag.grounding.citations import nearest, without_markers
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items import values
 from localrag.items.item import Finding, Item
@@ -42,7 +42,6 @@ _MEASURED: tuple[Value, ...] = ("date", "duration", "money", "share", "number")
 _FIRM = re.compile(
     rf"\b(?:{'|'.join(load_words('localrag.grounding', 'words.toml')['subjects']['forms'].split())})\W*$", re.I
 )
-_MARKER = re.compile(r"\s*\[\d{1,3}\]")
 
 
 def answer(query: Query, pair: Pair, plan: Plan, engine: Engine) -> Findings:
@@ -87,10 +86,10 @@ def near(query: Query, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     return context.placed(tuple(found), passages, query.libraries)
 
 
-def unclear(findings: Findings, near: Sequence[Citation] = ()) -> Findings:
+def unclear(findings: Findings, beside: Sequence[Citation] = ()) -> Findings:
     """Return findings that show what they quote and what is near the question, and claim nothing."""
     own = findings.citations[-1:] if "listed" in findings.plan.signals else findings.citations[:_MAX_CITED]
-    cited = {(one.library, one.document, one.page, one.start): one for one in (*own, *near)}
+    cited = {(one.library, one.document, one.page, one.start): one for one in (*own, *beside)}
     quotes = tuple(replace(one, marker=number) for number, one in enumerate(list(cited.values())[:_MAX_QUOTES], 1))
     lines = [f"“{' '.join(one.quote.split())}” [{one.marker}]" for one in quotes]
     return replace(
@@ -147,12 +146,11 @@ def _sure(findings: Findings, query: Query, quoted: Sequence[Passage], read: Rea
 
 
 def _valued(findings: Findings, question: str, value: Value) -> bool:
-    """Return whether an answer to a question for a figure, date or person gives one that is in its quotes."""
+    """Return whether an answer has a figure of its quotes where one is asked for, and names no firm as a person."""
     quotes = " ".join(one.quote for one in findings.citations)
     if value in _MEASURED:
         return bool((_figures(findings.answer) - _figures(question)) & _figures(quotes))
-    names = _MARKER.sub("", findings.answer).strip(" .")
-    return value != "person" or not _FIRM.search(names)
+    return value != "person" or not _FIRM.search(without_markers(findings.answer))
 
 
 def _figures(text: str) -> set[object]:

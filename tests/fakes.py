@@ -26,7 +26,7 @@ class ScriptedGenerator:
 
     `weights` does the same for `weigh`: the option to be certain of, else the first. With a `thought` it has a
     thinking mode, and thinks just that. It counts words as tokens and keeps each prompt it was given in `prompts`. It
-    reads passages `apart` if so told.
+    reads passages `apart` if so told. Of quotes alone it reads `again`, by default what it wrote last.
     """
 
     script: Sequence[tuple[str, str]] = ()
@@ -36,6 +36,8 @@ class ScriptedGenerator:
     model: str = "scripted"
     thought: str = ""
     apart: bool = False
+    again: str = ""
+    last: str = ""
     prompts: list[tuple[Message, ...]] = field(default_factory=list)
     written: list[tuple[Message, ...]] = field(default_factory=list)
 
@@ -54,12 +56,16 @@ class ScriptedGenerator:
 
     def generate(self, messages, *, max_tokens, temperature=0.0, seed=0, grammar=None, stop=None, cache=None, think=0):
         self.prompts.append(tuple(messages))
-        self.written.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
         *asked, begun = messages
         last = begun.whole if begun.role == "user" else asked[-1].whole
         answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
+        if re.search("as it stands in this passage|as it stands in the text", last):
+            answer = self.again or self.last
+        else:
+            self.last = answer
+            self.written.append(tuple(messages))
         if begun.role == "assistant" and answer.startswith("{"):  # of a reply in JSON only the end is written
             answer = json.dumps(json.loads(answer)["quote"])[1:] + "}"
         written = []

@@ -41,7 +41,7 @@ def language(findings: Findings, query: Query, passages: Sequence[Passage]) -> F
 
 def quotes(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
     """Tie each sentence to the words of the passages that support it; an answer that says nothing is none."""
-    cited = cite(findings.answer, query.text, passages)
+    cited = cite(findings.answer, query.text, passages, query.nearness)
     if not re.search(r"\w", cited.answer) or prompts.says_nothing(cited.answer):
         return replace(findings, answer=prompts.NOT_FOUND, flags=(), found=False)
     return replace(
@@ -91,8 +91,8 @@ def places(findings: Findings, query: Query, passages: Sequence[Passage]) -> Fin
 
 
 def versions(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
-    """Add where versions and amendments of the cited documents say otherwise."""
-    return conflicts.check(findings, query.documents)
+    """Add where versions and amendments of the cited documents say otherwise than what is claimed."""
+    return conflicts.check(findings, query.documents) if findings.sure else findings
 
 
 # Checks of an answer that a model wrote, in order, and of any answer. Each sees only findings that are an answer yet.

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 # that the quotes hold an answer.
 _BIAS, _CONFIDENCE, _HOLDS = -3.16, 1.21, 1.06
 # The least log odds: that quotes say yes, or no, and that they hold an answer, added up; that they hold a list; and of
-# being right where an answer may have to be calculated.
-_WAY_SURE, _LIST, _WORKED_OUT = 2.0, 0.7, 1.0
-_MAX_CITED, _MAX_QUOTES, _MAX_NAME = 2, 3, 60
+# being right where an answer may have to be calculated. Below the next a look-up has no answer: of 17 in two wordings
+# of half A 14 had none. An answer that lacks what is asked for is at most the last.
+_WAY_SURE, _LIST, _WORKED_OUT, _ABSENT, _LACKING = 2.0, 0.7, 1.0, -1.4, -0.1
+_MAX_QUOTES, _MAX_NAME, _THOUSAND = 3, 60, Decimal(1000)
 _WAY = re.compile(r"(yes|no)\b", re.I)
 _MEASURED: tuple[Value, ...] = ("date", "duration", "money", "share", "number")
 _FIRM = re.compile(
@@ -80,16 +82,17 @@ def worded(judged: Finding, plan: Plan, model: str) -> Findings:
     )
 
 
-def near(query: Query, passages: Sequence[Passage]) -> tuple[Citation, ...]:
-    """Return the one or two sentences that come nearest to a question, at their places, with no number."""
-    found = (one for one in nearest(query.search_text or query.text, passages) if not prompt_injection.find(one.quote))
-    return context.placed(tuple(found), passages, query.libraries)
+def near(query: Query, passages: Sequence[Passage], count: int = 2) -> tuple[Citation, ...]:
+    """Return the sentences that come nearest to a question, best first, at their places, with no number."""
+    best = nearest(query.search_text or query.text, passages, query.nearness, count)
+    clean = tuple(one for one in best if not prompt_injection.find(one.quote))
+    return context.placed(clean, passages, query.libraries)
 
 
 def unclear(findings: Findings, beside: Sequence[Citation] = ()) -> Findings:
-    """Return findings that show what they quote and what is near the question, and claim nothing."""
-    own = findings.citations[-1:] if "listed" in findings.plan.signals else findings.citations[:_MAX_CITED]
-    cited = {(one.library, one.document, one.page, one.start): one for one in (*own, *beside)}
+    """Return findings that show what is near the question, else what they quote, and claim nothing."""
+    shown = findings.citations[-1:] if "listed" in findings.plan.signals else (*beside, *findings.citations)
+    cited = {(one.library, one.document, one.page, one.start): one for one in shown}
     quotes = tuple(replace(one, marker=number) for number, one in enumerate(list(cited.values())[:_MAX_QUOTES], 1))
     lines = [f"“{' '.join(one.quote.split())}” [{one.marker}]" for one in quotes]
     return replace(
@@ -114,49 +117,80 @@ def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: 
         return findings
     if query.stop() or findings.flagged("language") or not findings.citations:
         return replace(findings, sure=False)
+    if question.kind == "compare":  # what the model compares by itself is hardly ever right
+        return unclear(findings, near(query, passages, _MAX_QUOTES))
     listed = "listed" in findings.plan.signals
     quoted = _quoted(findings.citations[-1:] if listed else findings.citations[:_MAX_QUOTES], passages)
-    # What the model compares by itself is hardly ever right.
-    if question.kind == "compare" or not (listed or _valued(findings, query.text, question.value)):
-        return unclear(findings, near(query, passages))
-    read = Reading(model, None, query.stop)
-    try:
-        sure, holds = _sure(findings, query, quoted, read)
-    except Cancelled:
-        return replace(findings, stopped=True, sure=False)
-    plan = findings.plan.with_signals(quotes_hold=round(holds, 2))
-    findings = replace(findings, plan=plan, tokens=findings.tokens + read.usage)
-    return findings if sure else unclear(findings, near(query, passages))
+    if not (listed or _valued(findings.answer, query.text, question.value, quoted)):
+        odds = min(_fact_odds(findings.confidence, 0.0), _LACKING)
+    else:
+        read = Reading(model, None, query.stop)
+        try:
+            odds, holds = _odds(findings, query, quoted, read)
+        except Cancelled:
+            return replace(findings, stopped=True, sure=False)
+        plan = findings.plan.with_signals(quotes_hold=round(holds, 2))
+        findings = replace(findings, plan=plan, tokens=findings.tokens + read.usage)
+    if odds >= 0:
+        return findings
+    if odds < _ABSENT and question.kind == "look-up":
+        return replace(findings, answer=prompts.NOT_FOUND, found=False, citations=(), unsupported=(), flags=())
+    return unclear(findings, near(query, passages, _MAX_QUOTES))
 
 
-def _sure(findings: Findings, query: Query, quoted: Sequence[Passage], read: Reading) -> tuple[bool, float]:
-    """Return whether the quotes bear out an answer, and the log odds that they hold one."""
+def _odds(findings: Findings, query: Query, quoted: Sequence[Passage], read: Reading) -> tuple[float, float]:
+    """Return the log odds, above what is taken for sure, of an answer, and those that its quotes hold one."""
     question = query.question.complete  # as it was typed: a spelling for the search changes what it asks
     holds = read.holds(quoted, question)
     if not read.measured:  # a word, not how likely it is
-        return holds > 0, holds
+        return (0.0 if holds > 0 else _LACKING), holds
     if query.question.kind == "list":
-        return holds >= _LIST, holds
+        return holds - _LIST, holds
     if query.question.value == "yes or no" and (way := _WAY.match(findings.answer)):
         says = read.says_so(quoted, question)
-        return (says if way[1].lower() == "yes" else -says) + holds >= _WAY_SURE, holds
-    share = min(max(findings.confidence or 0.5, 0.001), 0.999)
-    odds = _BIAS + _CONFIDENCE * math.log(share / (1 - share)) + _HOLDS * holds
-    return odds >= (_WORKED_OUT if query.question.kind == "calculation" else 0), holds
+        return (says if way[1].lower() == "yes" else -says) + holds - _WAY_SURE, holds
+    if query.question.kind == "calculation":
+        return _fact_odds(findings.confidence, holds) - _WORKED_OUT, holds
+    odds = _fact_odds(findings.confidence, holds)
+    if odds >= 0 and query.question.value in _MEASURED and not _again(findings, query.text, quoted, read):
+        odds = _LACKING
+    return odds, holds
 
 
-def _valued(findings: Findings, question: str, value: Value) -> bool:
+def _again(findings: Findings, question: str, quoted: Sequence[Passage], read: Reading) -> bool:
+    """Return whether the model reads a figure of an answer in the quotes alone, too, where they have several."""
+    others = _figures(" ".join(one.text for one in quoted)) - _figures(question)
+    if len(others) < 2:
+        return True
+    return bool(_figures(without_markers(findings.answer)) & _figures(read.value(quoted, question)) & others)
+
+
+def _fact_odds(confidence: float | None, holds: float) -> float:
+    share = min(max(confidence or 0.5, 0.001), 0.999)
+    return _BIAS + _CONFIDENCE * math.log(share / (1 - share)) + _HOLDS * holds
+
+
+def _valued(answer: str, question: str, value: Value, quoted: Sequence[Passage]) -> bool:
     """Return whether an answer has a figure of its quotes where one is asked for, and names no firm as a person."""
-    quotes = " ".join(one.quote for one in findings.citations)
+    answer = without_markers(answer)
     if value in _MEASURED:
-        return bool((_figures(findings.answer) - _figures(question)) & _figures(quotes))
-    return value != "person" or not _FIRM.search(without_markers(findings.answer))
+        return bool((_figures(answer) - _figures(question)) & _figures(" ".join(one.text for one in quoted)))
+    return value != "person" or not _FIRM.search(answer)
 
 
 def _figures(text: str) -> set[object]:
-    """Return the dates and the quantities of a text."""
-    days: set[object] = {frozenset(found.days) for found in find_dates(text)}
-    return days | {parse_quantity(match).value for match in QUANTITY.finditer(values.in_digits(text))}
+    """Return the dates and the quantities of a text, without their units; 4,120 in a table is 4,120 thousand, too."""
+    found: set[object] = set()
+    for date in reversed(list(find_dates(text))):
+        found.add(frozenset(date.days))
+        text = f"{text[: date.start]} {text[date.end :]}"
+    return found | {_unscaled(parse_quantity(match).value) for match in QUANTITY.finditer(values.in_digits(text))}
+
+
+def _unscaled(value: Decimal) -> Decimal:
+    while value >= _THOUSAND:
+        value /= _THOUSAND
+    return value
 
 
 def _quoted(citations: Sequence[Citation], passages: Sequence[Passage]) -> list[Passage]:

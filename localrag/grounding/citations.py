@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import attrgetter
@@ -145,8 +145,18 @@ _WORD_OR_SIGNS = lazy_re(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.pattern})
 # best place's fit that a second place must have to be cited too.
 _SCORE, _MIN_SECOND = 0.3, 0.5
 _MIN_NEAREST = 4  # content words of a sentence that comes nearest; a heading has fewer
+_MAX_COMPARED = 80  # sentences compared by meaning, those with most of the question's words
 _NAMED = 0.25  # added for a passage that the model named
 _ROUNDING = 1e-9  # shares that are equal but for rounding are equal
+
+
+# Tells how near texts come to the question by meaning, a number each; nothing where that is not known.
+Similar = Callable[[Sequence[str]], Sequence[float]]
+
+
+def unknown(texts: Sequence[str]) -> Sequence[float]:
+    """Return that nothing is known of how near texts come to a question."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +180,7 @@ class _Work:
     rarest: float
     question: frozenset[str]
     min_support: float
+    similar: Similar = unknown
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     dropped: int = 0
@@ -177,17 +188,18 @@ class _Work:
     cuts: dict[_Span, list[tuple[int, int, frozenset[str]]]] = field(default_factory=dict)
 
 
-def cite(answer: str, question: str, passages: Sequence[Passage]) -> Findings:
+def cite(answer: str, question: str, passages: Sequence[Passage], similar: Similar = unknown) -> Findings:
     """Tie an answer to its passages.
 
     Args:
         answer: as the model wrote it, with markers like [2] that number `passages` from 1.
         question: its words decide between two places that support an answer equally.
         passages: what the model was shown, in order.
+        similar: tells how near sentences come to the question by meaning, for an answer that only repeats it.
     """
     answer = _ASIDE.sub(lambda match: " " + match["marks"].replace(" and", ""), answer)
     answer, quotes, dropped = _check_quotes(answer, question, passages)
-    work = _work(question, passages, language(f"{question} {answer}", passages), dropped)
+    work = _work(question, passages, language(f"{question} {answer}", passages), similar, dropped)
     text = _cite_all(answer, quotes, work)
     if work.unsupported and not work.citations:
         # Better a place to look at than none; the sentences stay unsupported.
@@ -201,11 +213,17 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Findings:
     )
 
 
-def nearest(question: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
-    """Return the one or two sentences that come nearest to a question, the best first; they are not its answer."""
-    work = _work(question, passages, language(question, passages))
+def nearest(
+    question: str, passages: Sequence[Passage], similar: Similar = unknown, count: int = 2
+) -> tuple[Citation, ...]:
+    """Return the sentences that come nearest to a question, the best first; they are not its answer.
+
+    By meaning where `similar` tells it, else the one or two that have most of its words.
+    """
+    work = _work(question, passages, language(question, passages), similar)
     work.spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST]
-    return tuple(cite_span(passages[span.passage], *_window(span, work.question, work)) for span in _fitting(work))
+    spans = _fitting(work, count)
+    return tuple(cite_span(passages[span.passage], *_window(span, work.question, work)) for span in spans)
 
 
 def relevant_sentences(question: str, passages: Sequence[Passage], count: int) -> list[Passage]:
@@ -220,7 +238,9 @@ def relevant_sentences(question: str, passages: Sequence[Passage], count: int) -
     return found
 
 
-def _work(question: str, passages: Sequence[Passage], stems: str, dropped: int = 0) -> _Work:
+def _work(
+    question: str, passages: Sequence[Passage], stems: str, similar: Similar = unknown, dropped: int = 0
+) -> _Work:
     spans = [
         _Span(number, start, end, terms(passage.text[start:end], stems))
         for number, passage in enumerate(passages)
@@ -230,7 +250,8 @@ def _work(question: str, passages: Sequence[Passage], stems: str, dropped: int =
     counts = Counter(term for span in spans for term in span.terms)
     weights = {term: math.log(1 + len(spans) / n) * (2 if term[0].isdigit() else 1) for term, n in counts.items()}
     rarest = max(weights.values(), default=1.0)
-    return _Work(passages, spans, stems, weights, rarest, terms(question, stems), MIN_SUPPORT, dropped=dropped)
+    asked = terms(question, stems)
+    return _Work(passages, spans, stems, weights, rarest, asked, MIN_SUPPORT, similar, dropped=dropped)
 
 
 def language(text: str, passages: Sequence[Passage]) -> str:
@@ -400,16 +421,22 @@ def _supporting(content: frozenset[str], named: Collection[int], work: _Work) ->
     return spans if _share(covered, content, work) >= work.min_support - _ROUNDING else []
 
 
-def _fitting(work: _Work) -> list[_Span]:
-    """Return the one or two spans that fit the question best, for an answer without words of its own: "Yes, it may."
+def _fitting(work: _Work, count: int = 2) -> list[_Span]:
+    """Return the spans that fit the question best, for an answer without words of its own: "Yes, it may."
 
-    The best alone misses the place too often (docs/decisions/0034-sufficiency.md).
+    By words the best alone misses the place too often (docs/decisions/0034-sufficiency.md); by meaning the gold
+    sentence is among the best four of 45 yes-or-no questions in 56, by words of 36 (docs/decisions/0062-certainty.md).
     """
+    shares = {span: _share(work.question & span.terms, work.question, work) for span in work.spans}
+    spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST]
+    spans = sorted(spans, key=lambda span: -shares[span])[:_MAX_COMPARED]
+    if fits := work.similar([work.passages[span.passage].text[span.start : span.end] for span in spans]):
+        return [span for _, span in sorted(zip(fits, spans, strict=True), key=lambda pair: -pair[0])[:count]]
     top = max((passage.score for passage in work.passages), default=0.0) or 1.0
     scored = [
         (share + _SCORE * work.passages[span.passage].score / top, span)
-        for span in work.spans
-        if (share := _share(work.question & span.terms, work.question, work)) >= MIN_WEAK_SUPPORT
+        for span, share in shares.items()
+        if share >= MIN_WEAK_SUPPORT
     ]
     best = sorted(scored, key=lambda pair: -pair[0])[:2]
     return [span for score, span in best if score >= _MIN_SECOND * best[0][0]]

@@ -51,6 +51,8 @@ class Query:
     not_read: tuple[NotRead, ...] = ()  # what cannot be looked at, such as pages without text
     stop: Callable[[], bool] = lambda: False  # polled throughout; True ends the answer
     strict: bool = False  # answer only what is supported throughout
+    # How near texts come to a question by meaning, a number each; nothing where no embedder can tell it.
+    similar: Callable[[str, Sequence[str]], Sequence[float]] = lambda question, texts: ()
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -67,6 +69,10 @@ class Query:
     def history(self) -> Sequence[Turn]:
         """The turns before it, oldest first."""
         return self.question.history
+
+    def nearness(self, texts: Sequence[str]) -> Sequence[float]:
+        """Return how near texts come to the question by meaning; nothing where that is not known."""
+        return self.similar(self.question.complete, texts)
 
     def elapsed(self) -> float:
         return time.monotonic() - self.started

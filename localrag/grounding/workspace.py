@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from localrag.errors import ModelError, UsageError
+from localrag.errors import EmbedderMismatch, ModelError, UsageError
 from localrag.grounding import context, prompts
 from localrag.grounding.stages import Pair, Query
 from localrag.llm import Generator as Model
@@ -128,7 +128,19 @@ class Workspace:
             not_read=(*chosen.left_out, *context.not_read(chosen.documents, opened, only)),
             stop=stop,
             strict=self.settings.strict,
+            similar=partial(self._similar, opened[0]),
         )
+
+    def _similar(self, library: Library, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """Return the cosines of texts and a question by the embedder of a library; nothing where it is missing."""
+        if not texts:
+            return ()
+        try:
+            embedder = self.searcher.embedder(library)
+            cosines = embedder.embed_documents(texts) @ embedder.embed_question(question)
+        except (ModelError, EmbedderMismatch):
+            return ()  # a document that is read whole needs no embedder
+        return tuple(map(float, cosines.reshape(-1)))
 
     def passages(self, query: Query, k: int) -> list[Passage]:
         known = {(library.name, document.id) for library, document in query.documents}  # an ingest may add others

@@ -25,7 +25,7 @@ from localrag.store.text_analysis import sentences
 from localrag.types import Citation, Message, Passage, Usage
 
 Stop = Callable[[], bool]
-_ANSWER_TOKENS = 120
+_ANSWER_TOKENS, _VALUE_TOKENS = 120, 24
 _WORDS = prompts.WORDS["survey"]
 STRING = r"""
 string ::= "\"" char{0,300} "\""
@@ -74,6 +74,10 @@ class Reading:
     def quote(self, passages: Sequence[Passage], question: str) -> str:
         """Return the words that the model quotes for a yes."""
         return self._answered(passages, question, _YES, _QUOTE_GRAMMAR)[1]
+
+    def value(self, passages: Sequence[Passage], question: str) -> str:
+        """Return the answer alone, in a few words, without a quote."""
+        return self.write(self.prompt(passages, "value", question), "", _VALUE_TOKENS)
 
     def answer(self, passages: Sequence[Passage], question: str) -> tuple[str, str]:
         """Return the answer that the model writes, and the words that it quotes for it; empty where it finds none."""

@@ -37,12 +37,21 @@ def test_a_value_of_the_type_that_is_asked_for_is_sure(assistant, models, lease,
     assert made.found is (certainty != "absent")
 
 
-def test_what_the_quotes_alone_do_not_hold_is_shown_without_a_claim(assistant, models, lease):
+def test_what_the_quotes_alone_do_not_hold_is_shown_without_a_claim(assistant, models, lease, monkeypatch):
+    monkeypatch.setattr(judging, "_ABSENT", -99.0)
     models.generator.script = [("", "The yearly rent is EUR 48,000.")]
     models.generator.weights = [("Does this passage state", "no")]
     _, made = ask(assistant, "What is the yearly rent of Hall 3?", "lease")
     assert made.certainty == "unclear" and made.answer.startswith(prompts.UNCLEAR)
     assert [one.quote for one in made.citations] == [RENT] and RENT in made.answer
+
+
+def test_a_look_up_far_below_what_is_sure_is_absent_and_shows_what_is_near(assistant, models, lease):
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    models.generator.weights = [("Does this passage state", "no")]
+    _, made = ask(assistant, "What is the yearly rent of Hall 3?", "lease")
+    assert made.certainty == "absent" and made.answer == prompts.NOT_FOUND and not made.citations
+    assert [one.quote for one in made.nearest] == [RENT]
 
 
 def test_a_judgement_that_is_stopped_leaves_the_answer_incomplete(assistant, models, lease):
@@ -52,12 +61,12 @@ def test_a_judgement_that_is_stopped_leaves_the_answer_incomplete(assistant, mod
     assert last.answer.stopped
 
 
-def test_two_quotes_and_what_is_near_the_question_are_shown_and_marks_go_with_the_claims():
+def test_what_is_near_the_question_is_shown_before_the_quotes_and_marks_go_with_the_claims():
     cited = tuple(replace(AT, start=marker, marker=marker) for marker in range(1, 6))
     near = (replace(AT, start=9),)
     shown = judging.unclear(Findings("It rains.", True, Plan("retrieve", ""), cited, unsupported=("It rains.",)), near)
     assert (
-        [(one.start, one.marker) for one in shown.citations] == [(1, 1), (2, 2), (9, 3)]
+        [(one.start, one.marker) for one in shown.citations] == [(9, 1), (1, 2), (2, 3)]
         and not shown.unsupported
         and not shown.sure
     )
@@ -109,3 +118,19 @@ def test_the_quotes_are_judged_by_the_question_as_it_was_typed(assistant, models
     assert "notice" in made.looked_for
     judged = models.generator.prompts[-1][-1].whole
     assert "Does this passage state" in judged and "How long is the notixe period?" in judged
+
+
+@pytest.mark.parametrize(("again", "certainty"), [("EUR 48,000", "sure"), ("EUR 5,000", "unclear")])
+def test_a_figure_beside_others_is_sure_where_the_quotes_alone_give_it_again(
+    assistant, models, shelf, again, certainty
+):
+    shelf("papers", {"lease.txt": "The yearly rent of Hall 3 is EUR 48,000 and the deposit EUR 5,000."})
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    models.generator.again = again
+    assert ask(assistant, "What is the yearly rent of Hall 3?", "papers")[1].certainty == certainty
+
+
+def test_a_figure_of_a_table_in_thousands_is_that_of_the_answer(assistant, models, shelf):
+    shelf("papers", {"report.txt": "In thousands: the rent of the year was $4,120, that of the year before $3,900."})
+    models.generator.script = [("", "The rent of the year was $4,120 thousand.")]
+    assert ask(assistant, "What was the rent of the year?", "papers")[1].certainty == "sure"

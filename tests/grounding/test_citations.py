@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from localrag.grounding.citations import MAX_QUOTE, cite, relevant_sentences
+from localrag.grounding.citations import MAX_QUOTE, cite, nearest, relevant_sentences
 from localrag.grounding.locate import locate
 from localrag.types import Passage
 
@@ -290,3 +290,14 @@ def test_an_answer_that_repeats_the_question_cites_the_best_passages():
 def test_a_yes_that_no_sentence_bears_out_is_listed():
     cited = cite("Yes, there is a non-compete.", "Is there a non-compete?", [passage("The rent is due in May.")])
     assert cited.citations == () and cited.unsupported == ("Yes, there is a non-compete.",)
+
+
+def test_an_answer_that_repeats_the_question_is_tied_to_what_is_nearest_by_meaning():
+    text = "The car park opens at six. Assignment needs the consent of Orlo. The contract may pass to the car park."
+    meant = "Assignment needs the consent of Orlo."
+    similar = lambda texts: [float(text == meant) for text in texts]  # noqa: E731
+    question = "May the contract pass to the car park?"
+    found = cite("Yes, the contract may pass to the car park.", question, [passage(text)], similar)
+    assert found.citations[0].quote == meant
+    assert [one.quote for one in nearest(question, [passage(text)], similar, 1)] == [meant]
+    assert nearest(question, [passage(text)])[0].quote != meant

@@ -149,11 +149,19 @@ _UNIT = rf"(?=(?:{_SPANS})\b)"
 _ARTICLE = r"(?<![%\d]\s)(?<!percent\s)\b(?:an?|eine?[mnrs]?|une?)"
 
 
+# "1 1/2 %", "1½", "1 and 1-half"; no date ("1 1/2/2024") and no row of figures.
+_FRACTIONS = {"1/2": ".5", "½": ".5", "1-half": ".5", "1/4": ".25", "¼": ".25", "3/4": ".75", "¾": ".75"}
+_MIXED = re.compile(
+    rf"(?<![\d.,/-])(\d{{1,3}})(?:(?:\s|-|\s+and\s+)(?=\d)|\s?(?=[½¼¾]))({'|'.join(_FRACTIONS)})(?![\d/-])"
+)
+
+
 def in_digits(text: str) -> str:
     """Return a text with its number words in digits: "thirty (30) days" and "half a year" are "30 days", "0.5 year"."""
     text = re.sub(r"\bper cent\b", "percent", text, flags=re.I)  # in French "cent" is a hundred
     for number in reversed(list(find_number_words(text))):
         text = f"{text[: number.start]}{number.value}{text[number.end :]}"
+    text = _MIXED.sub(lambda found: f"{found[1]}{_FRACTIONS[found[2]]}", text)
     text = re.sub(r"(?<!\d)\d+\s{0,9}\(\s{0,9}(\d[\d,.]{0,30})\s{0,9}\)", r"\1", _BETWEEN.sub("", text))
     text = re.sub(rf"\bhalf(?:\s+an?)?\s+{_UNIT}", "0.5 ", text, flags=re.I)
     text = re.sub(rf"{_ARTICLE}\s+{_UNIT}", "1 ", text, flags=re.I)

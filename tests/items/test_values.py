@@ -20,6 +20,8 @@ YEAR = 365.2425
         ("$1.2 million", "money", 1_200_000, "USD"),
         ("5 per cent", "percent", 5, ""),
         ("4 percent a year", "percent", 4, ""),
+        ("one and one-half percent (1 1/2%) per month", "percent", 1.5, ""),
+        ("2¼ years", "duration", 2.25 * YEAR, ""),
         ("twenty-one", "number", 21, ""),
     ],
 )

@@ -91,8 +91,8 @@ def places(findings: Findings, query: Query, passages: Sequence[Passage]) -> Fin
 
 
 def versions(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
-    """Add where versions and amendments of the cited documents say otherwise than what is claimed."""
-    return conflicts.check(findings, query.documents) if findings.sure else findings
+    """Add where versions and amendments of the cited documents say otherwise."""
+    return conflicts.check(findings, query.documents)
 
 
 # Checks of an answer that a model wrote, in order, and of any answer. Each sees only findings that are an answer yet.

@@ -1,8 +1,8 @@
 """Judge how sure an answer is: whether the words that it quotes hold the answer to the question.
 
 The model is asked about the quotes alone: of all that it has read it takes for granted what only stands near. An answer
-that is not sure gives way to its quotes (docs/decisions/0062-certainty.md). A yes-or-no question about a clause of one
-document is put to the engine of items, which judges by the quote, too.
+that is not sure gives way to the sentences nearest to the question (docs/decisions/0062-certainty.md). A yes-or-no
+question about a clause of one document is put to the engine of items, which judges by the quote, too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BIAS, _CONFIDENCE, _HOLDS = -3.16, 1.21, 1.06
 # being right where an answer may have to be calculated. Below the next a look-up has no answer: of 17 in two wordings
 # of half A 14 had none. An answer that lacks what is asked for is at most the last.
 _WAY_SURE, _LIST, _WORKED_OUT, _ABSENT, _LACKING = 2.0, 0.7, 1.0, -1.4, -0.1
-_MAX_QUOTES, _MAX_NAME, _THOUSAND = 3, 60, Decimal(1000)
+_MAX_QUOTES, _MAX_NAME = 3, 60
 _WAY = re.compile(r"(yes|no)\b", re.I)
 _MEASURED: tuple[Value, ...] = ("date", "duration", "money", "share", "number")
 _FIRM = re.compile(
@@ -107,7 +107,7 @@ def unclear(findings: Findings, beside: Sequence[Citation] = ()) -> Findings:
 
 
 def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: Model) -> Findings:
-    """Return findings with how sure they are; where they are not, their text is what they quote.
+    """Return findings with how sure they are: their claim, what is near the question, or that nothing is said.
 
     What code calculated and what sums up a whole text stays as it is. What was stopped, or is in another language than
     the text, keeps its words, but is not sure.
@@ -117,52 +117,57 @@ def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: 
         return findings
     if query.stop() or findings.flagged("language") or not findings.citations:
         return replace(findings, sure=False)
-    if question.kind == "compare":  # what the model compares by itself is hardly ever right
-        return unclear(findings, near(query, passages, _MAX_QUOTES))
     listed = "listed" in findings.plan.signals
-    quoted = _quoted(findings.citations[-1:] if listed else findings.citations[:_MAX_QUOTES], passages)
-    if not (listed or _valued(findings.answer, query.text, question.value, quoted)):
-        odds = min(_fact_odds(findings.confidence, 0.0), _LACKING)
-    else:
+    odds = _LACKING
+    if question.kind != "compare":  # what the model compares by itself is hardly ever right
+        quoted = _quoted(findings.citations[-1:] if listed else findings.citations[:_MAX_QUOTES], passages)
         read = Reading(model, None, query.stop)
         try:
-            odds, holds = _odds(findings, query, quoted, read)
+            odds, holds = _odds(findings, query, quoted, read, listed)
         except Cancelled:
             return replace(findings, stopped=True, sure=False)
-        plan = findings.plan.with_signals(quotes_hold=round(holds, 2))
-        findings = replace(findings, plan=plan, tokens=findings.tokens + read.usage)
+        if holds is not None:
+            findings = replace(findings, plan=findings.plan.with_signals(quotes_hold=round(holds, 2)))
+        findings = replace(findings, tokens=findings.tokens + read.usage)
     if odds >= 0:
         return findings
     if odds < _ABSENT and question.kind == "look-up":
-        return replace(findings, answer=prompts.NOT_FOUND, found=False, citations=(), unsupported=(), flags=())
-    return unclear(findings, near(query, passages, _MAX_QUOTES))
+        nothing = replace(findings, answer=prompts.NOT_FOUND, found=False, sure=False, citations=(), unsupported=())
+        return replace(nothing, flags=(), citations_dropped=0)
+    return unclear(findings, () if listed else near(query, passages, _MAX_QUOTES))
 
 
-def _odds(findings: Findings, query: Query, quoted: Sequence[Passage], read: Reading) -> tuple[float, float]:
-    """Return the log odds, above what is taken for sure, of an answer, and those that its quotes hold one."""
-    question = query.question.complete  # as it was typed: a spelling for the search changes what it asks
+def _odds(
+    findings: Findings, query: Query, quoted: Sequence[Passage], read: Reading, listed: bool
+) -> tuple[float, float | None]:
+    """Return the log odds, above what is taken for sure, of an answer, and those that its quotes hold one.
+
+    They fall below `_LACKING` only for a fact, the one answer that may not be there at all.
+    """
+    asked, question = (
+        query.question,
+        query.question.complete,
+    )  # as typed: a spelling for the search changes what it asks
+    confidence = findings.confidence
+    if not listed and asked.value == "person" and _FIRM.search(without_markers(findings.answer)):
+        return _LACKING, None
+    if not listed and asked.value in _MEASURED and not _own_figures(findings, query.text) & _scaled(_text(quoted)):
+        return (_LACKING if confidence is None else min(_fact_odds(confidence, 0.0), _LACKING)), None
     holds = read.holds(quoted, question)
     if not read.measured:  # a word, not how likely it is
         return (0.0 if holds > 0 else _LACKING), holds
-    if query.question.kind == "list":
-        return holds - _LIST, holds
-    if query.question.value == "yes or no" and (way := _WAY.match(findings.answer)):
+    if asked.kind == "list":
+        return max(holds - _LIST, _LACKING), holds
+    if asked.value == "yes or no" and (way := _WAY.match(findings.answer)):
         says = read.says_so(quoted, question)
-        return (says if way[1].lower() == "yes" else -says) + holds - _WAY_SURE, holds
-    if query.question.kind == "calculation":
-        return _fact_odds(findings.confidence, holds) - _WORKED_OUT, holds
-    odds = _fact_odds(findings.confidence, holds)
-    if odds >= 0 and query.question.value in _MEASURED and not _again(findings, query.text, quoted, read):
-        odds = _LACKING
+        return max((says if way[1].lower() == "yes" else -says) + holds - _WAY_SURE, _LACKING), holds
+    odds = _fact_odds(confidence, holds)
+    if asked.kind == "calculation":
+        return max(odds - _WORKED_OUT, _LACKING), holds
+    if odds >= 0 and asked.value in _MEASURED and _several(_text(quoted), query.text):
+        again = _scaled(read.value(quoted, question))
+        odds = odds if _own_figures(findings, query.text) & again else _LACKING
     return odds, holds
-
-
-def _again(findings: Findings, question: str, quoted: Sequence[Passage], read: Reading) -> bool:
-    """Return whether the model reads a figure of an answer in the quotes alone, too, where they have several."""
-    others = _figures(" ".join(one.text for one in quoted)) - _figures(question)
-    if len(others) < 2:
-        return True
-    return bool(_figures(without_markers(findings.answer)) & _figures(read.value(quoted, question)) & others)
 
 
 def _fact_odds(confidence: float | None, holds: float) -> float:
@@ -170,27 +175,36 @@ def _fact_odds(confidence: float | None, holds: float) -> float:
     return _BIAS + _CONFIDENCE * math.log(share / (1 - share)) + _HOLDS * holds
 
 
-def _valued(answer: str, question: str, value: Value, quoted: Sequence[Passage]) -> bool:
-    """Return whether an answer has a figure of its quotes where one is asked for, and names no firm as a person."""
-    answer = without_markers(answer)
-    if value in _MEASURED:
-        return bool((_figures(answer) - _figures(question)) & _figures(" ".join(one.text for one in quoted)))
-    return value != "person" or not _FIRM.search(answer)
+# --- figures ------------------------------------------------------------------------------------------------
+
+
+def _own_figures(findings: Findings, question: str) -> set[object]:
+    """Return the figures and dates of an answer that its question has not."""
+    return _figures(without_markers(findings.answer)) - _figures(question)
 
 
 def _figures(text: str) -> set[object]:
-    """Return the dates and the quantities of a text, without their units; 4,120 in a table is 4,120 thousand, too."""
-    found: set[object] = set()
-    for date in reversed(list(find_dates(text))):
-        found.add(frozenset(date.days))
+    """Return the days of a text and its quantities without their units, those within dates, too: "in 2019"."""
+    days = {day for found in find_dates(text) for day in found.days}
+    return days | {parse_quantity(match).value for match in QUANTITY.finditer(values.in_digits(text))}
+
+
+def _scaled(text: str) -> set[object]:
+    """Return the figures of a text, and those of a table in thousands or millions in full."""
+    found = _figures(text)
+    return found | {one * scale for one in found for scale in (1000, 1_000_000) if isinstance(one, Decimal)}
+
+
+def _several(text: str, question: str) -> bool:
+    """Return whether a text has several dates or figures that a question has not."""
+    dates = list(find_dates(text))
+    for date in reversed(dates):
         text = f"{text[: date.start]} {text[date.end :]}"
-    return found | {_unscaled(parse_quantity(match).value) for match in QUANTITY.finditer(values.in_digits(text))}
+    return len({date.days for date in dates}) + len(_figures(text) - _figures(question)) > 1
 
 
-def _unscaled(value: Decimal) -> Decimal:
-    while value >= _THOUSAND:
-        value /= _THOUSAND
-    return value
+def _text(quoted: Sequence[Passage]) -> str:
+    return " ".join(one.text for one in quoted)
 
 
 def _quoted(citations: Sequence[Citation], passages: Sequence[Passage]) -> list[Passage]:

@@ -424,14 +424,10 @@ def _supporting(content: frozenset[str], named: Collection[int], work: _Work) ->
 def _fitting(work: _Work, count: int = 2) -> list[_Span]:
     """Return the spans that fit the question best, for an answer without words of its own: "Yes, it may."
 
-    By words the best alone misses the place too often (docs/decisions/0034-sufficiency.md); by meaning the gold
-    sentence is among the best four of 45 yes-or-no questions in 56, by words of 36 (docs/decisions/0062-certainty.md).
+    None where no span shares words with it. By words the best alone misses the place too often, so there are two
+    (docs/decisions/0034-sufficiency.md); by meaning `count` (docs/decisions/0062-certainty.md).
     """
     shares = {span: _share(work.question & span.terms, work.question, work) for span in work.spans}
-    spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST]
-    spans = sorted(spans, key=lambda span: -shares[span])[:_MAX_COMPARED]
-    if fits := work.similar([work.passages[span.passage].text[span.start : span.end] for span in spans]):
-        return [span for _, span in sorted(zip(fits, spans, strict=True), key=lambda pair: -pair[0])[:count]]
     top = max((passage.score for passage in work.passages), default=0.0) or 1.0
     scored = [
         (share + _SCORE * work.passages[span.passage].score / top, span)
@@ -439,6 +435,10 @@ def _fitting(work: _Work, count: int = 2) -> list[_Span]:
         if share >= MIN_WEAK_SUPPORT
     ]
     best = sorted(scored, key=lambda pair: -pair[0])[:2]
+    spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST]
+    spans = sorted(spans, key=lambda span: -shares[span])[:_MAX_COMPARED] if best else []
+    if fits := work.similar([work.passages[span.passage].text[span.start : span.end] for span in spans]):
+        return [span for _, span in sorted(zip(fits, spans, strict=True), key=lambda pair: -pair[0])[:count]]
     return [span for score, span in best if score >= _MIN_SECOND * best[0][0]]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from localrag.errors import EmbedderMismatch, ModelError, UsageError
+from localrag.errors import LocalragError, ModelError, UsageError
 from localrag.grounding import context, prompts
 from localrag.grounding.stages import Pair, Query
 from localrag.llm import Generator as Model
@@ -22,6 +22,8 @@ from localrag.settings import Settings
 from localrag.store import names
 from localrag.store.library import Library
 from localrag.types import MODES, Citation, Filter, Mode, NotRead, Passage, Turn
+
+Known = dict[tuple[str, ...], Sequence[float]]
 
 
 class Workspace:
@@ -128,19 +130,25 @@ class Workspace:
             not_read=(*chosen.left_out, *context.not_read(chosen.documents, opened, only)),
             stop=stop,
             strict=self.settings.strict,
-            similar=partial(self._similar, opened[0]),
+            similar=partial(self._similar, opened, stop, {}),
         )
 
-    def _similar(self, library: Library, question: str, texts: Sequence[str]) -> Sequence[float]:
-        """Return the cosines of texts and a question by the embedder of a library; nothing where it is missing."""
-        if not texts:
-            return ()
-        try:
-            embedder = self.searcher.embedder(library)
-            cosines = embedder.embed_documents(texts) @ embedder.embed_question(question)
-        except (ModelError, EmbedderMismatch):
-            return ()  # a document that is read whole needs no embedder
-        return tuple(map(float, cosines.reshape(-1)))
+    def _similar(
+        self, opened: Sequence[Library], stop: Callable[[], bool], known: Known, question: str, texts: Sequence[str]
+    ) -> Sequence[float]:
+        """Return the cosines of texts and a question, by the embedder of all libraries; nothing where none can tell.
+
+        The text of a library goes to no other embedder than its own. `known` keeps what one question has compared.
+        """
+        key = (question, *texts)
+        if key not in known and texts and len({library.identity for library in opened}) == 1 and not stop():
+            try:
+                embedder = self.searcher.embedder(opened[0])
+                cosines = embedder.embed_documents(texts, stop=stop) @ embedder.embed_question(question)
+                known[key] = tuple(map(float, cosines))
+            except LocalragError:  # what is read whole needs no embedder, and words tell it, too
+                known[key] = ()
+        return known.get(key, ())
 
     def passages(self, query: Query, k: int) -> list[Passage]:
         known = {(library.name, document.id) for library, document in query.documents}  # an ingest may add others

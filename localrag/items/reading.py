@@ -77,7 +77,7 @@ class Reading:
 
     def value(self, passages: Sequence[Passage], question: str) -> str:
         """Return the answer alone, in a few words, without a quote."""
-        return self.write(self.prompt(passages, "value", question), "", _VALUE_TOKENS)
+        return self.write(self.prompt(passages, "value", question), None, _VALUE_TOKENS)
 
     def answer(self, passages: Sequence[Passage], question: str) -> tuple[str, str]:
         """Return the answer that the model writes, and the words that it quotes for it; empty where it finds none."""
@@ -86,7 +86,7 @@ class Reading:
     def write(
         self,
         messages: Sequence[Message],
-        grammar: str,
+        grammar: str | None,
         limit: int,
         begin: str = "",
         ended: Callable[[str], str] = lambda text: "",

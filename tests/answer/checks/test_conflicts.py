@@ -144,7 +144,7 @@ def test_of_two_versions_the_later_comes_first(shelf, settings, models):
     assert says(answer) == [[("EUR 150", "travel-policy-v2.txt"), ("EUR 120", "travel-policy-v1.txt")]]
     verified(answer, library)
     models.generator.script = [("", "Taxis are paid where no train runs.")]
-    assert answered(settings, "When is a taxi paid?", "policies").conflicts == ()
+    assert answered(settings, "Which taxis are paid?", "policies").conflicts == ()
 
 
 def test_versions_without_dates_are_ordered_by_their_names(shelf, settings, models):

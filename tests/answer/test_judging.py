@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 from asking import ask
-from fakes import ScriptedGenerator
+from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag.answer import judging
+from localrag.errors import PolicyRefused
 from localrag.grounding import prompts
 from localrag.grounding.stages import Findings
 from localrag.items.item import Finding
-from localrag.types import Citation, Plan
+from localrag.store.writer import Editor
+from localrag.types import Citation, Filter, Plan
 
 RENT = "The Tenant shall pay a yearly rent of EUR 48,000 for Hall 3 to Orlo Ltd."
 AT = Citation("law", "a.txt", 1, None, "p. 1", RENT, 0, len(RENT), 0)
@@ -134,3 +136,35 @@ def test_a_figure_of_a_table_in_thousands_is_that_of_the_answer(assistant, model
     shelf("papers", {"report.txt": "In thousands: the rent of the year was $4,120, that of the year before $3,900."})
     models.generator.script = [("", "The rent of the year was $4,120 thousand.")]
     assert ask(assistant, "What was the rent of the year?", "papers")[1].certainty == "sure"
+
+
+def test_a_year_and_a_day_in_another_spelling_are_those_of_the_quote(assistant, models, shelf):
+    shelf("papers", {"lease.txt": "The lease of Hall 3 was signed on 03/04/2019 by Orlo."})
+    for question, answer in (
+        ("In which year was the lease of Hall 3 signed?", "In 2019."),
+        ("When was the lease of Hall 3 signed?", "On 3 April 2019."),
+    ):
+        models.generator.script = [("", answer)]
+        assert ask(assistant, question, "papers")[1].certainty == "sure"
+
+
+def test_a_firm_for_a_person_is_unclear_however_unlikely(assistant, models, lease, monkeypatch):
+    monkeypatch.setattr(judging, "_ABSENT", judging._LACKING)
+    models.generator.script = [("", "Orlo Ltd")]
+    models.generator.weights = [("Does this passage state", "no")]
+    assert ask(assistant, "Who signed the lease of Hall 3?", "lease")[1].certainty == "unclear"
+
+
+def test_text_is_compared_by_the_embedder_of_its_own_library_alone(assistant, lease, settings, monkeypatch):
+    other = Editor.create(settings.library_dir("other"), "other", HashingEmbedder(sha256="1" * 64).identity)
+    other.close()
+    asked = lambda *names: assistant.prepare("What is the rent?", names, Filter(), "auto", (), lambda: False)  # noqa: E731
+    texts = [RENT, "Dogs bark."]
+    near, far = asked("lease").nearness(texts)
+    assert near > far and not asked("lease", "other").nearness(texts)
+
+    def refused(library):
+        raise PolicyRefused("this embedder is not allowed")
+
+    monkeypatch.setattr(assistant.searcher, "embedder", refused)
+    assert not asked("lease").nearness(texts)

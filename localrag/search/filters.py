@@ -114,7 +114,7 @@ def has_page(only: Filter, number: int | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The documents that pass, and notes on those left out only because something of them is unknown."""
+    """The documents that pass, and notes on globs without any and on what is left out as something is unknown."""
 
     documents: Pairs
     left_out: tuple[NotRead, ...] = ()
@@ -146,7 +146,8 @@ def chosen(libraries: Sequence[Library], only: Filter) -> Chosen:
     if not left:
         raise NotFoundError(f"there are no documents in {where}", "Bring some in: localrag ingest FOLDER --name NAME")
     passed: list[str] = []
-    left_out: list[NotRead] = []
+    unmatched = [glob for glob in only.documents if not _named(left, [glob])]
+    left_out = [NotRead(left[0][0].name, "", f"no document matches {glob!r}") for glob in unmatched]
     for condition in _conditions(only):
         passing = condition.passing(left)
         if not passing:

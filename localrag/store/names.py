@@ -370,10 +370,13 @@ def matches(path: str, glob: str) -> bool:
 
 
 def named(paths: Collection[str], globs: Sequence[str]) -> set[str]:
-    """The paths that match one of the globs."""
-    # An existing path means that document alone, even if it contains wildcard characters.
-    there, given = set(paths), {glob.removeprefix("./") for glob in globs}
-    return (given & there) | {path for path in there if any(matches(path, glob) for glob in given - there)}
+    """The paths that match one of the globs; in another case where none matches it as it is written."""
+    found = set[str]()
+    for glob in {glob.removeprefix("./") for glob in globs}:
+        # An existing path means that document alone, even if it contains wildcard characters.
+        own = {glob}.intersection(paths) or {path for path in paths if matches(path, glob)}
+        found |= own or {path for path in paths if matches(path.casefold(), glob.casefold())}
+    return found
 
 
 def did_you_mean(given: str, there: Sequence[str], library: str) -> str:

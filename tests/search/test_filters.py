@@ -10,6 +10,7 @@ from localrag.ingest import chunking
 from localrag.ingest.readers.source import SUFFIXES
 from localrag.search import filters, retrieval
 from localrag.search.filters import checked
+from localrag.store import names
 from localrag.store.library import Library
 from localrag.store.writer import Editor, minhash, passage_digest
 from localrag.types import EVERYTHING, Filter, Page, Part, Plan, Reading
@@ -96,6 +97,15 @@ def test_a_folder_may_be_named_as_it_lies_on_the_disk(made, tmp_path, monkeypatc
         assert passing(library, checked(folder=folder)) == {"leases/old/barn.pdf"}
     monkeypatch.chdir(tmp_path / "papers" / "leases")
     assert passing(library, checked(folder=".")) == {p for p in LETTERS if p.startswith("leases/")}
+
+
+def test_a_glob_that_matches_nothing_beside_others_is_told_and_case_counts_only_where_it_must(made):
+    library = made("letters")
+    chosen = filters.chosen([library], Filter(documents=("zzz*", "NOTES.txt")))
+    assert {document.path for _, document in chosen.documents} == {"notes.txt"}
+    (left_out,) = chosen.left_out
+    assert "zzz*" in left_out.reason and left_out.library == "letters"
+    assert names.named(["A.txt", "a.txt"], ["a.*"]) == {"a.txt"}
 
 
 def test_a_part_of_a_folders_name_is_no_folder(made):

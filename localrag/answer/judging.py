@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 # that the quotes hold an answer.
 _BIAS, _CONFIDENCE, _HOLDS = -3.16, 1.21, 1.06
 # The least log odds: that quotes say yes, or no, and that they hold an answer, added up; that they hold a list; and of
-# being right where an answer may have to be calculated. Below the next a look-up has no answer: of 17 in two wordings
-# of half A 14 had none. An answer that lacks what is asked for is at most the last.
+# being right where an answer may have to be calculated. Below the next a look-up has no answer: of 25 in two wordings
+# of half A 15 had none. An answer that lacks what is asked for is at most the last.
 _WAY_SURE, _LIST, _WORKED_OUT, _ABSENT, _LACKING = 2.0, 0.7, 1.0, -1.4, -0.1
 _MAX_QUOTES, _MAX_NAME = 3, 60
 _WAY = re.compile(r"(yes|no)\b", re.I)
@@ -144,10 +144,8 @@ def _odds(
 
     They fall below `_LACKING` only for a fact, the one answer that may not be there at all.
     """
-    asked, question = (
-        query.question,
-        query.question.complete,
-    )  # as typed: a spelling for the search changes what it asks
+    asked = query.question
+    question = asked.complete  # as it was typed: a spelling for the search changes what it asks
     confidence = findings.confidence
     if not listed and asked.value == "person" and _FIRM.search(without_markers(findings.answer)):
         return _LACKING, None

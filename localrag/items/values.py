@@ -149,7 +149,7 @@ _UNIT = rf"(?=(?:{_SPANS})\b)"
 _ARTICLE = r"(?<![%\d]\s)(?<!percent\s)\b(?:an?|eine?[mnrs]?|une?)"
 
 
-# "1 1/2 %", "1½", "1 and 1-half"; no date ("1 1/2/2024") and no row of figures.
+# "1 1/2 %", "1½", "1 and 1-half"; no date ("1 1/2/2024").
 _FRACTIONS = {"1/2": ".5", "½": ".5", "1-half": ".5", "1/4": ".25", "¼": ".25", "3/4": ".75", "¾": ".75"}
 _MIXED = re.compile(
     rf"(?<![\d.,/-])(\d{{1,3}})(?:(?:\s|-|\s+and\s+)(?=\d)|\s?(?=[½¼¾]))({'|'.join(_FRACTIONS)})(?![\d/-])"

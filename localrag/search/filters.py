@@ -213,7 +213,7 @@ def _named(left: Pairs, globs: Sequence[str]) -> Pairs:
     paths: dict[str, set[str]] = {}
     for library, document in left:
         paths.setdefault(library.name, set()).add(document.path)
-    fitting = {name: names.named(there, globs) for name, there in paths.items()}
+    fitting = {name: names.named(there, globs, any_case=True) for name, there in paths.items()}
     return [(library, document) for library, document in left if document.path in fitting[library.name]]
 
 
@@ -223,7 +223,7 @@ def may_hold(only: Filter, library: str, root: str, path: str) -> bool:
         path == one or path.startswith(f"{one}/") for name, one in only.these if name == library
     ):  # an attachment lies in its mail
         return False
-    if only.documents and not names.named({path}, only.documents):
+    if only.documents and not names.named({path}, only.documents, any_case=True):
         return False
     if only.folder and not _inside(only.folder)(root, path):
         return False

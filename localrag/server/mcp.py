@@ -196,7 +196,7 @@ class Libraries:
     async def list_documents(self, given: values.ListDocuments, ctx: Context) -> values.Documents:
         found = await self._listed(await self._begin(ctx, "list_documents", given.libraries))
         if given.documents:
-            fitting = names.named({one.document for one in found}, given.documents)
+            fitting = names.named({one.document for one in found}, given.documents, any_case=True)
             found = [one for one in found if one.document in fitting]
         after = given.offset + given.limit
         return values.Documents(

@@ -369,13 +369,13 @@ def matches(path: str, glob: str) -> bool:
     return fnmatch.fnmatchcase(path, glob) or ("/" not in glob and fnmatch.fnmatchcase(name, glob))
 
 
-def named(paths: Collection[str], globs: Sequence[str]) -> set[str]:
-    """The paths that match one of the globs; in another case where none matches it as it is written."""
+def named(paths: Collection[str], globs: Sequence[str], any_case: bool = False) -> set[str]:
+    """The paths that match one of the globs; with `any_case` in another case where none matches it as written."""
     found = set[str]()
     for glob in {glob.removeprefix("./") for glob in globs}:
         # An existing path means that document alone, even if it contains wildcard characters.
         own = {glob}.intersection(paths) or {path for path in paths if matches(path, glob)}
-        found |= own or {path for path in paths if matches(path.casefold(), glob.casefold())}
+        found |= own or {path for path in paths if any_case and matches(path.casefold(), glob.casefold())}
     return found
 
 

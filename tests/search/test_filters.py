@@ -105,7 +105,9 @@ def test_a_glob_that_matches_nothing_beside_others_is_told_and_case_counts_only_
     assert {document.path for _, document in chosen.documents} == {"notes.txt"}
     (left_out,) = chosen.left_out
     assert "zzz*" in left_out.reason and left_out.library == "letters"
-    assert names.named(["A.txt", "a.txt"], ["a.*"]) == {"a.txt"}
+    assert names.named(["A.txt", "a.txt"], ["a.*"], any_case=True) == {"a.txt"}
+    with pytest.raises(NotFoundError):
+        library.documents(["NOTES.txt"])  # what is forgotten is named as it is written
 
 
 def test_a_part_of_a_folders_name_is_no_folder(made):

@@ -26,7 +26,8 @@ class ScriptedGenerator:
 
     `weights` does the same for `weigh`: the option to be certain of, else the first. With a `thought` it has a
     thinking mode, and thinks just that. It counts words as tokens and keeps each prompt it was given in `prompts`. It
-    reads passages `apart` if so told. Of quotes alone it reads `again`, by default what it wrote last.
+    reads passages `apart` if so told. Of quotes alone it reads `again`, by default what it wrote last. An answer that
+    begins with a quote is a whole one: “The text says: “…” That is it. So: no.”
     """
 
     script: Sequence[tuple[str, str]] = ()
@@ -63,6 +64,9 @@ class ScriptedGenerator:
         answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
         if re.search("as it stands in this passage|as it stands in the text", last):
             answer = self.again or self.last
+        elif begun.whole.startswith("The text says: "):
+            quote, _, rest = answer.removeprefix("The text says: “").partition("”")
+            answer = rest if begun.whole.endswith("”") else f"{quote}”"
         else:
             self.last = answer
             self.written.append(tuple(messages))

@@ -63,10 +63,20 @@ def window_use(model: Model, documents: int, history: Sequence[Turn], query: Que
 def answer(
     query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
 ) -> Generator[Event, None, Findings]:
-    """Answer from a prompt."""
-    from localrag.answer import checking
+    """Answer from a prompt: by code, with both sides of a comparison, from one sentence, or as the model words it."""
+    from localrag.answer import checking, evidence
+    from localrag.answer.table_qa import calculation
 
-    found = yield from _answer(query, route, prompt, model, settings)
+    short = settings.answer_form == "short"
+    found = calculation.answer(query, route, prompt, short=short)
+    if found is None and query.question.kind == "compare":
+        found = evidence.compared(query, route.plan, prompt, model, route.hits)
+    tried = None
+    if found is None and not query.instructions:
+        found = tried = yield from evidence.answer(query, route.plan, prompt, model, route.hits)
+    if found is None or not found.answer:
+        found = yield from _answer(query, route, prompt, model, settings)
+        found = replace(found, tokens=found.tokens + tried.tokens) if tried is not None else found
     found = checking.check(found, query, prompt.passages, checking.EVERY)
     return replace(found, not_read=context.injections_in(prompt.passages))
 
@@ -75,14 +85,10 @@ def _answer(
     query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
 ) -> Generator[Event, None, Findings]:
     from localrag.answer import checking
-    from localrag.answer.table_qa import calculation
 
-    short = settings.answer_form == "short"
-    if (calculated := calculation.answer(query, route, prompt, short=short)) is not None:
-        return calculated
     plan = route.plan
     weighed = confidence = None
-    messages = prompts.worded(prompt.messages, query.instructions, short, explains(query))
+    messages = prompts.worded(prompt.messages, query.instructions, settings.answer_form == "short", explains(query))
     if plan.kind != "read" or not query.question.about_whole:
         # Behind the prompt, which is read once for this and for the answer.
         check = prompts.check_prompt(prompt.messages)

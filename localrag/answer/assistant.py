@@ -231,6 +231,7 @@ class Assistant(Workspace):
 
     def _from_passages(self, query: Query, route: Route) -> Way:
         model = self.model()
+        route = replace(route, hits=route.hits or tuple(self.passages(query, BACKGROUND)))
         prompt = self._passage_prompt(query, route)
         if prompt is None:
             return Findings(prompts.NOT_FOUND, False, route.plan, model=model.model)
@@ -279,6 +280,7 @@ class Assistant(Workspace):
             context=used,
             looked_at=context.share_read(passages, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
+            examples=self.examples_cache(query.libraries),
         )
 
     def _document_prompt(self, query: Query, units: Sequence[Unit], tokens: int, limit: int) -> Prompt:
@@ -292,6 +294,7 @@ class Assistant(Workspace):
             context=answering.window_use(model, tokens, fitted.history, query),
             looked_at=context.whole_read(units, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
+            examples=self.examples_cache(query.libraries),
         )
 
     def _best_part(self, query: Query, route: Route, whole: Unit) -> list[Unit]:

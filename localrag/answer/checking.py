@@ -95,8 +95,11 @@ def versions(findings: Findings, query: Query, passages: Sequence[Passage]) -> F
     return conflicts.check(findings, query.documents)
 
 
-# Checks of an answer that a model wrote, in order, and of any answer. Each sees only findings that are an answer yet.
+# Checks of an answer that a model wrote, of one that came with its quote, of words that code took from the text, and of
+# any answer, in order. Each sees only findings that are an answer yet.
 WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, support, lists.complete, places)
+QUOTED: tuple[Check, ...] = (language, facts, relevant, subject, support, places)
+COPIED: tuple[Check, ...] = (subject, places)
 EVERY: tuple[Check, ...] = (versions,)
 
 
@@ -129,12 +132,17 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: Model
     findings = judging.judge(check(findings, query, passages, WRITTEN), query, passages, model)
     if not findings.found and done.ended == "stopped":
         findings = replace(findings, answer=prompts.STOPPED, looked_at="")
-    if plan.kind == "read":
-        findings = replace(findings, passages=tuple(context.cited_only(passages, findings.citations)))
-    return with_nearest(strictly(findings) if query.strict else findings, query, passages)
+    return closed(findings, query, passages)
 
 
 # --- what any answer ends with ------------------------------------------------------------------------------
+
+
+def closed(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Return findings as strict mode lets them pass, with what comes nearest; of a text read whole what is cited."""
+    if findings.plan.kind == "read":
+        findings = replace(findings, passages=tuple(context.cited_only(passages, findings.citations)))
+    return with_nearest(strictly(findings) if query.strict else findings, query, passages)
 
 
 def strictly(findings: Findings) -> Findings:

@@ -38,7 +38,7 @@ _BIAS, _CONFIDENCE, _HOLDS = -3.16, 1.21, 1.06
 # being right where an answer may have to be calculated. Below the next a look-up has no answer: of 25 in two wordings
 # of half A 15 had none. An answer that lacks what is asked for is at most the last.
 _WAY_SURE, _LIST, _WORKED_OUT, _ABSENT, _LACKING = 2.0, 0.7, 1.0, -1.4, -0.1
-_MAX_QUOTES, _MAX_NAME = 3, 60
+MAX_QUOTES, _MAX_NAME = 3, 60
 _WAY = re.compile(r"(yes|no)\b", re.I)
 _MEASURED: tuple[Value, ...] = ("date", "duration", "money", "share", "number")
 _FIRM = re.compile(
@@ -89,11 +89,11 @@ def near(query: Query, passages: Sequence[Passage], count: int = 2) -> tuple[Cit
     return context.placed(clean, passages, query.libraries)
 
 
-def unclear(findings: Findings, beside: Sequence[Citation] = ()) -> Findings:
+def unclear(findings: Findings, beside: Sequence[Citation] = (), count: int = MAX_QUOTES) -> Findings:
     """Return findings that show what is near the question, else what they quote, and claim nothing."""
     shown = findings.citations[-1:] if "listed" in findings.plan.signals else (*beside, *findings.citations)
     cited = {(one.library, one.document, one.page, one.start): one for one in shown}
-    quotes = tuple(replace(one, marker=number) for number, one in enumerate(list(cited.values())[:_MAX_QUOTES], 1))
+    quotes = tuple(replace(one, marker=number) for number, one in enumerate(list(cited.values())[:count], 1))
     lines = [f"“{' '.join(one.quote.split())}” [{one.marker}]" for one in quotes]
     return replace(
         findings,
@@ -118,23 +118,21 @@ def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: 
     if query.stop() or findings.flagged("language") or not findings.citations:
         return replace(findings, sure=False)
     listed = "listed" in findings.plan.signals
-    odds = _LACKING
-    if question.kind != "compare":  # what the model compares by itself is hardly ever right
-        quoted = _quoted(findings.citations[-1:] if listed else findings.citations[:_MAX_QUOTES], passages)
-        read = Reading(model, None, query.stop)
-        try:
-            odds, holds = _odds(findings, query, quoted, read, listed)
-        except Cancelled:
-            return replace(findings, stopped=True, sure=False)
-        if holds is not None:
-            findings = replace(findings, plan=findings.plan.with_signals(quotes_hold=round(holds, 2)))
-        findings = replace(findings, tokens=findings.tokens + read.usage)
+    quoted = in_full(findings.citations[-1:] if listed else findings.citations[:MAX_QUOTES], passages)
+    read = Reading(model, None, query.stop)
+    try:
+        odds, holds = _odds(findings, query, quoted, read, listed)
+    except Cancelled:
+        return replace(findings, stopped=True, sure=False)
+    if holds is not None:
+        findings = replace(findings, plan=findings.plan.with_signals(quotes_hold=round(holds, 2)))
+    findings = replace(findings, tokens=findings.tokens + read.usage)
     if odds >= 0:
         return findings
     if odds < _ABSENT and question.kind == "look-up":
         nothing = replace(findings, answer=prompts.NOT_FOUND, found=False, sure=False, citations=(), unsupported=())
         return replace(nothing, flags=(), citations_dropped=0)
-    return unclear(findings, () if listed else near(query, passages, _MAX_QUOTES))
+    return unclear(findings, () if listed else near(query, passages, MAX_QUOTES))
 
 
 def _odds(
@@ -205,7 +203,7 @@ def _text(quoted: Sequence[Passage]) -> str:
     return " ".join(one.text for one in quoted)
 
 
-def _quoted(citations: Sequence[Citation], passages: Sequence[Passage]) -> list[Passage]:
+def in_full(citations: Sequence[Citation], passages: Sequence[Passage]) -> list[Passage]:
     """Return the sentences that are quoted, each in full, under the name of their document."""
     found = []
     for at in citations:

@@ -17,7 +17,7 @@ from localrag.grounding.stages import Findings, Query
 from localrag.quantities import plural
 from localrag.store import text_analysis
 from localrag.store.text_analysis import sentences
-from localrag.types import Passage
+from localrag.types import Citation, Passage
 
 _END = re.compile(r"[;,](?: (?:and|or|and/or))?$|\.$")
 # What stands before an item: a bullet or label at the beginning of a line, or a label in a sentence: "(a)", "3.".
@@ -41,31 +41,41 @@ def complete(findings: Findings, query: Query, passages: Sequence[Passage]) -> F
     """Add the whole list of the text where an answer to a question for one gives a part of it."""
     if query.question.kind != "list":
         return findings
-    pairs = {(library.name, document.path): (library, document) for library, document in query.documents}
     for citation in findings.citations:
-        passage = next((one for one in passages if one.holds(citation)), None)
-        if passage is None:
-            continue
-        library, document = pairs[passage.library, passage.document]
-        page = library.page(document.id, passage.position)
-        spans = around(page.text, citation.start, citation.end) if page is not None else []
-        if page is None or not spans or prompt_injection.removed(page.text) != page.text:
-            continue
-        items = [" ".join(_LABEL.sub("", page.text[slice(*span)], count=1).split()) for span in spans[1:]]
+        items, whole = listed(citation, query, passages)
         given, language = terms(findings.answer), text_analysis.language(findings.answer)
         if all(len(given & (own := terms(one, language))) >= _MIN_GIVEN * len(own) for one in items):
             continue
         marker = max(one.marker for one in findings.citations) + 1
-        (whole,) = context.page_passages(library.name, document, [(passage.position, page)])
-        added = replace(cite_span(whole, spans[0][0], spans[-1][1]), marker=marker)
-        lines = "\n".join(f"- {_END.sub('', without_markup(one))}" for one in items)
         return replace(
             findings,
-            answer=f"{findings.answer}\n\nThe text lists {plural(len(items), 'item')} [{marker}]:\n{lines}",
-            citations=(*findings.citations, added),
+            answer=f"{findings.answer}\n\n{shown(items, marker)}",
+            citations=(*findings.citations, replace(whole, marker=marker)),
             plan=findings.plan.with_signals(listed=len(items)),
         )
     return findings
+
+
+def listed(at: Citation, query: Query, passages: Sequence[Passage]) -> tuple[list[str], Citation]:
+    """Return the items of the list that a quote is in or introduces, and the list as a quote; no items without one."""
+    pairs = {(library.name, document.path): (library, document) for library, document in query.documents}
+    passage = next((one for one in passages if one.holds(at)), None)
+    if passage is None:
+        return [], at
+    library, document = pairs[passage.library, passage.document]
+    page = library.page(document.id, passage.position)
+    spans = around(page.text, at.start, at.end) if page is not None else []
+    if page is None or not spans or prompt_injection.removed(page.text) != page.text:
+        return [], at
+    items = [" ".join(_LABEL.sub("", page.text[slice(*span)], count=1).split()) for span in spans[1:]]
+    (whole,) = context.page_passages(library.name, document, [(passage.position, page)])
+    return items, cite_span(whole, spans[0][0], spans[-1][1])
+
+
+def shown(items: Sequence[str], marker: int) -> str:
+    """Return a list as an answer gives it, counted."""
+    lines = "\n".join(f"- {_END.sub('', without_markup(one))}" for one in items)
+    return f"The text lists {plural(len(items), 'item')} [{marker}]:\n{lines}"
 
 
 def around(text: str, start: int, end: int) -> list[Span]:

@@ -184,6 +184,7 @@ class _Work:
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     dropped: int = 0
+    running: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # how often a line stands in its document
     # The words of long sentences with their terms: where to cut.
     cuts: dict[_Span, list[tuple[int, int, frozenset[str]]]] = field(default_factory=dict)
 
@@ -435,11 +436,29 @@ def _fitting(work: _Work, count: int = 2) -> list[_Span]:
         if share >= MIN_WEAK_SUPPORT
     ]
     best = sorted(scored, key=lambda pair: -pair[0])[:2]
-    spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST]
+    spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST and not _running(span, work)]
     spans = sorted(spans, key=lambda span: -shares[span])[:_MAX_COMPARED] if best else []
     if fits := work.similar([work.passages[span.passage].text[span.start : span.end] for span in spans]):
         return [span for _, span in sorted(zip(fits, spans, strict=True), key=lambda pair: -pair[0])[:count]]
     return [span for score, span in best if score >= _MIN_SECOND * best[0][0]]
+
+
+def _running(span: _Span, work: _Work) -> bool:
+    """Return whether a span stands elsewhere in its document but for its digits, as a header or footer does."""
+    if not work.running:
+        seen: dict[tuple[str, str, str], set[tuple[int | None, int]]] = {}
+        for one in work.spans:
+            passage = work.passages[one.passage]
+            place = passage.page, passage.start + one.start
+            seen.setdefault(_line(one, work), set()).add(place)
+        work.running = Counter({line: len(places) for line, places in seen.items()})
+    return work.running[_line(span, work)] > 1
+
+
+def _line(span: _Span, work: _Work) -> tuple[str, str, str]:
+    passage = work.passages[span.passage]
+    text = re.sub(r"\d+", "0", " ".join(passage.text[span.start : span.end].split()))
+    return passage.library, passage.document, text
 
 
 def _best(wanted: frozenset[str], content: frozenset[str], named: Collection[int], work: _Work) -> _Span | None:

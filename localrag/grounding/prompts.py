@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import chain, groupby, pairwise
 
 from localrag.errors import UsageError
 from localrag.grounding import prompt_injection
@@ -176,6 +176,16 @@ def followup_prompt(question: str, history: Sequence[Turn], count: Count) -> lis
         for turn in history[-_FOLLOWUP_TURNS:]
     )
     return [*_examples("followup"), Message("user", f"{turns}\nFollow-up: {question}")]
+
+
+def evidence_prompt(question: str, sentences: Sequence[Passage]) -> list[Message]:
+    """Return the prompt that answers from one of these sentences; the examples before them are a stable part."""
+    lines: list[str] = []
+    for header, own in groupby(sentences, lambda one: one.header):
+        lines += [header, *(" ".join(prompt_injection.removed(one.text).split()) for one in own)]
+    *examples, final = _examples("evidence")
+    asked = Message("user", "\n".join([*lines, "", f"Question: {question}"]))
+    return [*examples, replace(final, text="", stable=(final.text,)), asked]
 
 
 def _examples(task: str) -> list[Message]:

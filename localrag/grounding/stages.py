@@ -97,8 +97,8 @@ class Route:
 class Prompt:
     """A prompt and the passages in it.
 
-    `cache` is the prompt cache of its documents, `context` its tokens by part, `looked_at` the share of the documents
-    that it holds, as a sentence.
+    `cache` is the prompt cache of its documents, `examples` that of what comes before any of them, `context` its tokens
+    by part, `looked_at` the share of the documents that it holds, as a sentence.
     """
 
     messages: Sequence[Message]
@@ -106,6 +106,7 @@ class Prompt:
     cache: PromptCache | None = None
     context: Mapping[str, int] = field(default_factory=dict)
     looked_at: str = ""
+    examples: PromptCache | None = None
 
 
 @dataclass(frozen=True, slots=True)

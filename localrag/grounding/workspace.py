@@ -180,6 +180,14 @@ class Workspace:
             caches.append(DiskPromptCache(library.folder, identity, [document.sha256], limit, held=held))
         return PassageCache(caches)
 
+    def examples_cache(self, libraries: Sequence[Library]) -> PromptCache | None:
+        """Return the prompt cache of what comes before any document, kept with the first of these libraries."""
+        if self.settings.generator_server:
+            return None
+        folder, identity = libraries[0].folder, loading.generator_identity(self.settings)
+        held = partial(names.holds, folder)
+        return DiskPromptCache(folder, identity, (), self.settings.cache_bytes, held=held)
+
     def cached_tokens(self, documents: Sequence[Pair]) -> int:
         """Return the tokens in the prompt cache of exactly these documents, or 0."""
         if len({library.name for library, _ in documents}) > 1:

@@ -75,7 +75,7 @@ def test_the_second_part_is_looked_up_with_the_words_of_the_first(assistant, mod
 
 def test_a_part_that_is_not_in_the_documents_is_said_beside_one_that_is(assistant, models, large):
     models.generator.script = [("", ENDS)]
-    models.generator.weights = [("Question: When is the kennel", "no"), ("", "yes")]
+    models.generator.weights = [("When is the kennel", "no"), ("", "yes")]
     _, answer = ask(assistant, BOTH, "large", mode="retrieve")
     assert answer.found and answer.answer.endswith("\n\n2. The documents do not say.")
     models.generator.weights = [("", "no")]

@@ -182,7 +182,7 @@ def test_a_look_up_finds_what_was_warmed_but_passages_that_follow_another(clause
     assert kept == ["clauses.txt, passages", "lease.txt, passages", "clauses.txt", "lease.txt"]
     with closing(Assistant(settings)) as assistant:
         *_, last = assistant.ask("When is the fee of hall 3 due?", libraries=["clauses"], mode="retrieve")
-    asked = models.generator.prompts[-1]
+    asked = models.generator.written[-1]
     follows = [n > 0 for block in asked[1].blocks for n in range(len(block))]
     assert cached(clauses, models.generator, asked) == [not one for one in follows]
     assert isinstance(last, Answered) and len(asked[1].blocks) == len(last.answer.passages) > 0

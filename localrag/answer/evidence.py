@@ -1,0 +1,194 @@
+"""Answer from one place of the text, which the model weighs or quotes before it answers.
+
+A list is copied whole, and yes or no is said of a sentence that is quoted first: a small model reads a few sentences
+better than a prompt full of passages, and what it has quoted holds it to the text
+(docs/decisions/0063-one-place.md).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from localrag.answer import checking, judging, lists
+from localrag.errors import Cancelled
+from localrag.events import Delta, Event, PromptRead
+from localrag.grounding import context, prompts
+from localrag.grounding.citations import MAX_QUOTE, cite_span, clip
+from localrag.grounding.locate import locate
+from localrag.grounding.stages import Findings, Prompt, Query
+from localrag.items.reading import Reading
+from localrag.llm import Generator as Model
+from localrag.store.text_analysis import sentences
+from localrag.types import Citation, Passage, Plan
+
+# Sentences that a quote is taken from, and tokens of the quote and of the answer.
+_SENTENCES, _QUOTE_TOKENS, _ANSWER_TOKENS = 6, 90, 70
+# Words of a quote that tell which sentence it is from, so that code writes the rest; characters quoted of a long one.
+_QUOTE_WORDS, _SCRAP = 6, 200
+_BEGIN, _SO = prompts.WORDS["evidence"]["begin"], prompts.WORDS["evidence"]["so"]
+_QUOTE = r'root ::= [^”“"\n]{1,300} "”"'
+_ANSWER = rf"""
+root   ::= " " [^”“"\n:]{{1,110}} "." "{_SO}" answer "."
+answer ::= [^\n“”]{{1,60}}"""
+_Way = Callable[[Query, Findings, Sequence[Passage], Reading, Reading], Generator[Event, None, Findings]]
+_WAY = re.compile(r"(yes|no)\b", re.I)
+# Hits in which lists and sides are looked for, and documents compared.
+_HITS, _SIDES = 15, 2
+# Lists that are weighed, characters read of each and of its beginning, and the least log odds of the one that is given.
+_LISTS, _READ, _BEGINNING, _LIST_HOLDS = 5, 900, 200, 1.35
+# The least log odds: for a yes that the sentence holds the answer, and that it says so; for a no that it says so.
+_HOLDS, _SAYS, _DENIES = 1.2, 0.3, -0.7
+
+
+def answer(
+    query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]
+) -> Generator[Event, None, Findings | None]:
+    """Answer yes or no, or with a list of the text; None where it asks for neither, and empty where there is none.
+
+    `hits` are what a search found, best first: more than the prompt has room for.
+    """
+    question = query.question
+    if question.kind == "list":
+        return (yield from _led(_list, query, plan, prompt, model, hits))
+    if question.value == "yes or no" and question.kind in ("look-up", "existence"):
+        return (yield from _led(_yes_or_no, query, plan, prompt, model, ()))
+    return None
+
+
+def _led(
+    way: _Way, query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]
+) -> Generator[Event, None, Findings]:
+    """Answer in one way; say so where it is stopped."""
+    write, read = Reading(model, prompt.examples, query.stop), Reading(model, None, query.stop)
+    found = _begun(query, plan, prompt, model, hits)
+    passages = found.passages
+    try:
+        found = yield from way(query, found, passages, write, read)
+    except Cancelled:
+        found = replace(found, answer=prompts.STOPPED, found=False, citations=(), stopped=True, looked_at="")
+    found = replace(found, tokens=write.usage + read.usage)
+    return checking.closed(found, query, passages) if found.answer else found
+
+
+def compared(query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]) -> Findings:
+    """Show what is nearest to a comparison in each of the two documents that fit it best, and claim nothing.
+
+    What a small model compares by one prompt is hardly ever right (docs/decisions/0062-certainty.md).
+    """
+    found = _begun(query, plan, prompt, model, hits)
+    passages = found.passages
+    best = sorted(passages, key=lambda one: -one.score)
+    sides = list(dict.fromkeys((one.library, one.document) for one in best))[:_SIDES]
+    each = judging.MAX_QUOTES - len(sides) + 1
+    own = [[one for one in passages if (one.library, one.document) == side] for side in sides]
+    if not (shown := [at for side in own for at in judging.near(query, side, each)]):
+        return replace(found, answer=prompts.NOT_FOUND, found=False)
+    return checking.closed(judging.unclear(found, shown, len(shown)), query, passages)
+
+
+def _begun(query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]) -> Findings:
+    """Return findings without an answer yet, of the hits, or of the passages of a prompt."""
+    looked_at = context.share_read(hits[:_HITS], query.documents, query.only) if hits else prompt.looked_at
+    passages = tuple(hits[:_HITS] or prompt.passages)
+    return Findings("", plan=plan, model=model.model, passages=passages, looked_at=looked_at)
+
+
+def _list(
+    query: Query, found: Findings, passages: Sequence[Passage], write: Reading, read: Reading
+) -> Generator[Event, None, Findings]:
+    """Answer with a list of the text: code finds those near the question, the model weighs which holds the answer."""
+    items = dict[Citation, list[str]]()
+    for passage in passages:
+        for start, end in sentences(passage.text):
+            own, at = lists.listed(cite_span(passage, start, end), query, passages)
+            items |= {at: own} if own else {}
+    places = list(items)
+    # By all of it or by how it begins: a long list is about many things.
+    if near := query.nearness([at.quote[:end] for end in (_READ, _BEGINNING) for at in places]):
+        nearest = map(max, zip(near[: len(places)], near[len(places) :], strict=True))
+        places = [at for _, at in sorted(zip(nearest, places, strict=True), key=lambda one: -one[0])]
+    best: Citation | None = None
+    holds = _LIST_HOLDS
+    for number, at in enumerate(places[:_LISTS]):
+        yield PromptRead(number, min(len(places), _LISTS))
+        (whole,) = judging.in_full([at], passages)
+        odds = read.holds([replace(whole, text=whole.text[:_READ])], query.question.complete)
+        best, holds = (at, odds) if odds >= holds else (best, holds)
+    if best is None:
+        return found
+    plan = found.plan.with_signals(listed=len(items[best]), quotes_hold=round(holds, 2))
+    text = lists.shown(items[best], 1)
+    found = replace(found, answer=text, citations=(replace(best, marker=1),), confidence=_share(holds, read), plan=plan)
+    return checking.check(found, query, passages, checking.COPIED)
+
+
+def _share(odds: float, read: Reading) -> float | None:
+    return 1 / (1 + math.exp(-odds)) if read.measured else None
+
+
+def _yes_or_no(
+    query: Query, found: Findings, passages: Sequence[Passage], write: Reading, read: Reading
+) -> Generator[Event, None, Findings]:
+    """Answer yes or no: the model quotes a sentence, says what it means, and then answers."""
+    near = judging.near(query, passages, _SENTENCES)
+    if not near:
+        return found
+    question = query.question.complete
+    order = sorted(near, key=lambda one: (one.library, one.document, one.page or 0, one.start))
+    read_from = judging.in_full(order, passages)
+    messages = prompts.evidence_prompt(question, read_from)
+    text = write.write(messages, _QUOTE, _QUOTE_TOKENS, _BEGIN, partial(_ended, among=read_from))
+    sentence, start = _place(text.removeprefix(_BEGIN).rstrip("”"), read_from)
+    at = replace(cite_span(sentence, *clip(sentence.text, (start, len(sentence.text)), (start, start))), marker=1)
+    quote = f"“{' '.join(at.quote.split())}”"
+    yield Delta(f"{quote}\n\n")
+    text = write.write(messages, _ANSWER, _ANSWER_TOKENS, f"{_BEGIN}{quote[1:]}")
+    said = text.rpartition(_SO)[2].strip(". ").lower() if _SO in text else ""
+    if (way := _WAY.match(said)) is None:
+        beside = near[: judging.MAX_QUOTES]
+        return judging.unclear(found, beside) if said == prompts.WORDS["evidence"]["nothing"] else found
+    yes = way[1] == "yes"
+    holds, says = read.holds([sentence], question), read.says_so([sentence], question)
+    odds = says if yes else -says
+    sure = odds > 0
+    if read.measured:
+        sure = holds >= _HOLDS and says >= _SAYS if yes else says <= _DENIES
+    found = replace(
+        found,
+        answer=f"{way[1].capitalize()}: {quote} [1]",
+        citations=(at,),
+        confidence=_share(odds, read),
+        plan=found.plan.with_signals(quotes_hold=round(holds, 2), quotes_say=round(says, 2)),
+    )
+    found = checking.check(found, query, passages, checking.QUOTED)
+    return found if sure or not found.found else judging.unclear(found, (at, *near[: judging.MAX_QUOTES - 1]))
+
+
+def _ended(text: str, among: Sequence[Passage]) -> str:
+    """Return the text with the whole sentence, once the words that are quoted tell which it is."""
+    words = text.removeprefix(_BEGIN).rpartition(" ")[0]
+    if len(words.split()) < _QUOTE_WORDS:
+        return ""
+    places = [(one, place) for one in among if (place := locate(words, one.text)) is not None]
+    return _BEGIN + places[0][0].text[places[0][1][0] :] if len(places) == 1 else ""
+
+
+def _place(quote: str, among: Sequence[Passage]) -> tuple[Passage, int]:
+    """Return the sentence that a quote is from, and where to quote it from: a short one as a whole, never a scrap.
+
+    Of words that are in none, it is the sentence that has most of them.
+    """
+    words = set(quote.casefold().split())
+    best = max(among, key=lambda one: (locate(quote.strip(" ."), one.text) is not None, _shared(words, one.text)))
+    place, end = locate(quote.strip(" ."), best.text), len(best.text)
+    if place is None or end <= MAX_QUOTE:
+        return best, 0
+    return best, min(place[0], best.text.rfind(" ", 0, end - _SCRAP) + 1)
+
+
+def _shared(words: set[str], text: str) -> int:
+    return len(words & set(text.casefold().split()))

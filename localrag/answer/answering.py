@@ -63,17 +63,18 @@ def window_use(model: Model, documents: int, history: Sequence[Turn], query: Que
 def answer(
     query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
 ) -> Generator[Event, None, Findings]:
-    """Answer from a prompt: by code, with both sides of a comparison, from one sentence, or as the model words it."""
+    """Answer from a prompt: by code, by both sides of a comparison, from one place, or as the model words it."""
     from localrag.answer import checking, evidence
     from localrag.answer.table_qa import calculation
 
     short = settings.answer_form == "short"
+    hits = route.hits if route.plan.kind == "retrieve" else ()  # what is read whole is looked through as a whole
     found = calculation.answer(query, route, prompt, short=short)
     if found is None and query.question.kind == "compare":
-        found = evidence.compared(query, route.plan, prompt, model, route.hits)
+        found = evidence.compared(query, route.plan, prompt, model, hits)
     tried = None
-    if found is None and not query.instructions:
-        found = tried = yield from evidence.answer(query, route.plan, prompt, model, route.hits)
+    if found is None and not _think_tokens(query, model, settings):
+        found = tried = yield from evidence.answer(query, route.plan, prompt, model, hits, settings.min_confidence)
     if found is None or not found.answer:
         found = yield from _answer(query, route, prompt, model, settings)
         found = replace(found, tokens=found.tokens + tried.tokens) if tried is not None else found
@@ -112,7 +113,7 @@ def _answer(
             )
             plan = plan.with_signals(holds_answer=round(weighed.shares[0], 3))
         else:
-            yield Notice("The model server gives no likelihoods, so how likely the text has the answer is not known.")
+            yield Notice(prompts.UNMEASURED)
         if confidence is not None and confidence < settings.min_confidence:
             draft = Draft(Completed(prompts.NOT_FOUND, weighed.usage, "end"), confidence=confidence)
             return checking.checked(query, plan, draft, prompt, model)

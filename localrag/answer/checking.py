@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from localrag.answer import judging, lists
+from localrag.answer import judging
 from localrag.answer.checks import conflicts, entities, relevance
 from localrag.grounding import citations, context, fact_checks, prompts
 from localrag.grounding.annotations import doubts
@@ -60,7 +60,7 @@ def facts(findings: Findings, query: Query, passages: Sequence[Passage]) -> Find
 
 def relevant(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
     """Flag sentences that come from where nothing of the question is, or from a prompt injection."""
-    if findings.flagged("language") or query.question.kind in ("summary", "compare"):
+    if findings.flagged("language") or query.question.kind == "summary":
         return findings
     return relevance.check(findings, query.text, passages)
 
@@ -97,9 +97,9 @@ def versions(findings: Findings, query: Query, passages: Sequence[Passage]) -> F
 
 # Checks of an answer that a model wrote, of one that came with its quote, of words that code took from the text, and of
 # any answer, in order. Each sees only findings that are an answer yet.
-WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, support, lists.complete, places)
+WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, support, places)
 QUOTED: tuple[Check, ...] = (language, facts, relevant, subject, support, places)
-COPIED: tuple[Check, ...] = (subject, places)
+COPIED: tuple[Check, ...] = (subject, support, places)
 EVERY: tuple[Check, ...] = (versions,)
 
 

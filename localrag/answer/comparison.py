@@ -35,6 +35,7 @@ _WORDS = load_words("localrag.answer", "words.toml")
 # The years that a quote names ("2022/23", "FY23"), and the words before a date that is that of a document.
 _YEARS = lazy_re(r"(?<!\d)(?:\bFY ?['’]?((?:20)?\d\d)|((?:19|20)\d\d))(?:[/–-](?:20)?(\d\d))?(?!\d)", re.I)
 _DATED = lazy_re(r"(?:\bdated|\beffective|(?<!\bas )\bof|\bfrom|\bsince) $", re.I)
+_QUOTED = re.compile("“[^”]*”")
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 
 
@@ -173,7 +174,7 @@ def _figure(name: str, question: str, answer: Findings) -> tuple[Quantity, froze
 
     That of a side that is a year must be in a text or cell of that year.
     """
-    asked, stated = _quantities(question), _quantities(_MARKER.sub("", answer.answer))
+    asked, stated = _quantities(question), _quantities(_MARKER.sub("", _QUOTED.sub("", answer.answer)))
     figures = [one for one in stated if one not in asked]
     figures = [one for one in figures if one.unit] or (figures if _COUNTED.search(question) else [])
     if not (answer.found and answer.sure) or len(figures) != 1:

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from localrag.answer import checking, judging, lists
-from localrag.errors import Cancelled
-from localrag.events import Delta, Event, PromptRead
+from localrag.errors import Cancelled, ModelError
+from localrag.events import Delta, Event, Notice, PromptRead
 from localrag.grounding import context, prompts
 from localrag.grounding.citations import MAX_QUOTE, cite_span, clip
 from localrag.grounding.locate import locate
 from localrag.grounding.stages import Findings, Prompt, Query
 from localrag.items.reading import Reading
 from localrag.llm import Generator as Model
-from localrag.store.text_analysis import sentences
 from localrag.types import Citation, Passage, Plan
 
 # Sentences that a quote is taken from, and tokens of the quote and of the answer.
@@ -34,44 +33,44 @@ _QUOTE = r'root ::= [^”“"\n]{1,300} "”"'
 _ANSWER = rf"""
 root   ::= " " [^”“"\n:]{{1,110}} "." "{_SO}" answer "."
 answer ::= [^\n“”]{{1,60}}"""
-_Way = Callable[[Query, Findings, Sequence[Passage], Reading, Reading], Generator[Event, None, Findings]]
-_WAY = re.compile(r"(yes|no)\b", re.I)
-# Hits in which lists and sides are looked for, and documents compared.
-_HITS, _SIDES = 15, 2
+_WAY = re.compile(r"(yes|no)(?=$|[,.;])")
+# Hits in which lists and sides are looked for, documents compared, and sentences shown of each.
+_HITS, _SIDES, _EACH = 15, 2, 2
 # Lists that are weighed, characters read of each and of its beginning, and the least log odds of the one that is given.
 _LISTS, _READ, _BEGINNING, _LIST_HOLDS = 5, 900, 200, 1.35
+_TOKEN = 4  # characters, about, for the progress
 # The least log odds: for a yes that the sentence holds the answer, and that it says so; for a no that it says so.
 _HOLDS, _SAYS, _DENIES = 1.2, 0.3, -0.7
 
 
 def answer(
-    query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]
+    query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage], least: float
 ) -> Generator[Event, None, Findings | None]:
     """Answer yes or no, or with a list of the text; None where it asks for neither, and empty where there is none.
 
-    `hits` are what a search found, best first: more than the prompt has room for.
+    `hits` are what a search found, best first: more than the prompt has room for. What is less likely than `least` is
+    not claimed.
     """
-    question = query.question
-    if question.kind == "list":
-        return (yield from _led(_list, query, plan, prompt, model, hits))
-    if question.value == "yes or no" and question.kind in ("look-up", "existence"):
-        return (yield from _led(_yes_or_no, query, plan, prompt, model, ()))
-    return None
-
-
-def _led(
-    way: _Way, query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]
-) -> Generator[Event, None, Findings]:
-    """Answer in one way; say so where it is stopped."""
+    question, way = query.question, _list
+    if question.kind != "list":
+        whether = question.value == "yes or no" and question.kind in ("look-up", "existence")
+        if not whether or question.leans or query.instructions:
+            return None
+        way, hits = _yes_or_no, ()
     write, read = Reading(model, prompt.examples, query.stop), Reading(model, None, query.stop)
-    found = _begun(query, plan, prompt, model, hits)
-    passages = found.passages
+    begun = _begun(query, plan, prompt, model, hits)
     try:
-        found = yield from way(query, found, passages, write, read)
+        found = yield from way(query, begun, begun.passages, write, read)
     except Cancelled:
-        found = replace(found, answer=prompts.STOPPED, found=False, citations=(), stopped=True, looked_at="")
+        found = replace(begun, answer=prompts.STOPPED, found=False, stopped=True, looked_at="")
+    except ModelError:  # a window too small for the examples
+        found = begun
+    if not read.measured:
+        yield Notice(prompts.UNMEASURED)
+    if found.found and found.sure and found.confidence is not None and found.confidence < least:
+        found = judging.unclear(found)
     found = replace(found, tokens=write.usage + read.usage)
-    return checking.closed(found, query, passages) if found.answer else found
+    return checking.closed(found, query, found.passages) if found.answer else found
 
 
 def compared(query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]) -> Findings:
@@ -80,14 +79,14 @@ def compared(query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Seque
     What a small model compares by one prompt is hardly ever right (docs/decisions/0062-certainty.md).
     """
     found = _begun(query, plan, prompt, model, hits)
-    passages = found.passages
-    best = sorted(passages, key=lambda one: -one.score)
-    sides = list(dict.fromkeys((one.library, one.document) for one in best))[:_SIDES]
-    each = judging.MAX_QUOTES - len(sides) + 1
-    own = [[one for one in passages if (one.library, one.document) == side] for side in sides]
-    if not (shown := [at for side in own for at in judging.near(query, side, each)]):
+    ranked = hits[:_HITS] or judging.near(query, found.passages, _HITS)
+    shown: list[Citation] = []
+    for side in list(dict.fromkeys((one.library, one.document) for one in ranked))[:_SIDES]:
+        own = [one for one in found.passages if (one.library, one.document) == side]
+        shown += judging.near(query, own, _EACH)
+    if not shown:
         return replace(found, answer=prompts.NOT_FOUND, found=False)
-    return checking.closed(judging.unclear(found, shown, len(shown)), query, passages)
+    return checking.closed(judging.unclear(found, shown, len(shown)), query, found.passages)
 
 
 def _begun(query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]) -> Findings:
@@ -101,11 +100,7 @@ def _list(
     query: Query, found: Findings, passages: Sequence[Passage], write: Reading, read: Reading
 ) -> Generator[Event, None, Findings]:
     """Answer with a list of the text: code finds those near the question, the model weighs which holds the answer."""
-    items = dict[Citation, list[str]]()
-    for passage in passages:
-        for start, end in sentences(passage.text):
-            own, at = lists.listed(cite_span(passage, start, end), query, passages)
-            items |= {at: own} if own else {}
+    items = lists.find(query, passages)
     places = list(items)
     # By all of it or by how it begins: a long list is about many things.
     if near := query.nearness([at.quote[:end] for end in (_READ, _BEGINNING) for at in places]):
@@ -114,16 +109,19 @@ def _list(
     best: Citation | None = None
     holds = _LIST_HOLDS
     for number, at in enumerate(places[:_LISTS]):
-        yield PromptRead(number, min(len(places), _LISTS))
+        yield PromptRead(number * _READ // _TOKEN, min(_LISTS, len(places)) * _READ // _TOKEN)
         (whole,) = judging.in_full([at], passages)
         odds = read.holds([replace(whole, text=whole.text[:_READ])], query.question.complete)
-        best, holds = (at, odds) if odds >= holds else (best, holds)
+        best, holds = (at, odds) if odds > holds else (best, holds)
     if best is None:
         return found
+    # Whether it is of the document that is asked about, its beginning shows.
+    begins = f"{' '.join(best.quote[:_BEGINNING].split())} [1]"
     plan = found.plan.with_signals(listed=len(items[best]), quotes_hold=round(holds, 2))
-    text = lists.shown(items[best], 1)
-    found = replace(found, answer=text, citations=(replace(best, marker=1),), confidence=_share(holds, read), plan=plan)
-    return checking.check(found, query, passages, checking.COPIED)
+    cited = (replace(best, marker=1),)
+    found = replace(found, answer=begins, citations=cited, confidence=_share(holds, read), plan=plan)
+    found = checking.check(found, query, passages, checking.COPIED)
+    return replace(found, answer=lists.shown(items[best])) if found.found else found
 
 
 def _share(odds: float, read: Reading) -> float | None:
@@ -143,7 +141,11 @@ def _yes_or_no(
     messages = prompts.evidence_prompt(question, read_from)
     text = write.write(messages, _QUOTE, _QUOTE_TOKENS, _BEGIN, partial(_ended, among=read_from))
     sentence, start = _place(text.removeprefix(_BEGIN).rstrip("”"), read_from)
-    at = replace(cite_span(sentence, *clip(sentence.text, (start, len(sentence.text)), (start, start))), marker=1)
+    end = len(sentence.text)
+    at = cite_span(sentence, *clip(sentence.text, (start, end), (start, min(end, start + _SCRAP))))
+    if (passage := next((one for one in passages if one.holds(at)), None)) is not None:
+        at = cite_span(passage, at.start - passage.start, at.end - passage.start)
+    at = replace(at, marker=1)
     quote = f"“{' '.join(at.quote.split())}”"
     yield Delta(f"{quote}\n\n")
     text = write.write(messages, _ANSWER, _ANSWER_TOKENS, f"{_BEGIN}{quote[1:]}")

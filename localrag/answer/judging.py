@@ -85,14 +85,22 @@ def worded(judged: Finding, plan: Plan, model: str) -> Findings:
 def near(query: Query, passages: Sequence[Passage], count: int = 2) -> tuple[Citation, ...]:
     """Return the sentences that come nearest to a question, best first, at their places, with no number."""
     best = nearest(query.search_text or query.text, passages, query.nearness, count)
-    clean = tuple(one for one in best if not prompt_injection.find(one.quote))
+    clean = tuple(one for one in best if not _injected(one, passages))
     return context.placed(clean, passages, query.libraries)
+
+
+def _injected(at: Citation, passages: Sequence[Passage]) -> bool:
+    """Return whether a quote has words of a prompt injection, as its passage shows them."""
+    passage = next((one for one in passages if one.holds(at)), None)
+    if passage is None:
+        return bool(prompt_injection.find(at.quote))
+    spans = prompt_injection.find(passage.text)
+    return any(passage.start + start < at.end and at.start < passage.start + end for start, end in spans)
 
 
 def unclear(findings: Findings, beside: Sequence[Citation] = (), count: int = MAX_QUOTES) -> Findings:
     """Return findings that show what is near the question, else what they quote, and claim nothing."""
-    shown = findings.citations[-1:] if "listed" in findings.plan.signals else (*beside, *findings.citations)
-    cited = {(one.library, one.document, one.page, one.start): one for one in shown}
+    cited = {(one.library, one.document, one.page, one.start): one for one in (*beside, *findings.citations)}
     quotes = tuple(replace(one, marker=number) for number, one in enumerate(list(cited.values())[:count], 1))
     lines = [f"“{' '.join(one.quote.split())}” [{one.marker}]" for one in quotes]
     return replace(
@@ -117,11 +125,10 @@ def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: 
         return findings
     if query.stop() or findings.flagged("language") or not findings.citations:
         return replace(findings, sure=False)
-    listed = "listed" in findings.plan.signals
-    quoted = in_full(findings.citations[-1:] if listed else findings.citations[:MAX_QUOTES], passages)
+    quoted = in_full(findings.citations[:MAX_QUOTES], passages)
     read = Reading(model, None, query.stop)
     try:
-        odds, holds = _odds(findings, query, quoted, read, listed)
+        odds, holds = _odds(findings, query, quoted, read)
     except Cancelled:
         return replace(findings, stopped=True, sure=False)
     if holds is not None:
@@ -132,12 +139,10 @@ def judge(findings: Findings, query: Query, passages: Sequence[Passage], model: 
     if odds < _ABSENT and question.kind == "look-up":
         nothing = replace(findings, answer=prompts.NOT_FOUND, found=False, sure=False, citations=(), unsupported=())
         return replace(nothing, flags=(), citations_dropped=0)
-    return unclear(findings, () if listed else near(query, passages, MAX_QUOTES))
+    return unclear(findings, near(query, passages, MAX_QUOTES))
 
 
-def _odds(
-    findings: Findings, query: Query, quoted: Sequence[Passage], read: Reading, listed: bool
-) -> tuple[float, float | None]:
+def _odds(findings: Findings, query: Query, quoted: Sequence[Passage], read: Reading) -> tuple[float, float | None]:
     """Return the log odds, above what is taken for sure, of an answer, and those that its quotes hold one.
 
     They fall below `_LACKING` only for a fact, the one answer that may not be there at all.
@@ -145,9 +150,13 @@ def _odds(
     asked = query.question
     question = asked.complete  # as it was typed: a spelling for the search changes what it asks
     confidence = findings.confidence
-    if not listed and asked.value == "person" and _FIRM.search(without_markers(findings.answer)):
+    if asked.kind != "list" and asked.value == "person" and _FIRM.search(without_markers(findings.answer)):
         return _LACKING, None
-    if not listed and asked.value in _MEASURED and not _own_figures(findings, query.text) & _scaled(_text(quoted)):
+    if (
+        asked.kind != "list"
+        and asked.value in _MEASURED
+        and not _own_figures(findings, query.text) & _scaled(_text(quoted))
+    ):
         return (_LACKING if confidence is None else min(_fact_odds(confidence, 0.0), _LACKING)), None
     holds = read.holds(quoted, question)
     if not read.measured:  # a word, not how likely it is
@@ -216,5 +225,7 @@ def in_full(citations: Sequence[Citation], passages: Sequence[Passage]) -> list[
                 start, text, header = passage.start + begin, passage.text[begin:end], passage.header
         name = f"[{PurePath(prompts.named(at.document)).stem[:_MAX_NAME]}]\n{header}".rstrip()
         end = start + len(text)
-        found.append(Passage(at.library, at.document, at.page, at.label, (), text, start, end, 0.0, header=name))
+        found.append(
+            Passage(at.library, at.document, at.page, at.label, (), text, start, end, 0.0, unit=at.unit, header=name)
+        )
     return found

@@ -1,23 +1,21 @@
-"""Complete an answer that gives a part of a list with the whole list of the text, counted.
+"""Find the list that a place of a text is in, whole, and give it as an answer, counted.
 
-A small model names one or two of six items. Which list is meant, its citation tells; the text tells the rest.
+A small model names one or two of six items; the text has them all.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from string import ascii_lowercase
 
 from localrag.grounding import context, prompt_injection
-from localrag.grounding.citations import cite_span, terms, without_markup
-from localrag.grounding.stages import Findings, Query
+from localrag.grounding.citations import cite_span, without_markup
+from localrag.grounding.stages import Query
 from localrag.quantities import plural
-from localrag.store import text_analysis
 from localrag.store.text_analysis import sentences
-from localrag.types import Citation, Passage
+from localrag.types import Citation, Page, Passage
 
 _END = re.compile(r"[;,](?: (?:and|or|and/or))?$|\.$")
 # What stands before an item: a bullet or label at the beginning of a line, or a label in a sentence: "(a)", "3.".
@@ -32,50 +30,37 @@ _ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix x
 _COUNTED = (_ROMAN.split(), ascii_lowercase, [str(number) for number in range(1, 100)])
 Span = tuple[int, int]
 Mark = re.Match[str]
-# Items and characters of a list, and words and characters of an item; an item is given where an answer has this share
-# of its words.
-_MIN_ITEMS, _MAX_ITEMS, _MAX_LIST, _MIN_WORDS, _MAX_ITEM, _MIN_GIVEN = 2, 25, 4000, 2, 800, 0.5
+# Items and characters of a list, and words and characters of an item.
+_MIN_ITEMS, _MAX_ITEMS, _MAX_LIST, _MIN_WORDS, _MAX_ITEM = 2, 25, 4000, 2, 800
 
 
-def complete(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
-    """Add the whole list of the text where an answer to a question for one gives a part of it."""
-    if query.question.kind != "list":
-        return findings
-    for citation in findings.citations:
-        items, whole = listed(citation, query, passages)
-        given, language = terms(findings.answer), text_analysis.language(findings.answer)
-        if all(len(given & (own := terms(one, language))) >= _MIN_GIVEN * len(own) for one in items):
-            continue
-        marker = max(one.marker for one in findings.citations) + 1
-        return replace(
-            findings,
-            answer=f"{findings.answer}\n\n{shown(items, marker)}",
-            citations=(*findings.citations, replace(whole, marker=marker)),
-            plan=findings.plan.with_signals(listed=len(items)),
-        )
-    return findings
-
-
-def listed(at: Citation, query: Query, passages: Sequence[Passage]) -> tuple[list[str], Citation]:
-    """Return the items of the list that a quote is in or introduces, and the list as a quote; no items without one."""
+def find(query: Query, passages: Sequence[Passage]) -> dict[Citation, list[str]]:
+    """Return the lists that passages are in or introduce, in order, each as a quote with its items."""
     pairs = {(library.name, document.path): (library, document) for library, document in query.documents}
-    passage = next((one for one in passages if one.holds(at)), None)
-    if passage is None:
-        return [], at
-    library, document = pairs[passage.library, passage.document]
-    page = library.page(document.id, passage.position)
-    spans = around(page.text, at.start, at.end) if page is not None else []
-    if page is None or not spans or prompt_injection.removed(page.text) != page.text:
-        return [], at
-    items = [" ".join(_LABEL.sub("", page.text[slice(*span)], count=1).split()) for span in spans[1:]]
-    (whole,) = context.page_passages(library.name, document, [(passage.position, page)])
-    return items, cite_span(whole, spans[0][0], spans[-1][1])
+    pages: dict[tuple[str, str, int], Page | None] = {}
+    found: dict[Citation, list[str]] = {}
+    for passage in passages:
+        library, document = pairs[passage.library, passage.document]
+        key, done = (passage.library, passage.document, passage.position), 0
+        if key not in pages:
+            page = library.page(document.id, passage.position)
+            pages[key] = page if page is not None and prompt_injection.removed(page.text) == page.text else None
+        if (page := pages[key]) is None or query.stop():
+            continue
+        (whole,) = context.page_passages(library.name, document, [(passage.position, page)])
+        for start, end in sentences(passage.text):
+            spans = around(page.text, passage.start + start, passage.start + end) if passage.start + end > done else []
+            if spans:
+                done = spans[-1][1]
+                items = [" ".join(_LABEL.sub("", page.text[slice(*span)], count=1).split()) for span in spans[1:]]
+                found.setdefault(cite_span(whole, spans[0][0], done), items)
+    return found
 
 
-def shown(items: Sequence[str], marker: int) -> str:
+def shown(items: Sequence[str]) -> str:
     """Return a list as an answer gives it, counted."""
     lines = "\n".join(f"- {_END.sub('', without_markup(one))}" for one in items)
-    return f"The text lists {plural(len(items), 'item')} [{marker}]:\n{lines}"
+    return f"The text lists {plural(len(items), 'item')} [1]:\n{lines}"
 
 
 def around(text: str, start: int, end: int) -> list[Span]:

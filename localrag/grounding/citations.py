@@ -144,6 +144,7 @@ _WORD_OR_SIGNS = lazy_re(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.pattern})
 # For a claim that only repeats the question: weight of a passage's score relative to the best, and the share of the
 # best place's fit that a second place must have to be cited too.
 _SCORE, _MIN_SECOND = 0.3, 0.5
+_MIN_RUNNING, _PAGE_NUMBER = 3, re.compile(r"^\d{1,4}\b|\b\d{1,4}$")
 _MIN_NEAREST = 4  # content words of a sentence that comes nearest; a heading has fewer
 _MAX_COMPARED = 80  # sentences compared by meaning, those with most of the question's words
 _NAMED = 0.25  # added for a passage that the model named
@@ -222,7 +223,12 @@ def nearest(
     By meaning where `similar` tells it, else the one or two that have most of its words.
     """
     work = _work(question, passages, language(question, passages), similar)
-    work.spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST]
+    places: dict[tuple[object, ...], _Span] = {}  # passages may overlap
+    for span in work.spans:
+        passage = passages[span.passage]
+        if len(span.terms) >= _MIN_NEAREST:
+            places.setdefault((passage.library, passage.document, passage.page, passage.start + span.start), span)
+    work.spans = list(places.values())
     spans = _fitting(work, count)
     return tuple(cite_span(passages[span.passage], *_window(span, work.question, work)) for span in spans)
 
@@ -444,7 +450,7 @@ def _fitting(work: _Work, count: int = 2) -> list[_Span]:
 
 
 def _running(span: _Span, work: _Work) -> bool:
-    """Return whether a span stands elsewhere in its document but for its digits, as a header or footer does."""
+    """Return whether a span stands on several pages but for the number of the page, as a header or footer does."""
     if not work.running:
         seen: dict[tuple[str, str, str], set[tuple[int | None, int]]] = {}
         for one in work.spans:
@@ -452,12 +458,12 @@ def _running(span: _Span, work: _Work) -> bool:
             place = passage.page, passage.start + one.start
             seen.setdefault(_line(one, work), set()).add(place)
         work.running = Counter({line: len(places) for line, places in seen.items()})
-    return work.running[_line(span, work)] > 1
+    return work.running[_line(span, work)] >= _MIN_RUNNING
 
 
 def _line(span: _Span, work: _Work) -> tuple[str, str, str]:
     passage = work.passages[span.passage]
-    text = re.sub(r"\d+", "0", " ".join(passage.text[span.start : span.end].split()))
+    text = _PAGE_NUMBER.sub("", " ".join(passage.text[span.start : span.end].split()))
     return passage.library, passage.document, text
 
 

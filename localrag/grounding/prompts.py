@@ -28,6 +28,7 @@ WORDS = load_words("localrag.grounding", "prompts.toml")
 NOT_FOUND: str = WORDS["not_found"]
 STOPPED: str = WORDS["stopped"]
 WITHHELD: str = WORDS["withheld"]
+UNMEASURED: str = WORDS["unmeasured"]
 UNCLEAR: str = WORDS["unclear"]  # above what an answer quotes that is not sure
 PASSAGE_RULES: str = WORDS["rules"].format(what="passages")
 DOCUMENT_RULES: str = WORDS["rules"].format(what="documents")
@@ -182,7 +183,7 @@ def evidence_prompt(question: str, sentences: Sequence[Passage]) -> list[Message
     """Return the prompt that answers from one of these sentences; the examples before them are a stable part."""
     lines: list[str] = []
     for header, own in groupby(sentences, lambda one: one.header):
-        lines += [header, *(" ".join(prompt_injection.removed(one.text).split()) for one in own)]
+        lines += [prompt_injection.removed(header), *(" ".join(one.text.split()) for one in own)]
     *examples, final = _examples("evidence")
     asked = Message("user", "\n".join([*lines, "", f"Question: {question}"]))
     return [*examples, replace(final, text="", stable=(final.text,)), asked]

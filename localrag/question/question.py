@@ -95,7 +95,7 @@ class Question:
     @property
     def needs_reasoning(self) -> bool:
         """Whether an answer has to be worked out, so that a model that can reason first should."""
-        return self.kind in ("compare", "calculation") or self.calculation is not None
+        return self.kind == "calculation" or self.calculation is not None
 
     @cached_property
     def leans(self) -> bool:

@@ -42,33 +42,16 @@ def compared(question, library):
     [
         (BOTH, "What is the notice period of the {}?"),
         (
-            "What are the differences in rent between the Calder lease and the Orlo agreement?",
-            "What is the rent of the {}?",
-        ),
-        (
-            "What is the difference between the rent of the Calder lease and the Orlo agreement?",
-            "What is the rent of the {}?",
-        ),
-        (
             "Compare the notice periods of the Calder lease and the Orlo agreement.",
             "What are the notice periods of the {}?",
         ),
-        (
-            "Please compare the Calder lease with the Orlo agreement in terms of rent",
-            "What does the {} say about rent?",
-        ),
         ("And how do the Calder lease and the Orlo agreement differ in rent?", "What does the {} say about rent?"),
         ("Is the rent of the Calder lease higher than that of the Orlo agreement?", "What is the rent of the {}?"),
-        (
-            "Is the notice period in the Calder lease longer than in the Orlo agreement?",
-            "What is the notice period of the {}?",
-        ),
         (
             "Which has the longer notice period, the Calder lease or the Orlo agreement?",
             "What is the notice period of the {}?",
         ),
         ("Do both the Calder lease and the Orlo agreement allow dogs?", "Does the {} allow dogs?"),
-        ("What is the rent in each of the Calder lease and the Orlo agreement?", "What is the rent in the {}?"),
         ("What is the rent of the Calder lease compared to the Orlo agreement?", "What is the rent of the {}?"),
         ("compare the rent of the calder lease and the orlo agreement", "What is the rent of the {}?"),
     ],
@@ -83,20 +66,12 @@ def test_each_side_has_a_question_of_its_own(question, asked, pair):
     "question",
     [
         "Compare the Calder lease and the Orlo agreement.",
-        "What are the differences between the Calder lease and the Orlo agreement?",
-        "How does it differ between the Calder lease and the Orlo agreement?",
         "How does the rent differ between the Calder lease and the Aetna agreement?",
-        "How does the rent differ between summer and winter in the Calder lease?",
         "Is the rent of the Calder lease higher than the deposit of the Orlo agreement?",
-        "Does the Calder lease run longer than the term that was agreed?",
         "Which contracts have a longer notice period than the Calder lease?",
         "What was the percentage change in rent between 2022 and 2023?",
-        "Is the rent of the Calder lease higher than usual? This agreement may differ.",
         "Does the supply agreement Acme apply to both Calder and Orlo?",
-        "Which fees does the supply agreement list for both Calder and Orlo?",
         "Do both the Calder lease and the Orlo agreement have the same landlord?",
-        "Is there a contract between both Calder and Orlo?",
-        "When did both Calder and Orlo meet?",
         "Which lease is more expensive, Calder or Orlo?",
         "Wie unterscheidet sich die Miete zwischen dem Calder lease und dem Orlo agreement?",
         "",
@@ -110,10 +85,6 @@ def test_a_question_without_two_certain_sides_stays_whole(question, pair):
     ("question", "asked"),
     [
         ("How did R&D change between 2022 and 2023?", ["What was R&D in 2022?", "What was R&D in 2023?"]),
-        (
-            "Was revenue higher in 2023 than in 2022?",
-            ["What was the revenue in 2023?", "What was the revenue in 2022?"],
-        ),
         (
             "Compare net sales in 2021, 2022 and 2023",
             ["What are the net sales in 2021?", "What are the net sales in 2022?", "What are the net sales in 2023?"],
@@ -179,11 +150,10 @@ def test_figures_that_do_not_compare_have_no_difference(one, other, assistant, m
     ("one", "other", "result"),
     [
         ("The rent is EUR 48,000 p.a.", "The rent is EUR 3,500 per month.", ""),
+        ("Revenue was $514 billion.", "Revenue was $198.3 billion.", "$315.7 billion"),
         ("The yearly rent is EUR 48,000.", "The rent is EUR 3,500.", ""),
-        ("The rent is EUR 30 per square metre.", "The rent is EUR 3,500.", ""),
         ("The net loss was $4,000.", "The net income was $500.", ""),
         ("The rent is EUR 48,000 p.a.", "The yearly rent is EUR 41,500.", "€6,500"),
-        ("The fee is EUR 30/month.", "The fee is EUR 20 a month.", "€10"),
         ("The fee is EUR 30 per square metre.", "The fee is 20 percent, or EUR 20 per square metre and yearly.", ""),
     ],
 )
@@ -210,21 +180,6 @@ def test_a_quote_of_a_year_may_name_it_in_other_ways(quote, found):
     at = Citation("l", "d.txt", 1, None, "p. 1", quote, 0, len(quote), 1)
     answer = Answer("q", "It is.", True, Plan("retrieve", ""), (at,))
     assert comparison._of_its_year(Side("2023", "q"), answer).found is found
-
-
-def test_money_is_shown_as_people_write_it(assistant, models, shelf):
-    shelf(
-        "firms",
-        {
-            "Amazon.txt": f"{FILLER[:3000]} Revenue was $514 billion in 2022.",
-            "Microsoft.txt": f"{FILLER[:3000]} Revenue was $198.3 billion in 2022.",
-            "x.txt": FILLER[:900],
-        },
-    )
-    models.generator.script = [("of Amazon", "Revenue was $514 billion."), ("", "Revenue was $198.3 billion.")]
-    _, answer = ask(assistant, "Is Amazon's revenue in 2022 higher than Microsoft's?", "firms")
-    assert answer.answer.startswith("Amazon has the greater figure, by $315.7 billion.")
-    assert answer.workings[0].expression == "$514 billion − $198.3 billion"
 
 
 @pytest.mark.parametrize(

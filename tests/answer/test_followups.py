@@ -16,36 +16,21 @@ HISTORY = [Turn("When does the lease of Hall 3 end?", "The lease ends on 31 May 
 LEANING = [
     "And for the second one?",
     "What about Hall 4?",
-    "And a child?",
-    "Since when?",
     "How much is its deposit?",
-    "And the one from Redgrove Generators?",
-    "Elsewhere?",
     "Who else attended the meeting in March?",
     "How are these invoices approved by the department?",
     "Can the landlord end it early?",
     "What is the notice period?",
-    "Which of them is the latest one?",
-    "When did it come into force in Calder?",
-    "What does the contract say about that?",
 ]
 
 STANDING = [
     "When does the lease of Hall 3 end?",
     "Is there a penalty for late payment in the agreement with Quillfen?",
     "What is the notice period that the Trust must give to Quillfen?",
-    "And who is the safety officer of Corravane Wharf?",
-    "Is it possible to end the lease of Hall 3 early?",
-    "How long does it take to restore a record from the archive?",
-    "How does the Trust protect its laptops?",
-    "How long does Quillfen keep boxes before it destroys them?",
     "May one month's notice be given by either party to the lease?",
     '"force majeure"',
     "What does one of the trustees say about the budget for 2026?",
-    "What is the second one-year term in the Hesprin agreement?",
-    "Which employees are those who may retrieve files with a violet label?",
     "If an employee leaves, what must they return on the last day?",
-    "What are the duties of the Landlord and its agents under the lease?",
     "Wie lange ist die Kündigungsfrist im Mietvertrag?",
     "¿Cuándo termina el contrato de arrendamiento?",
     *(json.loads(line)["question"] for line in Path("examples/qa.jsonl").read_text(encoding="utf-8").splitlines()),
@@ -82,7 +67,6 @@ def test_questions_are_joined_back_to_one_that_stands_alone():
         ("When does the lease of Hall 4 end?", "And for Hall 4?"),
         ("What is the deposit of Hall 3?", "How much is its deposit?"),
         ("Why does the lease of Hall 3 end on 31 May 2030?", "Why?"),
-        ("When do the leases of both halls end?", "And the lease of both halls?"),
     ],
 )
 def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text, question):
@@ -95,7 +79,6 @@ def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text, question)
         ("", "Why?"),
         ("It ends on 31 May 2030.", "And its end?"),  # an answer
         ("The deposit is EUR 4,000?", "And its deposit?"),  # a number from nowhere
-        ("When does the lease of Hall 5 end?", "And for Hall 4?"),
         ("What deposit did Mr Smith pay for Hall 3?", "And its deposit?"),  # a name from nowhere
         ("When does the lease of Hall 3 end?", "And its deposit?"),  # the earlier question again
         ("When does the lease of Hall 3 end?", "In the contract with the caretaker?"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from localrag.answer import evidence, lists
+from localrag.answer import lists
 
 GROUNDS = (
     "Stage 1: 1. Search for competitors. 2. Design of a logo.\n\nStage 2: 3. Emotional design (assistants). 4. Adaptive "
@@ -31,33 +31,10 @@ def test_the_list_that_a_quote_is_from_is_found_whole(quoted, items):
     assert len(shown) == len(items) and all(one.startswith(item) for one, item in zip(shown, items, strict=True))
 
 
-@pytest.fixture
-def drafted(monkeypatch):
-    """No list is sure enough to be the answer by itself."""
-    monkeypatch.setattr(evidence, "_LIST_HOLDS", 99.0)
-
-
-def test_an_answer_with_a_part_of_a_list_gets_the_whole_with_its_own_quote(shelf, models, assistant, drafted):
-    shelf("plans", {"franchise.txt": GROUNDS})
-    models.generator.script = [("", "The Franchisor may end it if the Franchisee fails to pay.")]
-    question = "On which grounds may the Franchisor end the agreement with thirty days’ notice? Give all the grounds."
-    *_, last = assistant.ask(question, libraries=["plans"], mode="retrieve")
-    answer = last.answer
-    assert "3 items [2]" in answer.answer and "best efforts" in answer.answer
-    assert answer.citations[-1].quote.endswith("best efforts.") and answer.citations[-1].quote in GROUNDS
-
-
 @pytest.mark.parametrize("items", ["1. All.\n2. It.\n", "\n".join(f"{n}. Clause {n} of many." for n in range(1, 60))])
 def test_what_is_too_short_or_too_long_is_no_list(items):
     text = f"The clauses are:\n{items}"
     assert lists.around(text, 0, len(text)) == []
-
-
-def test_an_answer_that_gives_all_of_a_list_stays_as_it_is(shelf, models, assistant, drafted):
-    shelf("plans", {"signs.txt": "The signs are:\n- fever and chills\n- a dry cough\n"})
-    models.generator.script = [("", "The signs are fever and chills, and a dry cough.")]
-    *_, last = assistant.ask("What are the signs? List them all.", libraries=["plans"], mode="retrieve")
-    assert "The text lists" not in last.answer.answer
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,10 @@ from localrag.question.each import DocumentQuestion, document_question, nations,
 EXISTENCE = [
     ("Which contracts have a non-compete clause?", "Does this contract have a non-compete clause?"),
     ("Which contracts renew automatically?", "Does this contract renew automatically?"),
-    ("Which policy applies to contractors?", "Does this policy apply to contractors?"),
     ("Which of these agreements were signed in 2019?", "Was this agreement signed in 2019?"),
     ("Which agreements are governed by the law of Delaware?", "Is this agreement governed by the law of Delaware?"),
-    ("Which contracts can be terminated for convenience?", "Can this contract be terminated for convenience?"),
-    ("Which employment contracts contain a bonus clause?", "Does this employment contract contain a bonus clause?"),
     ("Show me all letters from Jane Doe.", "Is this letter from Jane Doe?"),
     ("Are there any leases that allow pets?", "Does this lease allow pets?"),
-    ("Do any of the contracts have an audit clause?", "Does this contract have an audit clause?"),
     ("In which contracts is there a penalty?", "Is there a penalty in this contract?"),
     ("Could you tell me which NDAs cover affiliates?", "Does this NDA cover affiliates?"),
     ("Which contracts expiring soon?", "Does this contract expire soon?"),
@@ -23,15 +19,12 @@ EXISTENCE = [
 VALUE = [
     ("What is the governing law of each contract?", "What is the governing law of this contract?"),
     ("What does each lease say about pets?", "What does this lease say about pets?"),
-    ("Who signed each of the agreements?", "Who signed this agreement?"),
     ("For each contract, what is the notice period?", "What is the notice period in this contract?"),
-    ("List the rent of every lease", "What is the rent of this lease?"),
 ]
 ORDERED = [
     ("Which contract has the longest notice period?", "What is the notice period of this contract?", "greatest"),
     ("Which lease sets the lowest rent?", "What is the rent of this lease?", "least"),
     ("Which contract expires first?", "When does this contract expire?", "least"),
-    ("Which agreement is the oldest?", "What is the date of this agreement?", "least"),
     ("Which contract runs the longest?", "How long does this contract run?", "greatest"),
 ]
 
@@ -64,7 +57,6 @@ def test_how_many_counts():
     [
         ("Which leases do not allow pets?", "Does this lease allow pets?"),
         ("Which contracts have no termination clause?", "Does this contract have a termination clause?"),
-        ("Which contracts lack an indemnity?", "Does this contract have an indemnity?"),
     ],
 )
 def test_a_negated_question_is_asked_positively(whole, one):
@@ -75,14 +67,8 @@ def test_a_negated_question_is_asked_positively(whole, one):
 @pytest.mark.parametrize(
     ("whole", "one", "limit"),
     [
-        (
-            "Which contracts have a notice period of more than 60 days?",
-            "What is the notice period of this contract?",
-            "more than 60 days",
-        ),
+        ("Which contracts have a rent of more than $60?", "What is the rent of this contract?", "more than $60"),
         ("List all invoices over 500 euros.", "What is the total amount of this invoice?", "over 500 euros"),
-        ("Which NDAs last at least 3 years?", "How long does this NDA last?", "at least 3 years"),
-        ("Which contracts expire before 2025?", "When does this contract expire?", "before 2025"),
         ("Which agreements were signed after May 2020?", "When was this agreement signed?", "after May 2020"),
     ],
 )
@@ -100,10 +86,8 @@ def test_several_fields_make_a_table():
 
 
 def test_summaries_are_told_apart_by_whether_each_is_wanted():
-    assert (document_question("Summarise every chapter").kind, document_question("Summarise every chapter").each) == (
-        "summary",
-        True,
-    )
+    every = document_question("Summarise every chapter")
+    assert (every.kind, every.each) == ("summary", True)
     assert not document_question("Please summarize this contract.").each
     assert not document_question("Give me a short summary of this folder").each
 

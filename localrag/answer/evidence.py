@@ -36,8 +36,10 @@ answer ::= [^\n“”]{{1,60}}"""
 _WAY = re.compile(r"(yes|no)(?=$|[,.;])")
 # Hits in which lists and sides are looked for, documents compared, and sentences shown of each.
 _HITS, _SIDES, _EACH = 15, 2, 2
-# Lists that are weighed, characters read of each and of its beginning, and the least log odds of the one that is given.
-_LISTS, _READ, _BEGINNING, _LIST_HOLDS = 5, 900, 200, 1.35
+# Lists that are weighed, and characters read of each and of its beginning.
+_LISTS, _READ, _BEGINNING = 5, 900, 200
+# The least log odds of the list that is given, and how far they are above those of any other.
+_LIST_HOLDS, _LIST_AHEAD = 1.35, 0.3
 _TOKEN = 4  # characters, about, for the progress
 # The least log odds: for a yes that the sentence holds the answer, and that it says so; for a no that it says so.
 _HOLDS, _SAYS, _DENIES = 1.2, 0.3, -0.7
@@ -106,15 +108,18 @@ def _list(
     if near := query.nearness([at.quote[:end] for end in (_READ, _BEGINNING) for at in places]):
         nearest = map(max, zip(near[: len(places)], near[len(places) :], strict=True))
         places = [at for _, at in sorted(zip(nearest, places, strict=True), key=lambda one: -one[0])]
-    best: Citation | None = None
-    holds = _LIST_HOLDS
+    weighed: list[tuple[float, Citation]] = []
     for number, at in enumerate(places[:_LISTS]):
         yield PromptRead(number * _READ // _TOKEN, min(_LISTS, len(places)) * _READ // _TOKEN)
         (whole,) = judging.in_full([at], passages)
         odds = read.holds([replace(whole, text=whole.text[:_READ])], query.question.complete)
-        best, holds = (at, odds) if odds > holds else (best, holds)
-    if best is None:
+        weighed.append((odds, at))
+    ranked = sorted(weighed, key=lambda one: -one[0])
+    if not ranked or ranked[0][0] < _LIST_HOLDS:
         return found
+    if read.measured and len(ranked) > 1 and ranked[0][0] - ranked[1][0] < _LIST_AHEAD:
+        return found  # two lists of one kind: which is meant, its odds do not tell
+    holds, best = ranked[0]
     # Whether it is of the document that is asked about, its beginning shows.
     begins = f"{' '.join(best.quote[:_BEGINNING].split())} [1]"
     plan = found.plan.with_signals(listed=len(items[best]), quotes_hold=round(holds, 2))

@@ -37,7 +37,7 @@ _BIAS, _CONFIDENCE, _HOLDS = -3.16, 1.21, 1.06
 # The least log odds: that quotes say yes, or no, and that they hold an answer, added up; that they hold a list; and of
 # being right where an answer may have to be calculated. Below the next a look-up has no answer: of 25 in two wordings
 # of half A 15 had none. An answer that lacks what is asked for is at most the last.
-_WAY_SURE, _LIST, _WORKED_OUT, _ABSENT, _LACKING = 2.0, 0.7, 1.0, -1.4, -0.1
+_WAY_SURE, _LIST, _WORKED_OUT, _ABSENT, _LACKING = 2.0, 1.35, 1.0, -1.4, -0.1
 MAX_QUOTES, _MAX_NAME = 3, 60
 _WAY = re.compile(r"(yes|no)\b", re.I)
 _MEASURED: tuple[Value, ...] = ("date", "duration", "money", "share", "number")

@@ -64,17 +64,17 @@ def answer(
     query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
 ) -> Generator[Event, None, Findings]:
     """Answer from a prompt: by code, by both sides of a comparison, from one place, or as the model words it."""
-    from localrag.answer import checking, evidence
+    from localrag.answer import checking, extractive_qa
     from localrag.answer.table_qa import calculation
 
     short = settings.answer_form == "short"
     hits = route.hits if route.plan.kind == "retrieve" else ()  # what is read whole is looked through as a whole
     found = calculation.answer(query, route, prompt, short=short)
     if found is None and query.question.kind == "compare":
-        found = evidence.compared(query, route.plan, prompt, model, hits)
+        found = extractive_qa.compared(query, route.plan, prompt, model, hits)
     tried = None
     if found is None and not _think_tokens(query, model, settings):
-        found = tried = yield from evidence.answer(query, route.plan, prompt, model, hits, settings.min_confidence)
+        found = tried = yield from extractive_qa.answer(query, route.plan, prompt, model, hits, settings.min_confidence)
     if found is None or not found.answer:
         found = yield from _answer(query, route, prompt, model, settings)
         found = replace(found, tokens=found.tokens + tried.tokens) if tried is not None else found

@@ -253,7 +253,7 @@ class Assistant(Workspace):
         """Return the prompt with the best passages; None where there is none."""
         from localrag.grounding import citations
 
-        hits = (route.hits or self.passages(query, BACKGROUND))[: self.settings.passages]
+        hits = route.hits[: self.settings.passages]
         if not hits:
             return None
         model = self.model()

@@ -450,7 +450,7 @@ def _fitting(work: _Work, count: int = 2) -> list[_Span]:
 
 
 def _running(span: _Span, work: _Work) -> bool:
-    """Return whether a span stands on several pages but for the number of the page, as a header or footer does."""
+    """Return whether a span stands at several places but for a number at its ends, as headers and footers do."""
     if not work.running:
         seen: dict[tuple[str, str, str], set[tuple[int | None, int]]] = {}
         for one in work.spans:

@@ -179,12 +179,12 @@ def followup_prompt(question: str, history: Sequence[Turn], count: Count) -> lis
     return [*_examples("followup"), Message("user", f"{turns}\nFollow-up: {question}")]
 
 
-def evidence_prompt(question: str, sentences: Sequence[Passage]) -> list[Message]:
+def extractive_prompt(question: str, sentences: Sequence[Passage]) -> list[Message]:
     """Return the prompt that answers from one of these sentences; the examples before them are a stable part."""
     lines: list[str] = []
     for header, own in groupby(sentences, lambda one: one.header):
         lines += [prompt_injection.removed(header), *(" ".join(one.text.split()) for one in own)]
-    *examples, final = _examples("evidence")
+    *examples, final = _examples("extractive")
     asked = Message("user", "\n".join([*lines, "", f"Question: {question}"]))
     return [*examples, replace(final, text="", stable=(final.text,)), asked]
 

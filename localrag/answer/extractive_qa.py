@@ -28,7 +28,7 @@ from localrag.types import Citation, Passage, Plan
 _SENTENCES, _QUOTE_TOKENS, _ANSWER_TOKENS = 6, 90, 70
 # Words of a quote that tell which sentence it is from, so that code writes the rest; characters quoted of a long one.
 _QUOTE_WORDS, _SCRAP = 6, 200
-_BEGIN, _SO = prompts.WORDS["evidence"]["begin"], prompts.WORDS["evidence"]["so"]
+_BEGIN, _SO = prompts.WORDS["extractive"]["begin"], prompts.WORDS["extractive"]["so"]
 _QUOTE = r'root ::= [^”“"\n]{1,300} "”"'
 _ANSWER = rf"""
 root   ::= " " [^”“"\n:]{{1,110}} "." "{_SO}" answer "."
@@ -53,16 +53,17 @@ def answer(
     `hits` are what a search found, best first: more than the prompt has room for. What is less likely than `least` is
     not claimed.
     """
-    question, way = query.question, _list
-    if question.kind != "list":
+    question = query.question
+    listed = question.kind == "list"
+    if not listed:
         whether = question.value == "yes or no" and question.kind in ("look-up", "existence")
         if not whether or question.leans or query.instructions:
             return None
-        way, hits = _yes_or_no, ()
+        hits = ()
     write, read = Reading(model, prompt.examples, query.stop), Reading(model, None, query.stop)
     begun = _begun(query, plan, prompt, model, hits)
     try:
-        found = yield from way(query, begun, begun.passages, write, read)
+        found = yield from (_list(query, begun, read) if listed else _yes_or_no(query, begun, write, read))
     except Cancelled:
         found = replace(begun, answer=prompts.STOPPED, found=False, stopped=True, looked_at="")
     except ModelError:  # a window too small for the examples
@@ -98,10 +99,9 @@ def _begun(query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequenc
     return Findings("", plan=plan, model=model.model, passages=passages, looked_at=looked_at)
 
 
-def _list(
-    query: Query, found: Findings, passages: Sequence[Passage], write: Reading, read: Reading
-) -> Generator[Event, None, Findings]:
+def _list(query: Query, found: Findings, read: Reading) -> Generator[Event, None, Findings]:
     """Answer with a list of the text: code finds those near the question, the model weighs which holds the answer."""
+    passages = found.passages
     items = lists.find(query, passages)
     places = list(items)
     # By all of it or by how it begins: a long list is about many things.
@@ -133,17 +133,16 @@ def _share(odds: float, read: Reading) -> float | None:
     return 1 / (1 + math.exp(-odds)) if read.measured else None
 
 
-def _yes_or_no(
-    query: Query, found: Findings, passages: Sequence[Passage], write: Reading, read: Reading
-) -> Generator[Event, None, Findings]:
+def _yes_or_no(query: Query, found: Findings, write: Reading, read: Reading) -> Generator[Event, None, Findings]:
     """Answer yes or no: the model quotes a sentence, says what it means, and then answers."""
+    passages = found.passages
     near = judging.near(query, passages, _SENTENCES)
     if not near:
         return found
     question = query.question.complete
     order = sorted(near, key=lambda one: (one.library, one.document, one.page or 0, one.start))
     read_from = judging.in_full(order, passages)
-    messages = prompts.evidence_prompt(question, read_from)
+    messages = prompts.extractive_prompt(question, read_from)
     text = write.write(messages, _QUOTE, _QUOTE_TOKENS, _BEGIN, partial(_ended, among=read_from))
     sentence, start = _place(text.removeprefix(_BEGIN).rstrip("”"), read_from)
     end = len(sentence.text)
@@ -157,7 +156,7 @@ def _yes_or_no(
     said = text.rpartition(_SO)[2].strip(". ").lower() if _SO in text else ""
     if (way := _WAY.match(said)) is None:
         beside = near[: judging.MAX_QUOTES]
-        return judging.unclear(found, beside) if said == prompts.WORDS["evidence"]["nothing"] else found
+        return judging.unclear(found, beside) if said == prompts.WORDS["extractive"]["nothing"] else found
     yes = way[1] == "yes"
     holds, says = read.holds([sentence], question), read.says_so([sentence], question)
     odds = says if yes else -says

@@ -1,12 +1,14 @@
 """Which documents a question mentions or points to, and what it asks once their names are left out.
 
-A question's words count by how few documents they tell apart, and most where they look like names (a number, a capital
-inside the sentence; in German only a number). Pages that repeat a name would win by it, so the question is read a
-second time without the names.
+A question's words count by how few documents they tell apart, and most where they are names: they look like it (a
+number, a capital inside the sentence; in German only a number), or the library writes them so, in hardly any other
+document than those called by them. Pages that repeat a name would win by it, so the question is read a second time
+without the names (docs/decisions/0020-ranking.md).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
@@ -17,7 +19,7 @@ import numpy as np
 from localrag.question import lookup as lookups
 from localrag.question.lookup import Lookup
 from localrag.store.library import Library
-from localrag.store.text_analysis import FALLBACK, tokens
+from localrag.store.text_analysis import FALLBACK, stem, tokens
 from localrag.types import Document, Passage
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ _MAX_SHARE = 0.7
 _NAME, _WORD = 0.8, 0.1
 # The share of the best from which documents are named best, and of those from which a word names them.
 _BEST, _MOST = 0.99, 0.6
+# A word is a name of the documents called by it (at most so many) where they have this share of its passages, and it
+# begins with a capital in this share of its places in the first of those; the letters by which it is looked for.
+_OWN, _MAX_OWN, _CAPITAL, _LOOKED_AT, _STEM = 0.6, 64, 0.8, 8, 3
+_LETTERS = re.compile(r"[^\W\d_]\w*")
 _MIN_CONTENT = 2
 # Names count where documents are long (pages on average, of so many characters): page 40 does not say the company's
 # name again, but what names a document of half a page is in the very passage that answers.
@@ -83,6 +89,7 @@ def find(library: Library, documents: Sequence[int] | None, lookup: Lookup) -> M
         elif len(own):
             called[group] = own
     names = {group: own for group, own in called.items() if group in lookup.names}
+    names |= _names_by_use(library, {group: own for group, own in called.items() if group not in names})
     unknown = [group for group in lookup.groups if group not in called and group not in everywhere]
     by_names = _shares(names, size, len(there), len(lookup.names.intersection(unknown)))
     by_words = _shares(called, size, len(there), len(unknown))
@@ -96,6 +103,30 @@ def find(library: Library, documents: Sequence[int] | None, lookup: Lookup) -> M
         content = None
     newest = _newest(library, there, _best(named)) if lookup.latest else frozenset[int]()
     return Mentions(named, frozenset(meant.tolist()), newest, content)
+
+
+def _names_by_use(library: Library, called: Mapping[Group, Ids]) -> dict[Group, Ids]:
+    """Return the words that the library writes with a capital, hardly ever but in the documents called by them."""
+    languages = library.overview().languages or (FALLBACK,)
+    few = {group: own for group, own in called.items() if len(own) <= _MAX_OWN and "german" not in languages}
+    names: dict[Group, Ids] = {}
+    for (group, own), held in zip(few.items(), library.text.holding(few), strict=True):
+        inside = held[np.isin(held, library.passage_ids(own.tolist()))]
+        if len(inside) and len(inside) >= _OWN * len(held) and _capital(library, group, inside, languages):
+            names[group] = own
+    return names
+
+
+def _capital(library: Library, group: Group, passages: Ids, languages: Sequence[str]) -> bool:
+    """Return whether a word mostly begins with a capital in the first of these passages."""
+    starts = tuple(term[:_STEM] for term in group)
+    found: list[bool] = []
+    for chunks in library.chunks_of_passages(passages[:_LOOKED_AT].tolist()).values():
+        for word in _LETTERS.findall(chunks[0].text):
+            plain = word.lower()
+            if plain.startswith(starts) and any(stem(plain, name) in group for name in languages):
+                found.append(word[0].isupper())
+    return sum(found) > _CAPITAL * len(found)
 
 
 def _shares(called: dict[Group, Ids], size: int, count: int, unknown: int) -> Shares:

@@ -143,9 +143,7 @@ class Workspace:
         key = (question, *texts)
         if key not in known and texts and len({library.identity for library in opened}) == 1 and not stop():
             try:
-                embedder = self.searcher.embedder(opened[0])
-                cosines = embedder.embed_documents(texts, stop=stop) @ embedder.embed_question(question)
-                known[key] = tuple(map(float, cosines))
+                known[key] = tuple(map(float, self.searcher.cosines(opened, question, texts, stop)))
             except LocalragError:  # what is read whole needs no embedder, and words tell it, too
                 known[key] = ()
         return known.get(key, ())

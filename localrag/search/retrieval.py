@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -87,6 +87,21 @@ class Searcher:
                 libraries, embedders, question, k=wanted, documents=documents, document_ids=document_ids, join=join
             )
         return hits if self._reranker is None else rerank(question, hits, self._reranker)[:k]
+
+    def cosines(
+        self, libraries: Sequence[Library], question: str, texts: Sequence[str], stop: Callable[[], bool]
+    ) -> Vectors:
+        """Return the cosine of each text and a question, read without names, too, as in a search.
+
+        All the libraries must have the same embedder.
+        """
+        embedder, vectors = self.embedder(libraries[0]), []
+        for library in libraries:
+            lookup = lookups.read(clean(question), library.overview().languages)
+            vectors.append(_question_vector(embedder, lookup, naming.find(library, None, lookup).content))
+        both = np.mean(vectors, axis=0)
+        cosines: Vectors = embedder.embed_documents(texts, stop=stop) @ (both / np.float32(np.linalg.norm(both) or 1.0))
+        return cosines
 
     def embedder(self, library: Library) -> Embedder:
         """Return the embedder that made the vectors of a library, loaded at its first use."""
@@ -221,12 +236,18 @@ def _runs(library: Library, lookup: Lookup) -> dict[int, float]:
 def _question_scores(scope: _Scope, embedder: Embedder, lookup: Lookup, content: Lookup | None) -> tuple[Vectors, Row]:
     """Return the question's vector and the scores of its words; where it names documents, half without the names."""
     text, generation = scope.library.text, scope.library.generation
-    vector, scores = embedder.embed_question(lookup.text), text.scores(lookup.groups, generation)
+    vector, scores = _question_vector(embedder, lookup, content), text.scores(lookup.groups, generation)
     if content is None:
         return vector, scores
-    both = vector + embedder.embed_question(content.text)
-    half = (scores + text.scores(content.groups, generation)) / np.float32(2)
-    return both / np.float32(np.linalg.norm(both) or 1.0), half
+    return vector, (scores + text.scores(content.groups, generation)) / np.float32(2)
+
+
+def _question_vector(embedder: Embedder, lookup: Lookup, content: Lookup | None) -> Vectors:
+    vector = embedder.embed_question(lookup.text)
+    if content is None:
+        return vector
+    both: Vectors = vector + embedder.embed_question(content.text)
+    return both / np.float32(np.linalg.norm(both) or 1.0)
 
 
 def _candidates(

@@ -26,7 +26,8 @@ PLAN_NAMES: Mapping[str, str] = {
     "exact": "counting or finding with code",
 }
 MAX_LOOKED_FOR = 300
-_UNCLEAR: str = load_words("localrag.grounding", "prompts.toml")["unclear"]  # prompts.py loads more than is shown
+_WORDS = load_words("localrag.grounding", "prompts.toml")  # prompts.py loads more than is shown
+_UNCLEAR: str = _WORDS["unclear"]
 _NAMED = {"link": "the link ", "command": "the command "}
 
 
@@ -76,7 +77,9 @@ def warnings(unsupported: Sequence[str], flags: Sequence[Flag]) -> list[str]:
             lines.setdefault(flag.reason, []).append(_NAMED.get(flag.kind, "") + flag.text)
     found = [f"{MARK} {', '.join(dict.fromkeys(words))}: {reason}." for reason, words in lines.items()]
     found += [f"{MARK} The answer is in {flag.text}; {flag.reason}." for flag in flags if flag.kind == "language"]
-    return [*found, *(f"{MARK} No source for: “{sentence}”" for sentence in dict.fromkeys(unsupported))]
+    without = list(dict.fromkeys(unsupported))  # several are marked where they stand
+    named = f": “{without[0]}”" if len(without) == 1 else f" {len(without)} sentences."
+    return [*found, *([f"{MARK} No source for{named}"] if without else [])]
 
 
 def doubts(answer: Findings) -> list[str]:
@@ -102,6 +105,8 @@ def limits(answer: Answer) -> list[str]:
         lines.append("This answer is not complete: it was stopped, repeated itself or reached its maximum length.")
     elif not (answer.stopped or answer.withheld or answer.found) and "do not say" not in answer.answer:
         lines.append("The documents do not say.")
+    if answer.certainty == "unclear":
+        lines.append(_WORDS["surer"])
     if dropped := answer.citations_dropped:
         lines.append(f"{dropped} quote{'s' * (dropped > 1)} left out: the words are not in the documents.")
     return lines

@@ -109,7 +109,7 @@ def test_unsupported_words_are_marked(papers, models):
     assert result.stdout.startswith("The lease ends on 30 May 2030⚠ [1]. ⚠ Elephants graze")
     assert "http://" not in result.stdout and result.stdout.splitlines()[0].endswith("⚠")
     assert "⚠ 30 May 2030, the link hxxp://evil[.]test/?d=1" in result.stderr
-    assert "⚠ No source for: “Elephants graze" in result.stderr
+    assert "⚠ No source for 2 sentences" in result.stderr
     value = command_line.run_json("ask", "When does the lease end?")
     assert [flag["kind"] for flag in value["flags"]] == ["date", "link"] and len(value["unsupported"]) == 2
     assert "⚠" not in value["answer"] and "http://" not in value["answer"]

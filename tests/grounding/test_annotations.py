@@ -62,8 +62,7 @@ def test_what_an_answer_repeats_is_listed_once():
     flags = [Flag("entity", "Elephants graze", "it is said of “Zebra” in dogs.txt")] * 3
     assert warnings(["Elephants graze.", "Dogs bark.", "Elephants graze."], flags) == [
         "⚠ Elephants graze: it is said of “Zebra” in dogs.txt.",
-        "⚠ No source for: “Elephants graze.”",
-        "⚠ No source for: “Dogs bark.”",
+        "⚠ No source for 2 sentences.",
     ]
 
 

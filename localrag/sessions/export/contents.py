@@ -45,6 +45,7 @@ class ExportedTurn:
     quotes: tuple[Quote, ...] = ()
     limits: tuple[str, ...] = ()
     how: str = ""
+    certainty: str = ""  # see `Answer`
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
     ]
     how = [f"{answer.plan.kind}: {answer.plan.reason}".rstrip("."), answer.looked_at.rstrip(".")]
     how += [f"answered by {answer.model}" if answer.model else "answered by code"]
-    how += [f"read by {answer.read_by}" if answer.read_by else "", saved.time]
+    how += [f"read by {answer.read_by}" if answer.read_by else "", saved.time, f"certainty: {answer.certainty}"]
     return ExportedTurn(
         line(saved.question),
         clean(mark(answer.answer.strip(), answer.unsupported, answer.flags)),
@@ -129,6 +130,7 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
         ),
         tuple(map(line, [*limits(answer), *unread(answer)])),
         line(" · ".join(filter(None, how))),
+        answer.certainty,
     )
 
 

@@ -62,8 +62,6 @@ _ASKED = re.compile(
 # What names something is content: "According to the Orlo lease, ...".
 _NAMING = re.compile(r"(?<=\s)[A-Z]\w+|\d\d")
 _MIN_ASKED_WORDS, _MIN_LETTERS, _MAX_FIGURES = 3, 3, 4
-# Words with capitals in a row: a brand, a person with an initial, a defined term.
-_RUN = re.compile(r"[^\W\d_a-zà-ÿ][\w&.-]*(?:,?\s(?:(?:of|and|&|the|for|de|von)\s)?[^\W\d_a-zà-ÿ][\w&.-]*)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,6 @@ class Lookup:
     groups: tuple[tuple[str, ...], ...]  # its content words, each as the terms that stand for it
     names: frozenset[tuple[str, ...]] = frozenset()  # those of them that look like names
     phrases: tuple[tuple[str, ...], ...] = ()  # words that must follow each other, as they are written
-    runs: tuple[tuple[str, ...], ...] = ()  # words with capitals in a row, as they are written
     defined: tuple[str, ...] = ()  # the term whose definition is asked for, as it is written
     about_whole: bool = False  # it asks for the name, the date, the parties of a document
     latest: bool = False  # it asks for the newest of several documents
@@ -100,7 +97,6 @@ def read(question: str, languages: Sequence[str]) -> Lookup:
         groups,
         _names(text, groups, languages),
         tuple(phrases),
-        _runs(text[:_MAX_CHARACTERS]),
         defined,
         about_whole=len(groups) <= _MAX_WHOLE_WORDS and bool(_WHOLE.search(question)),
         latest=bool(_LATEST.search(question)),
@@ -171,20 +167,6 @@ def _names(question: str, groups: Sequence[tuple[str, ...]], languages: Sequence
         if _DIGIT.search(word) or (capitals and (inside or (word[0].isupper() and not begins))):
             terms |= {token.term for name in languages or [FALLBACK] for token in tokens(word, name)}
     return frozenset(group for group in groups if set(group) <= terms)
-
-
-def _runs(question: str) -> tuple[tuple[str, ...], ...]:
-    """Return the words with capitals that follow each other, without a common word that begins a sentence."""
-    if language(question) == "german":
-        return ()
-    found: list[tuple[str, ...]] = []
-    for match in _RUN.finditer(question):
-        words = written(match[0])
-        while words and words[0] in COMMON[FALLBACK]:
-            words.pop(0)
-        if len(words) > 1:
-            found.append(tuple(words))
-    return tuple(dict.fromkeys(found))
 
 
 def _groups(question: str, languages: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -26,7 +26,7 @@ from localrag.types import Passage, source
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DENSE, NAMED, NEWEST, OPENING, ROW, TITLE, RUN = 0.5, 0.5, 0.2, 0.25, 0.15, 0.25, 0.2
+DENSE, NAMED, NEWEST, OPENING, ROW, TITLE = 0.5, 0.5, 0.2, 0.25, 0.15, 0.25
 # Passages that hold the words in quotes, or define a term, come before all others.
 PHRASED = 1.0
 # What a hit costs the next ones of its document, where that is one of several named.
@@ -61,13 +61,12 @@ class Hit:
     phrased: bool = False
     row: float = 0.0
     title: float = 0.0  # how well a title fits a part that the question points to
-    run: float = 0.0  # how rare the words with capitals are that it holds in a row
     defines: bool = False  # it says what the term means that is asked for
 
     @property
     def score(self) -> float:
         place = self.places[0]
-        found = DENSE * self.dense + (1 - DENSE) * self.lexical + ROW * self.row + TITLE * self.title + RUN * self.run
+        found = DENSE * self.dense + (1 - DENSE) * self.lexical + ROW * self.row + TITLE * self.title
         known = NAMED * place.named + NEWEST * place.newest + OPENING * self.opens
         return found + known + PHRASED * (self.phrased + self.defines)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,13 +184,10 @@ def _hits(scope: _Scope, embedder: Embedder, lookup: Lookup, mentions: Mentions)
         others.update(*_candidates(scope, vector, scores, inside, CANDIDATES // 2))
     opening = set(_openings(scope, lookup, mentions))
     phrased = {i for phrase in lookup.phrases for i in library.text.with_phrase(phrase)}
-    runs = _runs(library, lookup)
     if allowed is not None:
-        runs = {i: runs[i] for i in runs.keys() & set(allowed.tolist())}
         phrased &= set(allowed.tolist())
-    rare = sorted(runs, key=lambda i: (-runs[i] - scores[i], i))[: CANDIDATES // 2]
     quoted = sorted(phrased, key=lambda i: (-scores[i], i))[:CANDIDATES]
-    found = sorted({*nearest, *worded, *others, *opening, *quoted, *rare})
+    found = sorted({*nearest, *worded, *others, *opening, *quoted})
     dense = library.cosines(found, vector)
     places: dict[int, list[Place]] = {}
     for row in library.spans_of_passages(found, scope.documents, scope.pages):
@@ -215,22 +211,10 @@ def _hits(scope: _Scope, embedder: Embedder, lookup: Lookup, mentions: Mentions)
                 i in phrased,
                 row=ranking.row_fit(chunk.text, groups, language),
                 title=titles.fit(chunk),
-                run=runs.get(i, 0.0),
                 defines=bool(lookup.defined) and ranking.defines(chunk.text, lookup.defined),
             )
         )
     return hits
-
-
-def _runs(library: Library, lookup: Lookup) -> dict[int, float]:
-    """Return the passages that hold words with capitals in a row, and how rare those are, from 0 to 1."""
-    found: dict[int, float] = {}
-    count = max(2, library.text.passages(library.generation))
-    for run in lookup.runs:
-        held = library.text.with_phrase(run)
-        for i in held:
-            found[i] = max(found.get(i, 0.0), 1 - log(len(held)) / log(count))
-    return found
 
 
 def _question_scores(scope: _Scope, embedder: Embedder, lookup: Lookup, content: Lookup | None) -> tuple[Vectors, Row]:

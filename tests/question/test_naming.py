@@ -57,6 +57,17 @@ def test_a_document_is_called_by_its_title_and_first_lines_only(shelf, put, wher
     assert paths(library, said.meant) == ([] if where == "end" else ["that.txt"])
 
 
+@pytest.mark.parametrize(
+    "name, elsewhere, meant", [("Equidata", 0, True), ("equidata", 0, False), ("Equidata", 2, False)]
+)
+def test_what_a_library_writes_as_a_name_is_one_however_it_is_typed(shelf, put, name, elsewhere, meant):
+    library = shelf("papers", {f"other{n}.txt": f"{REST}{n} {elsewhere * f'{name}. '}" for n in range(3)})
+    put(library, "that.txt", f"About {name}.\n\n{REST}", title="")
+    said = asked(library, "equidata late fee per month")
+    assert paths(library, said.meant) == (["that.txt"] if meant else [])
+    assert (said.content is not None and "equidata" not in said.content.text) == meant
+
+
 def test_a_word_that_nearly_all_are_called_by_tells_nothing(shelf):
     library = shelf("papers", {f"Acme {n}.txt": REST + str(n) for n in range(8)} | {"else.txt": REST})
     assert asked(library, "What does the contract of Acme say of heating?").meant == frozenset()

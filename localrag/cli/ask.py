@@ -236,7 +236,7 @@ def _remarks(answer: Answer) -> list[str]:
     """Return the lines below an answer: warnings, what was not read, how it was found, what it took."""
     from localrag.grounding import annotations
 
-    lines = ["", *annotations.limits(answer), *annotations.warnings(answer.unsupported, answer.flags)]
+    lines = ["", *annotations.remarks(answer)]
     if unread := annotations.unread(answer):
         lines.append(unread[0] if len(unread) == 1 else f"{unread[0].rstrip('.')}; and {len(unread) - 1} more")
     if answer.looked_for not in ("", answer.question):

@@ -55,6 +55,12 @@ def shown(answer: Answer) -> str:
     return _UNCLEAR if bare else mark(answer.answer, answer.unsupported, answer.flags)
 
 
+def advice(answer: Answer) -> list[str]:
+    """Return how to ask for a clearer answer, where one only shows text."""
+    shows = answer.certainty == "unclear" and answer.answer.startswith(_UNCLEAR) and not answer.stopped
+    return [_WORDS["advice"]] if shows else []
+
+
 def unmarked(text: str) -> str:
     """Return the text of an answer without its marks."""
     return re.sub(f" ?{MARK}", "", text)
@@ -77,9 +83,9 @@ def warnings(unsupported: Sequence[str], flags: Sequence[Flag]) -> list[str]:
             lines.setdefault(flag.reason, []).append(_NAMED.get(flag.kind, "") + flag.text)
     found = [f"{MARK} {', '.join(dict.fromkeys(words))}: {reason}." for reason, words in lines.items()]
     found += [f"{MARK} The answer is in {flag.text}; {flag.reason}." for flag in flags if flag.kind == "language"]
-    without = list(dict.fromkeys(unsupported))  # several are marked where they stand
-    named = f": “{without[0]}”" if len(without) == 1 else f" {len(without)} sentences."
-    return [*found, *([f"{MARK} No source for{named}"] if without else [])]
+    sentences = list(dict.fromkeys(unsupported))  # several are marked where they stand
+    which = f": “{sentences[0]}”" if len(sentences) == 1 else f" {plural(len(sentences), 'sentence')}."
+    return [*found, *([f"{MARK} No source for{which}"] if sentences else [])]
 
 
 def doubts(answer: Findings) -> list[str]:
@@ -105,8 +111,6 @@ def limits(answer: Answer) -> list[str]:
         lines.append("This answer is not complete: it was stopped, repeated itself or reached its maximum length.")
     elif not (answer.stopped or answer.withheld or answer.found) and "do not say" not in answer.answer:
         lines.append("The documents do not say.")
-    if answer.certainty == "unclear":
-        lines.append(_WORDS["surer"])
     if dropped := answer.citations_dropped:
         lines.append(f"{dropped} quote{'s' * (dropped > 1)} left out: the words are not in the documents.")
     return lines
@@ -136,7 +140,7 @@ def cost(answer: Answer) -> str:
 
 def remarks(answer: Answer) -> list[str]:
     """Return what a reader must know of an answer, then what explains its marks, a line each."""
-    lines = limits(answer)
+    lines = [*advice(answer), *limits(answer)]
     if not answer.found and not answer.stopped and answer.plan.kind == "retrieve":
         lines.append("Only passages were read. The answer may be elsewhere in the documents.")
     return lines + warnings(answer.unsupported, answer.flags)

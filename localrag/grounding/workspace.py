@@ -130,11 +130,17 @@ class Workspace:
             not_read=(*chosen.left_out, *context.not_read(chosen.documents, opened, only)),
             stop=stop,
             strict=self.settings.strict,
-            similar=partial(self._similar, opened, stop, {}),
+            similar=partial(self._similar, opened, chosen.documents, stop, {}),
         )
 
     def _similar(
-        self, opened: Sequence[Library], stop: Callable[[], bool], known: Known, question: str, texts: Sequence[str]
+        self,
+        opened: Sequence[Library],
+        documents: Sequence[Pair],
+        stop: Callable[[], bool],
+        known: Known,
+        question: str,
+        texts: Sequence[str],
     ) -> Sequence[float]:
         """Return the cosines of texts and a question, by the embedder of all libraries; nothing where none can tell.
 
@@ -143,7 +149,8 @@ class Workspace:
         key = (question, *texts)
         if key not in known and texts and len({library.identity for library in opened}) == 1 and not stop():
             try:
-                known[key] = tuple(map(float, self.searcher.cosines(opened, question, texts, stop)))
+                ids = {store: [one.id for own, one in documents if own is store] for store in opened}
+                known[key] = tuple(map(float, self.searcher.similarities(ids, question, texts, stop)))
             except LocalragError:  # what is read whole needs no embedder, and words tell it, too
                 known[key] = ()
         return known.get(key, ())

@@ -1,15 +1,16 @@
 """Which documents a question mentions or points to, and what it asks once their names are left out.
 
-A question's words count by how few documents they tell apart, and most where they are names: they look like it (a
-number, a capital inside the sentence; in German only a number), or the library writes them so, in hardly any other
-document than those called by them. Pages that repeat a name would win by it, so the question is read a second time
-without the names (docs/decisions/0020-ranking.md).
+A question's words count by how few documents they tell apart, and most where they are names. A word is one by how the
+question writes it (a number, a capital inside the sentence; in German only a number), or by how the library does.
+Pages that repeat a name would win by it, so the question is read a second time without the names
+(docs/decisions/0020-ranking.md).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,7 @@ import numpy as np
 from localrag.question import lookup as lookups
 from localrag.question.lookup import Lookup
 from localrag.store.library import Library
-from localrag.store.text_analysis import FALLBACK, stem, tokens
+from localrag.store.text_analysis import FALLBACK, folded, stem, tokens
 from localrag.types import Document, Passage
 
 if TYPE_CHECKING:
@@ -38,10 +39,12 @@ _MAX_SHARE = 0.7
 _NAME, _WORD = 0.8, 0.1
 # The share of the best from which documents are named best, and of those from which a word names them.
 _BEST, _MOST = 0.99, 0.6
-# A word is a name of the documents called by it (at most so many) where they have this share of its passages, and it
-# begins with a capital in this share of its places in the first of those; the letters by which it is looked for.
-_OWN, _MAX_OWN, _CAPITAL, _LOOKED_AT, _STEM = 0.6, 64, 0.8, 8, 3
-_LETTERS = re.compile(r"[^\W\d_]\w*")
+# A word is a name where documents are called by it, at most so many, with this share of its passages, and it has a
+# capital in this share of its places in a sample of them.
+_MAX_DOCUMENTS, _MIN_INSIDE, _MIN_CAPITALS, _SAMPLE = 64, 0.6, 0.8, 8
+# Letters that a word and its stem share.
+_PREFIX = 3
+_WRITTEN = re.compile(r"[^\W\d_][\w'-]*")
 _MIN_CONTENT = 2
 # Names count where documents are long (pages on average, of so many characters): page 40 does not say the company's
 # name again, but what names a document of half a page is in the very passage that answers.
@@ -81,15 +84,15 @@ def find(library: Library, documents: Sequence[int] | None, lookup: Lookup) -> M
     size = int(there[-1]) + 1
     called: dict[Group, Ids] = {}
     everywhere: set[Group] = set()
-    for group, own in zip(lookup.groups, library.text.documents_named(lookup.groups), strict=True):
-        if documents is not None:
-            own = np.intersect1d(own, there, assume_unique=True)
+    all_named = dict(zip(lookup.groups, library.text.documents_named(lookup.groups), strict=True))
+    for group, own in all_named.items():
+        own = np.intersect1d(own, there, assume_unique=True)
         if len(own) > _MAX_SHARE * len(there):
             everywhere.add(group)
         elif len(own):
             called[group] = own
-    names = {group: own for group, own in called.items() if group in lookup.names}
-    names |= _names_by_use(library, {group: own for group, own in called.items() if group not in names})
+    used = _names_by_use(library, {group: all_named[group] for group in called if group not in lookup.names})
+    names = {group: own for group, own in called.items() if group in lookup.names or group in used}
     unknown = [group for group in lookup.groups if group not in called and group not in everywhere]
     by_names = _shares(names, size, len(there), len(lookup.names.intersection(unknown)))
     by_words = _shares(called, size, len(there), len(unknown))
@@ -105,28 +108,34 @@ def find(library: Library, documents: Sequence[int] | None, lookup: Lookup) -> M
     return Mentions(named, frozenset(meant.tolist()), newest, content)
 
 
-def _names_by_use(library: Library, called: Mapping[Group, Ids]) -> dict[Group, Ids]:
-    """Return the words that the library writes with a capital, hardly ever but in the documents called by them."""
+def _names_by_use(library: Library, called: Mapping[Group, Ids]) -> set[Group]:
+    """Return the words that the library writes with a capital and hardly uses outside the documents called by them."""
     languages = library.overview().languages or (FALLBACK,)
-    few = {group: own for group, own in called.items() if len(own) <= _MAX_OWN and "german" not in languages}
-    names: dict[Group, Ids] = {}
-    for (group, own), held in zip(few.items(), library.text.holding(few), strict=True):
-        inside = held[np.isin(held, library.passage_ids(own.tolist()))]
-        if len(inside) and len(inside) >= _OWN * len(held) and _capital(library, group, inside, languages):
-            names[group] = own
+    if languages[0] == "german":  # every noun has a capital
+        return set()
+    few = {group: own.tolist() for group, own in called.items() if 0 < len(own) <= _MAX_DOCUMENTS}
+    names: set[Group] = set()
+    for (group, own), held in zip(few.items(), library.text.with_terms(few), strict=True):
+        inside = held[np.isin(held, library.passage_ids(own))]
+        sample = inside[:: 1 + len(inside) // _SAMPLE].tolist()
+        if sample and len(inside) >= _MIN_INSIDE * len(held):
+            chunks = library.chunks_of_passages(sample, own).values()
+            if _capitalised((same[0].text for same in chunks), group, languages):
+                names.add(group)
     return names
 
 
-def _capital(library: Library, group: Group, passages: Ids, languages: Sequence[str]) -> bool:
-    """Return whether a word mostly begins with a capital in the first of these passages."""
-    starts = tuple(term[:_STEM] for term in group)
+def _capitalised(texts: Iterable[str], group: Group, languages: Sequence[str]) -> bool:
+    """Return whether a word mostly has a capital in these texts."""
+    starts = tuple(term[:_PREFIX] for term in group)
     found: list[bool] = []
-    for chunks in library.chunks_of_passages(passages[:_LOOKED_AT].tolist()).values():
-        for word in _LETTERS.findall(chunks[0].text):
-            plain = word.lower()
-            if plain.startswith(starts) and any(stem(plain, name) in group for name in languages):
-                found.append(word[0].isupper())
-    return sum(found) > _CAPITAL * len(found)
+    for word in (
+        word for text in texts for word in _WRITTEN.findall(unicodedata.normalize("NFKC", text).replace("’", "'"))
+    ):
+        for part in {*word.split("-"), word.replace("-", "")}:  # as the index has compounds
+            if folded(part).startswith(starts) and any(stem(part.lower(), name) in group for name in languages):
+                found.append(any(map(str.isupper, part)))
+    return bool(found) and sum(found) >= _MIN_CAPITALS * len(found)
 
 
 def _shares(called: dict[Group, Ids], size: int, count: int, unknown: int) -> Shares:

@@ -87,20 +87,25 @@ class Searcher:
             )
         return hits if self._reranker is None else rerank(question, hits, self._reranker)[:k]
 
-    def cosines(
-        self, libraries: Sequence[Library], question: str, texts: Sequence[str], stop: Callable[[], bool]
+    def similarities(
+        self, documents: Mapping[Library, Sequence[int]], question: str, texts: Sequence[str], stop: Callable[[], bool]
     ) -> Vectors:
-        """Return the cosine of each text and a question, read without names, too, as in a search.
+        """Return the cosine of each text to a question, also read without the names of these documents.
 
-        All the libraries must have the same embedder.
+        The libraries share one embedder; their readings are averaged.
         """
-        embedder, vectors = self.embedder(libraries[0]), []
-        for library in libraries:
-            lookup = lookups.read(clean(question), library.overview().languages)
-            vectors.append(_question_vector(embedder, lookup, naming.find(library, None, lookup).content))
-        both = np.mean(vectors, axis=0)
-        cosines: Vectors = embedder.embed_documents(texts, stop=stop) @ (both / np.float32(np.linalg.norm(both) or 1.0))
-        return cosines
+        vectors: list[Vectors] = []
+        for library, ids in documents.items():
+            embedder = self.embedder(library)
+            with library.snapshot():
+                lookup = lookups.read(clean(question), library.overview().languages)
+                content = naming.find(library, ids, lookup).content
+            vectors.append(_question_vector(embedder, lookup, content))
+        vector = np.mean(vectors, axis=0)
+        similar: Vectors = embedder.embed_documents(texts, stop=stop) @ (
+            vector / np.float32(np.linalg.norm(vector) or 1.0)
+        )
+        return similar
 
     def embedder(self, library: Library) -> Embedder:
         """Return the embedder that made the vectors of a library, loaded at its first use."""

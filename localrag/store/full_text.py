@@ -89,9 +89,9 @@ class FullText:
 
     def documents_named(self, groups: Collection[Collection[str]]) -> list[Ids]:
         """For each group, the ids of documents with one of its terms in their path, title or first lines."""
-        return self.holding(groups, DOCUMENTS)
+        return self.with_terms(groups, DOCUMENTS)
 
-    def holding(self, groups: Collection[Collection[str]], space: Space = PASSAGES) -> list[Ids]:
+    def with_terms(self, groups: Collection[Collection[str]], space: Space = PASSAGES) -> list[Ids]:
         """For each group, the ids of passages (or documents, see `documents_named`) with one of its terms."""
         known = self._ids({term for group in groups for term in group})
         held = self._postings(known.values(), space)

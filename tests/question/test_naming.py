@@ -34,13 +34,8 @@ def test_a_name_in_the_path_points_to_its_documents(filings):
     said = asked(filings, "What was the gross margin of Apple in 2019?")
     assert paths(filings, said.meant) == ["Apple_2019.pdf"]
     assert paths(filings, said.best(1)) == ["Apple_2019.pdf"]
-    assert paths(filings, said.best(5)) == [
-        "Apple_2018.pdf",
-        "Apple_2019.pdf",
-        "Apple_2020.pdf",
-        "Boeing_2019.pdf",
-        "Costco_2019.pdf",
-    ]
+    of_either = "Apple_2018.pdf Apple_2019.pdf Apple_2020.pdf Boeing_2019.pdf Costco_2019.pdf"
+    assert paths(filings, said.best(5)) == of_either.split()
 
 
 def test_several_named_alike_are_all_meant(filings):
@@ -58,14 +53,16 @@ def test_a_document_is_called_by_its_title_and_first_lines_only(shelf, put, wher
 
 
 @pytest.mark.parametrize(
-    "name, elsewhere, meant", [("Equidata", 0, True), ("equidata", 0, False), ("Equidata", 2, False)]
+    "name, elsewhere, meant",
+    [("Équi-Data", 0, True), ("O’Équi", 0, True), ("équi-data", 0, False), ("Équi-Data", 4, False)],
 )
 def test_what_a_library_writes_as_a_name_is_one_however_it_is_typed(shelf, put, name, elsewhere, meant):
     library = shelf("papers", {f"other{n}.txt": f"{REST}{n} {elsewhere * f'{name}. '}" for n in range(3)})
-    put(library, "that.txt", f"About {name}.\n\n{REST}", title="")
-    said = asked(library, "equidata late fee per month")
+    for path in ("this.txt", "that.txt"):
+        put(library, path, f"About {name}, {path}.\n\n{REST}", title="")
+    said = asked(library, f"{name.lower()} late fee per month", "that.txt", "other1.txt")
     assert paths(library, said.meant) == (["that.txt"] if meant else [])
-    assert (said.content is not None and "equidata" not in said.content.text) == meant
+    assert (said.content and said.content.text) == ("late fee per month" if meant else None)
 
 
 def test_a_word_that_nearly_all_are_called_by_tells_nothing(shelf):

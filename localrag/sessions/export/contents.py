@@ -115,8 +115,9 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
         *(conflict.shown for conflict in answer.conflicts),
     ]
     how = [f"{answer.plan.kind}: {answer.plan.reason}".rstrip("."), answer.looked_at.rstrip(".")]
+    how += [f"certainty: {answer.certainty}" if answer.certainty != "sure" else ""]
     how += [f"answered by {answer.model}" if answer.model else "answered by code"]
-    how += [f"read by {answer.read_by}" if answer.read_by else "", saved.time, f"certainty: {answer.certainty}"]
+    how += [f"read by {answer.read_by}" if answer.read_by else "", saved.time]
     return ExportedTurn(
         line(saved.question),
         clean(mark(answer.answer.strip(), answer.unsupported, answer.flags)),

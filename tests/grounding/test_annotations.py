@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from localrag.grounding import prompts
-from localrag.grounding.annotations import limits, mark, shown, unmarked, warnings
+from localrag.grounding.annotations import advice, limits, mark, remarks, shown, unmarked, warnings
 from localrag.types import Answer, Flag, Plan
 
 AMOUNT = Flag("amount", "EUR 58,000", "not in what is cited")
@@ -64,6 +64,12 @@ def test_what_an_answer_repeats_is_listed_once():
         "⚠ Elephants graze: it is said of “Zebra” in dogs.txt.",
         "⚠ No source for 2 sentences.",
     ]
+
+
+def test_an_unclear_answer_says_how_to_ask_unless_it_was_stopped():
+    unclear = Answer("Rent?", f"{prompts.UNCLEAR}\n\n“5” [1]", True, Plan("retrieve", "", {}, ()), certainty="unclear")
+    assert len(advice(unclear)) == 1 and advice(unclear)[0] in remarks(unclear)
+    assert not advice(replace(unclear, stopped=True)) and not advice(replace(unclear, answer="EUR 5."))
 
 
 def test_that_it_was_stopped_is_said_once():

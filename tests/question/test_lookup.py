@@ -51,9 +51,7 @@ def test_a_long_question_has_not_more_words_than_a_search_takes():
     ("question", "found"),
     [
         ("What was the margin of Apple?", {"appl"}),
-        ("Apple had which margin?", set()),
         ("It is so. Apple? Then Banana!", {"banana"}),
-        ("In hall 4, who pays?", {"4"}),
         ("the 10-K of Acme's FY2018", {"10", "k", "10k", "acm", "fy2018", "fy", "2018"}),
     ],
 )
@@ -105,11 +103,7 @@ def test_only_a_short_question_for_a_name_is_about_a_whole_document(question, wh
 
 @pytest.mark.parametrize(
     ("question", "latest"),
-    [
-        ("What does the latest lease say?", True),
-        ("Was sagt der neueste Vertrag?", True),
-        ("the greatest lease", False),
-    ],
+    [("the latest lease?", True), ("Was sagt der neueste Vertrag?", True), ("the greatest lease", False)],
 )
 def test_the_newest_is_wanted_where_it_is_asked_for(question, latest):
     assert read(question, ["english", "german"]).latest is latest

@@ -78,7 +78,8 @@ class Mentions:
 def find(library: Library, documents: Sequence[int] | None, lookup: Lookup) -> Mentions:
     """Return what a question mentions of these documents (without, of all)."""
     overview = library.overview()
-    there = np.array(sorted(overview.dates if documents is None else documents), np.int64)
+    known = overview.dates.keys()  # one of `documents` may have been forgotten meanwhile
+    there = np.array(sorted(known if documents is None else known & set(documents)), np.int64)
     if len(there) < 2:
         return Mentions()
     size = int(there[-1]) + 1

@@ -130,9 +130,7 @@ def _capitalised(texts: Iterable[str], group: Group, languages: Sequence[str]) -
     """Return whether a word mostly has a capital in these texts."""
     starts = tuple(term[:_PREFIX] for term in group)
     found: list[bool] = []
-    for word in (
-        word for text in texts for word in _WRITTEN.findall(unicodedata.normalize("NFKC", text).replace("’", "'"))
-    ):
+    for word in _WRITTEN.findall(unicodedata.normalize("NFKC", "\n".join(texts)).replace("’", "'")):
         for part in {*word.split("-"), word.replace("-", "")}:  # as the index has compounds
             if folded(part).startswith(starts) and any(stem(part.lower(), name) in group for name in languages):
                 found.append(any(map(str.isupper, part)))

@@ -102,9 +102,8 @@ class Searcher:
                 content = naming.find(library, ids, lookup).content
             vectors.append(_question_vector(embedder, lookup, content))
         vector = np.mean(vectors, axis=0)
-        similar: Vectors = embedder.embed_documents(texts, stop=stop) @ (
-            vector / np.float32(np.linalg.norm(vector) or 1.0)
-        )
+        vector /= np.float32(np.linalg.norm(vector) or 1.0)
+        similar: Vectors = embedder.embed_documents(texts, stop=stop) @ vector
         return similar
 
     def embedder(self, library: Library) -> Embedder:

@@ -63,15 +63,13 @@ def window_use(model: Model, documents: int, history: Sequence[Turn], query: Que
 def answer(
     query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
 ) -> Generator[Event, None, Findings]:
-    """Answer from a prompt: by code, by both sides of a comparison, from one place, or as the model words it."""
+    """Answer from a prompt: by code, from one place, or as the model words it."""
     from localrag.answer import checking, extractive_qa
     from localrag.answer.table_qa import calculation
 
     short = settings.answer_form == "short"
     hits = route.hits if route.plan.kind == "retrieve" else ()  # what is read whole is looked through as a whole
     found = calculation.answer(query, route, prompt, short=short)
-    if found is None and query.question.kind == "compare":
-        found = extractive_qa.compared(query, route.plan, prompt, model, hits)
     tried = None
     if found is None and not _think_tokens(query, model, settings):
         found = tried = yield from extractive_qa.answer(query, route.plan, prompt, model, hits, settings.min_confidence)
@@ -137,7 +135,7 @@ def _answer(
 
 def explains(query: Query) -> bool:
     """Return whether a question asks for everything that the text says about something."""
-    return query.question.value == "explanation"
+    return query.question.value == "explanation" or query.question.kind == "summary"
 
 
 def answerability(holds: float, answer_from: float, score: float | None, clause: float | None = None) -> float:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
-from localrag.answer import answering, comparison, decomposition, followups, planning
+from localrag.answer import answering, decomposition, followups, planning
 from localrag.answer.planning import BACKGROUND
-from localrag.errors import EmbedderMismatch, ModelError, StorageError, UsageError
+from localrag.errors import Cancelled, EmbedderMismatch, ModelError, StorageError, UsageError
 from localrag.events import (
     Answered,
     Delta,
@@ -98,6 +98,8 @@ class Assistant(Workspace):
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
             way = self._judge if _asks_whether(query, route) else ways[route.plan.kind]
+            if query.question.kind == "compare" and route.plan.kind in ("retrieve", "read"):
+                way = self._compare
             found, first_token = yield from _timed(way(query, route), query)
             answer = self._answer(query, route, found, first_token)
             try:  # its words were shown while they were written, so a failure does not withhold it
@@ -156,12 +158,10 @@ class Assistant(Workspace):
         )
 
     def _survey(self, query: Query, route: Route) -> Way:
-        """Ask each document by itself, or each side of a comparison, or summarise from the bottom up."""
+        """Ask each document by itself, or summarise from the bottom up."""
         from localrag.answer import survey
         from localrag.items.engine import Engine
 
-        if route.sides:
-            return (yield from self._compare(query, route))
         usage = Usage()
         if query.question.leans:
             # The documents of a survey are asked without the conversation, so the question must be complete.
@@ -176,8 +176,10 @@ class Assistant(Workspace):
         return replace(found, tokens=found.tokens + usage)
 
     def _compare(self, query: Query, route: Route) -> Way:
-        """Ask each side of a comparison by itself, unless code computes what is asked."""
+        """Show what comes nearest to each side of a comparison, unless code computes what is asked."""
+        from localrag.answer import comparison
         from localrag.answer.table_qa import calculation
+        from localrag.items.reading import Reading
 
         hits = route.hits or tuple(self.passages(query, BACKGROUND))
         plan = replace(route.plan, kind="retrieve", reason="Code computes what is compared.")
@@ -186,7 +188,11 @@ class Assistant(Workspace):
         if prompt is not None and calculation.answer(query, computed, prompt) is not None:
             yield Planned(plan)
             return (yield from self._from_passages(query, computed))
-        return (yield from comparison.answer(query, route, self._retrieve_part))
+        read = Reading(self.model(), self.examples_cache(query.libraries), query.stop)
+        try:
+            return comparison.answer(query, route.plan, hits, read, self.passages)
+        except Cancelled:
+            return Findings(prompts.STOPPED, False, route.plan, tokens=read.usage, stopped=True)
 
     def _read(self, query: Query, route: Route) -> Way:
         """Answer from whole documents, or from the best part of one; from passages where they do not fit."""

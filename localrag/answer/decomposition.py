@@ -105,7 +105,7 @@ def joined(plan: Plan, answers: Sequence[Findings], parts: int, text: str) -> Fi
         reasoning="\n\n".join(answer.reasoning for answer in answers if answer.reasoning),
         nearest=_all(answer.nearest for answer in answers),
         withheld="; ".join(withheld),
-        sure=all(answer.sure for answer in answers),
+        sure=all(answer.withheld or (answer.found and answer.sure) for answer in answers),
     )
 
 

@@ -34,8 +34,7 @@ _ANSWER = rf"""
 root   ::= " " [^”“"\n:]{{1,110}} "." "{_SO}" answer "."
 answer ::= [^\n“”]{{1,60}}"""
 _WAY = re.compile(r"(yes|no)(?=$|[,.;])")
-# Hits in which lists and sides are looked for, documents compared, and sentences shown of each.
-_HITS, _SIDES, _EACH = 15, 2, 2
+_HITS = 15  # in which lists are looked for
 # Lists that are weighed, and characters read of each and of its beginning.
 _LISTS, _READ, _BEGINNING = 5, 900, 200
 # The least log odds of the list that is given, and how far they are above those of any other.
@@ -74,22 +73,6 @@ def answer(
         found = judging.unclear(found)
     found = replace(found, tokens=write.usage + read.usage)
     return checking.closed(found, query, found.passages) if found.answer else found
-
-
-def compared(query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]) -> Findings:
-    """Show what is nearest to a comparison in each of the two documents that fit it best, and claim nothing.
-
-    What a small model compares by one prompt is hardly ever right (docs/decisions/0062-certainty.md).
-    """
-    found = _begun(query, plan, prompt, model, hits)
-    ranked = hits[:_HITS] or judging.near(query, found.passages, _HITS)
-    shown: list[Citation] = []
-    for side in list(dict.fromkeys((one.library, one.document) for one in ranked))[:_SIDES]:
-        own = [one for one in found.passages if (one.library, one.document) == side]
-        shown += judging.near(query, own, _EACH)
-    if not shown:
-        return replace(found, answer=prompts.NOT_FOUND, found=False)
-    return checking.closed(judging.unclear(found, shown, len(shown)), query, found.passages)
 
 
 def _begun(query: Query, plan: Plan, prompt: Prompt, model: Model, hits: Sequence[Passage]) -> Findings:

@@ -60,7 +60,6 @@ class Signals:
     retrieve_tokens: int  # that a look-up by passages puts before the model
     read_tokens: int  # the setting's, or fewer for a small model
     kind: Kind = "look-up"
-    sides: tuple[str, ...] = ()  # the documents or years that it compares
     exact: str | None = None  # the verb of what code can do exactly ("count")
     pointed: tuple[str, ...] = ()  # the documents that the question points to
     pointed_by: Literal["", "only", "name", "scores"] = ""
@@ -97,13 +96,7 @@ def route(query: Query, resources: Resources) -> Route:
     if query.mode == "exact" or (signals.exact is not None and query.mode == "auto"):
         plan = choose(query.mode, signals, resources.seconds)
         return Route(filters.named_in(plan, query.only), seconds=Seconds(route=query.elapsed()))
-    sides = query.question.sides if query.mode == "auto" else ()
-    if sides and sides[0].documents:
-        signals = replace(signals, kind="compare", sides=tuple(side.name for side in sides))
-        plan = choose(query.mode, signals, resources.seconds)
-        return Route(filters.named_in(plan, query.only), seconds=Seconds(route=query.elapsed()), sides=sides)
     kind, usage = _kind(query, resources)
-    sides = sides if kind not in ("each", "summary") else ()
     began = time.monotonic()
     pointed, hits = _pointed(query, kind, signals, resources)
     searching = time.monotonic() - began if hits else 0.0
@@ -115,7 +108,6 @@ def route(query: Query, resources: Resources) -> Route:
     signals = replace(
         signals,
         kind=kind,
-        sides=tuple(side.name for side in sides),
         pointed=tuple(document.path for _, document in reading),
         pointed_by=pointed.by,
         pointed_tokens=sum(tokens(query, document) for _, document in reading),
@@ -126,7 +118,7 @@ def route(query: Query, resources: Resources) -> Route:
         **fit_signals(hits),
     )
     plan = filters.named_in(choose(query.mode, signals, resources.seconds), query.only)
-    return Route(plan, reading, tuple(hits), usage, Seconds(query.elapsed() - searching, searching), sides)
+    return Route(plan, reading, tuple(hits), usage, Seconds(query.elapsed() - searching, searching))
 
 
 def tokens(query: Query, document: Document) -> int:
@@ -205,9 +197,6 @@ def choose(mode: Mode, signals: Signals, seconds: SecondsToRead = lambda tokens,
         kind, reason = mode, f"You asked for {mode!r}."
     facts = {name: value for name, value in asdict(signals).items() if value not in (None, (), "")}
     facts["pointed"] = list(signals.pointed)
-    if kind == "retrieve" and signals.sides and mode == "auto":
-        kind, reason = "survey", f"It compares {' and '.join(signals.sides)}: each is asked by itself."
-        facts["sides"] = list(signals.sides)
     everything = costs(signals, seconds)
     own = [cost for cost in everything if cost.kind == kind]
     return Plan(kind, reason, facts, (*own, *(cost for cost in everything if cost.kind != kind)))
@@ -217,12 +206,11 @@ def costs(signals: Signals, seconds: SecondsToRead) -> tuple[Cost, ...]:
     """Return what each plan would take, and why it cannot be taken where that is so."""
     passages = min(signals.retrieve_tokens, signals.tokens) + _FRAME
     one = min(_ONE_DOCUMENT, max(1, signals.tokens // max(1, signals.documents))) + _FRAME
-    one, count = (passages, len(signals.sides)) if signals.sides else (one, signals.documents)
     each = seconds(one, 0)
     return (
         Cost("retrieve", passages, seconds(passages, 0)),
         _read_cost(signals, seconds),
-        Cost("survey", one * count, None if each is None else each * count),
+        Cost("survey", one * signals.documents, None if each is None else each * signals.documents),
         Cost("exact", 0, 0.0, "" if signals.exact else "code can only count, find and list"),
     )
 
@@ -247,6 +235,8 @@ def _chosen(signals: Signals) -> tuple[PlanKind, str]:
         return "survey", f"It asks about each document, so each of the {signals.documents} is asked by itself."
     if signals.kind in _WHOLE:
         limit = f"{signals.read_tokens:,}"
+        if signals.kind == "summary" and len(signals.pointed) == 1:
+            return "survey", f"It needs the whole text, so {_named(signals)} is summarised part by part."
         if signals.fits:
             return "read", f"It needs the whole text, and {_named(signals)} can be read whole."
         if signals.kind == "summary" and signals.pointed:

@@ -1,7 +1,7 @@
 """Summarise from the bottom up, by a fixed program: sections, then documents, then the folder (map and reduce).
 
-A document that is too long is cut into sections, and their summaries are joined, in as many rounds as it takes. A level
-cites only what the level below has cited.
+One document is summed up in points, one for each of its parts. Of several, one that is too long is cut into sections,
+and their summaries are joined, in as many rounds as it takes. A level cites only what the level below has cited.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from localrag.events import Delta, Event, Notice, Surveyed
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from localrag.grounding.workspace import Workspace
 
 _PART, _WHOLE, _FOLDER = "two or three sentences", "about five sentences", "about six sentences"
-_PART_TOKENS = 140
+_POINT = "one sentence of at most 35 words"
+_PART_TOKENS, _POINT_TOKENS = 140, 90
+# Points of a document, at most; the fewest parts that it is cut into, and the least tokens of one.
+_MAX_POINTS, _PARTS, _MIN_PART = 8, (5, 4, 3), 200
 _MAX_NAMED = 50
 _MARK = re.compile(r"\[(\d+)\]")
 
@@ -58,7 +62,11 @@ def answer(query: Query, plan: Plan, workspace: Workspace) -> Generator[Event, N
     question = query.question.each
     model = workspace.model()
     limit = context.room(model, workspace.settings)
-    units = [unit for pair in query.documents for unit in context.units_of(pair, query.only, model, limit)]
+    points = len(query.documents) == 1
+    if points:
+        units = _parts(query, model, limit)
+    else:
+        units = [unit for pair in query.documents for unit in context.units_of(pair, query.only, model, limit)]
     several = len({unit.pair[1].id for unit in units}) > 1
     work = _Work(query, model, limit)
     made: list[tuple[Unit, Summary]] = []
@@ -66,12 +74,15 @@ def answer(query: Query, plan: Plan, workspace: Workspace) -> Generator[Event, N
         # The cache of many documents would push out that of the few that are asked about again.
         keep = not several or workspace.cached_tokens([unit.pair]) > 0
         cache = workspace.cache([unit.pair], unit.name if unit.section else "") if keep else None
-        summary = yield from _summary_of(unit, work, cache, f"{unit.name}: " if len(units) > 1 else "")
+        lead = "" if len(units) == 1 else "- " if points else f"{unit.name}: "
+        summary = yield from _summary_of(unit, work, cache, lead, points=points)
         if summary is None:
             break
         made.append((unit, summary))
-        yield Delta("\n\n")
+        yield Delta("\n" if points else "\n\n")
         yield Surveyed(len(made), len(units), _row(unit, summary))
+    if points:
+        return _answer(work, plan, units, made, (yield from _points(made, units, work)), None)
     documents = yield from _documents(made, units, work)
     whole = None
     if not question.each and len(documents) > 1 and not work.stopped:
@@ -95,10 +106,53 @@ def joined_prompt(what: str, parts: Sequence[tuple[str, str]], size: str, questi
     ]
 
 
+def _parts(query: Query, model: Model, limit: int) -> list[Unit]:
+    """Return a document in parts, one for each point of its summary: at most eight, unless it is too long for that."""
+    (pair,) = query.documents
+    tokens = sum(model.count(unit.text) for unit in context.whole(pair, query.only))
+    units: list[Unit] = []
+    for parts in _PARTS:
+        units = context.units_of(pair, query.only, model, min(limit, max(2 * tokens // parts, 2 * _MIN_PART)))
+        if len(units) <= _MAX_POINTS:
+            break
+    return units
+
+
+def _reach(first: str, last: str) -> str:
+    """Return the place from the beginning of one to the end of another: "p. 3 to p. 9"."""
+    return first if first == last else f"{first.partition(' to ')[0]} to {last.rpartition(' to ')[2]}"
+
+
+def _points(
+    made: Sequence[tuple[Unit, Summary]], units: Sequence[Unit], work: _Work
+) -> Generator[Event, None, list[tuple[Unit, Summary]]]:
+    """Return the points of a document in order as one summary, each with its pages; many are joined to eight."""
+    parts = [replace(summary, name=unit.place) for unit, summary in made if summary.text not in ("", prompts.WITHHELD)]
+    if len(made) == len(units) and len(parts) > _MAX_POINTS:
+        yield Notice(f"Joining {len(parts)} points to {_MAX_POINTS}.")
+        ends = [len(parts) * n // _MAX_POINTS for n in range(_MAX_POINTS + 1)]
+        joined = []
+        for first, last in pairwise(ends):
+            whole = yield from _joined(parts[first].name, parts[first:last], _POINT, work)
+            if whole is None:
+                break
+            joined.append(replace(whole, name=_reach(parts[first].name, parts[last - 1].name)))
+        parts = joined
+    if not parts:
+        return []
+    # A sentence that no text supports word for word has at least its pages.
+    placed = [f"{one.text} ({one.name})" if one.name and not one.citations else one.text for one in parts]
+    text, citations = numbered([("", replace(one, text=words)) for one, words in zip(parts, placed, strict=True)])
+    lines = [f"- {block}" for block in text.split("\n\n")]
+    return [(made[0][0], Summary(made[0][0].pair[1].path, "\n".join(lines) if len(lines) > 1 else text, citations))]
+
+
 def _summary_of(
-    unit: Unit, work: _Work, cache: PromptCache | None, lead: str
+    unit: Unit, work: _Work, cache: PromptCache | None, lead: str, *, points: bool = False
 ) -> Generator[Event, None, Summary | None]:
     size, tokens = (_PART, _PART_TOKENS) if unit.section else (_WHOLE, context.SUMMARY_TOKENS)
+    if points and unit.section:
+        size, tokens = _POINT, _POINT_TOKENS
     this = "this section" if unit.section else "this document"
     messages = summary_prompt(this, unit.name, unit.text, size, work.query.text)
     text = yield from _write(messages, tokens, work, cache, lead)
@@ -227,7 +281,7 @@ def _answer(
 ) -> Findings:
     query = work.query
     shown = list(documents) or list(made)
-    single = len(shown) == 1 and whole is None and len(made) == len(units)
+    single = len(shown) == 1 and whole is None and (len(made) == len(units) or len(query.documents) == 1)
     parts = [("", whole)] if whole is not None else []
     parts += [
         ("" if single else unit.pair[1].path if documents and not unit.section else unit.name, summary)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from localrag.items.values import Measured
 
 # Columns of words without values, and those that are not for reading.
-_WORDS = frozenset({"side", "library", "document", "title", "type", "place", "places", "quote", "why_not"})
+_WORDS = frozenset({"library", "document", "title", "type", "place", "places", "quote", "why_not"})
 _HIDDEN = frozenset({"found", "read", "likelihood", "page", "start", "end"})
-_SURVEY_COLUMNS = frozenset({"side", "library", "document", "answer", "place", "quote", "why_not"})
+_SURVEY_COLUMNS = frozenset({"library", "document", "answer", "place", "quote", "why_not"})
 _LAST = ("quote", "place", "why_not")
 _TITLES = {"place": "page", "why_not": "why not"}
 # Longer answers are summaries, which fit no cell of a table.
@@ -65,7 +65,7 @@ class Results:
             sources.setdefault((one.library, one.document, ""), one)
         lines = [_line(row, sources) for row in answer.table]
         rowed = {(line.row.get("library"), line.row.get("document")) for line in lines}
-        for left in answer.not_read if unread and lines and "side" not in lines[0].row else ():
+        for left in answer.not_read if unread and lines else ():
             if left.document and left.page is None and (left.library, left.document) not in rowed:
                 row = {"library": left.library, "document": left.document, "found": False, "why_not": left.reason}
                 lines.append(_line(row, {}))

@@ -189,6 +189,13 @@ def extractive_prompt(question: str, sentences: Sequence[Passage]) -> list[Messa
     return [*examples, replace(final, text="", stable=(final.text,)), asked]
 
 
+def comparison_prompt(question: str, documents: str) -> list[Message]:
+    """Return the prompt that takes a comparison apart, told the names of documents; its examples are a stable part."""
+    *examples, final = _examples("comparison")
+    asked = Message("user", f"Documents: {documents}\nQuestion: {question}")
+    return [*examples, replace(final, text="", stable=(final.text,)), asked]
+
+
 def _examples(task: str) -> list[Message]:
     """Return the rules of a task and its examples, laid out as a conversation."""
     return [Message("system", WORDS[task]["rules"]), *_turns([Turn(*pair) for pair in WORDS[task]["examples"]])]

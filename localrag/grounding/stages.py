@@ -31,7 +31,6 @@ from localrag.types import (
 )
 
 if TYPE_CHECKING:
-    from localrag.question.comparison import Side
     from localrag.question.question import Question
     from localrag.store.library import Library
 
@@ -82,7 +81,7 @@ class Query:
 class Route:
     """How a query is answered: its plan, the documents to read whole, and the passages found while planning.
 
-    `sides` are what is compared, where each is asked by itself. `usage` and `seconds` are what planning took.
+    `usage` and `seconds` are what planning took.
     """
 
     plan: Plan
@@ -90,7 +89,6 @@ class Route:
     hits: tuple[Passage, ...] = ()
     usage: Usage = field(default_factory=Usage)
     seconds: Seconds = field(default_factory=Seconds)
-    sides: tuple[Side, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

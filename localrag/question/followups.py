@@ -16,9 +16,9 @@ _STOP_WORDS = COMMON["english"]
 _MAX_TURNS_BACK = 3
 
 WORD = re.compile(r"\w+(?:['’]\w+)?")
-ASKING = tuple(load_words("localrag.question", "words.toml")["followups"]["asking"].split())
-_ASKS = re.compile(rf"\b(?:{'|'.join(ASKING)})\b", re.I)
-CONTINUES, _ABOUT, _BACK, _PERSONAL, _CLAUSE, _DUMMY = phrases(
+_ASKING = tuple(load_words("localrag.question", "words.toml")["followups"]["asking"].split())
+_ASKS = re.compile(rf"\b(?:{'|'.join(_ASKING)})\b", re.I)
+_CONTINUES, _ABOUT, _BACK, _PERSONAL, _CLAUSE, _DUMMY = phrases(
     "localrag.question", "followups", "continues", "about", "back", "personal", "clause", "dummy"
 )
 _OWNING = frozenset({"its", "their", "his", "her"})
@@ -46,7 +46,7 @@ def repeats(question: str, history: Sequence[Turn]) -> bool:
 
 def _half(question: str) -> bool:
     """Return whether no word of it asks: "For employees in band H?", "And in the lease of Hall 3?"."""
-    rest = CONTINUES.sub("", question.strip())
+    rest = _CONTINUES.sub("", question.strip())
     if _ASKS.search(rest):
         return False
     return rest != question.strip() or (question.rstrip().endswith("?") and len(rest.split()) <= 12)

@@ -49,8 +49,6 @@ _MIN_CONTENT = 2
 # Names count where documents are long (pages on average, of so many characters): page 40 does not say the company's
 # name again, but what names a document of half a page is in the very passage that answers.
 _PAGE, _SHORT, _LONG = 2000, 0.8, 4.0
-# Documents that one name points to, at most, where it is asked for by itself.
-_MAX_OF_NAME = 200
 # Documents that are read together, at most.
 MAX_READ = 4
 # A document that holds so many of the best passages, of this many, is the one meant.
@@ -183,27 +181,12 @@ def by_name(question: str, documents: Pairs) -> Pointed:
     return Pointed(tuple(found), "name") if 0 < len(found) <= MAX_READ else Pointed()
 
 
-def by_mention(name: str, documents: Pairs) -> tuple[tuple[Library, Document], ...]:
-    """Return the documents that a name points to, at most 200 of a library; empty where one of its words names none."""
-    found: list[tuple[Library, Document]] = []
-    for library in dict.fromkeys(library for library, _ in documents):
-        own = {document.id: document for store, document in documents if store is library}
-        lookup = lookups.read(f"the {name}", library.overview().languages)  # its capitals begin no sentence
-        if all(len(own) for own in library.text.documents_named(lookup.names)):
-            paths = {i: own[i].path for i in sorted(own)}
-            found += [(library, own[i]) for i in called(library, paths, lookup, len(own) - 1, once=True)]
-    return tuple(found)
-
-
-def called(
-    library: Library, paths: Mapping[int, str], lookup: Lookup, limit: int = MAX_READ, *, once: bool = False
-) -> list[int]:
+def called(library: Library, paths: Mapping[int, str], lookup: Lookup) -> list[int]:
     """Return the documents that a question calls by words of their names, in the order in which it calls them best.
 
     The one that most words call comes first; the words left may call another: "compare the Orlo lease with the Tess
     contract". Of several that are called alike, those with the most of these words in their path are meant, since the
-    first lines of an amendment name its contract too. Words that call more than `limit` documents call none. With
-    `once`, all the words are one name.
+    first lines of an amendment name its contract too. Words that call more than `MAX_READ` documents call none.
     """
     there = paths.keys()
     if len(there) < 2:
@@ -221,15 +204,13 @@ def called(
             for i in own:
                 weights[i] = weights.get(i, 0.0) + log(len(there) / len(own))
         best = sorted(i for i, weight in weights.items() if weight >= _BEST * max(weights.values()))
-        if once and len(best) > _MAX_OF_NAME:
-            break
         terms = {i: {token.term for name in languages for token in tokens(paths[i], name)} for i in best}
         in_path = {i: sum(not terms[i].isdisjoint(group) for group in telling) for i in best}
         best = [i for i in best if in_path[i] == max(in_path.values())]
-        if len(best) + len(found) > limit:
+        if len(best) + len(found) > MAX_READ:
             break
         found += best
-        telling = {} if once else {group: own for group, own in telling.items() if not own.intersection(best)}
+        telling = {group: own for group, own in telling.items() if not own.intersection(best)}
     return found
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from localrag.quantities import phrases
-from localrag.question import calculation, comparison, exact, followups, kinds, naming
+from localrag.question import calculation, exact, followups, kinds, naming
 from localrag.question.calculation import Request
-from localrag.question.comparison import Side
 from localrag.question.each import DocumentQuestion, document_question
 from localrag.question.exact import Task
 from localrag.question.kinds import Kind, Value
@@ -106,11 +105,6 @@ class Question:
     def complete(self) -> str:
         """The question, behind those before it where it leans on them."""
         return followups.joined(self.text, self.history) if self.leans else self.text
-
-    @cached_property
-    def sides(self) -> tuple[Side, ...]:
-        """What it compares, each with a question of its own; empty where it may name no two."""
-        return comparison.sides(self.text, self.documents)
 
     @cached_property
     def named(self) -> Pointed:

@@ -65,7 +65,7 @@ def test_what_does_not_fit_the_window_is_looked_up_instead_and_said(assistant, m
     library = shelf("long", {"one.txt": f"{LEASE} {FILLER}", "other.txt": FILLER})
     models.generator.window = 1000
     models.generator.script = [("", "It ends on 31 May 2030.")]
-    events, answer = ask(assistant, "Compare both.", "long", mode="read")
+    events, answer = ask(assistant, "Summarise both.", "long", mode="read")
     assert any(isinstance(event, Notice) for event in events)
     assert [event.plan.kind for event in events if isinstance(event, Planned)] == ["read", "retrieve"]
     assert answer.plan.kind == "retrieve" and "fit" in answer.plan.reason

@@ -1,4 +1,4 @@
-"""Answers that stand on one place of the text: a quoted sentence, a list, the sides of a comparison."""
+"""Answers that stand on one place of the text: a quoted sentence, a list."""
 
 import pytest
 from asking import ask
@@ -70,17 +70,6 @@ def test_of_several_lists_the_one_that_holds_the_answer_is_given_whole(assistant
     models.generator.weights = [("(?s)Landlord.*hold|Landlord.*state the answer", "yes"), ("state the answer", "no")]
     _, made = ask(assistant, "List the rights of the landlord.", "lease")
     assert made.answer == "The text lists 2 items [1]:\n- visit the hall\n- read the meters at night"
-
-
-def test_a_comparison_shows_both_documents_and_is_not_written(assistant, models, shelf):
-    mine, other = (
-        "The Tenant gives notice of one month in the mine.",
-        "The Tenant gives notice of two months in the forge.",
-    )
-    shelf("lease", {"attic.txt": "Cats sleep in the attic all day long.", "forge.txt": other, "mine.txt": mine})
-    _, made = ask(assistant, "Which notice is longer, that of the tenant of the mine or that of the forge?", "lease")
-    assert made.certainty == "unclear" and {one.document for one in made.citations} == {"mine.txt", "forge.txt"}
-    assert not models.generator.written
 
 
 @pytest.mark.parametrize(("settled", "certainty"), [({}, "sure"), ({"min_confidence": 1.0}, "unclear")])

@@ -51,8 +51,9 @@ def asked(signals, kind):
         (replace(SCORED, warm_tokens=5000), "read"),
         (replace(LARGE, warm_tokens=50_000), "retrieve"),
         # The text as a whole: read, if it fits what the model can use.
-        (asked(MIDDLE, "summary"), "read"),
-        (asked(NAMED, "summary"), "read"),
+        (asked(MIDDLE, "summary"), "survey"),
+        (asked(NAMED, "summary"), "survey"),
+        (asked(TWO, "summary"), "read"),
         (asked(LARGE, "summary"), "survey"),
         (asked(LONG, "summary"), "survey"),
         (asked(MANY, "summary"), "survey"),

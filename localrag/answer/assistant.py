@@ -98,7 +98,7 @@ class Assistant(Workspace):
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
             way = self._judge if _asks_whether(query, route) else ways[route.plan.kind]
-            if query.question.kind == "compare" and route.plan.kind in ("retrieve", "read"):
+            if query.question.kind == "compare" and route.plan.kind == "retrieve" and not query.question.parts:
                 way = self._compare
             found, first_token = yield from _timed(way(query, route), query)
             answer = self._answer(query, route, found, first_token)
@@ -381,9 +381,9 @@ class Assistant(Workspace):
         """Have the model read what a draft would be answered from; return its hits if they are read by themselves."""
         query = _looked_up(query, query.question.complete)
         route = self._plan(query, reproducible=False)
-        model = self.model()
-        if query.stop():
+        if query.stop() or query.question.kind == "compare":  # which is shown, not read
             return []
+        model = self.model()
         if route.plan.kind == "retrieve":
             hits = route.hits or tuple(self.passages(query, BACKGROUND))
             prompt = self._passage_prompt(query, replace(route, hits=hits))

@@ -13,12 +13,13 @@ from itertools import takewhile
 from pathlib import PurePath
 
 from localrag.answer import checking, followups, judging
-from localrag.errors import ModelError
+from localrag.errors import Cancelled, ModelError
 from localrag.grounding import context, prompts
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items.reading import Reading
 from localrag.question import naming
 from localrag.question.question import Question
+from localrag.search import retrieval
 from localrag.types import Citation, Passage, Plan
 
 Search = Callable[[Query, int], Sequence[Passage]]
@@ -55,45 +56,51 @@ def answer(query: Query, plan: Plan, hits: Sequence[Passage], read: Reading, sea
         asked = (query.question.complete, query.search_text)
         found = [Side(prompts.named(pair[0][1].path), *asked, pair) for pair in fitting if pair][:_DOCUMENTS]
     numbers: dict[Citation, int] = {}
-    passages: list[Passage] = []
+    passages: dict[object, Passage] = {}
     lines = []
     for side in found:
+        if query.stop():
+            raise Cancelled("stopped")
         own = search(_query(query, side), _HITS)
         near = judging.near(_query(query, side), own, _EACH)
         quotes = [f"“{' '.join(one.quote.split())}” [{numbers.setdefault(one, len(numbers) + 1)}]" for one in near]
-        lines += [f"- {side.name}: {' '.join(quotes)}"] if quotes else []
-        passages += [one for one in own if one not in passages]
+        lines.append(f"- {side.name}: {' '.join(quotes) or prompts.NOT_FOUND}")
+        passages |= {(one.library, one.document, one.page, one.start): one for one in own}
+    read_in = tuple(passages.values())
     shown = Findings(
-        "\n".join([prompts.UNCLEAR, "", *lines]) if lines else prompts.NOT_FOUND,
-        bool(lines),
-        _told(plan, [side.name for side in found]),
+        "\n".join([prompts.UNCLEAR, "", *lines]) if numbers else prompts.NOT_FOUND,
+        bool(numbers),
+        _told(plan, [side.name for side in found]) if numbers else plan,
         citations=tuple(replace(one, marker=number) for one, number in numbers.items()),
-        passages=tuple(passages),
+        passages=read_in,
         tokens=read.usage,
         model=read.model.model,
-        looked_at=context.share_read(passages, query.documents, query.only),
-        not_read=context.injections_in(passages),
+        looked_at=context.share_read(read_in, query.documents, query.only),
+        not_read=context.injections_in(read_in),
         sure=False,
     )
-    return checking.closed(checking.check(shown, query, passages, checking.EVERY), query, passages)
+    return checking.closed(checking.check(shown, query, read_in, checking.EVERY), query, read_in)
 
 
 def _told(plan: Plan, names: Sequence[str]) -> Plan:
     reason = f"{plan.reason} It compares {' and '.join(names)}: what comes nearest to each is shown."
-    return replace(plan, reason=reason).with_signals(sides=list(names)) if names else plan
+    return replace(plan, reason=reason).with_signals(sides=list(names))
 
 
 def _query(query: Query, side: Side) -> Query:
-    """Return the question to one side, in its documents, without what was said of others before."""
+    """Return the question to one side, in its documents."""
     these = tuple((library.name, document.path) for library, document in side.documents)
     only = replace(query.only, these=these) if these else query.only
-    question = Question(side.question, documents=query.documents, search_text=side.search_text)
+    search_text = retrieval.spelled(query.libraries, side.search_text)
+    question = Question(side.question, documents=query.documents, search_text=search_text)
     return replace(query, question=question, only=only)
 
 
 def _sides(query: Query, hits: Sequence[Passage], read: Reading) -> list[Side]:
     """Return the sides of a question as the model takes it apart; empty where it finds no two."""
     question = query.question.complete
+    if not hits:
+        return []
     documents = list(dict.fromkeys(hit.document for hit in hits))[:_DOCUMENTS]
     names = ", ".join(PurePath(prompts.named(one)).stem[:_MAX_NAME] for one in documents)
     try:
@@ -115,8 +122,8 @@ def _side(line: str, others: Sequence[str], whole: str) -> Side:
     """
     own, rest = _WORD.findall(line), [word for other in others for word in _WORD.findall(other)]
     firsts = [_WORD.findall(other) for other in others]
-    same = next((n for n, word in enumerate(own) if any(word not in other[n : n + 1] for other in firsts)), 0)
-    name = list(takewhile(lambda word: word[0].isupper() or word not in rest, own[same:])) or own[same:]
+    same = next((n for n, word in enumerate(own) if any(word not in other[n : n + 1] for other in firsts)), len(own))
+    name = list(takewhile(lambda word: word[0].isupper() or word not in rest, own[same:])) or own[same:] or own
     known = {word.lower() for word in [*own, *rest]}
     more = [word for word in _WORD.findall(whole) if word.lower() not in known]
     return Side(" ".join(name), line, " ".join([line, *more]))

@@ -52,17 +52,12 @@ def keeps_meaning(text: str, question: str, history: Sequence[Turn]) -> bool:
 def makes_nothing_up(text: str, before: str) -> bool:
     """Return whether the numbers and names (except a first word) of a rewritten question are in a text before it.
 
-    A name may be there in a longer or shorter form: "September" as "sept", "Plan" as "plans".
+    A name may be there in the plural: "Plan" as "plans".
     """
     known = {word.lower() for word in WORD.findall(before.replace("_", " "))}
     known |= {re.sub(r"['’]s?$", "", word) for word in known} | {f"{word}'s" for word in known}
     names = [one[0] for one in WORD.finditer(text) if one[0][0].isdigit() or (one[0][0].isupper() and one.start() > 0)]
-    return all(name in known or any(_begins(name, word) for word in known) for name in map(str.lower, names))
-
-
-def _begins(one: str, other: str) -> bool:
-    """Return whether one word begins with the other, of at least four letters."""
-    return min(len(one), len(other)) >= 4 and one.isalpha() and (one.startswith(other) or other.startswith(one))
+    return all(name in known or f"{name}s" in known for name in map(str.lower, names))
 
 
 def _alike(one: str, other: str) -> bool:

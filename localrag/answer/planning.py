@@ -24,7 +24,7 @@ from localrag.search import filters
 from localrag.types import Cost, Document, Mode, Passage, Plan, PlanKind, Seconds, Usage
 
 # Kinds of questions that need the whole text.
-_WHOLE: tuple[Kind, ...] = ("summary", "compare", "whole")
+_WHOLE: tuple[Kind, ...] = ("summary", "whole")
 # Characters per token of English text, for sizes before anything is tokenized.
 CHARACTERS_PER_TOKEN = 4
 # Passages looked up, so that the best stand out from the background.
@@ -206,11 +206,13 @@ def costs(signals: Signals, seconds: SecondsToRead) -> tuple[Cost, ...]:
     """Return what each plan would take, and why it cannot be taken where that is so."""
     passages = min(signals.retrieve_tokens, signals.tokens) + _FRAME
     one = min(_ONE_DOCUMENT, max(1, signals.tokens // max(1, signals.documents))) + _FRAME
-    each = seconds(one, 0)
+    each, count = seconds(one, 0), signals.documents
+    if signals.kind == "summary" and len(signals.pointed) == 1:
+        each, count, one = seconds(signals.pointed_tokens, 0), 1, signals.pointed_tokens
     return (
         Cost("retrieve", passages, seconds(passages, 0)),
         _read_cost(signals, seconds),
-        Cost("survey", one * signals.documents, None if each is None else each * signals.documents),
+        Cost("survey", one * count, None if each is None else each * count),
         Cost("exact", 0, 0.0, "" if signals.exact else "code can only count, find and list"),
     )
 
@@ -252,6 +254,8 @@ def _chosen(signals: Signals) -> tuple[PlanKind, str]:
         if signals.pointed:
             why = f"{_named(signals)} is more than the model can use ({limit})"
         return "retrieve", f"It would need the whole text, but {why}, so passages are looked up."
+    if signals.kind == "compare":
+        return "retrieve", "It compares, so passages that fit each side are looked up."
     if signals.pointed_by == "only" and signals.fits and signals.tokens <= signals.retrieve_tokens:
         return "read", f"{_capital(_named(signals))} is read as quickly as passages of it, and nothing is missed."
     if signals.warm_tokens and signals.fits:

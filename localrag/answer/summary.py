@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from localrag.answer import checking
 from localrag.events import Delta, Event, Notice, Surveyed
 from localrag.grounding import context, fact_checks, prompts, repetition
 from localrag.grounding.citations import cite
@@ -21,7 +22,7 @@ from localrag.items.item import Finding, State
 from localrag.llm import Completed, PromptCache
 from localrag.llm import Generator as Model
 from localrag.quantities import plural
-from localrag.types import Citation, Message, NotRead, Passage, Plan, Usage
+from localrag.types import Citation, Flag, Message, NotRead, Passage, Plan, Usage
 
 if TYPE_CHECKING:
     from localrag.grounding.workspace import Workspace
@@ -44,6 +45,8 @@ class Summary:
     name: str
     text: str
     citations: tuple[Citation, ...]
+    unsupported: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(slots=True)
@@ -67,6 +70,8 @@ def answer(query: Query, plan: Plan, workspace: Workspace) -> Generator[Event, N
         units = _parts(query, model, limit)
     else:
         units = [unit for pair in query.documents for unit in context.units_of(pair, query.only, model, limit)]
+    if not units:
+        return Findings(prompts.NOT_FOUND, False, plan, model=model.model)
     several = len({unit.pair[1].id for unit in units}) > 1
     work = _Work(query, model, limit)
     made: list[tuple[Unit, Summary]] = []
@@ -120,14 +125,19 @@ def _parts(query: Query, model: Model, limit: int) -> list[Unit]:
 
 def _reach(first: str, last: str) -> str:
     """Return the place from the beginning of one to the end of another: "p. 3 to p. 9"."""
-    return first if first == last else f"{first.partition(' to ')[0]} to {last.rpartition(' to ')[2]}"
+    start, end = first.split(" to "), last.split(" to ")
+    return (
+        first if first == last else f"{start[0] if len(start) == 2 else first} to {end[1] if len(end) == 2 else last}"
+    )
 
 
 def _points(
     made: Sequence[tuple[Unit, Summary]], units: Sequence[Unit], work: _Work
 ) -> Generator[Event, None, list[tuple[Unit, Summary]]]:
     """Return the points of a document in order as one summary, each with its pages; many are joined to eight."""
-    parts = [replace(summary, name=unit.place) for unit, summary in made if summary.text not in ("", prompts.WITHHELD)]
+    path = made[0][0].pair[1].path if made else ""
+    parts = [replace(summary, name=unit.place or unit.name.removeprefix(f"{path}, ")) for unit, summary in made]
+    parts = [part for part in parts if part.text not in ("", prompts.WITHHELD)]
     if len(made) == len(units) and len(parts) > _MAX_POINTS:
         yield Notice(f"Joining {len(parts)} points to {_MAX_POINTS}.")
         ends = [len(parts) * n // _MAX_POINTS for n in range(_MAX_POINTS + 1)]
@@ -137,14 +147,17 @@ def _points(
             if whole is None:
                 break
             joined.append(replace(whole, name=_reach(parts[first].name, parts[last - 1].name)))
-        parts = joined
+        parts = [part for part in joined if part.text not in ("", prompts.WITHHELD)]
     if not parts:
         return []
     # A sentence that no text supports word for word has at least its pages.
     placed = [f"{one.text} ({one.name})" if one.name and not one.citations else one.text for one in parts]
     text, citations = numbered([("", replace(one, text=words)) for one, words in zip(parts, placed, strict=True)])
     lines = [f"- {block}" for block in text.split("\n\n")]
-    return [(made[0][0], Summary(made[0][0].pair[1].path, "\n".join(lines) if len(lines) > 1 else text, citations))]
+    unsupported = tuple(sentence for part in parts for sentence in part.unsupported)
+    flags = tuple(flag for part in parts for flag in part.flags)
+    points = "\n".join(lines) if len(lines) > 1 else text
+    return [(made[0][0], Summary(path, points, citations, unsupported, flags))]
 
 
 def _summary_of(
@@ -154,7 +167,7 @@ def _summary_of(
     if points and unit.section:
         size, tokens = _POINT, _POINT_TOKENS
     this = "this section" if unit.section else "this document"
-    messages = summary_prompt(this, unit.name, unit.text, size, work.query.text)
+    messages = prompts.worded(summary_prompt(this, unit.name, unit.text, size, _asked(work)), work.query.instructions)
     text = yield from _write(messages, tokens, work, cache, lead)
     if text is None:
         return None
@@ -164,8 +177,19 @@ def _summary_of(
 def _checked(name: str, text: str, passages: Sequence[Passage], work: _Work) -> Summary:
     if work.query.strict and not fact_checks.sound(text, "", passages):
         return Summary(name, prompts.WITHHELD, ())
-    cited = cite(text, "", passages)
-    return Summary(name, cited.answer, cited.citations)
+    if len(work.query.documents) > 1:
+        cited = cite(text, "", passages)
+        return Summary(name, cited.answer, cited.citations)
+    checks = (checking.language, checking.quotes, checking.facts, checking.places)
+    found = checking.check(Findings(text, passages=tuple(passages)), work.query, passages, checks)
+    if not found.found:
+        return Summary(name, prompts.WITHHELD, ())
+    return Summary(name, found.answer, found.citations, found.unsupported, found.flags)
+
+
+def _asked(work: _Work) -> str:
+    """Return the question, complete where it leans on those before it."""
+    return work.query.search_text if work.query.question.leans else work.query.text
 
 
 def _documents(
@@ -201,7 +225,7 @@ def _joined(what: str, parts: Sequence[Summary], size: str, work: _Work) -> Gene
                 next_parts.append(group[0])
                 continue
             given = [(part.name, _MARK.sub("", part.text)) for part in group]
-            messages = joined_prompt(what, given, size if last else _PART, work.query.text)
+            messages = joined_prompt(what, given, size if last else _PART, _asked(work))
             text = yield from _write(messages, context.SUMMARY_TOKENS, work, None)
             if text is None:
                 return None
@@ -293,6 +317,8 @@ def _answer(
         text = f"{len(made)} of {len(units)} parts were read before it was stopped.\n\n{text}".strip()
     read = len({unit.pair[1].id for unit, _ in made})
     withheld = [unit.name for unit, summary in made if summary.text == prompts.WITHHELD]
+    what = "The pages asked about" if query.only.pages is not None else "All of the text"
+    what = f"{len(made)} of {len(units)} parts of the text" if left else what
     return Findings(
         text,
         len(withheld) < len(made),
@@ -310,7 +336,10 @@ def _answer(
         ),
         withheld=f"{plural(len(withheld), 'summary')}, because no text supports it throughout" if withheld else "",
         looked_for=query.search_text,
-        looked_at=f"All of the text of {read} of {len(query.documents)} documents, part by part.",
+        looked_at=f"{what} of {read} of {plural(len(query.documents), 'document')}, part by part.",
+        unsupported=tuple(sentence for _, summary in shown for sentence in summary.unsupported),
+        flags=tuple(flag for _, summary in shown for flag in summary.flags),
+        sure=not any(flag.kind == "language" for _, summary in shown for flag in summary.flags),
     )
 
 

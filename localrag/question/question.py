@@ -61,10 +61,11 @@ class Question:
     @cached_property
     def kind(self) -> Kind:
         """Its kind; a follow-up that only names something else is of the kind of the question before it."""
-        if _SUMMARY.search(self.text):  # forms that the training sets hardly have
-            return "summary"
-        if _EACH.search(self.text) or (self.each.kind == "summary" and self.each.each):
+        asks_summary = self.each.kind == "summary"
+        if _EACH.search(self.text) or (asks_summary and self.each.each):
             return "each"
+        if asks_summary or _SUMMARY.search(self.text):  # forms that the training sets hardly have
+            return "summary"
         shares = self._shares[0]
         kind = max((kind for kind in shares if kind != "each" or shares[kind] >= _SURELY_EACH), key=shares.__getitem__)
         if kind in ONE_PLACE and followups.repeats(self.text, self.history):

@@ -74,6 +74,22 @@ def test_a_question_that_is_not_taken_apart_shows_the_documents_that_fit_best(mo
     assert {*answer.plan.signals["sides"]} == {"Calder lease.txt", "Orlo agreement.txt"}
 
 
+def test_one_part_of_a_question_that_compares_claims_nothing(assistant, models, pair):
+    models.generator.script = [("", "The notice period is 60 days.")]
+    _, answer = ask(
+        assistant, f"What is the yearly rent of the Orlo agreement, and {BOTH[0].lower()}{BOTH[1:]}", "pair"
+    )
+    assert answer.plan.signals["parts"] == 2 and answer.certainty == "unclear"
+    assert "2. It is not clear." in answer.answer
+
+
+def test_a_library_without_anything_near_says_so(assistant, models, shelf):
+    shelf("pair", {"a.txt": "", "b.txt": "x"})
+    models.generator.script = [("", NOTICE)]
+    _, answer = ask(assistant, BOTH, "pair")
+    assert answer.certainty != "sure"
+
+
 def test_in_strict_mode_a_comparison_is_withheld(assistant, models, pair, settings):
     assistant.configure(settings.with_options(strict=True))
     models.generator.script = [("", NOTICE)]

@@ -57,7 +57,7 @@ def asked(signals, kind):
         (asked(LARGE, "summary"), "survey"),
         (asked(LONG, "summary"), "survey"),
         (asked(MANY, "summary"), "survey"),
-        (asked(TWO, "compare"), "read"),
+        (asked(TWO, "compare"), "retrieve"),
         (asked(MANY, "compare"), "retrieve"),
         (asked(LONG, "compare"), "retrieve"),
         (asked(MIDDLE, "whole"), "read"),

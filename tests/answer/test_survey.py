@@ -151,6 +151,20 @@ def test_a_document_that_fits_is_summarised_whole(assistant, models, shelf):
     assert [event.total for event in events if isinstance(event, Surveyed)] == [1]
 
 
+def test_a_point_with_a_made_up_figure_has_a_mark(assistant, models, shelf):
+    shelf("book", {"a.txt": "\n\n".join(f"Dogs of hall {n} pay EUR {n}. {FILLER[:1500]}" for n in range(6))})
+    models.generator = Reader(script=[("hall 0", "Dogs of hall 0 pay EUR 0."), ("", "Dogs of hall 77 pay EUR 4,711.")])
+    _, answer = ask(assistant, "Summarise this document", "book")
+    assert answer.answer.startswith("- Dogs of hall 0 pay EUR 0 [1].\n- Dogs of hall 77")
+    assert any("4,711" in flag.text for flag in answer.flags)
+
+
+def test_a_document_without_text_has_no_summary(assistant, models, shelf):
+    shelf("book", {"a.txt": "   "})
+    _, answer = ask(assistant, "Summarise this document", "book")
+    assert not answer.found and answer.answer == "The documents do not say." and not models.generator.prompts
+
+
 @pytest.mark.parametrize(("pages", "joins"), [(6, False), (40, True)])
 def test_a_document_is_summarised_in_points_from_all_its_parts(pages, joins, assistant, models, shelf):
     shelf("book", {"a.pdf": [f"Dogs of hall {n} are kept on a lead. " + FILLER[:2500] for n in range(pages)]})

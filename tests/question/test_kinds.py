@@ -15,6 +15,7 @@ OF_KIND = {
     "Résume ce document": "summary",
     "Welche Verträge enthalten eine Vertragsstrafe?": "each",
     "Summarise the contract.": "summary",
+    "Summarise this document": "summary",
     "What is this document about?": "summary",
     "hall 3 lease summary": "summary",
     "Compare the two leases.": "compare",

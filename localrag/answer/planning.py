@@ -155,6 +155,8 @@ def _pointed(query: Query, kind: Kind, signals: Signals, resources: Resources) -
         return (only if few else Pointed()), ()
     named = query.question.named
     if kind in _WHOLE:
+        if kind == "summary" and len(named.documents) > 1:
+            named = _found_too(named, query, resources)
         if named.documents or few:
             return (named if named.documents else only), ()
         if kind == "summary":
@@ -177,6 +179,20 @@ def _pointed(query: Query, kind: Kind, signals: Signals, resources: Resources) -
         return named, hits
     by_scores = naming.by_scores(hits, query.documents)
     return (Pointed(best, "scores") if query.mode == "read" else by_scores), hits
+
+
+def _found_too(named: Pointed, query: Query, resources: Resources) -> Pointed:
+    """Return those of several named documents that the best passages are from; all where none is.
+
+    A word of the question that names no document may stand in a name by chance.
+    """
+    try:
+        hits = resources.search(query, naming.OF_BEST)
+    except (NotFoundError, ModelError, EmbedderMismatch):  # what is read whole needs no search
+        return named
+    found = {(hit.library, hit.document_id) for hit in hits}
+    own = tuple(pair for pair in named.documents if (pair[0].name, pair[1].id) in found)
+    return replace(named, documents=own) if own else named
 
 
 def choose(mode: Mode, signals: Signals, seconds: SecondsToRead = lambda tokens, behind: None) -> Plan:

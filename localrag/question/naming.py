@@ -52,7 +52,7 @@ _PAGE, _SHORT, _LONG = 2000, 0.8, 4.0
 # Documents that are read together, at most.
 MAX_READ = 4
 # A document that holds so many of the best passages, of this many, is the one meant.
-_MIN_OF_BEST, _OF = 4, 5
+_MIN_OF_BEST, OF_BEST = 4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +216,8 @@ def called(library: Library, paths: Mapping[int, str], lookup: Lookup) -> list[i
 
 def by_scores(passages: Sequence[Passage], documents: Pairs) -> Pointed:
     """Return the document that holds most of the best passages (best first)."""
-    best = [(passage.library, passage.document_id) for passage in passages[:_OF]]
-    if len(best) < _OF or best.count(best[0]) < _MIN_OF_BEST:
+    best = [(passage.library, passage.document_id) for passage in passages[:OF_BEST]]
+    if len(best) < OF_BEST or best.count(best[0]) < _MIN_OF_BEST:
         return Pointed()
     return Pointed(of_passage(passages[0], documents), "scores")
 

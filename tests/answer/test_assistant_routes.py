@@ -22,6 +22,14 @@ def test_of_many_documents_the_one_that_the_question_names_is_read(assistant, mo
     assert answer.looked_at == "All of the text of “leases/hall 3.txt”; 2 other documents were not read."
 
 
+def test_a_summary_takes_no_document_that_is_named_by_chance(assistant, models, shelf):
+    lease = " ".join(f"The Zephyr lease tells tenants of hall {n} what clause {n} means for them." for n in range(150))
+    shelf("two", {"Zephyr lease.txt": lease, "guests.txt": FILLER, "other.txt": FILLER[::-1]})
+    models.generator.script = [("", "The Zephyr lease tells tenants what clauses mean.")]
+    _, answer = ask(assistant, "Summarise the Zephyr lease for guests.", "two")
+    assert answer.plan.signals["pointed"] == ["Zephyr lease.txt"]
+
+
 def test_the_document_priced_for_reading_is_the_one_that_is_read(assistant, large):
     question = "What colour is the kennel?"
     _, answer = ask(assistant, question, "large", mode="retrieve")

@@ -125,10 +125,10 @@ def _parts(query: Query, model: Model, limit: int) -> list[Unit]:
 
 def _reach(first: str, last: str) -> str:
     """Return the place from the beginning of one to the end of another: "p. 3 to p. 9"."""
+    if first == last:
+        return first
     start, end = first.split(" to "), last.split(" to ")
-    return (
-        first if first == last else f"{start[0] if len(start) == 2 else first} to {end[1] if len(end) == 2 else last}"
-    )
+    return f"{start[0] if len(start) == 2 else first} to {end[1] if len(end) == 2 else last}"
 
 
 def _points(

@@ -184,16 +184,18 @@ def extractive_prompt(question: str, sentences: Sequence[Passage]) -> list[Messa
     lines: list[str] = []
     for header, own in groupby(sentences, lambda one: one.header):
         lines += [prompt_injection.removed(header), *(" ".join(one.text.split()) for one in own)]
-    *examples, final = _examples("extractive")
-    asked = Message("user", "\n".join([*lines, "", f"Question: {question}"]))
-    return [*examples, replace(final, text="", stable=(final.text,)), asked]
+    return _behind_examples("extractive", "\n".join([*lines, "", f"Question: {question}"]))
 
 
 def comparison_prompt(question: str, documents: str) -> list[Message]:
     """Return the prompt that takes a comparison apart, told the names of documents; its examples are a stable part."""
-    *examples, final = _examples("comparison")
-    asked = Message("user", f"Documents: {documents}\nQuestion: {question}")
-    return [*examples, replace(final, text="", stable=(final.text,)), asked]
+    return _behind_examples("comparison", f"Documents: {documents}\nQuestion: {question}")
+
+
+def _behind_examples(task: str, asked: str) -> list[Message]:
+    """Return a prompt behind the examples of a task, which are a stable part."""
+    *examples, final = _examples(task)
+    return [*examples, replace(final, text="", stable=(final.text,)), Message("user", asked)]
 
 
 def _examples(task: str) -> list[Message]:

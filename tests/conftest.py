@@ -13,12 +13,13 @@ import lent_readers
 import pg_cluster
 import pytest
 import stores
-from fakes import HashingEmbedder, ScriptedGenerator
+from fakes import HashingEmbedder, HashingSentences, ScriptedGenerator
 
 from localrag import embeddings, policy
 from localrag.answer.assistant import Assistant
 from localrag.ingest import chunking, sync
 from localrag.llm import loading
+from localrag.search import retrieval
 from localrag.security.encryption import keyring, unlocked
 from localrag.settings import load_settings
 from localrag.store.writer import Editor, minhash, passage_digest
@@ -148,6 +149,7 @@ def models(monkeypatch):
         return fakes.generator
 
     monkeypatch.setattr(embeddings, "load_embedder", embedder)
+    monkeypatch.setattr(retrieval, "SentenceEncoder", HashingSentences)
     monkeypatch.setattr(loading, "load_generator", generator)
     monkeypatch.setattr(loading, "generator_identity", lambda settings: "scripted")
     return fakes

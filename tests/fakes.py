@@ -167,3 +167,13 @@ class HashingEmbedder:
             digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
             row[int.from_bytes(digest, "little") % len(row)] += 1.0
         return row
+
+
+class HashingSentences:
+    """Compares sentences by the words that they share with a question, in place of the encoder of sentences."""
+
+    def nearness(self, questions, texts, stop=lambda: False):
+        embedder = HashingEmbedder()
+        question = embedder.embed_documents(questions, stop=stop).mean(0)
+        parts = [[one.text[start:end] for start, end in one.spans] for one in texts]
+        return [(embedder.embed_documents(own, stop=stop) @ question).tolist() if own else [] for own in parts]

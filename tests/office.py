@@ -4,10 +4,11 @@ import json
 import re
 
 import pytest
-from fakes import HashingEmbedder, ScriptedGenerator
+from fakes import HashingEmbedder, HashingSentences, ScriptedGenerator
 
 from localrag import api, embeddings
 from localrag.llm import loading
+from localrag.search import retrieval
 from localrag.settings import Settings
 
 LEASE = (
@@ -74,6 +75,7 @@ def asked(model):
 def make_settings(tmp_path, documents, model, monkeypatch):
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(embeddings, "load_embedder", lambda settings, identity=None: HashingEmbedder())
+    monkeypatch.setattr(retrieval, "SentenceEncoder", HashingSentences)
     monkeypatch.setattr(loading, "load_generator", lambda settings: model)
     monkeypatch.setattr(loading, "generator_identity", lambda settings: "scripted")
     made = Settings(home=tmp_path / "home")

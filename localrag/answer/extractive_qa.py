@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from localrag.answer import checking, judging, lists
+from localrag.embeddings.sentence_encoder import Text
 from localrag.errors import Cancelled, ModelError
 from localrag.events import Delta, Event, Notice, PromptRead
 from localrag.grounding import context, prompts
@@ -88,7 +89,8 @@ def _list(query: Query, found: Findings, read: Reading) -> Generator[Event, None
     items = lists.find(query, passages)
     places = list(items)
     # By all of it or by how it begins: a long list is about many things.
-    if near := query.nearness([at.quote[:end] for end in (_READ, _BEGINNING) for at in places]):
+    texts = [Text("", at.quote[:_READ], ((0, end),)) for end in (_READ, _BEGINNING) for at in places]
+    if near := [odds for (odds,) in query.nearness(texts)]:
         nearest = map(max, zip(near[: len(places)], near[len(places) :], strict=True))
         places = [at for _, at in sorted(zip(nearest, places, strict=True), key=lambda one: -one[0])]
     weighed: list[tuple[float, Citation]] = []

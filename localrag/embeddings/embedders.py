@@ -27,6 +27,20 @@ from localrag.security import offline
 if TYPE_CHECKING:
     from localrag.embeddings import Vectors
 
+Session = Any  # onnxruntime's class, which has no types
+
+
+def session(graph: Path) -> Session:
+    """Load an ONNX graph that runs on one thread, since texts run side by side: none of its threads spins or waits."""
+    offline.set_switches("ORT_DISABLE_TELEMETRY")  # for callers without `offline.confine`
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # Windows builds ignore that switch
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
 
 class OnnxEmbedder(Embedder):
     """An ONNX graph, made of weights of `sha256`, and the tokenizer.json in `folder`; raises ModelError."""
@@ -34,17 +48,10 @@ class OnnxEmbedder(Embedder):
     engine = "onnxruntime"
 
     def __init__(self, model_id: str, folder: Path, graph: Path, sha256: str) -> None:
-        offline.set_switches("ORT_DISABLE_TELEMETRY")  # for callers without `offline.confine`
-        import onnxruntime
         from tokenizers import Tokenizer
 
-        onnxruntime.disable_telemetry_events()  # Windows builds ignore that switch
-        options = onnxruntime.SessionOptions()
-        # One thread per text, since `embed_documents` runs several texts: no onnxruntime threads spin or wait.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+            self._session = session(graph)
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             metadata = self._session.get_modelmeta().custom_metadata_map
             self._max_length = int(metadata["max_tokens"])

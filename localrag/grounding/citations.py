@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import attrgetter
 
+from localrag.embeddings.sentence_encoder import Text
 from localrag.grounding.locate import fold, quoted, within
 from localrag.grounding.stages import Findings
 from localrag.quantities import lazy_re, load_patterns, load_words, phrases
@@ -146,17 +147,17 @@ _WORD_OR_SIGNS = lazy_re(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.pattern})
 _SCORE, _MIN_SECOND = 0.3, 0.5
 _MIN_RUNNING, _PAGE_NUMBER = 3, re.compile(r"^\d{1,4}\b|\b\d{1,4}$")
 _MIN_NEAREST = 4  # content words of a sentence that comes nearest; a heading has fewer
-_MAX_COMPARED = 80  # sentences compared by meaning, those with most of the question's words
+_MAX_COMPARED = 400  # sentences compared by meaning, those with most of the question's words
 _NAMED = 0.25  # added for a passage that the model named
 _ROUNDING = 1e-9  # shares that are equal but for rounding are equal
 
 
-# Tells how near texts come to the question by meaning, a number each; nothing where that is not known.
-Similar = Callable[[Sequence[str]], Sequence[float]]
+# Tells how near the sentences of texts come to the question by meaning; nothing where that is not known.
+Similar = Callable[[Sequence[Text]], Sequence[Sequence[float]]]
 
 
-def unknown(texts: Sequence[str]) -> Sequence[float]:
-    """Return that nothing is known of how near texts come to a question."""
+def unknown(texts: Sequence[Text]) -> Sequence[Sequence[float]]:
+    """Return that nothing is known of how near sentences come to a question."""
     return ()
 
 
@@ -223,12 +224,6 @@ def nearest(
     By meaning where `similar` tells it, else the one or two that have most of its words.
     """
     work = _work(question, passages, language(question, passages), similar)
-    places: dict[tuple[object, ...], _Span] = {}  # passages may overlap
-    for span in work.spans:
-        passage = passages[span.passage]
-        if len(span.terms) >= _MIN_NEAREST:
-            places.setdefault((passage.library, passage.document, passage.page, passage.start + span.start), span)
-    work.spans = list(places.values())
     spans = _fitting(work, count)
     return tuple(cite_span(passages[span.passage], *_window(span, work.question, work)) for span in spans)
 
@@ -435,18 +430,38 @@ def _fitting(work: _Work, count: int = 2) -> list[_Span]:
     (docs/decisions/0034-sufficiency.md); by meaning `count` (docs/decisions/0062-certainty.md).
     """
     shares = {span: _share(work.question & span.terms, work.question, work) for span in work.spans}
+    statements = _statements(work)
     top = max((passage.score for passage in work.passages), default=0.0) or 1.0
     scored = [
-        (share + _SCORE * work.passages[span.passage].score / top, span)
-        for span, share in shares.items()
-        if share >= MIN_WEAK_SUPPORT
+        (shares[span] + _SCORE * work.passages[span.passage].score / top, span)
+        for span in statements
+        if shares[span] >= MIN_WEAK_SUPPORT
     ]
     best = sorted(scored, key=lambda pair: -pair[0])[:2]
-    spans = [span for span in work.spans if len(span.terms) >= _MIN_NEAREST and not _running(span, work)]
-    spans = sorted(spans, key=lambda span: -shares[span])[:_MAX_COMPARED] if best else []
-    if fits := work.similar([work.passages[span.passage].text[span.start : span.end] for span in spans]):
-        return [span for _, span in sorted(zip(fits, spans, strict=True), key=lambda pair: -pair[0])[:count]]
+    compared = sorted(work.spans, key=lambda span: -shares[span])[:_MAX_COMPARED] if best else []
+    if fits := _by_meaning(compared, work):
+        return sorted((span for span in statements if span in fits), key=lambda span: -fits[span])[:count]
     return [span for score, span in best if score >= _MIN_SECOND * best[0][0]]
+
+
+def _statements(work: _Work) -> list[_Span]:
+    """Return the spans that say something, each place once: no headings, no headers and footers."""
+    places: dict[tuple[object, ...], _Span] = {}  # passages may overlap
+    for span in work.spans:
+        passage = work.passages[span.passage]
+        if len(span.terms) >= _MIN_NEAREST and not _running(span, work):
+            places.setdefault((passage.library, passage.document, passage.page, passage.start + span.start), span)
+    return list(places.values())
+
+
+def _by_meaning(spans: Sequence[_Span], work: _Work) -> dict[_Span, float]:
+    """Return how near spans come to the question by meaning, read among each other; nothing where that is not known."""
+    by_passage: dict[int, list[_Span]] = {}
+    for span in sorted(spans, key=lambda one: (one.passage, one.start)):
+        by_passage.setdefault(span.passage, []).append(span)
+    texts = [Text.of(work.passages[n], ((one.start, one.end) for one in own)) for n, own in by_passage.items()]
+    rows = work.similar(texts)
+    return dict(zip(chain.from_iterable(by_passage.values()), chain.from_iterable(rows), strict=bool(rows)))
 
 
 def _running(span: _Span, work: _Work) -> bool:

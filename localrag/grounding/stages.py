@@ -31,6 +31,7 @@ from localrag.types import (
 )
 
 if TYPE_CHECKING:
+    from localrag.embeddings.sentence_encoder import Text
     from localrag.question.question import Question
     from localrag.store.library import Library
 
@@ -50,8 +51,8 @@ class Query:
     not_read: tuple[NotRead, ...] = ()  # what cannot be looked at, such as pages without text
     stop: Callable[[], bool] = lambda: False  # polled throughout; True ends the answer
     strict: bool = False  # answer only what is supported throughout
-    # How near texts come to a question by meaning, a number each; nothing where no embedder can tell it.
-    similar: Callable[[str, Sequence[str]], Sequence[float]] = lambda question, texts: ()
+    # How near the sentences of texts come to a question by meaning, a number each; nothing where that is not known.
+    similar: Callable[[str, Sequence[Text]], Sequence[Sequence[float]]] = lambda question, texts: ()
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -69,8 +70,8 @@ class Query:
         """The turns before it, oldest first."""
         return self.question.history
 
-    def nearness(self, texts: Sequence[str]) -> Sequence[float]:
-        """Return how near texts come to the question by meaning; nothing where that is not known."""
+    def nearness(self, texts: Sequence[Text]) -> Sequence[Sequence[float]]:
+        """Return how near each sentence of texts comes to the question by meaning; nothing where that is not known."""
         return self.similar(self.question.complete, texts)
 
     def elapsed(self) -> float:

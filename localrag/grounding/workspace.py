@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from localrag.embeddings.sentence_encoder import Text
 from localrag.errors import LocalragError, ModelError, UsageError
 from localrag.grounding import context, prompts
 from localrag.grounding.stages import Pair, Query
@@ -23,7 +24,7 @@ from localrag.store import names
 from localrag.store.library import Library
 from localrag.types import MODES, Citation, Filter, Mode, NotRead, Passage, Turn
 
-Known = dict[tuple[str, ...], Sequence[float]]
+Known = dict[tuple[object, ...], Sequence[Sequence[float]]]
 
 
 class Workspace:
@@ -140,17 +141,17 @@ class Workspace:
         stop: Callable[[], bool],
         known: Known,
         question: str,
-        texts: Sequence[str],
-    ) -> Sequence[float]:
-        """Return the cosines of texts and a question, by the embedder of all libraries; nothing where none can tell.
+        texts: Sequence[Text],
+    ) -> Sequence[Sequence[float]]:
+        """Return how near the sentences of texts come to a question; nothing where that cannot be told.
 
-        The text of a library goes to no other embedder than its own. `known` keeps what one question has compared.
+        `known` keeps what one question has compared.
         """
         key = (question, *texts)
-        if key not in known and texts and len({library.identity for library in opened}) == 1 and not stop():
+        if key not in known and texts and not stop():
             try:
                 ids = {store: [one.id for own, one in documents if own is store] for store in opened}
-                known[key] = tuple(map(float, self.searcher.similarities(ids, question, texts, stop)))
+                known[key] = self.searcher.nearness(ids, question, texts, stop)
             except LocalragError:  # what is read whole needs no embedder, and words tell it, too
                 known[key] = ()
         return known.get(key, ())

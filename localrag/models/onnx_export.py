@@ -76,7 +76,7 @@ def _obstacle(model: Path) -> str:
 def _made(model: Path, work: Path, prefixes: tuple[str, str]) -> bytes:
     transformer = trace(model, work, prefixes)
     description = _description(transformer)
-    graph = _quantised(work, description)
+    graph = quantised(work, description)
     _compare(transformer, model, graph, description)
     return graph
 
@@ -164,7 +164,8 @@ def _export(transformer: Any, target: Path) -> None:
         )
 
 
-def _quantised(work: Path, description: dict[str, str]) -> bytes:
+def quantised(work: Path, description: dict[str, str], *, throughout: bool = False) -> bytes:
+    """Return the graph `work / FUSED` with 8-bit weights, some in float32 unless `throughout`, and its metadata."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -172,7 +173,7 @@ def _quantised(work: Path, description: dict[str, str]) -> bytes:
     quantize_dynamic(
         work / FUSED,
         work / "int8.onnx",
-        nodes_to_exclude=_left_in_float(onnx.load(work / FUSED).graph),
+        nodes_to_exclude=[] if throughout else _left_in_float(onnx.load(work / FUSED).graph),
         op_types_to_quantize=["MatMul", "Attention", "Gather", "EmbedLayerNormalization"],
         per_channel=True,
         reduce_range=True,

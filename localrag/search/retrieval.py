@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localrag import embeddings, policy
+from localrag.embeddings.sentence_encoder import SentenceEncoder, Text
 from localrag.errors import ModelError
 from localrag.models import catalog
 from localrag.models.records import ModelStore, sha256_of
@@ -30,7 +32,7 @@ from localrag.search.ranking import Hit, Place
 from localrag.settings import Settings
 from localrag.store.full_text import FullText
 from localrag.store.library import Library, open_library
-from localrag.store.text_analysis import COMMON, FALLBACK, folded, stem
+from localrag.store.text_analysis import COMMON, FALLBACK, folded, sentences, stem
 from localrag.text import clean
 from localrag.types import Filter, Pages, Passage
 
@@ -45,6 +47,8 @@ CANDIDATES = 100
 _MAX_OPENINGS = 32
 # Documents that a question names and that are then also searched by themselves.
 _MAX_MEANT = 64
+# Passages whose sentences are compared with the question, and how much the nearest one counts.
+_WEIGHED, _SENTENCE = 15, 0.3
 
 
 class Searcher:
@@ -54,6 +58,7 @@ class Searcher:
         self._settings = settings
         self._embedders: dict[EmbedderIdentity, Embedder] = {}
         self._reranker: Reranker | None = None
+        self._sentences = SentenceEncoder()
         self._libraries: dict[str, Library] = {}
 
     def library(self, name: str) -> Library:
@@ -83,28 +88,40 @@ class Searcher:
                 stack.enter_context(library.snapshot())
             embedders = {library.name: self.embedder(library) for library in libraries}
             hits = search(
-                libraries, embedders, question, k=wanted, documents=documents, document_ids=document_ids, join=join
+                libraries,
+                embedders,
+                question,
+                k=wanted,
+                documents=documents,
+                document_ids=document_ids,
+                join=join,
+                encoder=self._sentences,
             )
         return hits if self._reranker is None else rerank(question, hits, self._reranker)[:k]
 
-    def similarities(
-        self, documents: Mapping[Library, Sequence[int]], question: str, texts: Sequence[str], stop: Callable[[], bool]
-    ) -> Vectors:
-        """Return the cosine of each text to a question, also read without the names of these documents.
+    def nearness(
+        self, documents: Mapping[Library, Sequence[int]], question: str, texts: Sequence[Text], stop: Callable[[], bool]
+    ) -> list[list[float]]:
+        """Return how near each sentence of texts comes to a question, also read without the names of these documents.
 
-        The libraries share one embedder; their readings are averaged.
+        In English by the encoder of sentences, else by the embedder that the libraries share; empty where they share
+        none, since the text of a library goes to no other embedder than its own.
         """
-        vectors: list[Vectors] = []
+        readings: dict[str, None] = {}
         for library, ids in documents.items():
-            embedder = self.embedder(library)
             with library.snapshot():
                 lookup = lookups.read(clean(question), library.overview().languages)
-                content = naming.find(library, ids, lookup).content
-            vectors.append(_question_vector(embedder, lookup, content))
-        vector = np.mean(vectors, axis=0)
+                readings |= dict.fromkeys(_readings(lookup, naming.find(library, ids, lookup)))
+        if all(map(_in_english, documents)):
+            return self._sentences.nearness(list(readings), texts, stop)
+        if len({library.identity for library in documents}) > 1:
+            return []
+        embedder = self.embedder(next(iter(documents)))
+        vector = np.mean([embedder.embed_question(one) for one in readings], axis=0)
         vector /= np.float32(np.linalg.norm(vector) or 1.0)
-        similar: Vectors = embedder.embed_documents(texts, stop=stop) @ vector
-        return similar
+        parts = [text.text[start:end] for text in texts for start, end in text.spans]
+        near = iter((embedder.embed_documents(parts, stop=stop) @ vector).tolist())
+        return [list(islice(near, len(text.spans))) for text in texts]
 
     def embedder(self, library: Library) -> Embedder:
         """Return the embedder that made the vectors of a library, loaded at its first use."""
@@ -133,12 +150,14 @@ def search(
     documents: Filter | Sequence[str] | None = None,
     document_ids: Sequence[int] | None = None,
     join: bool = True,
+    encoder: SentenceEncoder | None = None,
 ) -> list[Passage]:
     """Return the k best passages, best first.
 
     `embedders` has, for each library's name, the embedder that made its vectors. `document_ids` are documents of the
     one library given, instead of those that the filter lets through; its pages still apply. With `join`, adjacent hits
-    become one passage; else each is as it was indexed.
+    become one passage; else each is as it was indexed. With an `encoder`, the nearest sentence of the first passages
+    counts, too, where the libraries are in English.
     """
     # Lone surrogates and NUL, which a command line or a program may pass, upset tokenizers and SQLite.
     question = clean(question)
@@ -149,16 +168,23 @@ def search(
         only = filters.of(documents)
         narrowed = filters.scopes(libraries, only) if document_ids is None else [(libraries[0], list(document_ids))]
         asked: dict[str, list[Hit]] = {}  # by the figure that is looked up, "" for the question
+        readings: dict[str, dict[str, None]] = {}
         for library, allowed in narrowed:
             scope = _Scope(library, allowed, only.pages)
             lookup = lookups.read(question, library.overview().languages)
             mentions = naming.find(library, allowed, lookup)
             asked.setdefault("", []).extend(_hits(scope, embedders[library.name], lookup, mentions))
+            readings.setdefault("", {}).update(dict.fromkeys(_readings(lookup, mentions)))
             for figure in lookup.figures:
                 part = lookups.read(figure, library.overview().languages)
                 part, about = replace(part, parts=lookup.parts, numbers=lookup.numbers), replace(mentions, content=None)
                 asked.setdefault(figure, []).extend(_hits(scope, embedders[library.name], part, about))
-        return ranking.interleaved([ranking.passages(own, k, join=join) for own in asked.values()], k)
+                readings[figure] = {part.text: None}
+        if encoder is None or not all(map(_in_english, libraries)):
+            return ranking.interleaved([ranking.passages(own, k, join=join) for own in asked.values()], k)
+        found = {name: ranking.passages(own, max(k, _WEIGHED), join=join) for name, own in asked.items()}
+        ranked = [_by_sentences(list(readings[name]), own, encoder)[:k] for name, own in found.items()]
+        return ranking.interleaved(ranked, k)
 
 
 def spelled(libraries: Sequence[Library], question: str) -> str:
@@ -236,6 +262,34 @@ def _question_vector(embedder: Embedder, lookup: Lookup, content: Lookup | None)
         return vector
     both: Vectors = vector + embedder.embed_question(content.text)
     return both / np.float32(np.linalg.norm(both) or 1.0)
+
+
+def _readings(lookup: Lookup, mentions: Mentions) -> Iterator[str]:
+    """Yield a question as it stands, and without the names of the documents that it means."""
+    yield lookup.text
+    if mentions.content is not None:
+        yield mentions.content.text
+
+
+def _by_sentences(readings: Sequence[str], passages: Sequence[Passage], encoder: SentenceEncoder) -> list[Passage]:
+    """Return passages by their score and the cosine of their nearest sentence; only the first ones change places."""
+    first = passages[:_WEIGHED]
+    rows = encoder.nearness(readings, [Text.of(one, sentences(one.text)) for one in first])
+    weighed = [
+        replace(
+            one,
+            score=(1 - _SENTENCE) * one.score + _SENTENCE * max(row, default=0.0),
+            signals={**one.signals, "sentence": round(max(row, default=0.0), 6)},
+        )
+        for one, row in zip(first, rows, strict=True)
+    ]
+    weighed.sort(key=lambda one: -one.score)
+    least = weighed[-1].score if weighed else 1.0
+    return [*weighed, *(replace(one, score=min(one.score, least)) for one in passages[_WEIGHED:])]
+
+
+def _in_english(library: Library) -> bool:
+    return (library.overview().languages or (FALLBACK,))[0] == FALLBACK
 
 
 def _candidates(

@@ -95,5 +95,7 @@ def test_what_stands_at_the_foot_of_each_page_is_not_near():
         for n in range(1, 5)
     ]
     passages = [Passage("l", "d", n, None, (), text, 0, len(text), 1.0) for n, text in enumerate(pages, 1)]
-    near = citations.nearest("Hall leases of Orlo?", passages, lambda texts: [-len(text) for text in texts], 6)
+    near = citations.nearest(
+        "Hall leases of Orlo?", passages, lambda texts: [[1.0] * len(one.spans) for one in texts], 6
+    )
     assert near and not any("page" in one.quote for one in near)

@@ -7,10 +7,12 @@ from asking import ask
 from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag.answer import judging
+from localrag.embeddings.sentence_encoder import Text
 from localrag.errors import PolicyRefused
 from localrag.grounding import prompts
 from localrag.grounding.stages import Findings
 from localrag.items.item import Finding
+from localrag.store.text_analysis import sentences
 from localrag.store.writer import Editor
 from localrag.types import Citation, Filter, Plan
 
@@ -155,16 +157,22 @@ def test_a_firm_for_a_person_is_unclear_however_unlikely(assistant, models, leas
     assert ask(assistant, "Who signed the lease of Hall 3?", "lease")[1].certainty == "unclear"
 
 
-def test_text_is_compared_by_the_embedder_of_its_own_library_alone(assistant, lease, settings, monkeypatch):
-    other = Editor.create(settings.library_dir("other"), "other", HashingEmbedder(sha256="1" * 64).identity)
-    other.close()
-    asked = lambda *names: assistant.prepare("What is the rent?", names, Filter(), "auto", (), lambda: False)  # noqa: E731
-    texts = [RENT, "Dogs bark."]
-    near, far = asked("lease").nearness(texts)
-    assert near > far and not asked("lease", "other").nearness(texts)
+GERMAN = "Der Mieter zahlt dem Vermieter für die Halle eine jährliche Miete. Hunde sind willkommen und bellen nicht."
+
+
+def test_text_in_other_languages_is_compared_by_the_embedder_of_its_own_library_alone(
+    assistant, lease, shelf, settings, monkeypatch
+):
+    shelf("miete", {"miete.txt": GERMAN})
+    Editor.create(settings.library_dir("other"), "other", HashingEmbedder(sha256="1" * 64).identity).close()
+    asked = lambda *names: assistant.prepare("Wie hoch ist die Miete?", names, Filter(), "auto", (), lambda: False)  # noqa: E731
+    texts = [Text("", GERMAN, tuple(sentences(GERMAN)))]
+    ((near, far),) = asked("miete").nearness(texts)
+    assert near > far and not asked("miete", "other").nearness(texts)
 
     def refused(library):
         raise PolicyRefused("this embedder is not allowed")
 
     monkeypatch.setattr(assistant.searcher, "embedder", refused)
-    assert not asked("lease").nearness(texts)
+    assert not asked("miete").nearness(texts)
+    assert asked("lease").nearness(texts)  # in English no embedder is needed

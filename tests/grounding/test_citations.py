@@ -295,7 +295,7 @@ def test_a_yes_that_no_sentence_bears_out_is_listed():
 def test_an_answer_that_repeats_the_question_is_tied_to_what_is_nearest_by_meaning():
     text = "The car park opens at six. Assignment needs the consent of Orlo. The contract may pass to the car park."
     meant = "Assignment needs the consent of Orlo."
-    similar = lambda texts: [float(text == meant) for text in texts]  # noqa: E731
+    similar = lambda texts: [[float(one.text[a:b] == meant) for a, b in one.spans] for one in texts]  # noqa: E731
     question = "May the contract pass to the car park?"
     found = cite("Yes, the contract may pass to the car park.", question, [passage(text)], similar)
     assert found.citations[0].quote == meant

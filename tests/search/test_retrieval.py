@@ -169,3 +169,43 @@ def test_places_of_two_libraries_are_not_joined(shelf):
     first, second = shelf("first", {"a.txt": "Flamingos."}), shelf("second", {"a.txt": "Flamingos."})
     found = search([first, second], "flamingos")
     assert len(retrieval.merged(retrieval.in_reading_order(found), [first, second])) == 2
+
+
+class Preferring:
+    """An encoder to which sentences with a word are nearest; it keeps what it is asked."""
+
+    def __init__(self, word):
+        self.word, self.asked = word, []
+
+    def nearness(self, questions, texts, stop=lambda: False):
+        self.asked.append(list(questions))
+        return [[float(self.word in one.text[start:end]) for start, end in one.spans] for one in texts]
+
+
+def test_the_nearest_sentence_of_a_passage_counts(shelf):
+    library, encoder = shelf("zoo", ANIMALS), Preferring("kennel")
+    plain = search(library, "notice of the lease of salmon")
+    found = search(library, "notice of the lease of salmon", encoder=encoder)
+    assert plain[0].document != "dogs.txt" and found[0].document == "dogs.txt"
+    assert found[0].signals["sentence"] == 1.0 and found[-1].signals["sentence"] == 0.0
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert {one.document for one in found} == {one.document for one in plain}
+
+
+def test_only_the_first_passages_change_places(shelf):
+    library = shelf("zoo", {f"{n:02}.txt": f"The lease of house {n} ends in May. Gate {n}." for n in range(30)})
+    plain = search(library, "lease of house 3", k=30)
+    last = plain[-1].document
+    found = search(library, "lease of house 3", k=30, encoder=Preferring(f"Gate {int(last[:2])}."))
+    assert found[-1].document == last and found[-1].score <= found[-2].score
+    assert [one.document for one in found[retrieval._WEIGHED :]] == [
+        one.document for one in plain[retrieval._WEIGHED :]
+    ]
+
+
+def test_sentences_in_other_languages_do_not_count(shelf):
+    text = (
+        "Der Mieter zahlt dem Vermieter für die Halle jedes Jahr eine Miete, und die Hunde bellen nicht in der Nacht."
+    )
+    library, encoder = shelf("miete", {"a.txt": text}), Preferring("Hunde")
+    assert "sentence" not in search(library, "Wer zahlt die Miete?", encoder=encoder)[0].signals and not encoder.asked

@@ -170,7 +170,8 @@ def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run):
     a_key(run)
     with Watched(CANARIES) as watched:
         run.fine("ingest", str(run.folder / "papers"), "--name", "matter", "--encrypt")
-        assert WRITTEN in run.fine("ask", "-", "-l", "matter", typed=QUESTION)
+        assert WRITTEN in run.fine("search", "-", "-l", "matter", typed=QUESTION)
+        run.fine("ask", "-", "-l", "matter", typed=QUESTION)
         shot_down_in_an_answer(run, signal.SIGSEGV)
         a_conversation_with_crashes(run)
         run.fine("sessions", "export", "last", "--encrypt-for", str(run.folder / "key"))

@@ -62,7 +62,6 @@ _WORD = re.compile(r"[a-z0-9]{3,}")
 class Example:
     """A question, and windows of text with the spans of their sentences and whether each is evidence."""
 
-    set: str
     document: str
     question: str
     windows: tuple[tuple[Text, tuple[bool, ...]], ...]
@@ -115,7 +114,7 @@ def examples(data: Path, tokens: Tokenizer) -> list[Example]:
             for name in (row["doc"], rng.choice(list(rows))):
                 if name not in known:
                     known[name] = _document(rows[name], tokens)
-            if example := _example(path.parent.name, row, known, name, rng):
+            if example := _example(row, known, name, rng):
                 found.append(example)
     return found
 
@@ -142,9 +141,7 @@ def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.lower())) - COMMON["english"]
 
 
-def _example(
-    name: str, row: dict[str, Any], known: dict[str, _Document], other: str, rng: random.Random
-) -> Example | None:
+def _example(row: dict[str, Any], known: dict[str, _Document], other: str, rng: random.Random) -> Example | None:
     document = known[row["doc"]]
     if not document.spans:
         return None
@@ -164,8 +161,14 @@ def _example(
     if len(ranges) < 2 and beside.spans and other != row["doc"]:
         ranges.append((beside, *beside.window(rng.randrange(len(beside.spans)))))
     titled = rng.random() < TITLED
-    windows = tuple(_window(one, first, last, gold if one is document else [], titled) for one, first, last in ranges)
-    return Example(name, row["doc"], _asked(row["question"].strip(), document.title, rng), windows)
+    windows = tuple(
+        _window(one, first, last, gold if one is document else [], titled)
+        for one, first, last in ranges
+        if one.tokens[first]
+    )
+    if not windows:
+        return None
+    return Example(row["doc"], _asked(row["question"].strip(), document.title, rng), windows)
 
 
 def _hard(
@@ -249,8 +252,7 @@ def loss_of(model: Model, batch: Sequence[Example], tokens: Tokenizer) -> tuple[
     windows, owners, marks = [], [], []
     for number, one in enumerate(batch):
         for text, gold in one.windows:
-            if (window := next(iter(tokens.windows(text)), None)) is None:
-                continue  # nothing in it is a token
+            window = next(tokens.windows(text))
             windows.append(window)
             owners.append(number)
             marks.append(gold[: max(window.sentences) + 1])
@@ -278,7 +280,7 @@ def evaluate(model: Model, held_out: Sequence[Example], tokens: Tokenizer) -> st
     with torch.inference_mode():
         for one in held_out:
             (question,) = model.questions([tokens.question(one.question)])
-            vectors, there = model.sentences([next(iter(tokens.windows(text))) for text, _ in one.windows])
+            vectors, there = model.sentences([next(tokens.windows(text)) for text, _ in one.windows])
             cosines = (vectors @ question).masked_fill(~there, -1.0)
             scores += cosines.max(1).values.tolist()
             holds += [any(gold) for _, gold in one.windows]

@@ -90,7 +90,7 @@ def _list(query: Query, found: Findings, read: Reading) -> Generator[Event, None
     places = list(items)
     # By all of it or by how it begins: a long list is about many things.
     texts = [Text("", at.quote[:_READ], ((0, end),)) for end in (_READ, _BEGINNING) for at in places]
-    if near := [odds for (odds,) in query.nearness(texts)]:
+    if near := [cosine for (cosine,) in query.nearness(texts)]:
         nearest = map(max, zip(near[: len(places)], near[len(places) :], strict=True))
         places = [at for _, at in sorted(zip(nearest, places, strict=True), key=lambda one: -one[0])]
     weighed: list[tuple[float, Citation]] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -111,14 +111,13 @@ class Searcher:
         for library, ids in documents.items():
             with library.snapshot():
                 lookup = lookups.read(clean(question), library.overview().languages)
-                readings |= dict.fromkeys(_readings(lookup, naming.find(library, ids, lookup)))
+                readings |= dict.fromkeys(_readings(lookup, naming.find(library, ids, lookup).content))
         if all(map(_in_english, documents)):
             return self._sentences.nearness(list(readings), texts, stop)
         if len({library.identity for library in documents}) > 1:
             return []
         embedder = self.embedder(next(iter(documents)))
-        vector = np.mean([embedder.embed_question(one) for one in readings], axis=0)
-        vector /= np.float32(np.linalg.norm(vector) or 1.0)
+        vector = _question_vector(embedder, list(readings))
         parts = [text.text[start:end] for text in texts for start, end in text.spans]
         near = iter((embedder.embed_documents(parts, stop=stop) @ vector).tolist())
         return [list(islice(near, len(text.spans))) for text in texts]
@@ -174,7 +173,7 @@ def search(
             lookup = lookups.read(question, library.overview().languages)
             mentions = naming.find(library, allowed, lookup)
             asked.setdefault("", []).extend(_hits(scope, embedders[library.name], lookup, mentions))
-            readings.setdefault("", {}).update(dict.fromkeys(_readings(lookup, mentions)))
+            readings.setdefault("", {}).update(dict.fromkeys(_readings(lookup, mentions.content)))
             for figure in lookup.figures:
                 part = lookups.read(figure, library.overview().languages)
                 part, about = replace(part, parts=lookup.parts, numbers=lookup.numbers), replace(mentions, content=None)
@@ -250,25 +249,22 @@ def _hits(scope: _Scope, embedder: Embedder, lookup: Lookup, mentions: Mentions)
 def _question_scores(scope: _Scope, embedder: Embedder, lookup: Lookup, content: Lookup | None) -> tuple[Vectors, Row]:
     """Return the question's vector and the scores of its words; where it names documents, half without the names."""
     text, generation = scope.library.text, scope.library.generation
-    vector, scores = _question_vector(embedder, lookup, content), text.scores(lookup.groups, generation)
+    vector, scores = _question_vector(embedder, _readings(lookup, content)), text.scores(lookup.groups, generation)
     if content is None:
         return vector, scores
     return vector, (scores + text.scores(content.groups, generation)) / np.float32(2)
 
 
-def _question_vector(embedder: Embedder, lookup: Lookup, content: Lookup | None) -> Vectors:
-    vector = embedder.embed_question(lookup.text)
-    if content is None:
-        return vector
-    both: Vectors = vector + embedder.embed_question(content.text)
-    return both / np.float32(np.linalg.norm(both) or 1.0)
+def _readings(lookup: Lookup, content: Lookup | None) -> list[str]:
+    """Return a question as it stands, and without the names of the documents that it means."""
+    return [lookup.text] if content is None else [lookup.text, content.text]
 
 
-def _readings(lookup: Lookup, mentions: Mentions) -> Iterator[str]:
-    """Yield a question as it stands, and without the names of the documents that it means."""
-    yield lookup.text
-    if mentions.content is not None:
-        yield mentions.content.text
+def _question_vector(embedder: Embedder, readings: Sequence[str]) -> Vectors:
+    """Return the vector of a question, between those of its readings."""
+    first, *others = map(embedder.embed_question, readings)
+    whole: Vectors = sum(others, first)
+    return whole / np.float32(np.linalg.norm(whole) or 1.0) if others else first
 
 
 def _by_sentences(readings: Sequence[str], passages: Sequence[Passage], encoder: SentenceEncoder) -> list[Passage]:

@@ -30,9 +30,10 @@ from localrag.settings import Settings, load_settings
 from localrag.store import names, reviews
 from localrag.store.library import Library as Storage
 from localrag.store.names import Tombstones, check_name, check_trusted, exists, store_of_library
-from localrag.types import Document, Ocr, Page, Pages, Passage, StoredFile
+from localrag.types import Document, Fact, FactState, Ocr, Page, Pages, Passage, StoredFile
 
 if TYPE_CHECKING:
+    from localrag.answer.overview import Overview
     from localrag.embeddings import Embedder
     from localrag.ingest.readers.source import Options
     from localrag.ingest.sync import Job, Work
@@ -222,6 +223,65 @@ class Library:
             ],
         }
 
+    def facts(self, document: str) -> tuple[Fact, ...]:
+        """The facts of a document: parties, days, periods, law; without those that a person rejected."""
+        storage = self._storage()
+        found = storage.document(document)
+        return storage.facts([found.id]).get(found.id, ())
+
+    def read_facts(
+        self,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        progress: Callable[[int, int, str], None] = lambda done, total, path: None,
+    ) -> int:
+        """Read the facts of documents that have none, such as those of an older version; returns how many there were.
+
+        Raises LibraryLocked while another process writes, StorageError where this one may not.
+        """
+        from localrag.items import facts
+        from localrag.store.writer import Editor
+
+        if not self._storage().without_facts(facts.VERSION):
+            return 0
+        with names.writing(self.folder, self.name, wait=False), closing(Editor.open(self.folder, self.name)) as storage:
+            storage.hold(wait=False)
+            return facts.refresh(storage, stop, progress)
+
+    def overview(self) -> Overview:
+        """The first page: documents with their facts, what ends next, who is named, and what can be asked."""
+        from datetime import date
+
+        from localrag.answer import overview
+        from localrag.items.facts import VERSION
+
+        storage = self._storage()
+        audit.record(self._settings.library_audit_file(self.name), "overview", self.name)
+        return overview.make([storage], VERSION, date.today())
+
+    def decide(self, document: str, fact: str, state: FactState, value: str = "") -> Fact:
+        """Confirm, correct or reject a fact, and record who did; "sure" and "unclear" take back what was decided.
+
+        Args:
+            fact: its id, its role, or "role=value".
+            value: the right value, if it is another one.
+        """
+        from localrag.items import facts
+        from localrag.store.writer import Editor
+
+        with names.writing(self.folder, self.name), closing(Editor.open(self.folder, self.name)) as storage:
+            storage.hold()
+            found = storage.document(document)
+            before, read = storage.decisions(found), storage.facts([found.id]).get(found.id, ())
+            rejected = [one for one in before if one.state == "rejected"]
+            one = facts.decided(facts.named([*read, *rejected], fact), state, value, audit.user(), reviews.now())
+            others = [each for each in before if each.id != one.id]
+            storage.decide(found, [*others, one] if state in ("confirmed", "rejected") else others)
+        record = self._settings.library_audit_file(self.name)
+        details = {"document": found.path, "sha256": found.sha256, "role": one.role, "state": state}
+        audit.record(record, "fact", self.name, **details, fact=one.id, corrected=bool(one.was))
+        return one
+
     def digest(self) -> str:
         """A digest that changes if any document or the instructions change."""
         return self._storage().digest()
@@ -266,6 +326,7 @@ class Library:
             EmbedderMismatch, ModelError, StorageError, PolicyRefused: from loading the embedder and writing.
         """
         from localrag.ingest import scan, sync
+        from localrag.items import facts
         from localrag.store.writer import CHUNKING_VERSION
 
         path, work = Path(path), self._cluster(cluster)
@@ -303,6 +364,7 @@ class Library:
                     stop=stop,
                     give_way=self._give_way(stop),
                     cluster=work,
+                    read_facts=facts.refresh,
                 )
                 after, stones = storage.content_hashes(), storage.tombstones
                 self._drop_stale(after, {document.path for document in storage.documents()})

@@ -220,7 +220,7 @@ class IngestProgress:
     done: int
     total: int
     document: str
-    stage: Literal["wait", "scan", "read", "embed", "store", "index"]
+    stage: Literal["wait", "scan", "read", "embed", "store", "facts", "index"]
 
 
 @dataclass(frozen=True, slots=True)

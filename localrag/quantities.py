@@ -87,7 +87,8 @@ MONTHS: Mapping[str, int] = {name: number for number, own in enumerate(_WORDS["m
 ENGLISH_MONTHS = tuple(own.split()[0].capitalize() for own in _WORDS["months"])
 _MONTH = rf"(?:{_any_of(MONTHS)})\b\.?"
 _DAY, _YEAR = r"(?:3[01]|[12]\d|0?[1-9])", r"(?:1[0-9]|20|21)\d\d"
-_NTH = rf"{_DAY}(?:st|nd|rd|th|er|\.)?"
+# A scanned page may part the letters of an ordinal: "20t h".
+_NTH = rf"{_DAY}(?:\s?(?:s\s?t|n\s?d|r\s?d|t\s?h)|er|\.)?"
 _GAP = r"\s{1,9}"
 _OF = rf"(?:{_GAP}(?:(?:day{_GAP})?of|de))?[\s-]{{1,9}}"
 DATE = lazy_re(

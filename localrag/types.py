@@ -6,6 +6,7 @@ pages. `to_dict` returns the JSON that the command line prints.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -558,6 +559,57 @@ class Answer(_Value):
     def sources(self) -> tuple[str, ...]:
         """The places of the citations: "lease.pdf, p. 3"."""
         return tuple(dict.fromkeys(source(item.document, item.place) for item in self.citations))
+
+
+# --- facts --------------------------------------------------------------------------------------------------
+
+FactState = Literal["sure", "unclear", "confirmed", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(_Value):
+    """A fact of one document: what the text says in one role.
+
+    Attributes:
+        role: "party", "signed", "end", "law" ...; `items/facts.py` lists them.
+        value: for machines: an ISO 8601 date or duration, an amount with its currency, a name.
+        words: as the text writes it.
+        quote: the sentence that states it, at its half-open span on the page; empty for what the file itself says.
+        state: "confirmed" and "rejected" are a person's word.
+        terms: what the document calls a party.
+        why: why it is unclear.
+        was: the value that code read, where a person corrected it.
+        by, at: who confirmed, corrected or rejected it, and when (ISO 8601, UTC).
+    """
+
+    role: str
+    value: str
+    words: str
+    quote: str = ""
+    place: str = ""
+    page: int | None = None
+    start: int = 0
+    end: int = 0
+    state: FactState = "sure"
+    terms: tuple[str, ...] = ()
+    why: str = ""
+    was: str = ""
+    by: str = ""
+    at: str = ""
+
+    @property
+    def clear(self) -> bool:
+        """Whether it may be stated: code is sure of it, or a person confirmed it."""
+        return self.state in ("sure", "confirmed")
+
+    @property
+    def id(self) -> str:
+        """A short name within its document, which stays when it is confirmed or corrected."""
+        named = "\n".join((self.role, self.was or self.value, " ".join(self.quote.split())))
+        return hashlib.blake2b(named.encode("utf-8", "surrogatepass"), digest_size=3).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"id": self.id, **_Value.to_dict(self)}
 
 
 # --- reviews ------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ _STAGES = {
     "read": "reading",
     "embed": "embedding",
     "store": "storing",
+    "facts": "reading the facts of",
     "index": "writing the index",
 }
 

@@ -42,6 +42,8 @@ _CHUNKS = 256
 _ENTRIES = 1024
 _MAX_BATCHES = 4
 
+ReadFacts = Callable[[Editor, Callable[[], bool], Callable[[int, int, str], None]], object]
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -65,6 +67,7 @@ def ingest(
     stop: Callable[[], bool] | None = None,
     give_way: Callable[[], None] = lambda: None,
     cluster: Callable[[Job], Work] | None = None,
+    read_facts: ReadFacts | None = None,
 ) -> IngestReport:
     """Read what is new or changed below `path` (a folder, or one file), and remove what is gone.
 
@@ -75,6 +78,7 @@ def ingest(
         leave_out: resolved paths of files to treat as if they did not exist.
         give_way: called between batches; returns when nothing more urgent needs the processor.
         cluster: makes what reads and embeds on other machines; without it, this process does.
+        read_facts: called at the end with what says whether to stop and what takes its progress.
 
     Raises:
         UsageError: the folder has no files, while the library has documents of it (an unmounted share?).
@@ -97,6 +101,7 @@ def ingest(
         changed = run.recognise_moved(run.compare(files), files, only)
         run.remove_missing(files, only, prune)
         run.read(changed)
+        run.read_facts(read_facts)
     except (Cancelled, KeyboardInterrupt):
         complete = False
     run.progress(IngestProgress(run.done, run.total, "", "index"))
@@ -324,6 +329,14 @@ class _Run:
             else:
                 left.append((file, digest))
         self._read(left)
+
+    def read_facts(self, read: ReadFacts | None) -> None:
+        def report(done: int, total: int, path: str) -> None:
+            self.progress(IngestProgress(done, total, path, "facts"))
+
+        if read is not None:
+            read(self.library, self.stop, report)
+            self._check()
 
     def _read(self, changed: Sequence[tuple[Found, str]]) -> None:
         if not changed:

@@ -43,7 +43,7 @@ _P = {
 }
 _KINDS: tuple[Kind, ...] = ("payment", "notice", "renewal", "end")
 _WORDS, _UNITS = ("|".join(sorted(words, key=len, reverse=True)) for words in (NUMBER_WORDS, TIME_UNITS))
-_SPAN = lazy_re(
+SPAN = lazy_re(
     rf"\b(?P<count>\d{{1,4}}|(?:{_WORDS})(?:[\s-]+(?:and\s+)?(?:{_WORDS})){{0,4}}|(?P<one>an?|eine?[mnrs]?|une?))"
     rf"(?:\s?\(\s?\w{{1,20}}\s?\))?[\s-]+(?P<days>(?:(?:calendar|business|working|banking|trading|consecutive|full|"
     rf"clear)[\s-]+)*)(?P<unit>{_UNITS})\b",
@@ -182,7 +182,7 @@ def _with_item(found: Found, looked: Looked, where: tuple[str, str]) -> Found:
     if looked.type == "date":
         time = _Time(0, 0, value.form, value.form)
     else:
-        span = _SPAN.search(looked.answer or text)
+        span = SPAN.search(looked.answer or text)
         time = next(_spans(text), _Time(0, 0, span[0] if span else value.form))
     name = re.sub(r"[-_.]+", " ", looked.item)
     return [*found, (Deadline("item", _who(text, len(text)), name, time.words, time.date, at, item=looked.item), time)]
@@ -295,7 +295,7 @@ def _days(text: str, full: Sequence[DateMention], duty: bool) -> Iterator[_Time]
 
 def _spans(text: str) -> Iterator[_Time]:
     """Yield the spans of time that limit something, or for which it lasts, with what they are counted from."""
-    for match in _SPAN.finditer(text):
+    for match in SPAN.finditer(text):
         before, after = text[max(0, match.start() - 80) : match.start()], text[match.end() :]
         limit, floor, back = (_P[name].search(before) for name in ("limit", "floor", "back"))
         anchor, notice = _P["anchor"].match(after), _P["notices"].match(after)

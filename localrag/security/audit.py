@@ -33,6 +33,8 @@ AuditEvent = Literal[
     "search",
     "review",
     "dates",
+    "overview",
+    "fact",
     "show",
     "call",
     "compare",

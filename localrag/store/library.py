@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from localrag import policy
+from localrag import policy, protocol
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError
 from localrag.events import Failure
@@ -29,7 +29,20 @@ from localrag.settings import Settings
 from localrag.store import names
 from localrag.store.full_text import FullText
 from localrag.store.vector_index import LibraryIndex
-from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
+from localrag.types import (
+    Anchor,
+    Document,
+    Fact,
+    Heading,
+    Ocr,
+    Page,
+    Pages,
+    Remark,
+    SkippedPage,
+    StoredFile,
+    Unit,
+    Word,
+)
 
 if TYPE_CHECKING:
     from localrag.store.names import Database
@@ -44,6 +57,11 @@ _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.
     d.characters, d.author, d.date, d.language, d.skipped, d.remarks,
     (SELECT count(*) FROM pages p WHERE p.document_id = d.id) AS pages
     FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"""
+
+
+_PLACES = (
+    f"SELECT d.id, r.path, {PATH} FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +313,44 @@ class Library:
             (SELECT coalesce(sum(characters), 0) FROM documents) AS characters"""
         return dict(self._select(sql)[0])
 
+    # --- facts of documents ---------------------------------------------------------------------------------
+
+    def facts(self, documents: Collection[int] | None = None) -> dict[int, tuple[Fact, ...]]:
+        """The facts of documents by id, as people decided of them; without the rejected ones."""
+        if not self._has_facts:
+            return {}
+        chosen = "" if documents is None else "WHERE f.document_id IN (SELECT value FROM json_each(?))"
+        values = [] if documents is None else [json.dumps(list(documents))]
+        rows = self._select(f"SELECT f.document_id, f.data FROM facts f {chosen}", values)
+        decided = self._decided()
+        places = {row[0]: (row[1], row[2]) for row in self._select(_PLACES)} if decided else {}
+        with self._report_bad_rows():
+            return {row[0]: merged(_facts(row[1]), decided.get(places.get(row[0], ("", "")), ())) for row in rows}
+
+    def decisions(self, document: Document) -> tuple[Fact, ...]:
+        """What people decided of the facts of a document, rejected ones included."""
+        with self._report_bad_rows():
+            return self._decided().get((document.root, document.path), ()) if self._has_facts else ()
+
+    def without_facts(self, version: str) -> list[int]:
+        """The ids of documents whose facts were not read, or by another version."""
+        if not self._has_facts:
+            return [row[0] for row in self._select("SELECT id FROM documents ORDER BY id")]
+        sql = """SELECT d.id FROM documents d LEFT JOIN facts f ON f.document_id = d.id AND f.version = ?
+            WHERE f.document_id IS NULL ORDER BY d.id"""
+        return [row[0] for row in self._select(sql, (version,))]
+
+    @property
+    def _has_facts(self) -> bool:
+        """Whether the library has their tables: one made before there were facts gets them when it is written to."""
+        if not isinstance(self._db, sqlite3.Connection):
+            return True
+        return bool(self._select("SELECT 1 FROM sqlite_master WHERE name = 'decided'"))
+
+    def _decided(self) -> dict[tuple[str, str], tuple[Fact, ...]]:
+        rows = self._select("SELECT r.path, d.path, d.data FROM decided d JOIN roots r ON r.id = d.root_id")
+        return {(row[0], row[1]): _facts(row[2]) for row in rows}
+
     # --- documents and pages --------------------------------------------------------------------------------
 
     def content_hashes(self) -> set[str]:
@@ -535,3 +591,15 @@ def open_library(settings: Settings, name: str) -> Library:
     """Open a library for reading; see `Library.open`, and `names.check_trusted` for whose it must be."""
     names.check_trusted(settings, names.check_name(name))
     return Library.open(settings.library_dir(name), name)
+
+
+def merged(read: Sequence[Fact], decided: Sequence[Fact]) -> tuple[Fact, ...]:
+    """The facts that code read, each replaced by what a person decided of it, without the rejected ones."""
+    known = {one.id: one for one in decided}
+    ids = {one.id for one in read}
+    found = [known.get(one.id, one) for one in read] + [one for one in decided if one.id not in ids]
+    return tuple(one for one in found if one.state != "rejected")
+
+
+def _facts(data: str) -> tuple[Fact, ...]:
+    return tuple(protocol.from_plain(json.loads(data), tuple[Fact, ...]))

@@ -42,7 +42,9 @@ _LOGIN = 60.0  # seconds of silence until a server is given up; later ones may b
 _POLL = 0.2  # seconds between two tries to get a lock
 _HELD, _WRITING = 0x6C72, 0x6C73  # classes of advisory locks: of an ingest, and of a transaction
 _FORBIDDEN, _NO_ROLE, _DAMAGED, _MISSING = "42501", "P0002", ("XX001", "XX002"), ("3F000", "42P01", "42883")
-VERSION = "localrag store 1"  # of `postgres.sql`
+VERSION = "localrag store 2"  # of `postgres.sql`
+_SINCE = "-- Since store 2"  # where `postgres.sql` goes on from the version before
+_BEFORE = "localrag store 1"
 _HINTS = {
     "25006": "It is a copy that cannot be written to: connect to the server that it copies.",
     "53100": "Make room on the disk of its server, and run the same command again: it resumes.",
@@ -192,7 +194,9 @@ class Connection:
         if version != VERSION:
             raise LibraryError(
                 f"{str(self.store)!r} was prepared by another version of localrag ({version}, here {VERSION})",
-                "Use that version, or prepare another database and ingest the documents again.",
+                "Its owner brings it up to date: localrag store init URL"
+                if version == _BEFORE
+                else "Use that version, or prepare another database and ingest the documents again.",
             )
         if bypasses:
             raise UsageError(
@@ -421,14 +425,23 @@ def _vector_bytes(text: str) -> bytes:
 
 
 def initialise(store: Store) -> bool:
-    """Make the tables, as the database's owner; returns False if they are there. Raises UsageError for a superuser."""
+    """Make the tables, or those that are new, as the database's owner; returns False if they are all there.
+
+    Raises UsageError for a superuser.
+    """
     with _errors(store), closing(_connected(store)) as native:
-        if native.run("SELECT to_regclass('localrag.meta') IS NOT NULL")[0][0]:
+        ((version, bypasses),) = native.run(
+            "SELECT obj_description(to_regnamespace('localrag'), 'pg_namespace'), rolsuper "
+            "FROM pg_catalog.pg_roles WHERE rolname = session_user"
+        )
+        if version is not None and version != _BEFORE:
             return False
-        if native.run("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user")[0][0]:
+        if bypasses:
             hint = "Let an ordinary role own the database: its functions run with the rights of who makes them."
             raise UsageError(f"{store.user!r} is a superuser", hint)
         tables = resources.files("localrag.store").joinpath("postgres.sql").read_text("utf-8")
+        if version == _BEFORE:
+            tables = f"SET LOCAL search_path = localrag, public; {tables[tables.index(_SINCE) :]}"
         native.run(f"BEGIN; {tables}; COMMIT")
     return True
 

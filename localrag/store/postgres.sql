@@ -10,7 +10,6 @@ BEGIN
     END IF;
 END $$;
 CREATE SCHEMA localrag;
-COMMENT ON SCHEMA localrag IS 'localrag store 1';  -- the number of this file, see `postgres.VERSION`
 GRANT USAGE ON SCHEMA localrag TO PUBLIC;
 SET LOCAL search_path = localrag, public;
 
@@ -245,14 +244,32 @@ CREATE TABLE audit (
     role text NOT NULL DEFAULT session_user, event text NOT NULL, details text NOT NULL CHECK (length(details) <= 1000000));
 CREATE INDEX audit_of_library ON audit (library_id, number);
 
+ALTER TABLE audit ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY reading ON audit FOR SELECT USING (library_id = (SELECT readable()) AND (SELECT allowed(readable())) = 3);
+CREATE POLICY adding ON audit FOR INSERT WITH CHECK (library_id = (SELECT readable()) AND role = session_user
+    AND (event <> 'right' OR (SELECT allowed(readable())) = 3));
+GRANT SELECT, INSERT (library_id, event, details) ON audit TO PUBLIC;
+GRANT USAGE ON DOMAIN library TO PUBLIC;
+
+-- Since store 2, which `store init` makes of a store 1 by what follows.
+CREATE TABLE facts (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    document_id bigint NOT NULL,
+    version text COLLATE "C" NOT NULL, data text NOT NULL, PRIMARY KEY (library_id, document_id),
+    FOREIGN KEY (library_id, document_id) REFERENCES documents ON DELETE CASCADE);
+CREATE TABLE decided (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    root_id bigint NOT NULL,
+    path text COLLATE "C" NOT NULL, file text COLLATE "C" NOT NULL, data text NOT NULL,
+    PRIMARY KEY (library_id, root_id, path), FOREIGN KEY (library_id, root_id) REFERENCES roots ON DELETE CASCADE);
+
 DO $$
 DECLARE name text; columns text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['meta', 'roots', 'files', 'documents', 'pages', 'passages', 'chunks', 'terms', 'words',
-            'postings', 'lengths', 'near', 'staged', 'failures', 'audit'] LOOP
+    FOR name IN SELECT relname FROM pg_catalog.pg_class WHERE relnamespace = 'localrag'::regnamespace
+            AND relkind = 'r' AND NOT relrowsecurity AND relname NOT IN ('libraries', 'rights') LOOP
         -- Forced, so that it holds for the owner of the tables too. Superusers are refused by localrag.
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
-        CONTINUE WHEN name = 'audit';
         EXECUTE format('CREATE POLICY reading ON %I FOR SELECT USING (library_id = (SELECT readable()))', name);
         EXECUTE format('CREATE POLICY adding ON %I FOR INSERT WITH CHECK (library_id = (SELECT writable()))', name);
         EXECUTE format('CREATE POLICY changing ON %I FOR UPDATE USING (library_id = (SELECT writable()))', name);
@@ -264,8 +281,4 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT (%2$s), UPDATE (%2$s), DELETE ON %1$I TO PUBLIC', name, columns);
     END LOOP;
 END $$;
-CREATE POLICY reading ON audit FOR SELECT USING (library_id = (SELECT readable()) AND (SELECT allowed(readable())) = 3);
-CREATE POLICY adding ON audit FOR INSERT WITH CHECK (library_id = (SELECT readable()) AND role = session_user
-    AND (event <> 'right' OR (SELECT allowed(readable())) = 3));
-GRANT SELECT, INSERT (library_id, event, details) ON audit TO PUBLIC;
-GRANT USAGE ON DOMAIN library TO PUBLIC;
+COMMENT ON SCHEMA localrag IS 'localrag store 2';  -- the number of this file, see `postgres.VERSION`

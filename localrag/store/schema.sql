@@ -57,3 +57,11 @@ CREATE TABLE staged (digest BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWI
 CREATE TABLE failures (
     root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
     path TEXT NOT NULL, file TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (root_id, path));
+-- Since localrag 0.2; a library made before gets them when it is next opened for writing.
+-- What is read of each document (`Fact`), and what people decided of it, by path, so that it outlasts a new version.
+CREATE TABLE IF NOT EXISTS facts (
+    document_id INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE,
+    version TEXT NOT NULL, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS decided (
+    root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
+    path TEXT NOT NULL, file TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (root_id, path));

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from localrag import protocol
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
 from localrag.security import storage
@@ -26,7 +27,7 @@ from localrag.store import locations, postgres, text_analysis
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
 from localrag.store.library import PATH, Library, permitted
 from localrag.store.names import DATABASE, SCHEMA, Tombstones, check_name, exists, keep_store
-from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
+from localrag.types import Chunk, Document, Fact, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,11 +40,13 @@ if TYPE_CHECKING:
 
 # Names how `ingest.chunking` cuts text; a library with another number is chunked again at the next ingest.
 CHUNKING_VERSION = 4
+_SINCE = "-- Since localrag 0.2"  # where schema.sql has what older libraries lack
 TABLES = resources.files("localrag.store").joinpath("schema.sql").read_text(encoding="utf-8")
 
 # Near duplicates linked to a document: all pairs of a thousand form letters would be half a million rows.
 _MAX_NEAR = 32
 _PAGE = "document_id, position, number, label, unit, text, layout"
+_BY_FILE = ("failures", "decided")  # tables of paths below files
 _CHUNK = 'document_id, passage_id, position, start, "end", heading, header_start, header_end, spot'
 _COPIED = "title, sha256, size, paged, characters, author, date, skipped, remarks, sketch, language"
 # Characters of a document's beginning by which it is found as a whole: a cover, a letterhead, the parties.
@@ -73,6 +76,15 @@ class Editor(Library):
         self._written = -1  # the generation that this process committed last
         self._minhashes, self._minhashes_complete = _no_minhashes(), False
         self._indexer = Indexer(connection)
+
+    @classmethod
+    def open(cls, folder: Path, name: str) -> Self:
+        """Open an existing library, and add the tables that it was made without; errors as of `Library.open`."""
+        library = super().open(folder, name)
+        if isinstance(library._db, storage.sqlite3.Connection) and not library._has_facts:
+            with storage.storage_errors(folder):
+                library._db.executescript(f"BEGIN; {TABLES[TABLES.index(_SINCE) :]} COMMIT")
+        return library
 
     @classmethod
     def create(cls, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:
@@ -128,8 +140,11 @@ class Editor(Library):
             self._db.execute("SELECT drop_left_indexes()")
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit all changes inside together or not at all."""
+    def transaction(self, *, counted: bool = True) -> Iterator[None]:
+        """Commit all changes inside together or not at all.
+
+        `counted`: they make a new generation, to which whatever is derived from documents refers.
+        """
         if self._depth:
             yield
             return
@@ -144,9 +159,10 @@ class Editor(Library):
                 yield
                 self._drop_orphans()
                 self._indexer.flush()
-                self._set("generation", str(generation + 1))
+                if counted:
+                    self._set("generation", str(generation := generation + 1))
                 self._db.execute("COMMIT")
-                self._written = generation + 1
+                self._written = generation
             except BaseException:
                 self._minhashes, self._minhashes_complete = _no_minhashes(), False
                 self._indexer.reset()
@@ -235,10 +251,11 @@ class Editor(Library):
         with self.transaction():
             values = (new, size, mtime_ns, self._root_id(root), old)
             self._db.execute("UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE root_id = ? AND path = ?", values)
-            self._db.execute(
-                "UPDATE failures SET file = ?, path = ? || substr(path, ?) WHERE root_id = ? AND file = ?",
-                (new, new, len(old) + 1, self._root_id(root), old),
-            )
+            for table in _BY_FILE:
+                self._db.execute(
+                    f"UPDATE {table} SET file = ?, path = ? || substr(path, ?) WHERE root_id = ? AND file = ?",
+                    (new, new, len(old) + 1, self._root_id(root), old),
+                )
             moved = "SELECT d.id FROM documents d JOIN files f ON f.id = d.file_id WHERE f.root_id = ? AND f.path = ?"
             for row in self._db.execute(moved, (self._root_id(root), new)).fetchall():
                 self._index_name(row[0])
@@ -297,13 +314,15 @@ class Editor(Library):
                 where = "file_id IN (SELECT id FROM files WHERE root_id = ? AND path = ?)"
                 self._delete_documents(where, (root_id, path))
                 self._db.execute("DELETE FROM files WHERE root_id = ? AND path = ?", (root_id, path))
-                self._db.execute("DELETE FROM failures WHERE root_id = ? AND file = ?", (root_id, path))
+                for table in _BY_FILE:
+                    self._db.execute(f"DELETE FROM {table} WHERE root_id = ? AND file = ?", (root_id, path))
 
     def remove(self, documents: Sequence[Document]) -> None:
         """Delete documents from every table, the full text and the vector index."""
         with self.transaction():
             for document in documents:
                 self._delete_documents("id = ?", (document.id,))
+                self.decide(document, ())
             # A file without documents is read again in the next ingest.
             self._db.execute(
                 "DELETE FROM files WHERE id NOT IN (SELECT file_id FROM documents) "
@@ -345,6 +364,25 @@ class Editor(Library):
     def save_tombstones(self, stones: Tombstones) -> None:
         with self.transaction():
             self._set("forgotten", stones.to_json())
+
+    # --- facts ----------------------------------------------------------------------------------------------
+
+    def save_facts(self, document: Document, version: str, facts: Sequence[Fact], decided: Sequence[Fact]) -> None:
+        """Store the facts that a version of the code read of a document, and what people decided of them."""
+        with self.transaction(counted=False):
+            self._db.execute("DELETE FROM facts WHERE document_id = ?", (document.id,))
+            row = (document.id, version, json.dumps(protocol.to_plain(facts), ensure_ascii=False))
+            self._db.execute("INSERT INTO facts (document_id, version, data) VALUES (?, ?, ?)", row)
+            self.decide(document, decided)
+
+    def decide(self, document: Document, decided: Sequence[Fact]) -> None:
+        """Store what people decided of the facts of a document, instead of what was there."""
+        with self.transaction(counted=False):
+            place = (self._root_id(document.root), document.path)
+            self._db.execute("DELETE FROM decided WHERE root_id = ? AND path = ?", place)
+            if decided:
+                row = (*place, document.file, json.dumps(protocol.to_plain(decided), ensure_ascii=False))
+                self._db.execute("INSERT INTO decided (root_id, path, file, data) VALUES (?, ?, ?, ?)", row)
 
     # --- new vectors, made while the old ones are in use -------------------------------------------------------
 

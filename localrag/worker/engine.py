@@ -15,12 +15,12 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from localrag import protocol
-from localrag.errors import Cancelled, ModelError, NotFoundError, ReadError
+from localrag.errors import Cancelled, LibraryLocked, ModelError, NotFoundError, ReadError, StorageError
 from localrag.events import Event, Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
 from localrag.ingest.source_files import FileState, PagePicture
 from localrag.settings import Settings
 from localrag.store import names
-from localrag.types import EVERYTHING, Decision, Document, Filter, Mode, Page, Passage, Turn, Verdict
+from localrag.types import EVERYTHING, Decision, Document, Fact, FactState, Filter, Mode, Page, Passage, Turn, Verdict
 from localrag.worker.calls import Asker
 
 if TYPE_CHECKING:
@@ -163,6 +163,18 @@ class Engine(Asker):
 
         with self._searching:  # the other assistant belongs to the thread of the model, which may be reviewing
             return Reviewer(self._searcher).decide(_playbook(playbook), item, library, document, verdict, comment)
+
+    def overview(self, library: str, *, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+        """Return the first page of a library (`Overview.to_dict`); facts that are missing are read first, if possible."""
+        with self._open(library) as opened:
+            with suppress(LibraryLocked, StorageError):  # another process writes, or this one may not
+                opened.read_facts(stop=stop)
+            return opened.overview().to_dict()
+
+    def decide_fact(self, library: str, document: str, fact: str, state: FactState, value: str = "") -> Fact:
+        """Confirm, correct or reject a fact; see `Library.decide`."""
+        with self._open(library) as opened:
+            return opened.decide(document, fact, state, value)
 
     def compare(
         self, named: Sequence[str], *, libraries: Sequence[str], stop: Callable[[], bool] = lambda: False

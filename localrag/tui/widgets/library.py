@@ -43,7 +43,14 @@ MAX_FOUND = 500
 INDENT = 2
 MIN_WIDTH_FOR_SIZES = 42
 HINT = "Space tick · / find · Enter text · w warm · i read folders · F1 all keys"
-STAGES = {"scan": "looking", "read": "reading", "embed": "indexing", "store": "saving", "index": "finishing"}
+STAGES = {
+    "scan": "looking",
+    "read": "reading",
+    "embed": "indexing",
+    "store": "saving",
+    "facts": "reading facts",
+    "index": "finishing",
+}
 
 
 @dataclass(eq=False, slots=True)

@@ -1,0 +1,299 @@
+"""Put together the first page of libraries from facts that were read before: nothing is read for it.
+
+Days come from facts that are clear: those that a text states, and the end of a term that begins on such a day, which is
+counted. What is unclear stands in the table of documents, marked, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any
+
+from localrag.diff.amendments import Related
+from localrag.events import Failure
+from localrag.items.document_kind import short_name
+from localrag.quantities import shift_date
+from localrag.store.library import Library
+from localrag.types import Citation, Document, Fact
+
+# Roles whose values are days, with what happens on them.
+DAYS: Mapping[str, str] = {
+    "signed": "signed",
+    "effective": "takes effect",
+    "start": "begins",
+    "end": "ends",
+    "in force": "in force",
+    "date": "sent",
+}
+AMOUNTS = ("fee", "cap", "deposit", "minimum")
+# The columns of the table of documents, and the roles that stand in each.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "parties": ("party", "company", "sender", "owner"),
+    "signed": ("signed", "date"),
+    "in force": ("effective", "start", "in force"),
+    "end": ("end", "term", "period"),
+    "notice": ("non-renewal notice", "termination notice"),
+    "law": ("law",),
+}
+_UNIT = {"Y": "year", "M": "month", "W": "week", "D": "day"}
+_SPAN = re.compile(r"P(\d+)([YMWD])")
+_AHEAD, _MAX_QUESTIONS = 10, 5
+_QUESTIONS: Mapping[str, str] = {
+    "end": "When does “{title}” end?",
+    "term": "What is the term of “{title}”?",
+    "non-renewal notice": "How long before its end must notice be given so that “{title}” does not renew?",
+    "law": "Which law governs “{title}”?",
+    "party": "Who are the parties to “{title}”?",
+    "payment": "Within how many days must invoices be paid under “{title}”?",
+    "signed": "When was “{title}” signed?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFacts:
+    """A document with its facts; `amends` is the path of the document that it amends, if that is clear."""
+
+    library: str
+    path: str
+    title: str
+    kind: str
+    language: str
+    pages: int | None
+    facts: tuple[Fact, ...]
+    amends: str = ""
+
+    def of(self, *roles: str) -> list[Fact]:
+        """Return its facts in these roles, the clear ones first."""
+        return sorted((one for one in self.facts if one.role in roles), key=lambda one: not one.clear)
+
+    def cell(self, column: str) -> str:
+        """Return what stands in a column of the table: values in words, the unclear ones with a question mark."""
+        roles = COLUMNS[column]
+        shown = [one for role in roles for one in self.of(role)]
+        if column != "parties":  # of several dates or spans the first
+            shown = [one for one in shown if one.clear][:1] or shown[:1]
+        return "; ".join(dict.fromkeys(f"{shown_value(one)}{'' if one.clear else '?'}" for one in shown))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happens on a day (ISO 8601), by a fact of a document; `counted` says from what, if it was counted."""
+
+    day: str
+    what: str
+    library: str
+    document: str
+    title: str
+    fact: Fact
+    counted: str = ""
+
+    def to_row(self) -> dict[str, Any]:
+        one = self.fact
+        return {
+            "date": self.day,
+            "what": self.what,
+            "title": self.title,
+            "library": self.library,
+            "document": self.document,
+            "counted": self.counted,
+            "quote": one.quote,
+            "place": one.place,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The first page of libraries.
+
+    Attributes:
+        failed: what could not be read.
+        unread: how many documents have no facts yet, since nothing was read of them since an update.
+        timeline: events by day.
+        questions: some that the facts answer.
+    """
+
+    libraries: tuple[str, ...]
+    documents: tuple[DocumentFacts, ...]
+    failed: tuple[Failure, ...]
+    unread: int
+    timeline: tuple[Event, ...]
+    questions: tuple[str, ...]
+    today: str
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    languages: Mapping[str, int] = field(default_factory=dict)
+    years: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def ahead(self) -> list[Event]:
+        """What comes next, the nearest first."""
+        return [one for one in self.timeline if one.day >= self.today][:_AHEAD]
+
+    @property
+    def amounts(self) -> list[tuple[DocumentFacts, Fact]]:
+        """The clear amounts of all documents."""
+        return [(own, one) for own in self.documents for one in own.of(*AMOUNTS) if one.clear]
+
+    @property
+    def people(self) -> dict[str, list[DocumentFacts]]:
+        """Those who are named as a party, sender or signatory, each with their documents, the most named first."""
+        found: dict[str, dict[str, DocumentFacts]] = {}
+        for own in self.documents:
+            for one in own.of("party", "company", "sender", "signatory"):
+                if one.clear:
+                    found.setdefault(short_name(one.value), {})[own.path] = own
+        return {
+            name: list(own.values()) for name, own in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return {
+            "libraries": list(self.libraries),
+            "today": self.today,
+            "kinds": dict(self.kinds),
+            "languages": dict(self.languages),
+            "years": dict(self.years),
+            "failed": [{"document": one.document, "reason": one.reason} for one in self.failed],
+            "without_facts": self.unread,
+            "documents": [
+                {
+                    "library": own.library,
+                    "document": own.path,
+                    "title": own.title,
+                    "kind": own.kind,
+                    "language": own.language,
+                    "pages": own.pages,
+                    "amends": own.amends,
+                    "cells": {column: own.cell(column) for column in COLUMNS},
+                    "facts": [one.to_dict() for one in own.facts if one.role not in ("kind", "title")],
+                }
+                for own in self.documents
+            ],
+            "timeline": [one.to_row() for one in self.timeline],
+            "ahead": [one.to_row() for one in self.ahead],
+            "amounts": [{"title": own.title, "document": own.path, **one.to_dict()} for own, one in self.amounts],
+            "people": {name: [own.path for own in documents] for name, documents in self.people.items()},
+            "questions": list(self.questions),
+        }
+
+
+def make(libraries: Sequence[Library], version: str, today: date) -> Overview:
+    """Return the first page of libraries, from the facts that they hold."""
+    documents: list[DocumentFacts] = []
+    failed: list[Failure] = []
+    unread = 0
+    for library in libraries:
+        with library.snapshot():
+            facts = library.facts()
+            failed += library.failures()
+            unread += len(library.without_facts(version))
+            listed = library.documents()
+            related = Related(library, listed)
+            own = [_document(library, one, facts.get(one.id, ()), related) for one in listed]
+            times = Counter(one.title for one in own)
+            documents += [one if times[one.title] == 1 else replace(one, title=_distinct(one)) for one in own]
+    events = sorted((event for own in documents for event in _events(own)), key=lambda one: (one.day, one.title))
+    years = Counter(day[:4] for own in documents if (day := _dated(own)))
+    return Overview(
+        tuple(library.name for library in libraries),
+        tuple(documents),
+        tuple(failed),
+        unread,
+        tuple(events),
+        tuple(_questions(documents, events, today.isoformat())),
+        today.isoformat(),
+        dict(Counter(own.kind for own in documents).most_common()),
+        dict(Counter(own.language for own in documents if own.language).most_common()),
+        dict(sorted(years.items())),
+    )
+
+
+def shown_value(one: Fact) -> str:
+    """Return the value of a fact as people read it: "3 years" of "P3Y"."""
+    if (span := _SPAN.fullmatch(one.value)) is not None:
+        unit = _UNIT[span[2]]
+        return f"{span[1]} {unit}{'' if span[1] == '1' else 's'}"
+    if one.role == "party":
+        return short_name(one.value)
+    return one.value
+
+
+def _document(library: Library, document: Document, facts: Sequence[Fact], related: Related) -> DocumentFacts:
+    by_role = {one.role: one.value for one in reversed(facts)}
+    kind = by_role.get("kind", "document")
+    amended = related.amended(document) if kind == "amendment" else None
+    pages = document.pages if document.paged else None
+    title = by_role.get("title", document.title or document.path)
+    return DocumentFacts(
+        library.name,
+        document.path,
+        title,
+        kind,
+        document.language,
+        pages,
+        tuple(facts),
+        amended.path if amended else "",
+    )
+
+
+def _distinct(own: DocumentFacts) -> str:
+    """Return a title that several documents have, with the name of the file."""
+    return f"{own.title} ({own.path.rsplit('/', 1)[-1]})"
+
+
+def _dated(own: DocumentFacts) -> str:
+    days = [one.value for one in own.of("signed", "date", "period", "in force", "effective", "start") if one.clear]
+    return next((day for day in days if re.match(r"\d{4}-", day)), "")
+
+
+def _events(own: DocumentFacts) -> Iterator[Event]:
+    known: dict[str, Fact] = {}
+    for role, what in DAYS.items():
+        for one in own.of(role)[:1]:
+            if one.clear and re.fullmatch(r"\d{4}-\d\d-\d\d", one.value):
+                known[role] = one
+                yield Event(one.value, what, own.library, own.path, own.title, one)
+    ends, counted = known.get("end"), ""
+    if ends is None and (term := next((one for one in own.of("term") if one.clear), None)) and "start" in known:
+        last = _shifted(known["start"].value, term.value, 1)
+        if last is not None:
+            day = (last - timedelta(days=1)).isoformat()  # the term begins on its first day
+            ends, counted = replace(term, value=day), f"{shown_value(term)} from {known['start'].value}"
+            yield Event(day, DAYS["end"], own.library, own.path, own.title, term, counted)
+    notice = next((one for one in own.of("non-renewal notice") if one.clear), None)
+    if ends is not None and notice is not None and (last := _shifted(ends.value, notice.value, -1)) is not None:
+        counted = f"{shown_value(notice)} before {ends.value}" + (f", which is {counted}" if counted else "")
+        yield Event(last.isoformat(), "last day to give notice", own.library, own.path, own.title, notice, counted)
+
+
+def _shifted(day: str, span: str, way: int) -> date | None:
+    """Return the day so many days, months or years later, or earlier; None for another span, or a day of no calendar."""
+    found = _SPAN.fullmatch(span)
+    try:
+        return shift_date(date.fromisoformat(day), way * int(found[1]), _UNIT[found[2]]) if found else None
+    except (OverflowError, ValueError):
+        return None
+
+
+def _questions(documents: Sequence[DocumentFacts], events: Sequence[Event], today: str) -> Iterator[str]:
+    """Yield questions that clear facts answer: one of each role, of other documents where there are some."""
+    ahead = [event.document for event in events if event.day >= today]
+    order = sorted(documents, key=lambda own: (own.path not in ahead, -len(own.facts)))
+    asked: set[str] = set()
+    count = 0
+    for role, words in _QUESTIONS.items():
+        fitting = [own for own in order if any(one.clear for one in own.of(role))]
+        chosen = next((own for own in fitting if own.path not in asked), fitting[0] if fitting else None)
+        if chosen is not None and count < _MAX_QUESTIONS:
+            asked.add(chosen.path)
+            count += 1
+            yield words.format(title=chosen.title)
+
+
+def cited(own: DocumentFacts, one: Fact, marker: int = 1) -> Citation:
+    """Return the quote of a fact as a citation."""
+    return Citation(own.library, own.path, one.page, None, one.place, one.quote, one.start, one.end, marker)

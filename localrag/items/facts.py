@@ -1,0 +1,679 @@
+"""Read the facts of a document by code: who, when, how long, under which law, how much; each with quote and place.
+
+    every document   kind, title
+    contracts        party (with its terms), signed, effective, start, end, term, renewal, non-renewal notice,
+                     termination notice, payment, law, courts, fee, cap, deposit, minimum, signatory, notice address
+    filings          company, form, period
+    mails            sender, recipient, date, subject
+    policies         number, version, in force, owner
+
+A value counts only if words beside it give it its role; where several fit, or the sentence is not known as such a
+clause, the fact is unclear. Which sentences of a contract are looked at is told by the clause classifier
+(search/clauses.py). Limits: English.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from localrag.errors import NotFoundError, UsageError
+from localrag.grounding.locate import locate
+from localrag.items import document_kind, labelled, parties, values
+from localrag.items.deadlines import SPAN
+from localrag.items.item import Item
+from localrag.items.parties import P
+from localrag.quantities import QUANTITY, DateMention, find_dates, parse_quantity
+from localrag.search import clauses
+from localrag.store.locations import place_at
+from localrag.text import running_lines
+from localrag.types import Document, Fact, FactState, Page
+
+if TYPE_CHECKING:
+    from localrag.store.writer import Editor
+
+VERSION = "1"  # of how facts are read: another one reads them all again
+_OPENING = 8000  # characters in which a document says when it was made
+_LABELLED_PAGES = 12
+_MAX_QUOTE, _MAX_SENTENCE, _BEFORE, _AFTER, _ABOVE = 400, 3000, 200, 90, 400
+# The clause whose sentences may state a day of a role.
+_CLAUSE_OF = {
+    "signed": "agreement-date",
+    "effective": "effective-date",
+    "start": "expiration-date",
+    "end": "expiration-date",
+}
+_DEFINED = re.compile(
+    r"^[\s,.]*\(?\s*(?:(?:the|hereinafter|collectively|referred|to|as)[,\s]+)*[“\"']+\s*(?:the\s+)?(?P<term>[A-Z][\w\s]{0,40}?)\s*[”\"']",
+    re.S,
+)
+_SIGNATURE, _DATED = re.compile(r"/s/|\bBy:|\bIN WITNESS\b|\bsignature", re.I), re.compile(r"\bdated?\b", re.I)
+_MAX_SPREAD = 62  # days between signatures of one document
+_NOTICE = re.compile(r"\bnoti(?:ce|f)", re.I)
+_ANNUAL, _SAME = (
+    re.compile(r"\b(?:annual|yearly|one-year|year-to-year)\b", re.I),
+    re.compile(r"\bsame (?:duration|length|period|term)\b|\blike (?:terms?|periods?)\b", re.I),
+)
+_CUT = re.compile(
+    r"\s+(?:The|This|Any|Each|Both|If|In|All|Without|Venue|Except|However|Notwithstanding|Exclusive|Section|WITHOUT|EXCEPT|EXCLUSIVE|AND|IN)\b.*$",
+    re.S,
+)
+_SEATED = re.compile(r"\b(?:located|sitting|conducted|held|take place|seat|venue)\b[^.;]{0,60}$", re.I)
+_NO_PERSON = re.compile(
+    r"[\s,]+(?:Name|By|BY|Title|Its|ITS|Signature|Page|Source|Date|Dated|If|All|Company|Printed)\b.*$", re.S
+)
+_NO_PLACE = re.compile(
+    r"(?:Section|Article|Applicable|Agreement|Contract|Governing|Federal|Antitrust|Bankruptcy|Such|Any|This|Common|International|Civil|Company|Party|Court)\b"
+)
+
+
+class _Sentence(NamedTuple):
+    position: int
+    start: int
+    text: str
+    before: int  # characters before it in the document
+
+
+class _Found(NamedTuple):
+    sentence: _Sentence
+    probability: float
+    clause: bool  # whether the document has the clause by this sentence
+
+
+Find = Callable[[str, int], list[_Found]]
+
+
+def refresh(
+    library: Editor,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int, str], None] = lambda done, total, path: None,
+) -> int:
+    """Read the facts of documents that have none of this version; returns how many were read.
+
+    What people decided of a document stays as long as it has the quote.
+    """
+    documents = {one.id: one for one in library.documents()}
+    left = library.without_facts(VERSION)
+    for done, id in enumerate(left):
+        if stop():
+            return done
+        document, pages = documents[id], library.pages(id)
+        progress(done, len(left), document.path)
+        library.save_facts(document, VERSION, find(document, pages), _kept(library.decisions(document), pages))
+    return len(left)
+
+
+def find(document: Document, pages: Sequence[Page]) -> list[Fact]:
+    """Return the facts of a document, its kind and title first."""
+    kind, heading, line = document_kind.kind(document, pages)
+    found = {"contract": _of_contract, "amendment": _of_contract, "filing": _of_filing, "policy": _of_policy}
+    facts = _of_mail(document, pages) if kind == "mail" else found[kind](document, pages) if kind in found else []
+    title = document_kind.title(document, kind, heading, facts)
+    return [_known(pages, "kind", kind, line), _known(pages, "title", title, line), *facts]
+
+
+def named(facts: Sequence[Fact], name: str) -> Fact:
+    """Return the fact that is called by its id, its role, or "role=value"; NotFoundError where none or several are."""
+    role, _, value = name.partition("=")
+    found = [one for one in facts if one.id == name] or [
+        one for one in facts if one.role == role.strip() and value.strip().casefold() in one.value.casefold()
+    ]
+    if len(found) == 1:
+        return found[0]
+    told = ", ".join(f"{one.id} ({one.role}: {one.value})" for one in (found or facts)[:12]) or "none"
+    several = "several facts are" if found else "no fact is"
+    raise NotFoundError(f"{several} called {name!r}", f"Name one by its id: {told}")
+
+
+def decided(one: Fact, state: FactState, value: str, by: str, at: str) -> Fact:
+    """Return a fact as a person decided it; with another `value` it is corrected.
+
+    Raises UsageError for a value that is none of its role.
+    """
+    form = _form(one.role, value) if value else one.value
+    was = one.was or (one.value if form != one.value else "")
+    return replace(one, state=state, value=form, words=value or one.words, was=was, why="", by=by, at=at)
+
+
+def _form(role: str, words: str) -> str:
+    """Return the value of what a person wrote for a role: "1 May 2027" is "2027-05-01", "3 years" "P3Y"."""
+    type = _TYPES.get(role, "text")
+    found = values.read(type, words)
+    if found is None:
+        hint = {"date": "Write a day: 2027-05-01.", "duration": "Write a span of time: 3 years."}
+        raise UsageError(f"{words!r} is no {type}", hint.get(type, "Write an amount: EUR 1,000."))
+    return f"{found.form} {found.unit}".strip() if type == "money" else found.form
+
+
+def _kept(decided: Sequence[Fact], pages: Sequence[Page]) -> list[Fact]:
+    """Return the decided facts whose quote is still there, at its place in these pages."""
+    found = []
+    for one in decided:
+        place = (
+            next(((page, at) for page in pages if (at := locate(one.quote, page.text))), None) if one.quote else None
+        )
+        if place is not None:
+            page, (start, end) = place
+            found.append(replace(one, page=page.number, place=place_at(page, start, end), start=start, end=end))
+        elif not one.quote:
+            found.append(one)
+    return found
+
+
+def _known(pages: Sequence[Page], role: str, value: str, line: str = "", terms: tuple[str, ...] = ()) -> Fact:
+    """Return a fact by a line of the first pages, or one that the file itself tells."""
+    for page in pages[:3] if line else ():
+        if (start := page.text.find(line)) >= 0:
+            end = start + len(line)
+            return Fact(role, value, value, line, place_at(page, start, end), page.number, start, end, terms=terms)
+    return Fact(role, value, value, terms=terms)
+
+
+# --- contracts ----------------------------------------------------------------------------------------------
+
+
+def _of_contract(document: Document, pages: Sequence[Page]) -> list[Fact]:
+    texts = [
+        _without_running(page.text, lines)
+        for page, lines in zip(pages, running_lines([page.text for page in pages]), strict=True)
+    ]
+    sentences = list(_sentences(texts))
+    if not sentences:
+        return []
+    found = _classified(sentences)
+    named = list(_parties(texts))
+    by_label = list(_labelled(document, pages, _LABELS))
+    parts = (
+        *named,
+        *_dates(found, sentences),
+        *_spans(found, sentences),
+        *_places(found),
+        *_courts(sentences),
+        *_amounts(found, sentences),
+        *_people(texts, named),
+    )
+    known = {one.role for one in by_label}
+    return [*(_placed(pages, *part) for part in parts if part.role not in known), *by_label]
+
+
+def _labelled(document: Document, pages: Sequence[Page], items: Sequence[Item]) -> Iterator[Fact]:
+    """Yield what labels and tables state beyond doubt: "Term: ten years"."""
+    pieces = labelled.pieces("", document, list(enumerate(pages[:_LABELLED_PAGES])))
+    for item, one in labelled.stated(items, pieces).items():
+        at = one.citation
+        value = f"{one.value.form} {one.value.unit}".strip() if one.value.type == "money" else one.value.form
+        yield Fact(item.id, value, one.value.words, at.quote, at.place, at.page, at.start, at.end)
+
+
+def _without_running(text: str, lines: set[int]) -> str:
+    """Return a page with its headers and footers blanked, so that offsets stay."""
+    return "\n".join(" " * len(line) if number in lines else line for number, line in enumerate(text.split("\n")))
+
+
+def _sentences(texts: Sequence[str]) -> Iterator[_Sentence]:
+    before = 0
+    for position, text in enumerate(texts):
+        for start, end in clauses.split(text):
+            if any(map(str.isalnum, text[start:end])):
+                yield _Sentence(position, start, text[start:end], before + start)
+        before += len(text)
+
+
+def _classified(sentences: Sequence[_Sentence]) -> Find:
+    import numpy as np
+
+    model = clauses.load()
+    scores = model.scores([one.text for one in sentences])
+
+    def found(clause: str, k: int) -> list[_Found]:
+        column = model.clauses.index(clause)
+        own = scores[:, column]
+        odds = np.clip(model.slope[column] * own + model.offset[column], -30, 30)
+        best = [(float(1 / (1 + np.exp(-odds[at]))), sentences[at]) for at in np.argsort(-own, kind="stable")[:k]]
+        return [_Found(one, share, share >= model.threshold[column]) for share, one in best]
+
+    return found
+
+
+class _Value(NamedTuple):
+    """A fact before it has its place: a span of a sentence or page."""
+
+    role: str
+    value: str
+    words: str
+    position: int
+    start: int
+    end: int
+    why: str = ""
+    terms: tuple[str, ...] = ()
+    quote: tuple[int, int] | None = None
+
+
+def _placed(pages: Sequence[Page], *part: object) -> Fact:
+    one = _Value(*part)  # type: ignore[arg-type]
+    page = pages[one.position]
+    start, end = one.quote or (one.start, one.end)
+    end = max(one.end, min(end, start + _MAX_QUOTE))
+    return Fact(
+        one.role,
+        one.value,
+        " ".join(one.words.split()),
+        page.text[start:end],
+        place_at(page, start, end),
+        page.number,
+        start,
+        end,
+        "unclear" if one.why else "sure",
+        one.terms,
+        one.why,
+    )
+
+
+def _value(role: str, value: str, sentence: _Sentence, start: int, end: int, why: str = "") -> _Value:
+    """Return a value in a sentence, which is its quote; of a long one the part around the value."""
+    first = max(0, start - _MAX_QUOTE // 2) if len(sentence.text) > _MAX_QUOTE else 0
+    last = min(len(sentence.text.rstrip()), first + _MAX_QUOTE)
+    at = sentence.start
+    return _Value(
+        role,
+        value,
+        sentence.text[start:end],
+        sentence.position,
+        at + start,
+        at + end,
+        why,
+        (),
+        (at + first, at + max(last, end)),
+    )
+
+
+# --- parties ------------------------------------------------------------------------------------------------
+
+
+def _parties(texts: Sequence[str]) -> Iterator[_Value]:
+    starts, at = [], 0
+    for text in texts:
+        starts.append(at)
+        at += len(text) + 1
+    for one in parties.find("\n".join(texts)):
+        position = max(n for n, start in enumerate(starts) if start <= one.start)
+        begin = one.start - starts[position]
+        end = min(begin + len(one.name) + 20, len(texts[position]))
+        why = "" if one.sure else "its term does not act in the text"
+        last = min(one.end - starts[position], len(texts[position]))
+        yield _Value("party", one.name, one.name, position, begin, min(end, last), why, one.terms, (begin, last))
+
+
+# --- days ---------------------------------------------------------------------------------------------------
+
+
+class _Day(NamedTuple):
+    score: float
+    day: date
+    value: _Value
+
+
+def _dates(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
+    known = {role: {id(one.sentence): one for one in found(clause, 5)} for role, clause in _CLAUSE_OF.items()}
+    days: dict[str, list[_Day]] = {role: [] for role in _CLAUSE_OF}
+    for sentence in sentences:
+        if len(sentence.text) <= _MAX_SENTENCE:
+            for mention in find_dates(sentence.text):
+                for role in _CLAUSE_OF if mention.certain else ():
+                    if (one := _day(role, sentence, mention, known[role].get(id(sentence)))) is not None:
+                        days[role].append(one)
+    best = {role: _best(own) for role, own in days.items() if own}
+    if "signed" not in best and (signed := _signature_day(sentences)) is not None:
+        best["signed"] = signed
+    if "start" not in best and (start := _derived_start(found, best)) is not None:
+        best["start"] = start
+    yield from best.values()
+
+
+def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | None) -> _Day | None:
+    """Return a day in a sentence, if words beside it give it a role."""
+    text, day = sentence.text, mention.certain
+    before = text[max(0, mention.start - _BEFORE) : mention.start]
+    defined = _DEFINED.match(text[mention.end : mention.end + _AFTER])
+    name = " ".join(defined["term"].split()) if defined else ""
+    by_name = role != "signed" and bool(P[f"{role}_name"].search(name))
+    if day is None or P["other"].search(before) or not (by_name or P[role].search(before)):
+        return None
+    known = clause is not None and clause.clause
+    about = bool(P["own" if role in ("signed", "effective") else "whole"].search(text[: mention.start]))
+    if role == "signed" and ((sentence.before > _OPENING and not known) or not about):
+        return None
+    if not (by_name or (about and (role == "effective" or clause)) or (known and role != "effective")):
+        return None
+    why = (
+        ""
+        if about and (by_name or known or role in ("signed", "effective"))
+        else "the sentence may be about something else"
+    )
+    score = 2.0 * by_name + about + (clause.probability + known if clause else 0) - sentence.before / 1e6
+    return _Day(score, day, _value(role, day.isoformat(), sentence, mention.start, mention.end, why))
+
+
+def _best(days: Sequence[_Day]) -> _Value:
+    best = max(days, key=lambda one: one.score)
+    # The day of signing stands first; where another has a role, too, it has none beyond doubt.
+    near = [one for one in days if one.score >= best.score - 0.3]
+    others = {one.day for one in near} - {best.day} if best.value.role != "signed" else set()
+    return best.value._replace(why=best.value.why or ("other days have this role too" if others else ""))
+
+
+def _signature_day(sentences: Sequence[_Sentence]) -> _Value | None:
+    """Return the last day beside the signatures of a document that says nowhere else when it was made."""
+    days = []
+    signed = False
+    for at, sentence in enumerate(sentences):
+        signed = signed or bool(_SIGNATURE.search(sentence.text))
+        if not signed:
+            continue
+        near = " ".join(one.text for one in sentences[max(0, at - 2) : at + 3])
+        for mention in find_dates(sentence.text):
+            beside = sentence.text[max(0, mention.start - 60) : mention.end + 60]
+            if (
+                mention.certain
+                and not P["other"].search(sentence.text[: mention.start])
+                and (_DATED.search(beside) or _SIGNATURE.search(near))
+            ):
+                days.append((mention.certain, sentence, mention))
+    if not days:
+        return None
+    last, sentence, mention = max(days, key=lambda one: one[0])
+    spread = (last - min(day for day, *_ in days)).days
+    why = "the days beside the signatures are far apart" if spread > _MAX_SPREAD else ""
+    return _value("signed", last.isoformat(), sentence, mention.start, mention.end, why)
+
+
+def _derived_start(found: Find, best: Mapping[str, _Value]) -> _Value | None:
+    """Return the day on which the term begins, where that is a day which the document defines."""
+    for one in found("expiration-date", 3):
+        begins = P["begins"].search(one.sentence.text)
+        if (
+            begins
+            and one.clause
+            and (by_name := best.get("effective" if "effective" in begins["day"].lower() else "signed"))
+        ):
+            return _value("start", by_name.value, one.sentence, *begins.span("day"), by_name.why)
+    return None
+
+
+# --- spans of time ------------------------------------------------------------------------------------------
+
+
+def _spans(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
+    term = ""
+    for role, known, fits in (
+        ("term", ("expiration-date",), _is_term),
+        ("renewal", ("renewal-term", "expiration-date"), _is_renewal),
+        ("non-renewal notice", ("notice-to-terminate-renewal", "renewal-term"), _is_non_renewal),
+        ("termination notice", ("termination-for-convenience",), _is_termination),
+    ):
+        for one in (one for clause in known for one in found(clause, 4)):
+            text = one.sentence.text
+            about = bool(P["whole"].search(text))
+            fitting = [span for span in _spans_of(text) if (one.clause or about) and fits(text, *span[:2])]
+            if role == "renewal" and not fitting and one.clause and term and (same := _SAME.search(text)):
+                fitting = [(*same.span(), term)]
+            if fitting and (about or role.endswith("notice")):
+                start, end, value = fitting[0]
+                term = value if role == "term" else term
+                several = len({form for *_, form in fitting}) > 1 and role not in ("renewal", "term")
+                yield _value(role, value, one.sentence, start, end, "the sentence has several" if several else "")
+                break
+    yield from _payment(sentences)
+
+
+def _payment(sentences: Sequence[_Sentence]) -> Iterator[_Value]:
+    found = [
+        (sentence, start, end, value)
+        for sentence in sentences
+        if P["invoiced"].search(sentence.text)
+        for start, end, value in _spans_of(sentence.text)
+        if P["billed"].search(sentence.text[end : end + _AFTER])
+        and P["paid"].search(sentence.text[max(0, start - _BEFORE) : start])
+        and not P["disputed"].search(sentence.text[max(0, start - _AFTER) : end])
+    ]
+    if found:
+        several = len({value for *_, value in found}) > 1
+        sentence, start, end, value = found[0]
+        yield _value("payment", value, sentence, start, end, "other places say another time" if several else "")
+
+
+def _spans_of(text: str) -> Iterator[tuple[int, int, str]]:
+    for match in SPAN.finditer(text):
+        start = match.start() - (len("half ") if text[: match.start()].endswith("half ") else 0)
+        if (value := values.read("duration", text[start : match.end()])) is not None:
+            yield start, match.end(), value.form
+    for match in _ANNUAL.finditer(text):
+        yield match.start(), match.end(), "P1Y"
+
+
+def _is_notice(text: str, start: int, end: int) -> bool:
+    return bool(
+        P["notified"].search(text[end : end + _AFTER]) or P["notifying"].search(text[max(0, start - 60) : start])
+    )
+
+
+def _is_long(words: str) -> bool:
+    """Return whether a span of time can be that of a contract: it is not counted in days."""
+    return re.search(r"\bdays?\b", words, re.I) is None
+
+
+def _is_term(text: str, start: int, end: int) -> bool:
+    before = text[max(0, start - _BEFORE) : start]
+    return (
+        _is_long(text[start:end])
+        and bool(P["lasting"].search(before))
+        and not P["renewing"].search(before)
+        and not _is_notice(text, start, end)
+    )
+
+
+def _is_renewal(text: str, start: int, end: int) -> bool:
+    before = text[max(0, start - _BEFORE) : start]
+    return _is_long(text[start:end]) and bool(P["renewing"].search(before)) and not _is_notice(text, start, end)
+
+
+def _is_non_renewal(text: str, start: int, end: int) -> bool:
+    near = text[max(0, start - _BEFORE) : end + _BEFORE]
+    return bool(_is_notice(text, start, end) and P["lapse"].search(text) and _NOTICE.search(text)) and not P[
+        "breach"
+    ].search(near)
+
+
+def _is_termination(text: str, start: int, end: int) -> bool:
+    near = text[max(0, start - _BEFORE) : end + _BEFORE]
+    free = P["without_cause"].search(text) or not P["conditional"].search(text[:start])
+    ends = P["terminating"].search(text) and not P["renewing"].search(near) and not P["breach"].search(near)
+    return bool(_is_notice(text, start, end) and _NOTICE.search(near) and free and ends)
+
+
+# --- law and courts -----------------------------------------------------------------------------------------
+
+
+def _places(found: Find) -> Iterator[_Value]:
+    for one in found("governing-law", 3):
+        text = one.sentence.text
+        if not (one.clause and P["governs"].search(text)):
+            continue
+        named = [(match, "law" if match["law"] else "own") for match in P["law"].finditer(text)]
+        places = [(_CUT.sub("", match[name]).strip(" .,"), match.start(name)) for match, name in named]
+        places = [(words, start) for words, start in places if words and not _NO_PLACE.match(words)]
+        # Of "the United States and the State of Florida" the second tells more.
+        places = [one for one in places if not one[0].startswith("United States")] or places
+        if places:
+            words, start = places[0]
+            several = {P["prefix"].sub("", " ".join(words.split())).casefold() for words, _ in places}
+            value = P["prefix"].sub("", " ".join(words.split()))
+            why = "the sentence names several" if len(several) > 1 else ""
+            why = why or ("it may be that of a state" if value.startswith("United States") else "")
+            yield _value("law", value, one.sentence, start, start + len(words), why)
+            return
+
+
+def _courts(sentences: Sequence[_Sentence]) -> Iterator[_Value]:
+    for sentence in sentences:
+        if (match := P["courts"].search(sentence.text)) and P["settled"].search(sentence.text):
+            words = _CUT.sub("", match["place"]).strip(" .,")
+            start = match.start("place")
+            known = "," in words or " of " in words or _SEATED.search(sentence.text[match.start() : start])
+            why = "" if known else "it may not be the seat"
+            yield _value("courts", " ".join(words.split()), sentence, start, start + len(words), why)
+            return
+
+
+# --- amounts and people -------------------------------------------------------------------------------------
+
+
+def _amounts(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
+    """Yield the first amount of each role whose word stands beside it."""
+    known = {
+        role: {id(one.sentence) for one in found(clause, 3) if one.clause}
+        for role, clause in (("cap", "cap-on-liability"), ("minimum", "minimum-commitment"))
+    }
+    done: set[str] = set()
+    for sentence in sentences:
+        amounts = [(match, parse_quantity(match)) for match in QUANTITY.finditer(sentence.text)]
+        amounts = [(match, quantity) for match, quantity in amounts if quantity.is_money and quantity.value > 0]
+        for match, quantity in amounts:
+            before = sentence.text[max(0, match.start() - _AFTER) : match.start()]
+            after = sentence.text[match.end() : match.end() + _AFTER]
+            for role in ("cap", "deposit", "minimum", "fee"):
+                if role in done or not (P[role].search(before) or P[f"{role}_after"].match(after)):
+                    continue
+                if role in known and id(sentence) not in known[role]:
+                    continue
+                done.add(role)
+                why = "the sentence has several amounts" if len(amounts) > 1 else ""
+                value = f"{_plain(quantity.value)} {quantity.unit}".strip()
+                yield _value(role, value, sentence, match.start(), match.end(), why)
+                break
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.normalize():f}"
+
+
+def _people(texts: Sequence[str], named: Sequence[_Value]) -> Iterator[_Value]:
+    """Yield who signed, with the party whose name stands above, and to whom notices go."""
+    done: set[str] = set()
+    for position, text in enumerate(texts):
+        for role, name in (("signatory", "signed_by"), ("notice address", "attention")):
+            for match in P[name].finditer(text):
+                words = " ".join(_NO_PERSON.sub("", match["name"]).split()).strip(" ,")
+                if words.casefold() in done or not 1 < len(words.split()) < 6:
+                    continue
+                done.add(words.casefold())
+                above = text[max(0, match.start() - _ABOVE) : match.start()].casefold()
+                own = [one.value for one in named if _last(above, one) >= 0]
+                terms = tuple(own) if len(own) == 1 else ()
+                why = "" if terms or role == "signatory" else "it is not said whose it is"
+                start = match.start("name")
+                end = start + len(_NO_PERSON.sub("", match["name"]))
+                yield _Value(role, words, match["name"], position, start, end, why, terms, match.span())
+
+
+def _last(above: str, party: _Value) -> int:
+    """Return where a party was named last, by its name or a term; -1 if nowhere."""
+    names = (document_kind.short_name(party.value), *party.terms)
+    return max(above.rfind(name.casefold()) for name in names)
+
+
+# --- filings, mails, policies -------------------------------------------------------------------------------
+
+
+def _of_filing(document: Document, pages: Sequence[Page]) -> list[Fact]:
+    text = "\n".join(page.text for page in pages[:3])
+    found = []
+    for role in ("company", "form", "period"):
+        if (match := P[f"filing_{role}"].search(text)) is not None:
+            value = " ".join(match[role].split()).strip(" ,.")
+            day = next(find_dates(value), None) if role == "period" else None
+            value = day.certain.isoformat() if day and day.certain else value
+            found.append(_known(pages, role, value, match[role]))
+    return found
+
+
+def _of_mail(document: Document, pages: Sequence[Page]) -> list[Fact]:
+    text = pages[0].text if pages else ""
+    facts = [_known(pages, "sender", document.author)] if document.author else []
+    facts += [
+        _known(pages, "recipient", " ".join(match["to"].split()), match["to"])
+        for match in P["recipient"].finditer(text[:2000])
+    ]
+    facts += [_known(pages, "date", document.date[:10])] if document.date else []
+    return facts + ([_known(pages, "subject", document.title)] if document.title else [])
+
+
+def _of_policy(document: Document, pages: Sequence[Page]) -> list[Fact]:
+    return sorted(_labelled(document, pages, _POLICY), key=lambda one: (one.page or 0, one.start))
+
+
+_TYPES: Mapping[str, values.Type] = {
+    **dict.fromkeys(("signed", "effective", "start", "end", "date", "in force"), "date"),
+    **dict.fromkeys(("term", "renewal", "non-renewal notice", "termination notice", "payment"), "duration"),
+    **dict.fromkeys(("fee", "cap", "deposit", "minimum"), "money"),
+}
+_POLICY = (
+    Item(
+        "number",
+        "",
+        "policy number",
+        "text",
+        headings=("document number", "policy no", "document no", "reference"),
+        field=True,
+    ),
+    Item("version", "", "version", "text", headings=("revision", "version number", "issue"), field=True),
+    Item(
+        "in force",
+        "",
+        "effective date",
+        "date",
+        headings=("date in force", "in force from", "valid from", "effective from", "issue date"),
+        field=True,
+    ),
+    Item(
+        "owner",
+        "",
+        "owner",
+        "text",
+        headings=("policy owner", "document owner", "responsible", "owned by", "approved by"),
+        field=True,
+    ),
+)
+_LABELS = (
+    Item(
+        "term",
+        "",
+        "term",
+        "duration",
+        headings=("initial term", "contract term", "duration", "contract period"),
+        field=True,
+    ),
+    Item(
+        "start",
+        "",
+        "start date",
+        "date",
+        headings=("commencement date", "contract start", "term commencement date"),
+        field=True,
+    ),
+    Item(
+        "end",
+        "",
+        "end date",
+        "date",
+        headings=("expiry date", "expiration date", "contract end", "end of term"),
+        field=True,
+    ),
+    Item("payment", "", "payment terms", "duration", headings=("payment term", "terms of payment"), field=True),
+    Item("law", "", "governing law", "text", headings=("applicable law",), field=True),
+    Item("deposit", "", "deposit", "money", headings=("security deposit",), field=True),
+)

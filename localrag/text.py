@@ -124,6 +124,11 @@ def running_lines(texts: Sequence[str]) -> list[set[int]]:
     ]
 
 
+def without_lines(text: str, lines: set[int]) -> str:
+    """Return a text in which these lines are blank, so that all offsets stay."""
+    return "\n".join(" " * len(line) if number in lines else line for number, line in enumerate(text.split("\n")))
+
+
 Key = tuple[bool, str]  # whether it is at the top, and the line with its numbers replaced
 
 

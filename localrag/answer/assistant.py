@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from localrag.answer import answering, decomposition, followups, planning
 from localrag.answer.planning import BACKGROUND
@@ -94,12 +95,14 @@ class Assistant(Workspace):
         with priority.asking(self.settings.questions_dir):
             query = self.prepare(question, libraries, filters.of(documents), mode, history, stop)
             query = _looked_up(query, query.question.complete)
-            route = self._plan(query, reproducible)
+            known = self._from_facts(query)
+            route = Route(known.plan) if known else self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
             way = self._judge if _asks_whether(query, route) else ways[route.plan.kind]
             if query.question.kind == "compare" and route.plan.kind == "retrieve" and not query.question.parts:
                 way = self._compare
+            way = way if known is None else partial(self._known, known)
             found, first_token = yield from _timed(way(query, route), query)
             answer = self._answer(query, route, found, first_token)
             try:  # its words were shown while they were written, so a failure does not withhold it
@@ -132,6 +135,19 @@ class Assistant(Workspace):
             read_tokens=self.read_limit(),
         )
         return planning.route(query, resources)
+
+    def _from_facts(self, query: Query) -> Findings | None:
+        """Return what the facts of documents answer, which needs neither a search nor a model."""
+        from localrag.answer import from_facts
+
+        return from_facts.answer(query, self.searcher.sentences)
+
+    def _known(self, found: Findings, query: Query, route: Route) -> Way:
+        """Answer by facts, with what later documents say otherwise."""
+        from localrag.answer import checking
+
+        yield from ()
+        return checking.check(found, query, (), checking.EVERY)
 
     def _judge(self, query: Query, route: Route) -> Way:
         """Answer a yes-or-no question about one document by the judgement that surveys and reviews make, too."""

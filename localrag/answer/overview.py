@@ -193,18 +193,18 @@ def make(libraries: Sequence[Library], version: str, today: date) -> Overview:
             unread += len(library.without_facts(version))
             listed = library.documents()
             related = Related(library, listed)
-            own = [_document(library, one, facts.get(one.id, ()), related) for one in listed]
+            own = [document_facts(library, one, facts.get(one.id, ()), related) for one in listed]
             times = Counter(one.title for one in own)
             documents += [one if times[one.title] == 1 else replace(one, title=_distinct(one)) for one in own]
-    events = sorted((event for own in documents for event in _events(own)), key=lambda one: (one.day, one.title))
+    timeline = sorted((event for own in documents for event in events(own)), key=lambda one: (one.day, one.title))
     years = Counter(day[:4] for own in documents if (day := _dated(own)))
     return Overview(
         tuple(library.name for library in libraries),
         tuple(documents),
         tuple(failed),
         unread,
-        tuple(events),
-        tuple(_questions(documents, events, today.isoformat())),
+        tuple(timeline),
+        tuple(_questions(documents, timeline, today.isoformat())),
         today.isoformat(),
         dict(Counter(own.kind for own in documents).most_common()),
         dict(Counter(own.language for own in documents if own.language).most_common()),
@@ -222,10 +222,13 @@ def shown_value(one: Fact) -> str:
     return one.value
 
 
-def _document(library: Library, document: Document, facts: Sequence[Fact], related: Related) -> DocumentFacts:
+def document_facts(
+    library: Library, document: Document, facts: Sequence[Fact], related: Related | None = None
+) -> DocumentFacts:
+    """Return a document with its facts, and with what it amends where `related` finds that."""
     by_role = {one.role: one.value for one in reversed(facts)}
     kind = by_role.get("kind", "document")
-    amended = related.amended(document) if kind == "amendment" else None
+    amended = related.amended(document) if related and kind == "amendment" else None
     pages = document.pages if document.paged else None
     title = by_role.get("title", document.title or document.path)
     return DocumentFacts(
@@ -250,7 +253,8 @@ def _dated(own: DocumentFacts) -> str:
     return next((day for day in days if re.match(r"\d{4}-", day)), "")
 
 
-def _events(own: DocumentFacts) -> Iterator[Event]:
+def events(own: DocumentFacts) -> Iterator[Event]:
+    """Yield what happens on which days by the clear facts of a document."""
     known: dict[str, Fact] = {}
     for role, what in DAYS.items():
         for one in own.of(role)[:1]:

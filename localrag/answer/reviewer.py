@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from localrag.security import audit
 from localrag.types import Checked, Citation, Decision, Filter, NotRead, Verdict
 
 if TYPE_CHECKING:
-    from localrag.items.deadlines import Deadline
+    from localrag.answer.overview import DocumentFacts
+    from localrag.items.deadlines import Deadline, Kind
     from localrag.items.extraction import Each
     from localrag.items.playbook import Playbook
     from localrag.items.schema import Schema
@@ -121,9 +123,10 @@ class Reviewer:
 
         Also returns what was not read; `stop` is polled at every document.
         """
+        from localrag.answer import overview
         from localrag.answer.checks import conflicts
         from localrag.diff.amendments import Related
-        from localrag.items import deadlines
+        from localrag.items import deadlines, facts
         from localrag.store.reviews import Reviews
 
         opened = [self._workspace.library(name) for name in libraries]
@@ -133,10 +136,14 @@ class Reviewer:
         related = {library.name: Related(library, library.documents()) for library in opened}
         for library, document in read:
             pages, reviewed = library.pages(document.id), Reviews(library).of(document).dated
-            own = deadlines.find(library.name, document, pages, reviewed)
+            known = library.facts([document.id]).get(document.id) or facts.find(document, pages)
+            page = overview.document_facts(library, document, known)
+            own = deadlines.find(library.name, document, pages, reviewed, known)
+            own += _by_facts(page, {one.date for one in own})
             with library.snapshot():
                 amended = conflicts.amended(library, document, related[library.name]) if own else ()
-                found += deadlines.with_amendments(own, amended)
+                own = deadlines.with_amendments(own, amended)
+            found += [replace(one, title=page.title) for one in own]
         period = bool(since or until)
         found = [one for one in found if not period or (one.date and filters.within(since, one.date, until))]
         self._workspace.record(
@@ -175,3 +182,24 @@ class Reviewer:
             [opened], "review", playbook.title, comment, [place], [(opened, found)], item=item, verdict=verdict
         )
         return decision
+
+
+def _by_facts(page: DocumentFacts, known: Collection[str]) -> list[Deadline]:
+    """Return the end of a document's term and the last day to give notice, by its facts, where they are not known."""
+    from localrag.answer import overview
+    from localrag.items.deadlines import Deadline
+
+    kinds: dict[str, Kind] = {"ends": "end", "last day to give notice": "notice"}
+    found = []
+    for event in overview.events(page):
+        if event.what in kinds and event.day not in known and event.fact.quote:
+            at = overview.cited(page, event.fact)
+            start = (
+                next((one for one in page.of("start", "end") if one.clear and one.quote), None)
+                if event.counted
+                else None
+            )
+            begun = overview.cited(page, start) if start else None
+            when = event.counted or event.day
+            found.append(Deadline(kinds[event.what], "", event.what, when, event.day, at, begun))
+    return found

@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from localrag.answer import summary
+from localrag.answer import from_facts, summary
 from localrag.events import Event, Surveyed
 from localrag.grounding.annotations import laid_out
 from localrag.grounding.stages import Findings, Pair, Query
@@ -54,18 +54,23 @@ def answer(query: Query, plan: Plan, engine: Engine) -> Generator[Event, None, F
     if "summary" in (question.kind, query.question.kind):
         return (yield from summary.answer(query, plan, engine.workspace))
     began = time.monotonic()
-    order = list(range(len(query.documents)))
+    known = from_facts.findings(query, engine.workspace.searcher.sentences)
+    found: dict[int, Asked] = {
+        n: Asked(pair, known[pair[0].name, pair[1].id])
+        for n, pair in enumerate(query.documents)
+        if (pair[0].name, pair[1].id) in known
+    }
+    order = [n for n in range(len(query.documents)) if n not in found]
     if not question.columns:
-        odds = [engine.odds(item_of(question), pair, query.only) for pair in query.documents]
+        odds = {n: engine.odds(item_of(question), query.documents[n], query.only) for n in order}
         order.sort(key=lambda n: -odds[n])
     searching = time.monotonic() - began
-    found: dict[int, Asked] = {}
     for n in order:
         one = _ask(question, query.documents[n], query, engine)
         if one is None:
             break
         found[n] = one
-        yield Surveyed(len(found), len(order), one.to_row())
+        yield Surveyed(len(found), len(query.documents), one.to_row())
     left = [pair for n, pair in enumerate(query.documents) if n not in found]
     asked = [found[n] for n in sorted(found)]
     injections = [line for one in asked for line in one.finding.injections]

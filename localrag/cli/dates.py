@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write FILE, replacing it: .ics (a calendar), .xlsx, .csv, .json, .md.",
 )
+@click.option("--all", "everything", is_flag=True, help="Write past days to a calendar, too.")
 @click.option("--yes", is_flag=True, help="Write a calendar without asking.")
 @recipient_options
 @options.json_option
@@ -51,13 +53,14 @@ def dates_command(
     since: str | None,
     until: str | None,
     file: Path | None,
+    everything: bool,
     yes: bool,
     recipients: Recipients | None,
     as_json: bool,
 ) -> None:
     """List deadlines and obligations: who has to do what until when, with place and quote.
 
-    Those with a date come first, the others after them; a period leaves these out. A date that was counted from another
+    Those with a date come first, the others after them; a period leaves these out. A calendar holds what lies ahead. A date that was counted from another
     one in the document (“90 days before the end of the term”) is marked, with both quotes. What an amendment replaces
     is shown with its words. Dates and durations that `localrag review` found are listed, too. Code finds them, no
     model; what is worded in another way is missed.
@@ -95,7 +98,9 @@ def dates_command(
             days = [one for one in found if len(one.date) == len("2030-06-30")]
             if undated := len(found) - len(days):
                 echo(f"{counted(undated, 'deadline')} without a day: not in the calendar.", err=True)
-            found = days
+            found = days if everything else [one for one in days if one.date >= date.today().isoformat()]
+            if past := len(days) - len(found):
+                echo(f"{counted(past, 'deadline')} in the past: not in the calendar without --all.", err=True)
             yes or confirm(f"Write {counted(len(found), 'event')} to {file}?", abort=True)
         written = reports.save_deadlines(found, file, settings.library_audit_file, recipients)
         echo(f"Wrote {counted(len(found), 'deadline')} to {one_line(str(written))}.", err=True)

@@ -117,13 +117,16 @@ class SentenceEncoder:
         import numpy as np
 
         with ThreadPoolExecutor(catalog.cores(), "sentences") as pool:
-            read = pool.map(self._hidden, map(_tokenizer().question, questions))
-            question = _unit(np.sum([_unit(hidden.mean(0)) for hidden in read], 0))
+            question = _unit(np.sum(list(pool.map(self.question, questions)), 0))
             missing = {text.digest: text for text in texts if text.digest not in self._kept}
             known = self._kept | dict(zip(missing, self._vectors(list(missing.values()), pool, stop), strict=True))
         self._kept = dict(list(known.items())[-_KEPT:])
         vectors = [known[text.digest] for text in texts]
         return [np.where(own.any(1), own @ question, -1.0).tolist() for own in vectors]
+
+    def question(self, text: str) -> Vectors:
+        """Return the unit vector of a question, of shape (dimension,)."""
+        return _unit(self._hidden(_tokenizer().question(text)).mean(0))
 
     def _vectors(self, texts: Sequence[Text], pool: ThreadPoolExecutor, stop: Callable[[], bool]) -> list[Vectors]:
         """Return the vectors of the sentences of each text, of shape (sentences, dimension); zero without a token."""

@@ -33,7 +33,8 @@ from localrag.quantities import (
 )
 from localrag.store.locations import place_at
 from localrag.store.text_analysis import sentences
-from localrag.types import Citation, Document, Looked, Page, Passage
+from localrag.text import running_lines, without_lines
+from localrag.types import Citation, Document, Fact, Looked, Page, Passage
 
 Kind = Literal["payment", "notice", "renewal", "end", "duty", "right", "condition", "item"]
 
@@ -51,6 +52,8 @@ SPAN = lazy_re(
 )
 _ITEM = re.compile(r"^\W{0,2}(?:\(?[a-z]{1,4}\)|\(?\d{1,2}\)|[-•*–·])\s")
 _TERM = re.compile(r"\b(?:[A-Z][\w-]{1,30} ){1,3}Date\b")  # a defined date
+# The roles of the day that a document calls so, by the first word; any other name is that of its signing.
+_ROLES = {"effective": ("effective",), "commencement": ("start", "effective")}
 _ENDING = "end of the term"  # where a renewal begins
 _MAX_SENTENCE, _MAX_WORDS, _NEAR = 1500, 110, 100  # characters
 
@@ -61,7 +64,8 @@ class Deadline:
 
     `date` is ISO 8601, as exact as the text ("2026-04"), or "" where only words say when. `start` has the date that it
     was counted from, if it was; `who` is "" where the sentence does not say it. `item` is the item of a playbook that a
-    review found there (alone, if the kind is "item"), `amended` the words by which a later document changes it.
+    review found there (alone, if the kind is "item"), `amended` the words by which a later document changes it; `title`
+    is the short title of the document.
     """
 
     kind: Kind
@@ -73,6 +77,7 @@ class Deadline:
     start: Citation | None = None
     item: str = ""
     amended: Citation | None = None
+    title: str = ""
 
     def to_row(self) -> dict[str, Any]:
         """Return the deadline as the row of a table."""
@@ -85,6 +90,7 @@ class Deadline:
             "kind": self.kind,
             "library": at.library,
             "document": at.document,
+            "title": self.title,
             "place": at.place,
             "quote": at.quote,
             "computed": start is not None,
@@ -124,8 +130,19 @@ Found = list[tuple[Deadline, _Time]]
 _Start = tuple[date, Citation] | None  # a date and the sentence that states it
 
 
-def find(library: str, document: Document, pages: Sequence[Page], reviewed: Sequence[Looked] = ()) -> list[Deadline]:
-    """Return the deadlines in the pages of a document, and what a review found of its items of date and duration."""
+def find(
+    library: str,
+    document: Document,
+    pages: Sequence[Page],
+    reviewed: Sequence[Looked] = (),
+    facts: Sequence[Fact] = (),
+) -> list[Deadline]:
+    """Return the deadlines in the pages of a document, and what a review found of its items of date and duration.
+
+    `facts` has the days of the document itself, from which spans of time are counted where they are clear.
+    """
+    running = running_lines([page.text for page in pages])
+    pages = [replace(page, text=without_lines(page.text, own)) for page, own in zip(pages, running, strict=True)]
     read = [one for page in pages for one in _sentences(library, document.path, page)]
     found: Found = []
     before = ""  # who the last sentence was about
@@ -136,7 +153,7 @@ def find(library: str, document: Document, pages: Sequence[Page], reviewed: Sequ
     for looked in reviewed:
         found = _with_item(found, looked, (library, document.path))
     pieces = labelled.pieces(library, document, list(enumerate(pages)))
-    stated_as = cache(partial(_stated, passages=pieces, pages=pages))
+    stated_as = cache(partial(_stated, passages=pieces, pages=pages, facts=facts))
     found = [(_counted(one, time, _start(read, one.citation, time.origin, stated_as)), time) for one, time in found]
     ends = {
         one.date: one.citation
@@ -393,8 +410,13 @@ def _start(read: Sequence[_Sentence], cited: Citation, origin: str, stated: Call
     return stated(term[0] if term else name) if term or SIGNING.match(name) else None
 
 
-def _stated(name: str, passages: Sequence[Passage], pages: Sequence[Page]) -> _Start:
-    """Return the date that a document states by a name, as it is found for whoever asks for it."""
+def _stated(name: str, passages: Sequence[Passage], pages: Sequence[Page], facts: Sequence[Fact]) -> _Start:
+    """Return the day that a document states by a name: that of the document itself by its facts, another by a term."""
+    if SIGNING.match(name):
+        roles = _ROLES.get(name.split()[0].lower(), ("signed",))
+        named = (one for role in roles for one in facts if one.role == role and one.clear)
+        own = next((one for one in named if one.state == "confirmed" or _P["dates"].search(one.quote)), None)
+        return (date.fromisoformat(own.value), _cited(own, passages[0])) if own and passages else None
     item = Item("date", "", name, "date")
     found = labelled.stated([item], passages).get(item)
     day = next(find_dates(found.value.words), None) if found else None
@@ -403,6 +425,11 @@ def _stated(name: str, passages: Sequence[Passage], pages: Sequence[Page]) -> _S
     at = found.citation
     page = next(page for page in pages if page.number == at.page)
     return day.certain, replace(at, place=place_at(page, at.start, at.end), marker=1)
+
+
+def _cited(one: Fact, within: Passage) -> Citation:
+    where = (within.library, within.document, one.page, None, one.place, one.quote, one.start, one.end)
+    return Citation(*where, 1, unit=within.unit)
 
 
 def _only(days: Sequence[tuple[date | None, _Sentence]]) -> _Start:

@@ -1,6 +1,6 @@
 """Put items to one document: the one judgement of `ask`, `survey`, `review`, `extract` and `dates`.
 
-In this order: code takes a value that the text names (`labelled.py`); it looks for the clause in all passages
+In this order: code takes a value that is a fact of the document (`facts.py`), or that the text names (`labelled.py`); it looks for the clause in all passages
 (`evidence.py`), and what is sure by that is decided; else the model is asked about the best passages. Whether a
 document says yes or no is decided by the log odds of its answers, asked in several ways about passages that it has
 read; a value is written in a fixed shape, looked up in the text, and counts where its quote bears it out.
@@ -20,7 +20,7 @@ from localrag.grounding.citations import nearest, terms
 from localrag.grounding.locate import locate
 from localrag.grounding.stages import Pair
 from localrag.grounding.workspace import Workspace
-from localrag.items import filling, labelled, values
+from localrag.items import fact_questions, filling, labelled, values
 from localrag.items.clause_questions import ClauseQuestions
 from localrag.items.evidence import Evidence
 from localrag.items.filling import FIGURES, Filled, Shape, sought, stated_by
@@ -121,7 +121,9 @@ class Engine:
         with library.snapshot():
             if named is None:
                 pages = context.pages_of(library, document, only)
-                named = labelled.stated(items, labelled.pieces(library.name, document, pages))
+                by_label = labelled.stated(items, labelled.pieces(library.name, document, pages))
+                by_fact = {} if only.pages else fact_questions.stated(items, pair, self.workspace.searcher.sentences)
+                named = by_label | by_fact
             looks = {item: self._look(item, pair, only) for item in items if item not in named}
         yield from ((item, _by_name(item, one)) for item, one in named.items())
         left = []

@@ -30,14 +30,15 @@ from localrag.items.parties import P
 from localrag.quantities import QUANTITY, DateMention, find_dates, parse_quantity
 from localrag.search import clauses
 from localrag.store.locations import place_at
-from localrag.text import running_lines
+from localrag.text import running_lines, without_lines
 from localrag.types import Document, Fact, FactState, Page
 
 if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
-VERSION = "1"  # of how facts are read: another one reads them all again
+VERSION = "2"  # of how facts are read: another one reads them all again
 _OPENING = 8000  # characters in which a document says when it was made
+_LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
 _LABELLED_PAGES = 12
 _MAX_QUOTE, _MAX_SENTENCE, _BEFORE, _AFTER, _ABOVE = 400, 3000, 200, 90, 400
 # The clause whose sentences may state a day of a role.
@@ -50,6 +51,10 @@ _CLAUSE_OF = {
 _DEFINED = re.compile(
     r"^[\s,.]*\(?\s*(?:(?:the|hereinafter|collectively|referred|to|as)[,\s]+)*[“\"']+\s*(?:the\s+)?(?P<term>[A-Z][\w\s]{0,40}?)\s*[”\"']",
     re.S,
+)
+# “Start Date” means (1 March 2025)
+_MEANS = re.compile(
+    r"[“\"'](?P<term>[A-Z][\w\s]{0,40}?)[”\"']\W{0,4}(?:shall\s+)?(?:means?|is|be)\b\W{0,3}(?:the\s+)?$"
 )
 _SIGNATURE, _DATED = re.compile(r"/s/|\bBy:|\bIN WITNESS\b|\bsignature", re.I), re.compile(r"\bdated?\b", re.I)
 _MAX_SPREAD = 62  # days between signatures of one document
@@ -67,7 +72,7 @@ _NO_PERSON = re.compile(
     r"[\s,]+(?:Name|By|BY|Title|Its|ITS|Signature|Page|Source|Date|Dated|If|All|Company|Printed)\b.*$", re.S
 )
 _NO_PLACE = re.compile(
-    r"(?:Section|Article|Applicable|Agreement|Contract|Governing|Federal|Antitrust|Bankruptcy|Such|Any|This|Common|International|Civil|Company|Party|Court)\b"
+    r"(?:Section|Article|Applicable|Agreement|Contract|Governing|Federal|Antitrust|Bankruptcy|Such|Any|This|Common|International|Civil|Company|Party|Court|Law|LAW|Choice|CHOICE|Rules|RULES|Conflicts?)\b"
 )
 
 
@@ -110,8 +115,15 @@ def refresh(
 def find(document: Document, pages: Sequence[Page]) -> list[Fact]:
     """Return the facts of a document, its kind and title first."""
     kind, heading, line = document_kind.kind(document, pages)
-    found = {"contract": _of_contract, "amendment": _of_contract, "filing": _of_filing, "policy": _of_policy}
-    facts = _of_mail(document, pages) if kind == "mail" else found[kind](document, pages) if kind in found else []
+    read = {
+        **dict.fromkeys(_LIKE_CONTRACTS, _of_contract),
+        "filing": _of_filing,
+        "mail": _of_mail,
+        "policy": _of_policy,
+    }
+    facts = read[kind](document, pages) if kind in read else []
+    if kind == "document" and sum(one.role == "party" and one.clear for one in facts) > 1:
+        kind = "contract"
     title = document_kind.title(document, kind, heading, facts)
     return [_known(pages, "kind", kind, line), _known(pages, "title", title, line), *facts]
 
@@ -178,7 +190,7 @@ def _known(pages: Sequence[Page], role: str, value: str, line: str = "", terms: 
 
 def _of_contract(document: Document, pages: Sequence[Page]) -> list[Fact]:
     texts = [
-        _without_running(page.text, lines)
+        without_lines(page.text, lines)
         for page, lines in zip(pages, running_lines([page.text for page in pages]), strict=True)
     ]
     sentences = list(_sentences(texts))
@@ -197,7 +209,17 @@ def _of_contract(document: Document, pages: Sequence[Page]) -> list[Fact]:
         *_people(texts, named),
     )
     known = {one.role for one in by_label}
+    by_label += [start for one in by_label if one.role == "term" and "start" not in known and (start := _start_in(one))]
+    known = {one.role for one in by_label}
     return [*(_placed(pages, *part) for part in parts if part.role not in known), *by_label]
+
+
+def _start_in(term: Fact) -> Fact | None:
+    """Return the day from which a term runs, where its own line has it: "Ten years from 1 April 2021"."""
+    days = [day for day in find_dates(term.quote) if P["start"].search(term.quote[: day.start])]
+    if len(days) != 1 or days[0].certain is None:
+        return None
+    return replace(term, role="start", value=days[0].certain.isoformat(), words=days[0].text)
 
 
 def _labelled(document: Document, pages: Sequence[Page], items: Sequence[Item]) -> Iterator[Fact]:
@@ -207,11 +229,6 @@ def _labelled(document: Document, pages: Sequence[Page], items: Sequence[Item]) 
         at = one.citation
         value = f"{one.value.form} {one.value.unit}".strip() if one.value.type == "money" else one.value.form
         yield Fact(item.id, value, one.value.words, at.quote, at.place, at.page, at.start, at.end)
-
-
-def _without_running(text: str, lines: set[int]) -> str:
-    """Return a page with its headers and footers blanked, so that offsets stay."""
-    return "\n".join(" " * len(line) if number in lines else line for number, line in enumerate(text.split("\n")))
 
 
 def _sentences(texts: Sequence[str]) -> Iterator[_Sentence]:
@@ -338,7 +355,7 @@ def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | 
     """Return a day in a sentence, if words beside it give it a role."""
     text, day = sentence.text, mention.certain
     before = text[max(0, mention.start - _BEFORE) : mention.start]
-    defined = _DEFINED.match(text[mention.end : mention.end + _AFTER])
+    defined = _DEFINED.match(text[mention.end : mention.end + _AFTER]) or _MEANS.search(before)
     name = " ".join(defined["term"].split()) if defined else ""
     by_name = role != "signed" and bool(P[f"{role}_name"].search(name))
     if day is None or P["other"].search(before) or not (by_name or P[role].search(before)):
@@ -349,11 +366,9 @@ def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | 
         return None
     if not (by_name or (about and (role == "effective" or clause)) or (known and role != "effective")):
         return None
-    why = (
-        ""
-        if about and (by_name or known or role in ("signed", "effective"))
-        else "the sentence may be about something else"
-    )
+    means = by_name and defined is not None and defined.re is _MEANS
+    sure = means or (about and (by_name or known or role in ("signed", "effective")))
+    why = "" if sure else "the sentence may be about something else"
     score = 2.0 * by_name + about + (clause.probability + known if clause else 0) - sentence.before / 1e6
     return _Day(score, day, _value(role, day.isoformat(), sentence, mention.start, mention.end, why))
 
@@ -387,7 +402,9 @@ def _signature_day(sentences: Sequence[_Sentence]) -> _Value | None:
         return None
     last, sentence, mention = max(days, key=lambda one: one[0])
     spread = (last - min(day for day, *_ in days)).days
+    named = any(P["opening"].search(one.text) and P["own"].search(one.text) for one in sentences if one.before < _OPENING)
     why = "the days beside the signatures are far apart" if spread > _MAX_SPREAD else ""
+    why = why or ("its opening names a day, too" if named else "")
     return _value("signed", last.isoformat(), sentence, mention.start, mention.end, why)
 
 
@@ -483,9 +500,9 @@ def _is_renewal(text: str, start: int, end: int) -> bool:
 
 def _is_non_renewal(text: str, start: int, end: int) -> bool:
     near = text[max(0, start - _BEFORE) : end + _BEFORE]
-    return bool(_is_notice(text, start, end) and P["lapse"].search(text) and _NOTICE.search(text)) and not P[
-        "breach"
-    ].search(near)
+    if P["breach"].search(near) or P["without_cause"].search(near):
+        return False
+    return bool(_is_notice(text, start, end) and P["lapse"].search(text) and _NOTICE.search(text))
 
 
 def _is_termination(text: str, start: int, end: int) -> bool:
@@ -670,7 +687,7 @@ _LABELS = (
         "",
         "end date",
         "date",
-        headings=("expiry date", "expiration date", "contract end", "end of term"),
+        headings=("expiry date", "expiration date", "termination date", "contract end", "end of term"),
         field=True,
     ),
     Item("payment", "", "payment terms", "duration", headings=("payment term", "terms of payment"), field=True),

@@ -241,7 +241,9 @@ def _term(names: tuple[str, ...]) -> re.Pattern[str]:
         capital = r"\s+".join(
             f"(?:{re.escape(word[:1].upper() + word[1:])}|{re.escape(word.upper())})" for word in words
         )
-        found += [rf"(?<=[“\"'‘]){any_case}(?=[”\"'’])"] + ([rf"\b{capital}\b"] if len(words) > 1 else [])
+        # "Effective Date of Termination" is another term.
+        alone = [rf"\b{capital}\b(?!\s+of\s+[A-Z])"] if len(words) > 1 else []
+        found += [rf"(?<=[“\"'‘]){any_case}(?=[”\"'’])", *alone]
     return re.compile("|".join(found))
 
 

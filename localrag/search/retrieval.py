@@ -58,7 +58,7 @@ class Searcher:
         self._settings = settings
         self._embedders: dict[EmbedderIdentity, Embedder] = {}
         self._reranker: Reranker | None = None
-        self._sentences = SentenceEncoder()
+        self.sentences = SentenceEncoder()
         self._libraries: dict[str, Library] = {}
 
     def library(self, name: str) -> Library:
@@ -95,7 +95,7 @@ class Searcher:
                 documents=documents,
                 document_ids=document_ids,
                 join=join,
-                encoder=self._sentences,
+                encoder=self.sentences,
             )
         return hits if self._reranker is None else rerank(question, hits, self._reranker)[:k]
 
@@ -113,7 +113,7 @@ class Searcher:
                 lookup = lookups.read(clean(question), library.overview().languages)
                 readings |= dict.fromkeys(_readings(lookup, naming.find(library, ids, lookup).content))
         if all(map(_in_english, documents)):
-            return self._sentences.nearness(list(readings), texts, stop)
+            return self.sentences.nearness(list(readings), texts, stop)
         if len({library.identity for library in documents}) > 1:
             return []
         embedder = self.embedder(next(iter(documents)))

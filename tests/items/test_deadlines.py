@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 from waiting import cheap
 
-from localrag.items import deadlines
+from localrag.items import deadlines, facts
 from localrag.types import Citation, Document, Looked, Page
 
 DOCUMENT = Document(1, "/root", "a.pdf", "", "hash", 1, 1, 1, 1, False)
 
 
 def find(*pages):
-    found = deadlines.find("lib", DOCUMENT, [Page(text, number) for number, text in enumerate(pages, 1)])
+    read = [Page(text, number) for number, text in enumerate(pages, 1)]
+    found = deadlines.find("lib", DOCUMENT, read, facts=facts.find(DOCUMENT, read))
     for one in found:
         for cited in filter(None, (one.citation, one.start)):
             page = pages[(cited.page or 1) - 1]

@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes import ScriptedGenerator
+from fakes import HashingSentences, ScriptedGenerator
 
 from localrag.events import Delta
 from localrag.items import filling
@@ -92,7 +93,7 @@ class Workspace:
 
     generator: ScriptedGenerator
     settings: Settings
-    searcher: None = None
+    searcher: Any = field(default_factory=lambda: SimpleNamespace(sentences=HashingSentences()))
 
     def model(self):
         return self.generator

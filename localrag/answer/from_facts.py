@@ -1,0 +1,205 @@
+"""Answer a question for a fact of a document from what was read at ingest, without a search and without a model.
+
+It answers only where the question surely asks for one fact, names one document (or, of each document, asks for a day,
+a span of time or a law), and the fact is clear and its quote still stands at its place; else nothing is claimed, and
+the question is read for as any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+from math import log
+
+from localrag.answer import overview
+from localrag.answer.overview import DocumentFacts, shown_value
+from localrag.embeddings.sentence_encoder import SentenceEncoder
+from localrag.grounding.stages import Findings, Pair, Query
+from localrag.items import fact_questions, values
+from localrag.items.document_kind import short_name
+from localrag.items.item import Finding, Way
+from localrag.items.values import Type
+from localrag.quantities import format_date, years
+from localrag.question.kinds import SINGULAR
+from localrag.question.question import Question
+from localrag.store.text_analysis import FALLBACK
+from localrag.types import Fact, Plan
+
+_REASON = "The facts of {of} say it, which were read when it was ingested; no model was asked."
+_KINDS = ("look-up", "list", "existence")
+_DAYS = {
+    "signed": "It was signed on {value}.",
+    "effective": "It takes effect on {value}.",
+    "start": "It begins on {value}.",
+    "end": "It ends on {value}.",
+}
+_SENTENCES = {
+    **_DAYS,
+    "term": "Its term is {value}.",
+    "renewal": "It is renewed for {value} at a time.",
+    "non-renewal notice": "Notice that it is not renewed must be given {value} before.",
+    "termination notice": "The notice period is {value}.",
+    "payment": "Payment is due within {value}.",
+    "law": "It is governed by the law of {value}.",
+    "courts": "The place is {value}.",
+    "signatory": "{value} signed.",
+    "party": "It is between {value}.",
+}
+_SPANS = ("term", "renewal", "payment", "termination notice", "non-renewal notice")
+_LISTED = ("party", "signatory")
+_TYPES: dict[str, Type] = {**dict.fromkeys(_DAYS, "date"), **dict.fromkeys(_SPANS, "duration")}
+_OF_EACH = (*_DAYS, *_SPANS, "law", "party")
+_NAME = re.compile(r"\b[A-Z][\w’'-]{3,}")
+_WITH_ROLES = ("contract", "amendment")
+_MANY = 50  # documents whose facts are read together
+# How much the words tell that call the document asked about, at least, and how much those of the next one at most.
+_MIN_TOLD, _MARGIN = 0.6, 0.75
+Known = tuple[Pair, DocumentFacts]
+
+
+def answer(query: Query, encoder: SentenceEncoder) -> Findings | None:
+    """Return the answer that clear facts of one document give; None where they do not, or none is asked for."""
+    question = query.question
+    whole = query.mode == "auto" and not query.only.pages and not question.parts and question.kind in _KINDS
+    if not whole or question.asks_whether or not _is_english(query):
+        return None
+    if not (role := fact_questions.tell(question.complete, encoder)):
+        return None
+    asked = list(_with_facts(query))
+    chosen = asked if len(query.documents) == 1 else _named(question.complete, asked)
+    if len(chosen) != 1 or not fact_questions.others(question.complete, role) <= _called(chosen[0][1]):
+        return None
+    return _of_one(query, role, *chosen[0])
+
+
+def findings(query: Query, encoder: SentenceEncoder) -> dict[tuple[str, int], Finding]:
+    """Return whether clear facts pass what each document is asked ("Which end in 2026?"), by library and document."""
+    role = fact_questions.tell(query.text, encoder) if _is_english(query) else ""
+    passes = _condition(query.question, role) if role in _OF_EACH else None
+    found = {}
+    for pair, own in _with_facts(query) if passes else ():
+        known = next((one for one in own.of(role) if one.clear), None)
+        at = fact_questions.cited(*pair, [known]) if known else None
+        if passes and known and at:
+            way: Way = "yes" if passes(known) else "no"
+            read = "the facts of the document"
+            found[own.library, pair[1].id] = Finding("found", way, "", None, at, 1.0, read, whole=True)
+    return found
+
+
+def _is_english(query: Query) -> bool:
+    return all((library.overview().languages or (FALLBACK,))[0] == FALLBACK for library in query.libraries)
+
+
+def _with_facts(query: Query) -> Iterator[Known]:
+    """Yield the documents that the question is asked of, with their facts."""
+    for library in query.libraries:
+        own = [document for store, document in query.documents if store is library]
+        facts = library.facts(None if len(own) > _MANY else [document.id for document in own])
+        for document in own:
+            if document.id in facts:
+                yield (library, document), overview.document_facts(library, document, facts[document.id])
+
+
+def _named(question: str, asked: Sequence[Known]) -> list[Known]:
+    """Return the document that a question calls by words of its title, parties, their terms or path; else nothing.
+
+    It is called by more, and rarer, such words than any other.
+    """
+    words = set(fact_questions.words(question))
+    called = [
+        (_called(own) - SINGULAR.keys() | _titled(own), (pair, own)) for pair, own in asked if own.kind in _WITH_ROLES
+    ]
+    times = Counter(word for own, _ in called for word in own & words)
+    weights = {word: log(len(called) / count) for word, count in times.items()}
+    scored = sorted(
+        ((sum(weights[word] for word in own & words), n) for n, (own, _) in enumerate(called)), reverse=True
+    )
+    if (
+        not scored
+        or scored[0][0] < min(_MIN_TOLD, log(len(called)))
+        or (len(scored) > 1 and scored[1][0] > _MARGIN * scored[0][0])
+    ):
+        return []
+    best = called[scored[0][1]]
+    return [best[1]]
+
+
+def _called(own: DocumentFacts) -> set[str]:
+    parties = own.of("party")
+    text = [own.title, own.path, *(one.value for one in parties), *(term for one in parties for term in one.terms)]
+    return set(fact_questions.words(re.sub(r"[_\d]+", " ", " ".join(text)))) | SINGULAR.keys()
+
+
+def _titled(own: DocumentFacts) -> set[str]:
+    return set(fact_questions.words(f"{own.title} {own.path.rsplit('/', 1)[-1]}"))
+
+
+def _of_one(query: Query, role: str, pair: Pair, own: DocumentFacts) -> Findings | None:
+    asked = query.question.complete
+    clear = fact_questions.answering(own.facts, asked, role)
+    clear = _signing_for(asked, own, clear) if role == "signatory" else clear
+    parties = sum(one.role == "party" for one in own.facts)
+    form = "It is {value}." if role == "party" and len(clear) < parties else _SENTENCES[role]
+    said = form.format(value=_joined([_shown(one) for one in clear])) if clear else ""
+    event = next((one for one in overview.events(own) if one.what == "ends" and one.counted), None)
+    if not clear and role == "end" and event is not None:
+        clear = [*own.of("term")[:1], *own.of("start")[:1]]
+        said = f"It ends on {format_date(date.fromisoformat(event.day))}: {event.counted}."
+    groups = [[one] for one in {one.quote: one for one in clear}.values()] if role == "end" else [clear]
+    found = [fact_questions.cited(*pair, one) for one in groups]
+    cited = [replace(at, marker=number) for number, at in enumerate(filter(None, found), 1)]
+    if not said or not cited:
+        return None
+    plan = Plan("exact", _REASON.format(of=f"“{own.title}”"), {"fact": role, "documents": len(query.documents)})
+    text = f"{said} {''.join(f'[{one.marker}]' for one in cited)}"
+    return Findings(text, True, plan, citations=tuple(cited), looked_at=f"the facts of {own.title}")
+
+
+def _joined(shown: Sequence[str]) -> str:
+    return ", ".join(shown[:-1]) + " and " + shown[-1] if len(shown) > 1 else shown[0]
+
+
+def _shown(one: Fact) -> str:
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", one.value):
+        return format_date(date.fromisoformat(one.value))
+    if one.role == "party":
+        return one.value + (f" (“{one.terms[0]}”)" if one.terms else "")
+    return shown_value(one)
+
+
+def _signing_for(question: str, own: DocumentFacts, clear: Sequence[Fact]) -> list[Fact]:
+    """Return the signatories of the party that a question names; all where it names none."""
+    named = [
+        party.value
+        for party in own.of("party")
+        if any(re.search(rf"\b{re.escape(name)}\b", question, re.I) for name in (short_name(party.value), *party.terms))
+    ]
+    if len(named) != 1:
+        return list(clear) if not named else []
+    return [one for one in clear if named[0] in one.terms]
+
+
+def _condition(question: Question, role: str) -> Callable[[Fact], bool] | None:
+    """Return what a fact has to pass to be listed; None where the question sets a condition that is not understood."""
+    text = question.text
+    if question.each.negated or question.each.kind != "existence":
+        return None
+    if limited := values.comparison(text):
+        limit = limited[1]
+        same = limit.limit.measure == _TYPES.get(role)
+        return (
+            (lambda one: (found := values.measure(shown_value(one))) is not None and limit.passes(found))
+            if same
+            else None
+        )
+    if role in _DAYS and (named := years(text)):
+        return lambda one: one.value[:4].isdigit() and int(one.value[:4]) in named
+    if role in _SPANS and (span := values.read("duration", text)):
+        return lambda one: one.value == span.form
+    if role in ("law", "party") and (names := _NAME.findall(text[1:])):
+        return lambda one: any(name.casefold() in one.value.casefold() for name in names)
+    return None

@@ -227,6 +227,8 @@ class Library:
         """The facts of a document: parties, days, periods, law; without those that a person rejected."""
         storage = self._storage()
         found = storage.document(document)
+        details = {"document": found.path, "sha256": found.sha256}
+        audit.record(self._settings.library_audit_file(self.name), "overview", self.name, **details)
         return storage.facts([found.id]).get(found.id, ())
 
     def read_facts(
@@ -276,7 +278,10 @@ class Library:
             rejected = [one for one in before if one.state == "rejected"]
             one = facts.decided(facts.named([*read, *rejected], fact), state, value, audit.user(), reviews.now())
             others = [each for each in before if each.id != one.id]
-            storage.decide(found, [*others, one] if state in ("confirmed", "rejected") else others)
+            kept = state in ("confirmed", "rejected")
+            storage.decide(found, [*others, one] if kept else others)
+            own = storage.facts([found.id]).get(found.id, ())
+            one = one if kept else next((each for each in own if each.id == one.id), one)
         record = self._settings.library_audit_file(self.name)
         details = {"document": found.path, "sha256": found.sha256, "role": one.role, "state": state}
         audit.record(record, "fact", self.name, **details, fact=one.id, corrected=bool(one.was))

@@ -15,7 +15,9 @@ from datetime import date
 from math import log
 
 from localrag.answer import overview
+from localrag.answer.checks import conflicts
 from localrag.answer.overview import DocumentFacts, shown_value
+from localrag.diff.amendments import Related
 from localrag.embeddings.sentence_encoder import SentenceEncoder
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items import fact_questions, values
@@ -26,7 +28,7 @@ from localrag.quantities import format_date, years
 from localrag.question.kinds import SINGULAR
 from localrag.question.question import Question
 from localrag.store.text_analysis import FALLBACK
-from localrag.types import Fact, Plan
+from localrag.types import Citation, Fact, Plan
 
 _REASON = "The facts of {of} say it, which were read when it was ingested; no model was asked."
 _KINDS = ("look-up", "list", "existence")
@@ -53,7 +55,6 @@ _LISTED = ("party", "signatory")
 _TYPES: dict[str, Type] = {**dict.fromkeys(_DAYS, "date"), **dict.fromkeys(_SPANS, "duration")}
 _OF_EACH = (*_DAYS, *_SPANS, "law", "party")
 _NAME = re.compile(r"\b[A-Z][\w’'-]{3,}")
-_WITH_ROLES = ("contract", "amendment")
 _MANY = 50  # documents whose facts are read together
 # How much the words tell that call the document asked about, at least, and how much those of the next one at most.
 _MIN_TOLD, _MARGIN = 0.6, 0.75
@@ -82,6 +83,8 @@ def findings(query: Query, encoder: SentenceEncoder) -> dict[tuple[str, int], Fi
     found = {}
     for pair, own in _with_facts(query) if passes else ():
         known = next((one for one in own.of(role) if one.clear), None)
+        if role == "end" and (last := overview.end_of(own)):
+            known = last[0]
         at = fact_questions.cited(*pair, [known]) if known else None
         if passes and known and at:
             way: Way = "yes" if passes(known) else "no"
@@ -107,25 +110,25 @@ def _with_facts(query: Query) -> Iterator[Known]:
 def _named(question: str, asked: Sequence[Known]) -> list[Known]:
     """Return the document that a question calls by words of its title, parties, their terms or path; else nothing.
 
-    It is called by more, and rarer, such words than any other.
+    It is called by more, and rarer, such words than any other but an amendment.
     """
     words = set(fact_questions.words(question))
     called = [
-        (_called(own) - SINGULAR.keys() | _titled(own), (pair, own)) for pair, own in asked if own.kind in _WITH_ROLES
+        (_called(own) - SINGULAR.keys() | _titled(own), (pair, own))
+        for pair, own in asked
+        if own.kind in overview.CONTRACTS
     ]
-    times = Counter(word for own, _ in called for word in own & words)
-    weights = {word: log(len(called) / count) for word, count in times.items()}
-    scored = sorted(
-        ((sum(weights[word] for word in own & words), n) for n, (own, _) in enumerate(called)), reverse=True
-    )
-    if (
-        not scored
-        or scored[0][0] < min(_MIN_TOLD, log(len(called)))
-        or (len(scored) > 1 and scored[1][0] > _MARGIN * scored[0][0])
-    ):
+    # An amendment is called by the name of what it amends, too.
+    base = [own for own, known in called if known[1].kind != "amendment"] or [own for own, _ in called]
+    times = Counter(word for own in base for word in own & words)
+    weights = {word: log((1 + len(base)) / max(1, times[word])) for word in words}
+    scores = [(sum(weights[word] for word in own & words), known) for own, known in called]
+    most = max((score for score, _ in scores), default=0.0)
+    if not most or most < _MIN_TOLD:
         return []
-    best = called[scored[0][1]]
-    return [best[1]]
+    best = [known for score, known in scores if score > _MARGIN * most]
+    amended = [known for known in best if known[1].kind != "amendment"]
+    return best if len(best) == 1 else amended if len(amended) == 1 else []
 
 
 def _called(own: DocumentFacts) -> set[str]:
@@ -145,18 +148,34 @@ def _of_one(query: Query, role: str, pair: Pair, own: DocumentFacts) -> Findings
     parties = sum(one.role == "party" for one in own.facts)
     form = "It is {value}." if role == "party" and len(clear) < parties else _SENTENCES[role]
     said = form.format(value=_joined([_shown(one) for one in clear])) if clear else ""
-    event = next((one for one in overview.events(own) if one.what == "ends" and one.counted), None)
-    if not clear and role == "end" and event is not None:
+    if not clear and role == "end" and (last := overview.end_of(own)) is not None:
         clear = [*own.of("term")[:1], *own.of("start")[:1]]
-        said = f"It ends on {format_date(date.fromisoformat(event.day))}: {event.counted}."
+        said = f"It ends on {format_date(date.fromisoformat(last[0].value))}: {last[1]}."
     groups = [[one] for one in {one.quote: one for one in clear}.values()] if role == "end" else [clear]
-    found = [fact_questions.cited(*pair, one) for one in groups]
-    cited = [replace(at, marker=number) for number, at in enumerate(filter(None, found), 1)]
+    cited = [at for group in groups if (at := fact_questions.cited(*pair, group)) is not None]
     if not said or not cited:
         return None
+    if (new := _replaced_by(pair, cited[0])) is not None:
+        type = _TYPES.get(role)
+        value = values.read(type, new.quote) if type and values.distinct(type, new.quote) == 1 else None
+        if value is None:
+            return None
+        now = _shown(Fact(role, value.form, value.words))
+        said = f"{_SENTENCES[role].format(value=now)} Before “{new.document}” it was {_shown(clear[0])}."
+        cited = [new, *cited]
+    cited = [replace(at, marker=number) for number, at in enumerate(cited, 1)]
     plan = Plan("exact", _REASON.format(of=f"“{own.title}”"), {"fact": role, "documents": len(query.documents)})
     text = f"{said} {''.join(f'[{one.marker}]' for one in cited)}"
     return Findings(text, True, plan, citations=tuple(cited), looked_at=f"the facts of {own.title}")
+
+
+def _replaced_by(pair: Pair, at: Citation) -> Citation | None:
+    """Return the words of a later document that replace those of a quote."""
+    library, document = pair
+    with library.snapshot():
+        found = conflicts.amended(library, document, Related(library, library.documents()))
+        over = (new for old, new in found if old.page == at.page and old.start < at.end and at.start < old.end)
+        return next(over, None)
 
 
 def _joined(shown: Sequence[str]) -> str:

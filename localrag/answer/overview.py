@@ -29,6 +29,7 @@ DAYS: Mapping[str, str] = {
     "in force": "in force",
     "date": "sent",
 }
+CONTRACTS = ("contract", "amendment")
 AMOUNTS = ("fee", "cap", "deposit", "minimum")
 # The columns of the table of documents, and the roles that stand in each.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -255,23 +256,36 @@ def _dated(own: DocumentFacts) -> str:
 
 def events(own: DocumentFacts) -> Iterator[Event]:
     """Yield what happens on which days by the clear facts of a document."""
-    known: dict[str, Fact] = {}
     for role, what in DAYS.items():
         for one in own.of(role)[:1]:
-            if one.clear and re.fullmatch(r"\d{4}-\d\d-\d\d", one.value):
-                known[role] = one
+            if one.clear and _is_day(one.value):
                 yield Event(one.value, what, own.library, own.path, own.title, one)
-    ends, counted = known.get("end"), ""
-    if ends is None and (term := next((one for one in own.of("term") if one.clear), None)) and "start" in known:
-        last = _shifted(known["start"].value, term.value, 1)
-        if last is not None:
-            day = (last - timedelta(days=1)).isoformat()  # the term begins on its first day
-            ends, counted = replace(term, value=day), f"{shown_value(term)} from {known['start'].value}"
-            yield Event(day, DAYS["end"], own.library, own.path, own.title, term, counted)
+    last = end_of(own)
+    if last is None:
+        return
+    ends, counted = last
+    if counted:
+        yield Event(ends.value, DAYS["end"], own.library, own.path, own.title, ends, counted)
     notice = next((one for one in own.of("non-renewal notice") if one.clear), None)
-    if ends is not None and notice is not None and (last := _shifted(ends.value, notice.value, -1)) is not None:
+    if notice is not None and (day := _shifted(ends.value, notice.value, -1)) is not None:
         counted = f"{shown_value(notice)} before {ends.value}" + (f", which is {counted}" if counted else "")
-        yield Event(last.isoformat(), "last day to give notice", own.library, own.path, own.title, notice, counted)
+        yield Event(day.isoformat(), "last day to give notice", own.library, own.path, own.title, notice, counted)
+
+
+def end_of(own: DocumentFacts) -> tuple[Fact, str] | None:
+    """Return the fact that says when a document ends, and from what that was counted, if it was; None where unknown."""
+    clear = {role: next((one for one in own.of(role) if one.clear), None) for role in ("end", "term", "start")}
+    ends, term, start = clear["end"], clear["term"], clear["start"]
+    if ends is not None and _is_day(ends.value):
+        return ends, ""
+    if term is None or start is None or (day := _shifted(start.value, term.value, 1)) is None:
+        return None
+    last = day - timedelta(days=1)  # the term begins on its first day
+    return replace(term, role="end", value=last.isoformat()), f"{shown_value(term)} from {start.value}"
+
+
+def _is_day(value: str) -> bool:
+    return re.fullmatch(r"\d{4}-\d\d-\d\d", value) is not None
 
 
 def _shifted(day: str, span: str, way: int) -> date | None:
@@ -290,7 +304,7 @@ def _questions(documents: Sequence[DocumentFacts], events: Sequence[Event], toda
     asked: set[str] = set()
     count = 0
     for role, words in _QUESTIONS.items():
-        fitting = [own for own in order if any(one.clear for one in own.of(role))]
+        fitting = [own for own in order if own.kind in CONTRACTS and any(one.clear for one in own.of(role))]
         chosen = next((own for own in fitting if own.path not in asked), fitting[0] if fitting else None)
         if chosen is not None and count < _MAX_QUESTIONS:
             asked.add(chosen.path)

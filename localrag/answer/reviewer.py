@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from localrag.errors import UsageError
 from localrag.events import Answered, Event, Reviewed, ReviewEnded
 from localrag.grounding import context
-from localrag.grounding.stages import answer_of
+from localrag.grounding.stages import Pair, answer_of
 from localrag.grounding.workspace import Workspace, elsewhere
 from localrag.items.engine import Engine
 from localrag.llm import loading, priority
@@ -44,12 +44,20 @@ class Reviewer:
 
         Raises NotFoundError for a library or document that is not there, ModelError without a model.
         """
+        from localrag.answer.checks import conflicts
+        from localrag.diff.amendments import Related
         from localrag.items import review
 
         opened = [self._workspace.library(name) for name in libraries]
         chosen = filters.chosen(opened, filters.of(documents))
         name = loading.generator_name(self._workspace.settings)
-        work = review.Work(playbook, Engine(self._workspace), name, stop)
+        related = {library.name: Related(library, library.documents()) for library in opened}
+
+        def amended(pair: Pair) -> Sequence[tuple[Citation, Citation]]:
+            with pair[0].snapshot():
+                return list(conflicts.amended(*pair, related[pair[0].name]))
+
+        work = review.Work(playbook, Engine(self._workspace), name, stop, amended)
         findings: list[Checked] = []
         with priority.asking(self._workspace.settings.questions_dir):
             for event in review.run(chosen.documents, work):

@@ -48,12 +48,14 @@ COMMANDS = {
     "doctor": ("doctor", "Check this installation, and say how to fix what is wrong."),
     "eval": ("evaluate", "Measure retrieval and answers on questions with known answers."),
     "extract": ("extract", "Fill a table from documents by a schema."),
+    "facts": ("overview", "Show the facts of a document, and correct them."),
     "forget": ("libraries", "Delete a library or documents for good."),
     "ingest": ("ingest", "Read a folder into a library, or update the library."),
     "instruct": ("libraries", "Set how answers from a library are worded."),
     "libraries": ("libraries", "List the libraries."),
     "mcp": ("serve", "Serve libraries to a program that speaks MCP."),
     "models": ("models", "Install, verify, choose and import models."),
+    "overview": ("overview", "Show the first page of a library: documents, days, amounts, people."),
     "prove": ("prove", "Test on this machine what localrag promises."),
     "restore": ("libraries", "Restore a library from a backup or a folder."),
     "review": ("review", "Check documents against a playbook, clause by clause."),
@@ -70,7 +72,7 @@ COMMANDS = {
 # These open no library and need no key.
 WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
 # Their arguments contain words of questions and documents, which every user could read in a list of processes.
-WORDY = {"ask", "compare", "dates", "extract", "search", "review", "sessions", "show", "forget", "prove"}
+WORDY = set("ask compare dates extract facts forget overview prove review search sessions show".split())
 
 
 @cache

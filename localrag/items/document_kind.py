@@ -26,6 +26,8 @@ _BY_SUFFIX = {
 }
 _OPENING, _MAX_WORDS, _MAX_NAME, _MAX_TITLE, _LINES = 4000, 14, 9, 90, 60
 _MIN_WORD, _SMALL = 5, frozenset({"OF", "AND", "FOR", "THE"})  # a shorter word in capitals may be an acronym
+_VOWEL = re.compile("[AEIOUY]")  # a word without one is an acronym
+_COVER = 6  # pages
 _LINE = re.compile(r"[^\n]+")
 _FORM = lazy_re(r"\bFORM\s+(?P<form>(?:10-K|10-Q|8-K|20-F|6-K|S-1|S-4|DEF\s14A|40-F|11-K)(?:/A)?)\b", re.I)
 _COMMISSION = lazy_re(r"SECURITIES\s+AND\s+EXCHANGE\s+COMMISSION", re.I)
@@ -51,10 +53,10 @@ def kind(document: Document, pages: Sequence[Page]) -> tuple[str, str, str]:
     suffix = PurePosixPath(document.path).suffix.lower()
     if told := _BY_UNIT.get(unit) or _BY_SUFFIX.get(suffix):
         return told, "", ""
-    text = "\n".join(page.text for page in pages[:3])[:_OPENING]
-    if (form := _FORM.search(text)) and _COMMISSION.search(text):
+    text = "\n".join(page.text for page in pages[:_COVER])
+    if (form := _FORM.search(text[: 3 * _OPENING])) and _COMMISSION.search(text):
         return "filing", f"Form {form['form'].upper()}", form[0]
-    for line, name in _headings(document, pages, text):
+    for line, name in _headings(document, text[:_OPENING]):
         if told := _noun(name):
             return told, name, line
     if _PAPER.search(text) and re.search(r"^\W*(?:references|bibliography)\b", pages[-1].text, re.I | re.M):
@@ -62,7 +64,7 @@ def kind(document: Document, pages: Sequence[Page]) -> tuple[str, str, str]:
     return "document", "", ""
 
 
-def _headings(document: Document, pages: Sequence[Page], text: str) -> list[tuple[str, str]]:
+def _headings(document: Document, text: str) -> list[tuple[str, str]]:
     """Return what may be the heading: lines of the text and, as names alone, the title and the name of the file."""
     lines = [line[0] for line in list(_LINE.finditer(text))[:_LINES]]
     found = [(line, _clean(line)) for line in lines if _is_title(line)]
@@ -117,9 +119,9 @@ def title(document: Document, kind: str, heading: str, facts: Sequence[Fact]) ->
         period = by_role["period"][0].value if "period" in by_role else ""
         return _short(", ".join(filter(None, (short_name(by_role["company"][0].value), heading, period))))
     own = document.title if document.title != stem and len(document.title) <= _MAX_TITLE else ""
+    if kind == "amendment" and len(heading.split()) > _MAX_NAME:
+        heading = re.split(r"\s+to\s+", heading, maxsplit=1, flags=re.I)[0]
     name = _sentence_case(heading) or own or re.sub(r"_+", " ", stem)
-    if kind == "amendment" and len(name.split()) > _MAX_NAME:
-        name = re.split(r"\s+to\s+", name, maxsplit=1, flags=re.I)[0]
     if kind not in ("contract", "amendment"):
         return _short(own or name)
     parties = [short_name(one.value) for one in by_role.get("party", ()) if one.clear]
@@ -143,9 +145,9 @@ def short_name(party: str) -> str:
     return " ".join(
         word.casefold()
         if word in _SMALL
-        else word.capitalize()
-        if len(word) >= _MIN_WORD or re.search("[AEIOUY]", word)
         else word
+        if "." in word[:-1] or not _VOWEL.search(word)
+        else word.capitalize()
         for word in name.split()
     )
 

@@ -105,7 +105,7 @@ def stated(items: Sequence[Item], pair: tuple[Library, Document], encoder: Sente
     found = {}
     for item, role in roles.items():
         own = answering(facts, item.question, role)
-        words = "; ".join(one.value if one.role == "party" else one.words for one in own)
+        words = "; ".join(one.value if one.role in ("party", "law", "courts") else one.words for one in own)
         value = Value("party", words, words) if words and item.type == "party" else item.read(words) if words else None
         if value is not None and (at := cited(library, document, own)):
             found[item] = Stated(value, at)

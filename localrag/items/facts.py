@@ -36,9 +36,11 @@ from localrag.types import Document, Fact, FactState, Page
 if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
-VERSION = "2"  # of how facts are read: another one reads them all again
+VERSION = "3"  # of how facts are read: another one reads them all again
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
+_DAYS = ("signed", "effective", "start", "end")
+_MAX_UNTITLED = 150_000  # characters of a contract whose heading does not say that it is one
 _LABELLED_PAGES = 12
 _MAX_QUOTE, _MAX_SENTENCE, _BEFORE, _AFTER, _ABOVE = 400, 3000, 200, 90, 400
 # The clause whose sentences may state a day of a role.
@@ -122,8 +124,13 @@ def find(document: Document, pages: Sequence[Page]) -> list[Fact]:
         "policy": _of_policy,
     }
     facts = read[kind](document, pages) if kind in read else []
-    if kind == "document" and sum(one.role == "party" and one.clear for one in facts) > 1:
-        kind = "contract"
+    if kind == "document":  # without a heading that tells: a contract if it has parties, else only its days count
+        parties = sum(one.role == "party" and one.clear and bool(one.terms) for one in facts)
+        short = sum(len(page.text) for page in pages) <= _MAX_UNTITLED
+        if parties > 1 and short:
+            kind = "contract"
+        else:
+            facts = [one for one in facts if one.role in _DAYS and one.clear]
     title = document_kind.title(document, kind, heading, facts)
     return [_known(pages, "kind", kind, line), _known(pages, "title", title, line), *facts]
 
@@ -132,7 +139,9 @@ def named(facts: Sequence[Fact], name: str) -> Fact:
     """Return the fact that is called by its id, its role, or "role=value"; NotFoundError where none or several are."""
     role, _, value = name.partition("=")
     found = [one for one in facts if one.id == name] or [
-        one for one in facts if one.role == role.strip() and value.strip().casefold() in one.value.casefold()
+        one
+        for one in facts
+        if one.role == role.strip() and value.strip().casefold() in f"{one.value}\n{one.words}".casefold()
     ]
     if len(found) == 1:
         return found[0]
@@ -402,7 +411,9 @@ def _signature_day(sentences: Sequence[_Sentence]) -> _Value | None:
         return None
     last, sentence, mention = max(days, key=lambda one: one[0])
     spread = (last - min(day for day, *_ in days)).days
-    named = any(P["opening"].search(one.text) and P["own"].search(one.text) for one in sentences if one.before < _OPENING)
+    named = any(
+        P["opening"].search(one.text) and P["own"].search(one.text) for one in sentences if one.before < _OPENING
+    )
     why = "the days beside the signatures are far apart" if spread > _MAX_SPREAD else ""
     why = why or ("its opening names a day, too" if named else "")
     return _value("signed", last.isoformat(), sentence, mention.start, mention.end, why)
@@ -584,7 +595,7 @@ def _people(texts: Sequence[str], named: Sequence[_Value]) -> Iterator[_Value]:
     for position, text in enumerate(texts):
         for role, name in (("signatory", "signed_by"), ("notice address", "attention")):
             for match in P[name].finditer(text):
-                words = " ".join(_NO_PERSON.sub("", match["name"]).split()).strip(" ,")
+                words = " ".join(_person(match["name"]).split()).strip(" ,")
                 if words.casefold() in done or not 1 < len(words.split()) < 6:
                     continue
                 done.add(words.casefold())
@@ -593,8 +604,15 @@ def _people(texts: Sequence[str], named: Sequence[_Value]) -> Iterator[_Value]:
                 terms = tuple(own) if len(own) == 1 else ()
                 why = "" if terms or role == "signatory" else "it is not said whose it is"
                 start = match.start("name")
-                end = start + len(_NO_PERSON.sub("", match["name"]))
+                end = start + len(_person(match["name"]))
                 yield _Value(role, words, match["name"], position, start, end, why, terms, match.span())
+
+
+def _person(name: str) -> str:
+    """Return a name without what follows it: a label, or the name once more."""
+    name = _NO_PERSON.sub("", name)
+    again = re.search(rf"\s{re.escape(name.split()[0])}\b", name, re.I)
+    return name[: again.start()] if again else name
 
 
 def _last(above: str, party: _Value) -> int:

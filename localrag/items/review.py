@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from localrag.events import Reviewed
 from localrag.grounding.stages import Pair
-from localrag.items import positions
+from localrag.items import positions, values
 from localrag.items.engine import Engine
 from localrag.items.item import Finding
 from localrag.items.playbook import IMPORTANCES, Playbook, PlaybookItem
+from localrag.items.values import MEASURED
 from localrag.store.library import Library
 from localrag.store.reviews import Kept, Reviews, key_of, now
 from localrag.types import Checked, Citation, Looked, NotRead
@@ -25,12 +26,16 @@ _ORDER = {"deviates": 0, "absent": 1, "unsure": 2, "found": 3}
 
 @dataclass(slots=True)
 class Work:
-    """What a review takes: the playbook, the engine, and the name of its model; then what the run leaves."""
+    """What a review takes: the playbook, the engine, and the name of its model; then what the run leaves.
+
+    `amended` returns the words of a document that later ones replace, each with what they put in its place.
+    """
 
     playbook: Playbook
     engine: Engine
     model: str
     stop: Callable[[], bool] = lambda: False
+    amended: Callable[[Pair], Sequence[tuple[Citation, Citation]]] = lambda pair: ()
     stopped: bool = False
     injections: list[NotRead] = field(default_factory=list)
 
@@ -46,9 +51,15 @@ def run(pairs: Sequence[Pair], work: Work) -> Iterator[Reviewed]:
             store.carry(document, earlier)
         kept = store.of(document)
         done, remark = number * items, work.playbook.remark(document, library.page_text(document.id, 0))
+        amended = work.amended((library, document))
         for item, looked in _of_document((library, document), store, kept, work):
             done += 1
-            finding = _finding(item, looked, (library, document), work, kept, earlier, looked.at >= since, remark)
+            known = _in_force(item, looked, amended)
+            later, new = known is not looked, looked.at >= since
+            finding = _finding(item, known, (library, document), work, kept, earlier, new, remark, later)
+            if later and looked.citation is not None:
+                replaced = f"replaces “{looked.answer or looked.citation.quote}” ({looked.citation.place})"
+                finding = replace(finding, problem="; ".join(filter(None, (finding.problem, replaced))))
             yield Reviewed(done, len(pairs) * items, number + 1, len(pairs), finding)
         if work.stop():
             work.stopped = work.stopped or done < len(pairs) * items
@@ -117,20 +128,46 @@ def _looked(found: Finding) -> Looked:
     return Looked(there, found.answer, at, confidence, found.read, found.model, now(), doubt=found.doubt)
 
 
+def _in_force(item: PlaybookItem, looked: Looked, amended: Sequence[tuple[Citation, Citation]]) -> Looked:
+    """Return a result with the words that a later document puts in the place of its quote, if it does.
+
+    Where these have another value than one, it is unsure.
+    """
+    at = looked.citation
+    pairs = [(old, new) for old, new in amended if at is not None and old.page == at.page]
+    new = next((new for old, new in pairs if at and old.start < at.end and at.start < old.end), None)
+    if new is None:
+        return looked
+    value = item.asked.read(new.quote)
+    several = item.type in MEASURED and (value is None or values.distinct(item.type, new.quote) != 1)
+    words = value.words if value and item.type in MEASURED else ""
+    doubt = "a later document changes it" if several else looked.doubt
+    return replace(looked, found=None if several else looked.found, answer=words, citation=new, doubt=doubt)
+
+
 # --- compared -----------------------------------------------------------------------------------------------
 
 
 def _finding(
-    item: PlaybookItem, looked: Looked, pair: Pair, work: Work, kept: Kept, earlier: Kept | None, new: bool, remark: str
+    item: PlaybookItem,
+    looked: Looked,
+    pair: Pair,
+    work: Work,
+    kept: Kept,
+    earlier: Kept | None,
+    new: bool,
+    remark: str,
+    later: bool,
 ) -> Checked:
     library, document = pair
     at = looked.citation
-    compared = positions.compare(item, looked, _clause(pair, at) if item.position is not None and at else "")
+    clause = "" if item.position is None or at is None else at.quote if later else _clause(pair, at)
+    compared = positions.compare(item, looked, clause)
     if remark:  # a position is not one on documents of another kind
         state = "found" if compared.state == "deviates" else compared.state
         compared = replace(compared, state=state, as_expected=None, problem="")
     # The document may have been renamed, or restored into another library, since it was read.
-    cited = None if at is None else replace(at, library=library.name, document=document.path)
+    cited = at if at is None or later else replace(at, library=library.name, document=document.path)
     before = earlier.looked.get(_key(item, library, work)) if earlier is not None else None
     return Checked(
         library.name,

@@ -28,6 +28,7 @@ from localrag.types import source
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 Rows = Sequence[Mapping[str, Any]]
 SUFFIXES = (".csv", ".xlsx", ".db", ".parquet", ".json", ".md")
@@ -104,11 +105,11 @@ def written(rows: Rows, path: Path, title: str = "") -> bytes:
         return text.encode("utf-8", "replace")
     if suffix == ".db":
         return _database(rows)
+    if suffix == ".xlsx":
+        return workbook({"answers": rows}, title)
     rows = [_for_people(row) for row in rows]
     if suffix == ".parquet":
         return _parquet(rows)
-    if suffix == ".xlsx":
-        return _workbook(rows, title)
     names = columns(rows)
     lines = [names, *([cell(row.get(name)) for name in names] for row in rows)]
     if suffix == ".csv":
@@ -212,10 +213,11 @@ def _inert(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
 
 
-def _workbook(rows: Rows, title: str) -> bytes:
+def workbook(sheets: Mapping[str, Rows], title: str = "") -> bytes:
+    """Return an Excel file with these sheets, by name; the title is among its properties."""
     from xlsxwriter.workbook import Workbook
 
-    names, stream = columns(rows), io.BytesIO()
+    stream = io.BytesIO()
     # In memory, because its temporary files would hold words of documents.
     with Workbook(stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
         # No author, and a fixed time: rows alone decide the bytes.
@@ -228,24 +230,29 @@ def _workbook(rows: Rows, title: str) -> bytes:
             looks |= {"bold": True, "bottom": 1} if head else {}
             return book.add_format(looks | ({"quote_prefix": True} if formula else {}))
 
-        sheet = book.add_worksheet("answers")
-        for at, name in enumerate(names):
-            sheet.write_string(0, at, _legible(name), form("", head=True))
-            longest = max((len(cell(row.get(name))) for row in rows), default=0)
-            sheet.set_column(at, at, min(_MAX_WIDTH, max(_MIN_WIDTH, len(name) + 4, longest + 1)))
-        for line, row in enumerate(rows, 1):
-            for at, name in enumerate(names):
-                number, shape = valued(row.get(name))
-                if isinstance(number, date):
-                    sheet.write_datetime(line, at, datetime(number.year, number.month, number.day), form(shape))
-                elif number is not None:
-                    sheet.write_number(line, at, number, form(shape))
-                elif text := _legible(cell(row.get(name))):
-                    sheet.write_string(line, at, text, form("", formula=bool(_FORMULA.match(text))))
-        sheet.freeze_panes(1, 0)
-        if names:
-            sheet.autofilter(0, 0, len(rows), len(names) - 1)
+        for name, rows in sheets.items():
+            _fill(book.add_worksheet(name), [_for_people(row) for row in rows], form)
     return stream.getvalue()
+
+
+def _fill(sheet: Worksheet, rows: Rows, form: Callable[..., Format]) -> None:
+    names = columns(rows)
+    for at, name in enumerate(names):
+        sheet.write_string(0, at, _legible(name), form("", head=True))
+        longest = max((len(cell(row.get(name))) for row in rows), default=0)
+        sheet.set_column(at, at, min(_MAX_WIDTH, max(_MIN_WIDTH, len(name) + 4, longest + 1)))
+    for line, row in enumerate(rows, 1):
+        for at, name in enumerate(names):
+            number, shape = valued(row.get(name))
+            if isinstance(number, date):
+                sheet.write_datetime(line, at, datetime(number.year, number.month, number.day), form(shape))
+            elif number is not None:
+                sheet.write_number(line, at, number, form(shape))
+            elif text := _legible(cell(row.get(name))):
+                sheet.write_string(line, at, text, form("", formula=bool(_FORMULA.match(text))))
+    sheet.freeze_panes(1, 0)
+    if names:
+        sheet.autofilter(0, 0, len(rows), len(names) - 1)
 
 
 def _legible(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -46,6 +46,7 @@ class ExportedTurn:
     limits: tuple[str, ...] = ()
     how: str = ""
     certainty: str = ""  # see `Answer`
+    wide: bool = False  # whether its table needs the width of a page on its side
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,12 @@ def clean(text: str) -> str:
 def line(text: str) -> str:
     """The text on one line."""
     return " ".join(clean(text).split())
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table of plain texts."""
+    shown = ([re.sub(r"([\\|`*_])", r"\\\1", line(cell)) for cell in row] for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *shown))
 
 
 def markdown_parser() -> MarkdownIt:

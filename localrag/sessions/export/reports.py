@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
 from localrag.sessions.export import rendered
-from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources
+from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources, table
 from localrag.types import Checked, source
 
 if TYPE_CHECKING:
@@ -86,14 +85,19 @@ def cells(one: Checked) -> list[str]:
         one.importance,
         one.value,
         one.problem,
-        one.citation.place if one.citation else "",
+        _place(one),
         "" if one.confidence is None else f"{one.confidence:.0%}",
         ": ".join(filter(None, (said.verdict, said.comment))) if said else "",
     ]
 
 
+def _place(one: Checked) -> str:
+    """Return the place of the quote, with its document where another one has replaced the words."""
+    at = one.citation
+    return "" if at is None else at.place if at.document == one.document else source(at.document, at.place)
+
+
 def _document(document: str, own: Sequence[Checked]) -> ExportedTurn:
-    rows = [[re.sub(r"([\\|`*_])", r"\\\1", line(cell)) for cell in cells(one)] for one in own]
     quotes = [
         Quote(line(f"{one.title}: {source(document, one.citation.place)}"), clean(one.citation.quote))
         for one in own
@@ -102,9 +106,9 @@ def _document(document: str, own: Sequence[Checked]) -> ExportedTurn:
     proposals = [f"{one.title}, to propose: {one.fallback}" for one in own if one.fallback]
     notes = [f"{one.title}: {one.note}" for one in own if one.note]
     read = dict.fromkeys(f"{one.title}: read {one.read}" for one in own if one.state in ("absent", "unsure"))
-    table = "\n".join(f"| {' | '.join(row)} |" for row in (HEADS, ["---"] * len(HEADS), *rows))
+    shown = table(HEADS, map(cells, own))
     return ExportedTurn(
-        line(document), table, tuple(map(line, (*proposals, *notes))), tuple(quotes), tuple(map(line, read))
+        line(document), shown, tuple(map(line, (*proposals, *notes))), tuple(quotes), tuple(map(line, read))
     )
 
 
@@ -159,9 +163,12 @@ def save_deadlines(
     return table_export.save([one.to_row() for one in found], path, "Deadlines", record_of, recipients, report)
 
 
+_REMINDER = timedelta(days=-7)  # before a day, in a calendar
+
+
 def calendar(found: Sequence[Deadline]) -> bytes:
     """Return deadlines that have a day as a calendar; the same deadline has the same UID in each."""
-    from icalendar import Calendar, Event
+    from icalendar import Alarm, Calendar, Event
 
     made, now = Calendar(), datetime.now(UTC)
     made.add("prodid", "-//localrag//dates//EN")
@@ -172,11 +179,17 @@ def calendar(found: Sequence[Deadline]) -> bytes:
         event.add("uid", f"{hashlib.blake2b(named.encode('utf-8', 'replace'), digest_size=16).hexdigest()}@localrag")
         event.add("dtstamp", now)
         event.add("dtstart", date.fromisoformat(one.date))  # a date without an end is the whole day
-        event.add("summary", line(f"{'Amended: ' if one.amended else ''}{one.who or at.document}: {one.what}"))
+        due = ": ".join(filter(None, (one.who, one.what)))
+        event.add("summary", line(f"{'Amended: ' if one.amended else ''}{due} ({one.title or at.document})"))
         said = [f"{one.kind}, {one.when}", f"“{at.quote}”", source(at.document, at.place)]
         said += [f"Counted from: “{one.start.quote}” {one.start.place}"] if one.start else []
         said += [f"Amended by: “{new.quote}” {source(new.document, new.place)}"] if (new := one.amended) else []
         event.add("description", "\n".join(map(line, said)))
         event.add("transp", "TRANSPARENT")
+        alarm = Alarm()
+        alarm.add("action", "DISPLAY")
+        alarm.add("description", line(due))
+        alarm.add("trigger", _REMINDER)
+        event.add_component(alarm)
         made.add_component(event)
     return bytes(made.to_ical())

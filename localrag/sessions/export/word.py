@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _MAX_LIST_DEPTH = 3  # of Word's list styles
+_MIN_SHARE, _MAX_SHARE = 16, 40  # of a column in the width of a table, in characters
 
 
 def docx(exported: Contents) -> bytes:
@@ -42,6 +43,13 @@ def docx(exported: Contents) -> bytes:
 
 
 def _turn(document: Document, turn: ExportedTurn) -> None:
+    from docx.enum.section import WD_ORIENT
+
+    page = document.sections[-1]
+    if turn.wide != (page.orientation == WD_ORIENT.LANDSCAPE):
+        turned = document.add_section()
+        turned.orientation = WD_ORIENT.LANDSCAPE if turn.wide else WD_ORIENT.PORTRAIT
+        turned.page_width, turned.page_height = page.page_height, page.page_width
     document.add_heading(turn.question, 1)
     _Answer(document).add(turn.answer)
     for text in turn.notes:
@@ -107,6 +115,9 @@ class _Answer:
                 pass
 
     def _table(self, tokens: list[Token]) -> None:
+        from docx.oxml import OxmlElement
+        from docx.shared import Emu, Pt
+
         rows: list[list[Token]] = []
         for token in tokens:
             if token.type == "tr_open":
@@ -114,9 +125,21 @@ class _Answer:
             elif token.type == "inline":
                 rows[-1].append(token)
         table = self._document.add_table(len(rows), max(map(len, rows)), style="Table Grid")
-        for number, cells in enumerate(rows):
-            for cell, token in zip(table.rows[number].cells, cells, strict=False):
+        table.autofit = False
+        page = self._document.sections[-1]
+        room = (page.page_width or 0) - (page.left_margin or 0) - (page.right_margin or 0)
+        longest = (max(len(token.content) for token in column) for column in zip(*rows, strict=False))
+        shares = [min(_MAX_SHARE, max(_MIN_SHARE, length)) for length in longest]
+        widths = [Emu(room * share // sum(shares)) for share in shares]
+        for column, width in zip(table.columns, widths, strict=False):
+            column.width = width  # for LibreOffice; Word takes that of each cell
+        for number, (row, cells) in enumerate(zip(table.rows, rows, strict=True)):
+            for cell, token, width in zip(row.cells, cells, widths, strict=False):
+                cell.width = width
                 _runs(cell.paragraphs[0], token, bold=number == 0)
+                for run in cell.paragraphs[0].runs:
+                    run.font.size = Pt(9)
+            row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit" if number else "w:tblHeader"))
 
 
 def _runs(paragraph: Paragraph, token: Token, bold: bool = False) -> None:

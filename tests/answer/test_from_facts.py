@@ -1,0 +1,171 @@
+"""Questions that facts answer: without a search, without a model, and only where both are beyond doubt."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from asking import ask, verified
+
+from localrag import api
+from localrag.answer import overview
+from localrag.answer.assistant import Assistant
+from localrag.answer.reviewer import Reviewer
+from localrag.embeddings.sentence_encoder import SentenceEncoder
+from localrag.events import ReviewEnded
+from localrag.items import fact_questions, facts, playbook
+from localrag.search import retrieval
+
+LEASE = """LEASE AGREEMENT
+
+This Lease Agreement is made on 22 March 2021 by and between Pellar Estates Ltd (the "Landlord") and Tarrow Trust (the
+"Tenant"). Landlord shall let. Tenant shall pay.
+
+1. This Lease shall commence on 1 April 2021 and shall continue for a term of ten (10) years.
+2. Invoices shall be paid by the Tenant within forty-five (45) days after receipt of the invoice.
+3. This Lease is governed by the laws of the State of Ohio.
+"""
+SUPPLY = """SUPPLY AGREEMENT
+
+This Supply Agreement is made on 5 May 2022 by and between Larkspur Foods Ltd (the "Buyer") and Quill Paper GmbH (the
+"Supplier"). Buyer shall buy. Supplier shall deliver.
+
+1. This Agreement shall commence on 1 June 2022 and shall expire on 31 May 2026.
+2. This Agreement is governed by the laws of the State of Texas.
+"""
+AMENDMENT = """AMENDMENT NO. 1 TO THE LEASE AGREEMENT
+
+This Amendment No. 1 is made on 3 June 2023 between Pellar Estates Ltd (the "Landlord") and Tarrow Trust (the "Tenant")
+and amends the Lease Agreement dated 22 March 2021.
+
+Section 2 is replaced by the following:
+
+2. Invoices shall be paid by the Tenant within thirty (30) days after receipt of the invoice.
+"""
+
+
+@pytest.fixture
+def contracts(settings, models, folder, monkeypatch):
+    """A library of two contracts, with its facts, and the encoder that ships."""
+    monkeypatch.setattr(retrieval, "SentenceEncoder", SentenceEncoder)
+    library = api.open_library("contracts", create=True)
+    library.ingest(folder({"lease.txt": LEASE, "supply.txt": SUPPLY}))
+    models.loaded.clear()
+    return library
+
+
+def asked(settings, question):
+    assistant = Assistant(settings)
+    try:
+        answer = ask(assistant, question, "contracts")[1]
+        verified(answer, assistant.library("contracts"))
+        return answer
+    finally:
+        assistant.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("When does the supply agreement end?", "31 May 2026"),
+        ("When was the lease signed?", "22 March 2021"),
+        ("Which law governs the supply agreement?", "Texas"),
+        ("What is the term of the lease?", "10 years"),
+        ("Who are the parties to the Larkspur agreement?", "Quill Paper"),
+        ("Who is the landlord?", "Pellar Estates"),
+        ("When does the lease end?", "31 March 2031"),
+    ],
+)
+def test_a_fact_answers_without_a_model(settings, contracts, models, question, value):
+    answer = asked(settings, question)
+    assert value in answer.answer and answer.citations and answer.certainty == "sure"
+    assert answer.plan.signals["fact"] and answer.model is None
+    assert models.loaded == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When does the exclusivity under the supply agreement end?",  # another thing that ends
+        "When does the Orlo agreement end?",  # a document that is not there
+        "When does the agreement end?",  # either of two
+        "Does the lease end in 2031?",
+        "Compare the law of the lease with that of the supply agreement.",
+        "What happens when the lease ends?",
+        "How long may dogs stay in the lease?",
+    ],
+)
+def test_what_facts_do_not_surely_answer_is_read_for(settings, contracts, question):
+    assert "fact" not in asked(settings, question).plan.signals
+
+
+def test_an_unclear_or_rejected_fact_answers_nothing(settings, contracts):
+    contracts.decide("supply.txt", "end", "rejected")
+    contracts.close()
+    assert "fact" not in asked(settings, "When does the supply agreement end?").plan.signals
+
+
+def test_a_corrected_fact_answers(settings, contracts):
+    contracts.decide("supply.txt", "end", "confirmed", "30 June 2026")
+    contracts.close()
+    assert "30 June 2026" in asked(settings, "When does the supply agreement end?").answer
+
+
+def test_the_wording_in_force_answers_and_says_what_it_replaced(settings, contracts, folder):
+    contracts.ingest(folder({"lease.txt": LEASE, "supply.txt": SUPPLY, "amendment.txt": AMENDMENT}))
+    answer = asked(settings, "Within how many days must invoices be paid under the lease?")
+    assert [one.document for one in answer.citations] == ["amendment.txt", "lease.txt"]
+    assert answer.answer.index("30 days") < answer.answer.index("45 days")
+
+
+def test_each_document_is_asked_by_its_facts_first(settings, contracts, models):
+    answer = asked(settings, "Which agreements end in 2026?")
+    assert {row["document"]: row["found"] for row in answer.table} == {"supply.txt": True, "lease.txt": False}
+    assert answer.model is None
+
+
+def test_a_review_takes_facts_first_and_the_wording_in_force(settings, contracts, models, folder):
+    contracts.ingest(folder({"lease.txt": LEASE, "supply.txt": SUPPLY, "amendment.txt": AMENDMENT}))
+    book = playbook.parse(
+        b"title: Pay\nitems:\n  - {id: pay, type: duration, question: 'Within how long must an invoice be paid?'}\n"
+        b"  - {id: law, type: text, question: 'Which law governs this agreement?'}\n",
+        "a test",
+    )
+    assistant = Assistant(settings)
+    *_, ended = Reviewer(assistant).review(book, libraries=["contracts"], documents=["lease.txt"])
+    assert isinstance(ended, ReviewEnded)
+    found = {one.item: one for one in ended.findings}
+    assert found["law"].value == "Ohio" and found["law"].model == ""
+    at = found["pay"].citation
+    assert found["pay"].value == "30 days" and at and at.document == "amendment.txt"
+    assert "45" in found["pay"].problem
+    assistant.close()
+
+
+def test_words_that_no_question_for_a_fact_has_are_told():
+    assert fact_questions.others("When does the exclusivity end?", "end") == {"exclusivity"}
+    assert fact_questions.others("When does it end?", "end") == set()
+
+
+def test_the_overview_counts_the_end_and_lists_what_comes_next(settings, contracts):
+    made = overview.make([contracts._storage()], facts.VERSION, date(2025, 1, 1))
+    ahead = {(one.day, one.document): one for one in made.ahead}
+    assert ("2026-05-31", "supply.txt") in ahead
+    end = ahead["2031-03-31", "lease.txt"]
+    assert end.counted and end.what == "ends"
+    assert made.kinds == {"contract": 2} and made.unread == 0
+    assert len(made.questions) == 5
+    assert [own.cell("law") for own in made.documents] == ["Ohio", "Texas"]
+
+
+def test_every_suggested_question_is_answered_by_facts(settings, contracts):
+    made = overview.make([contracts._storage()], facts.VERSION, date(2025, 1, 1))
+    contracts.close()
+    answered = [question for question in made.questions if "fact" in asked(settings, question).plan.signals]
+    assert len(answered) >= 4
+
+
+def test_an_amendment_stands_with_what_it_amends(settings, contracts, folder):
+    contracts.ingest(folder({"lease.txt": LEASE, "supply.txt": SUPPLY, "amendment.txt": AMENDMENT}))
+    made = contracts.overview()
+    assert {own.path: own.amends for own in made.documents}["amendment.txt"] == "lease.txt"

@@ -1,0 +1,197 @@
+"""What code reads as facts of a document, in which role, and what it leaves unclear."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrag.errors import NotFoundError, UsageError
+from localrag.items import document_kind, facts
+from localrag.types import Document, Fact, Page
+
+SUPPLY = """SUPPLY AGREEMENT
+
+This Supply Agreement (the "Agreement") is made on 3 May 2021 by and between Larkspur Foods Ltd., a company with offices
+at 4 Mill Lane, Orrin (the "Buyer"), and Quillfeather Paper GmbH, of 9 Dock Road, Tess ("Supplier").
+
+WHEREAS, Supplier makes paper; NOW, THEREFORE, the parties agree as follows.
+
+1. Term. This Agreement shall commence on 1 June 2021 and shall continue for an initial term of three (3) years. It shall
+automatically renew for successive terms of one year each unless either party gives the other written notice of its
+intention not to renew at least ninety (90) days prior to the end of the then current term.
+2. Payment. Buyer shall pay each invoice within thirty (30) days after receipt of the invoice.
+3. Termination. Either party may terminate this Agreement at any time without cause upon sixty (60) days written notice.
+4. Law. This Agreement shall be governed by and construed in accordance with the laws of the State of Delaware. The parties
+submit to the exclusive jurisdiction of the courts located in Dover, Delaware.
+5. Buyer shall inspect. Supplier shall deliver.
+
+IN WITNESS WHEREOF
+
+LARKSPUR FOODS LTD.
+By: /s/ Ann Lee
+"""
+
+
+def document(path="a.txt", title="", language="english"):
+    return Document(1, "/root", path, title, "", 0, 1, 0, False, language=language)
+
+
+def read(*texts, path="a.txt", title=""):
+    pages = [Page(text, number if len(texts) > 1 else None) for number, text in enumerate(texts, 1)]
+    found = facts.find(document(path, title), pages)
+    for one in found:
+        page = next(page for page in pages if page.number == one.page or not one.quote)
+        assert not one.quote or page.text[one.start : one.end] == one.quote
+    return found
+
+
+def clear(found):
+    by_role: dict[str, list[str]] = {}
+    for one in found:
+        if one.clear:
+            by_role.setdefault(one.role, []).append(one.value)
+    return by_role
+
+
+def test_a_contract_gives_each_fact_in_its_role():
+    found = clear(read(SUPPLY))
+    assert found["kind"] == ["contract"]
+    assert found["title"] == ["Supply agreement, Larkspur Foods and Quillfeather Paper, 2021"]
+    assert found["party"] == ["Larkspur Foods Ltd.", "Quillfeather Paper GmbH"]
+    assert found["signed"] == ["2021-05-03"] and found["start"] == ["2021-06-01"]
+    assert found["term"] == ["P3Y"] and found["renewal"] == ["P1Y"]
+    assert found["non-renewal notice"] == ["P90D"] and found["termination notice"] == ["P60D"]
+    assert found["payment"] == ["P30D"] and found["law"] == ["Delaware"] and found["courts"] == ["Dover, Delaware"]
+    assert found["signatory"] == ["Ann Lee"]
+
+
+def test_a_party_has_the_terms_that_the_text_gives_it():
+    parties = [one for one in read(SUPPLY) if one.role == "party"]
+    assert [one.terms for one in parties] == [("Buyer",), ("Supplier",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("between Ann Lee (hereinafter referred to as “Seller”) and Bo Ltd. (“Buyer”)", ["Ann Lee", "Bo Ltd."]),
+        (
+            "by and among (a) Kay, Inc. (“Kay”); (b) Sterling Co. (“SW”); and (c) Dip Group (“Dip”)",
+            ["Kay, Inc.", "Sterling Co.", "Dip Group"],
+        ),
+        ("between Fonterra (USA) Inc., (“Supplier”) and eMart Corp. (“Buyer”)", ["Fonterra (USA) Inc.", "eMart Corp."]),
+        ("between Ann Lee, director of Acme Ltd (“Client”), and Webb PLC (“Company”)", ["Acme Ltd", "Webb PLC"]),
+        (
+            "between Alpha Ltd (“Alpha”, each a “Party”) and Beta LLC (“Beta”) (together the “Parties”)",
+            ["Alpha Ltd", "Beta LLC"],
+        ),
+    ],
+)
+def test_parties_are_told_from_what_stands_around_them(text, names):
+    acts = " Seller shall sell. Buyer shall buy. Kay shall act. SW shall act. Dip shall act. Client shall pay. Company shall"
+    found = read(
+        f"AGREEMENT\n\nThis Agreement is made {text}, who agree as follows: Supplier shall. Alpha shall. Beta shall.{acts}"
+    )
+    assert clear(found)["party"] == names
+
+
+def test_a_day_in_a_footer_or_of_another_document_has_no_role():
+    footer = "Source: ACME CORP, 8-K, 3/26/2019"
+    page = "LEASE AGREEMENT\nThis Lease amends the agreement dated 1 May 2015 between the parties. It goes on.\n"
+    found = clear(read(f"{page}\n{footer}", f"More of it.\n{footer}", f"The end.\n{footer}"))
+    assert "signed" not in found and "effective" not in found
+
+
+def test_an_effective_date_of_termination_is_no_effective_date():
+    text = "SERVICE AGREEMENT\n“Effective Date of Termination” means 5 May 2020. The Supplier shall act."
+    assert "effective" not in clear(read(text))
+
+
+def test_what_ends_is_told_from_what_begins():
+    text = "SERVICE AGREEMENT\nThis Agreement is effective until 30 June 2027 and began on 1 July 2025."
+    found = clear(read(text))
+    assert found.get("end") == ["2027-06-30"] and "effective" not in found
+
+
+def test_a_term_in_a_table_gives_its_length_and_first_day():
+    table = "LEASE\n\n| Item | Terms |\n| --- | --- |\n| Rent | EUR 900 |\n| Term | Ten years from and including 1 April 2021 |\n"
+    found = clear(read(table))
+    assert found["term"] == ["P10Y"] and found["start"] == ["2021-04-01"]
+
+
+def test_two_laws_in_one_sentence_are_unclear():
+    text = "AGREEMENT\nThis Agreement is governed by the laws of the State of Ohio and the laws of the State of Texas."
+    laws = [one for one in read(text) if one.role == "law"]
+    assert laws and not laws[0].clear and laws[0].why
+
+
+def test_a_blank_is_no_day():
+    found = clear(read("AGREEMENT\nThis Agreement is made as of [___], 2020 by and between Alpha Ltd and Beta Ltd."))
+    assert "signed" not in found and "effective" not in found
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "kind"),
+    [
+        ("x.pdf", "MINUTES OF THE BOARD\nPresent: all", "minutes"),
+        ("x.pdf", "Amendment No. 2 to the Master Services Agreement\nIt is made today.", "amendment"),
+        ("x.pdf", "UNITED STATES SECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\n", "filing"),
+        ("x.pdf", "Information Security Policy\nVersion 3", "policy"),
+        ("x.csv", "a,b\n1,2", "spreadsheet"),
+        ("notes.txt", "Bought milk and bread.", "document"),
+    ],
+)
+def test_the_kind_is_that_of_the_heading(path, text, kind):
+    assert document_kind.kind(document(path), [Page(text)])[0] == kind
+
+
+def test_a_filing_gives_company_form_and_period():
+    text = (
+        "SECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\nFor the fiscal year ended December 31, 2019\n"
+        "Acme Widgets, Inc.\n(Exact name of registrant as specified in its charter)"
+    )
+    found = clear(read(text))
+    assert found["company"] == ["Acme Widgets, Inc"] and found["period"] == ["2019-12-31"]
+    assert found["title"] == ["Acme Widgets, Form 10-K, 2019-12-31"]
+
+
+def test_a_mail_gives_sender_recipient_date_and_subject():
+    page = Page("To: Bo Berg\n\nPlease see the draft.", unit="mail")
+    mail = Document(1, "/", "m.eml", "Draft lease", "", 0, 1, 0, False, author="Ann Lee", date="2024-03-02T10:00")
+    found = clear(facts.find(mail, [page]))
+    assert found["sender"] == ["Ann Lee"] and found["date"] == ["2024-03-02"] and found["subject"] == ["Draft lease"]
+    assert found["recipient"] == ["Bo Berg"] and found["title"] == ["Draft lease"]
+
+
+def test_a_policy_gives_version_owner_and_day():
+    text = "Travel Policy\n\nVersion: 3.2\nOwner: People Team\nEffective date: 1 March 2024\nPolicy number: HR-7\n"
+    found = clear(read(text))
+    assert found["version"] == ["3.2"] and found["owner"] == ["People Team"] and found["in force"] == ["2024-03-01"]
+    assert found["number"] == ["HR-7"]
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "x" * 50_000, "(" * 20_000, "“" * 20_000, "a " * 30_000, "\x00\u202e"])
+def test_a_text_without_facts_gives_kind_and_title_alone(text):
+    assert {one.role for one in read(text)} == {"kind", "title"}
+
+
+def test_a_fact_is_named_by_id_role_or_value():
+    found = read(SUPPLY)
+    law = facts.named(found, "law")
+    assert facts.named(found, law.id) == law
+    assert facts.named(found, "party=quillfeather").value == "Quillfeather Paper GmbH"
+    with pytest.raises(NotFoundError):
+        facts.named(found, "party")
+
+
+def test_a_correction_keeps_what_code_read_and_its_id():
+    one = next(one for one in read(SUPPLY) if one.role == "start")
+    new = facts.decided(one, "confirmed", "1 July 2021", "ann", "2026-01-01T00:00:00+00:00")
+    assert (new.value, new.was, new.by, new.state, new.id) == ("2021-07-01", "2021-06-01", "ann", "confirmed", one.id)
+    assert facts.decided(one, "confirmed", "", "ann", "now").was == ""
+    with pytest.raises(UsageError):
+        facts.decided(one, "confirmed", "soon", "ann", "now")
+
+
+def test_facts_have_ids_of_their_own():
+    ids = [one.id for one in read(SUPPLY)]
+    assert len(set(ids)) == len(ids)
+    assert Fact("law", "Ohio", "Ohio").id != Fact("courts", "Ohio", "Ohio").id

@@ -48,6 +48,8 @@ def routes(served: Served, turns: FairQueue) -> list[BaseRoute]:
         Route("/api/documents/{library}", api.documents),
         Route("/api/pages/{library}/{document:path}/{page:int}", api.page),
         Route("/api/pages/{library}/{document:path}", api.page),
+        Route("/api/overview/{library}", api.overview),
+        Route("/api/facts/{library}", api.decide, methods=["POST"]),
         Route("/api/search", api.search, methods=["POST"]),
         Route("/api/ask", api.ask, methods=["POST"]),
     ]
@@ -83,6 +85,16 @@ class _Api:
         failed = [{"document": one.document, "reason": one.reason} for one in held.failed[:_MAX_DOCUMENTS]]
         more = later[_MAX_DOCUMENTS - 1].path if len(later) > _MAX_DOCUMENTS else None
         return json_response({"library": library, "documents": shown, "after": more, "not_read": failed})
+
+    async def overview(self, request: Request) -> Response:
+        (library,) = self._served.check((request.path_params["library"],))
+        await exchange.record(self._served, request, "overview", (library,))
+        return json_response(await exchange.while_there(request, self._served.call("overview", library)))
+
+    async def decide(self, request: Request) -> Response:
+        (library,) = self._served.check((request.path_params["library"],))
+        given = exchange.as_type(await exchange.json_of(request), exchange.FactDecision)
+        return json_response((await exchange.decide_fact(self._served, request, library, given)).to_dict())
 
     async def page(self, request: Request) -> Response:
         (library,) = self._served.check((request.path_params["library"],))

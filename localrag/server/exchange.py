@@ -21,10 +21,11 @@ from localrag.protocol import to_plain
 from localrag.search import filters
 from localrag.server.guard import error_body, name_of, status_of
 from localrag.server.served import MAX_PAGE, MAX_QUESTION, Served, Waiting, hint_for_programs
-from localrag.types import Answer, Filter, Mode
+from localrag.types import Answer, Fact, FactState, Filter, Mode
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
+MAX_VALUE = 500  # characters of a fact that a person corrects
 Question = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_QUESTION)]
 PageNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_PAGE)]
 
@@ -66,6 +67,15 @@ class AnswerOptions(Narrowing, kw_only=True):
             "reproducible": self.reproducible,
             "options": {name: value for name, value in options.items() if value is not None},
         }
+
+
+class FactDecision(msgspec.Struct, forbid_unknown_fields=True):
+    """What a person decides of a fact, as `api.Library.decide` takes it: "sure" takes back what was decided before."""
+
+    document: str
+    fact: str
+    state: FactState
+    value: Annotated[str, msgspec.Meta(max_length=MAX_VALUE)] = ""
 
 
 async def json_of(request: Request) -> dict[str, Any]:
@@ -113,6 +123,13 @@ def for_client(request: Request, error: E) -> E:
 async def record(served: Served, request: Request, call: str, libraries: tuple[str, ...]) -> None:
     """Record a call in the audit log before it is made."""
     await asyncio.to_thread(served.record, name_of(request), call, libraries)
+
+
+async def decide_fact(served: Served, request: Request, library: str, given: FactDecision) -> Fact:
+    """Record that a person decides of a fact, and keep it; return the fact."""
+    await record(served, request, "fact", (library,))
+    value = given.value.strip() if given.state == "confirmed" else ""
+    return cast(Fact, await served.call("decide_fact", library, given.document, given.fact, given.state, value))
 
 
 async def answer_of(events: AsyncGenerator[Waiting | Event]) -> Answer:

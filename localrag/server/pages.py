@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
@@ -30,7 +31,7 @@ from localrag.search import filters
 from localrag.search.filters import mentioned
 from localrag.security.terminal import counted, visible
 from localrag.server import showing
-from localrag.server.exchange import record
+from localrag.server.exchange import FactDecision, as_type, decide_fact, record, while_there
 from localrag.server.guard import client_of
 from localrag.server.jobs import Asked, Job, Jobs, Reviewing, news
 from localrag.server.served import FairQueue, Served, check_length
@@ -74,6 +75,8 @@ def routes(served: Served, turns: FairQueue, store: SessionStore | None = None) 
         Route("/review", pages.begin_review, methods=["POST"]),
         Route("/review/{job}", pages.review),
         Route("/review/{job}", pages.decide, methods=["POST"]),
+        Route("/overview/{library}", pages.overview),
+        Route("/overview/{library}", pages.decide_fact, methods=["POST"]),
         Route("/image", pages.image),
         Route("/boxes", pages.boxes),
         Mount("/static", StaticFiles(directory=showing.HERE / "static")),
@@ -124,7 +127,7 @@ class Pages:
     async def _page(self, request: Request, session: Session | None) -> Response:
         base = f"/c/{session.id}" if session is not None else "/"
         query = dict(values_of(request.url.query))
-        source = await self._source(request, query, session, base)
+        source = await self._source(request, query, base, partial(showing.cited, session) if session else None)
         if query.get("part") == "source":
             return HTMLResponse(source)
         job = self._jobs.of(session.id) if session is not None else None
@@ -296,11 +299,13 @@ class Pages:
             raise NotFoundError("this answer or review is over", hint)
         return job
 
-    async def _source(self, request: Request, query: dict[str, str], session: Session | None, base: str) -> Markup:
-        """Return the panel of the source that an address asks for, empty if none."""
+    async def _source(
+        self, request: Request, query: dict[str, str], base: str, cited: Callable[[str], showing.Cited] | None
+    ) -> Markup:
+        """Return the panel of the source that an address asks for, empty if none; `cited` finds a citation."""
         try:
-            if session is not None and "source" in query:
-                return await self._shown(request, query, base, showing.cited(session, query["source"]))
+            if cited is not None and "source" in query:
+                return await self._shown(request, query, base, cited(query["source"]))
             return await self._shown(request, query, base) if "read" in query else Markup("")
         except LocalragError as error:
             return render("source.html", error=error, close=base)
@@ -352,6 +357,30 @@ class Pages:
                 while len(self._pictures) > _MAX_PICTURES:
                     self._pictures.popitem(last=False)
             return self._pictures[key]
+
+    async def overview(self, request: Request) -> Response:
+        """The first page of a library; for the home page, the part of it that says what comes next."""
+        (library,) = self._served.check([request.path_params["library"]])
+        base, query = showing.overview_of(library), dict(values_of(request.url.query))
+        await record(self._served, request, "overview", (library,))
+        held = await while_there(request, self._served.call("overview", library))
+        if query.get("part") == "ahead":
+            return HTMLResponse(render("ahead.html", held=held, library=library, base=base, home=True))
+        source = await self._source(request, query, base, partial(showing.stated, held))
+        if query.get("part") == "source":
+            return HTMLResponse(source)
+        start = number(query.get("from")) or 0
+        return HTMLResponse(await asyncio.to_thread(showing.overview_html, held, library, query, start, source))
+
+    async def decide_fact(self, request: Request) -> Response:
+        """Keep what a person decides of a fact, and show its document again."""
+        (library,) = self._served.check([request.path_params["library"]])
+        form = dict(await _values(request))
+        document = unquote(form.get("document", ""), errors="surrogateescape")  # see `showing.name_of`
+        given = as_type({**form, "document": document}, FactDecision)
+        await decide_fact(self._served, request, library, given)
+        then = {"document": document, "rejected": given.fact if given.state == "rejected" else None}
+        return RedirectResponse(f"{showing.overview_of(library)}?{showing.encoded(then)}#open", 303)
 
     async def begin_review(self, request: Request) -> Response:
         values = await _values(request)

@@ -26,7 +26,7 @@ from localrag.grounding import annotations as marks
 from localrag.ingest import source_files
 from localrag.security.terminal import UNSAFE, visible
 from localrag.sessions.export.contents import markdown_parser
-from localrag.types import Answer, Checked, Citation, Cost, place
+from localrag.types import Answer, Checked, Citation, Cost, Fact, place
 from localrag.worker import branches
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PREVIEW_ROWS = 8  # of a survey under way
+OVERVIEW_ROWS = 100  # documents of a first page that are shown at once
+MAX_LISTED = 300  # lines of each list below them
+MAX_AHEAD = 3  # libraries whose next days and questions the home page shows
 MAX_REMARKS = 6
 MAX_UNREAD = 4  # lines shown at once; more are folded
 PICTURE_WIDTH = 1000  # pixels, where the page does not say
@@ -75,6 +78,10 @@ def environment() -> Environment:
         hint_of=hint_of,
         sentence=sentence,
         without_commands=without_commands,
+        encoded=encoded,
+        overview_of=overview_of,
+        MAX_AHEAD=MAX_AHEAD,
+        quoted_path=lambda path: quote(path, errors="surrogateescape"),
         quoted=lambda words: references.in_quotes(" ".join(words.split())),
     )
     return made
@@ -338,3 +345,64 @@ def grid(findings: Sequence[Checked]) -> dict[tuple[str, str], dict[str, tuple[i
     for number, one in enumerate(findings):
         rows.setdefault((one.library, one.document), {})[one.item] = (number, one)
     return rows
+
+
+# --- the first page of a library: `held` is what `Engine.overview` returns ---
+
+
+def overview_of(library: str) -> str:
+    """Return the address of the first page of a library."""
+    return f"/overview/{quote(library)}"
+
+
+def facts_of(document: Mapping[str, Any]) -> list[Fact]:
+    return [Fact(**{name: value for name, value in one.items() if name != "id"}) for one in document["facts"]]
+
+
+def stated(held: Mapping[str, Any], reference: str) -> Cited:
+    """Return the quote of a fact; a reference is the fact's id, a slash, and its document."""
+    named, _, path = reference.partition("/")
+    found = [one for own in held["documents"] if own["document"] == path for one in facts_of(own) if one.id == named]
+    if not found or not found[0].quote:
+        raise NotFoundError("there is no such fact any more", "Load the page again.")
+    one = found[0]
+    library = held["libraries"][0]
+    return Cited(Citation(library, path, one.page, None, one.place, one.quote, one.start, one.end, 0), reference)
+
+
+def overview_html(
+    held: Mapping[str, Any], library: str, query: Mapping[str, str], start: int, source: Markup
+) -> Markup:
+    """Return the first page, with its documents from `start` on, or with the one that the address names, unfolded."""
+    from localrag.answer.overview import COLUMNS, shown_value  # they load numpy
+
+    documents = held["documents"]
+    read, cited = (query.get(name, "").partition("/")[2] for name in ("read", "source"))
+    wanted = query.get("document") or read or cited
+    named = next((at for at, one in enumerate(documents) if one["document"] == wanted), start)
+    begin = min(named, max(0, len(documents) - 1)) // OVERVIEW_ROWS * OVERVIEW_ROWS
+
+    def why(facts: Sequence[Fact], column: str, cell: str) -> str:
+        """Return why what a cell shows is unclear, empty if it is not."""
+        doubtful = [one for one in facts if not one.clear and one.role in COLUMNS[column]]
+        return "; ".join(dict.fromkeys(one.why or "unclear" for one in doubtful if f"{shown_value(one)}?" in cell))
+
+    rows = [(one, facts_of(one)) for one in documents[begin : begin + OVERVIEW_ROWS]]
+    return render(
+        "overview.html",
+        held=held,
+        library=library,
+        base=overview_of(library),
+        rows=rows,
+        columns=list(COLUMNS),
+        by_path={one["document"]: one for one in documents},
+        begin=begin,
+        opened=wanted,
+        rejected=query.get("rejected", ""),
+        shown_value=shown_value,
+        why=why,
+        most=MAX_LISTED,
+        step=OVERVIEW_ROWS,
+        source=source,
+        home=False,
+    )

@@ -15,7 +15,8 @@ import fake_core as fakes
 from fake_core import NOTICE, PAGE_12, FakeAssistant, FakeLibrary, FakeWorld, answered, citation, shelved_document
 from tui import reviews, surveys
 
-from localrag.errors import ModelError
+from localrag.answer import overview
+from localrag.errors import ModelError, NotFoundError
 from localrag.events import Delta, Failure, Planned, Replaced
 from localrag.ingest.source_files import PagePicture
 from localrag.items import playbook
@@ -25,7 +26,7 @@ from localrag.server.guard import Access
 from localrag.server.served import Served
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
-from localrag.types import Citation
+from localrag.types import Citation, Fact
 from localrag.worker.engine import Entry
 
 TOKEN = "a-token-for-tests-only"
@@ -112,6 +113,54 @@ def finding(one):
     return replace(one, item=items[one.item].id, **evil)
 
 
+FACTS = (
+    Fact("party", "Acme Ltd", "Acme Ltd", "Acme Ltd", "p. 1", 1, 0, 8),
+    Fact("term", "P3Y", "three years", "a term of three years", "p. 2", 2, state="unclear", why=f"two fit {IMAGE}"),
+    Fact("end", "2031-03-14", "14 March 2031", NOTICE, "p. 12", 12, PAGE_12.index(NOTICE), PAGE_12.index(NOTICE) + 9),
+    Fact("fee", "100 EUR", "EUR 100", "EUR 100 a month", "p. 2", 2),
+)
+EVIL_FACT = Fact("party", SCRIPT, SCRIPT, EVIL_QUOTE, IMAGE, None, EVIL_TEXT.index(EVIL_QUOTE), state="unclear")
+
+
+class FirstPage(fakes.FakeEngine):
+    """Facts of two documents, which are decided of as in a library."""
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.facts = {"contracts/msa.pdf": list(FACTS), EVIL_NAME: [EVIL_FACT]}
+        self.rejected = {}
+
+    def overview(self, library, *, stop=lambda: False):
+        held = self.world.libraries[library]
+        listed = [each.document for each in held.entries()]
+        documents = tuple(
+            overview.DocumentFacts(
+                *(library, one.path, one.title or one.path, "contract", "english", one.pages if one.paged else None),
+                tuple(self.facts.get(one.path, ())),
+                "contracts/msa.pdf" * (one.path == EVIL_NAME),
+            )
+            for one in listed
+        )
+        timeline = tuple(event for own in documents for event in overview.events(own))
+        asked = (f"When does {SCRIPT} end?",)
+        more = {"kinds": {"contract": len(listed)}, "languages": {"english": 4}, "years": {"2031": 1}}
+        return overview.Overview((library,), documents, held.failed, 1, timeline, asked, "2030-01-01", **more).to_dict()
+
+    def decide_fact(self, library, document, fact, state, value=""):
+        held = self.facts.get(document, [])
+        for at, one in enumerate(held):
+            if one.id == fact:
+                said = replace(one, state=state, value=value or one.value, was=one.value * bool(value), by="anna")
+                held[at : at + 1] = [said] * (state != "rejected")
+                self.rejected |= {fact: (document, one)} if state == "rejected" else {}
+                return said
+        if fact in self.rejected and state == "sure":
+            document, one = self.rejected.pop(fact)
+            self.facts[document].append(one)
+            return one
+        raise NotFoundError(f"no fact is called {fact!r}", "Name one by its id: localrag overview")
+
+
 def world():
     names = ("contracts/msa.pdf", "contracts/lease.pdf", LONG_NAME)
     shelved = [Entry(shelved_document(name, pages=60), 900, 0) for name in names]
@@ -132,7 +181,7 @@ def world():
 def served(folder, over=None):
     settings = Settings(home=folder)
     over = over or world()
-    engine = fakes.FakeEngine(over)
+    engine = FirstPage(over)
     return Served(settings, engine, tuple(over.libraries)), SessionStore(folder / "sessions")
 
 

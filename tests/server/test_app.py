@@ -18,13 +18,15 @@ from server import fake_server
 from server.fake_server import EVIL_NAME, TOKEN
 
 HOST = "127.0.0.1:9999"
-PAGE = "contracts/msa.pdf"
+PAGE, FEE = "contracts/msa.pdf", fake_server.FACTS[3].id
 SAID = [{"role": "user", "content": "How much notice?"}]
 # What a client sends; the call of the engine that it leads to; what is recorded.
 REQUESTS = [
     ("GET", "/api/documents/contracts", None, "contents", "documents"),
     ("GET", f"/api/pages/contracts/{PAGE}/12", None, "page", "page"),
     ("GET", f"/api/pages/contracts/{quote(EVIL_NAME)}", None, "page", "page"),
+    ("GET", "/api/overview/contracts", None, "overview", "overview"),
+    ("POST", "/api/facts/contracts", {"document": PAGE, "fact": FEE, "state": "rejected"}, "decide_fact", "fact"),
     ("POST", "/api/search", {"query": "notice"}, "search", "search"),
     ("POST", "/api/ask", {"question": "How much notice?"}, "ask", "ask"),
     ("POST", "/api/ask", {"question": "How much notice?", "stream": True}, "ask", "ask"),
@@ -32,6 +34,8 @@ REQUESTS = [
     ("POST", "/v1/chat/completions", {"model": "localrag", "messages": SAID, "stream": True}, "ask", "chat"),
     ("POST", "/v1/embeddings", {"model": "localrag-embedder", "input": "notice"}, "embed", "embeddings"),
     ("GET", f"/?read=contracts/{PAGE}&page=12&part=source", None, "page", "page"),
+    ("GET", "/overview/contracts", None, "overview", "overview"),
+    ("POST", "/overview/contracts", f"document={PAGE}&fact={FEE}&state=sure".encode(), "decide_fact", "fact"),
     ("POST", "/ask", b"question=How+much%3F&library=contracts", "ask", "ask"),
     ("POST", "/review", b"playbook=nda&library=contracts", "review", "review"),
 ]

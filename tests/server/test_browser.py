@@ -28,6 +28,7 @@ expect.set_options(timeout=PATIENCE * 1000)
 ROOT = Path(__file__).parents[2]
 QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
 WIDE, MIDDLE, PHONE = (1600, 900), (800, 900), (360, 740)
+FIRST = "/overview/contracts"
 
 
 @pytest.fixture(scope="module")
@@ -326,6 +327,39 @@ def test_a_review_fills_its_grid_and_is_decided_on(visit):
     expect(page.locator("#source img")).to_be_visible()
 
 
+def test_the_first_page_leads_to_quotes_takes_decisions_and_asks(visit):
+    page = visit.page
+    visit.click("#greeting >> text=First page of contracts", "First page of contracts", "h1")
+    page.click("tr:has-text('msa.pdf') + tr summary >> nth=0")
+    visit.click(".facts .citation:visible >> nth=2", "p. 12")
+    expect(page.locator("#source img[data-revealed]")).to_be_visible()
+    page.click("[data-close]")
+    assert page.url.endswith(FIRST)
+    with page.expect_navigation():
+        page.click(".facts form:visible >> nth=1 >> text=Confirm")
+    expect(page.locator(".facts li:visible >> nth=1")).to_contain_text("✓ confirmed")
+    page.click(".facts form:visible >> nth=1 >> text=Correct")  # without a value the browser asks for one
+    assert page.evaluate("document.activeElement.name") == "value"
+    with page.expect_navigation():
+        page.click(".facts form:visible >> nth=1 >> text=Take it back")
+    expect(page.locator("article")).to_have_count(0)
+    page.click(".question-link")
+    expect(page).to_have_url(re.compile(r"/c/\d{8}T"))
+    expect(page.locator(".cost")).to_have_count(1)
+    visit.to("/")
+    page.click("#greeting .question-link")
+    expect(page.locator(".cost")).to_have_count(1)
+
+
+@pytest.mark.parametrize("visit", [{"size": size} for size in (WIDE, MIDDLE, PHONE)], indirect=True)
+def test_the_first_page_fits_each_width(visit):
+    page = visit.page
+    visit.to(f"{FIRST}?document=contracts/msa.pdf")
+    assert page.evaluate(TOO_WIDE) == []
+    box, most = page.locator(".facts li:visible >> nth=2").bounding_box(), (page.viewport_size or {})["width"]
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= most
+
+
 TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
   .filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.outerHTML.slice(0, 150))"""
 CONTRAST = """() => {
@@ -357,7 +391,7 @@ def test_text_can_be_read_and_controls_have_names(visit):
         visit.ask(question)
     expect(page.locator("#source h2")).to_contain_text("p. 12")
     page.keyboard.press("Tab")
-    for path in ("", "/conversations", "/"):
+    for path in ("", "/conversations", f"{FIRST}?document=contracts/msa.pdf", "/"):
         if path:
             visit.to(path)
         assert page.evaluate(CONTRAST) == [] and page.evaluate(NAMELESS) == []

@@ -27,6 +27,7 @@ class Browser(TestClient):
         self.world.libraries |= {name: FakeLibrary(name) for name in more}
         served, self.store = fake_server.served(folder, self.world)
         made = create_app(served, Access(frozenset({HOST}), TOKEN), self.store)
+        self.log = served.settings.library_audit_file("contracts")
         headers = {"Accept": "text/html", "Authorization": f"Bearer {TOKEN}"}
         super().__init__(fake_server.in_one_loop(made), base_url=f"http://{HOST}", headers=headers)
 

@@ -115,6 +115,10 @@
   const busy = (yes) => { body.classList.toggle("busy", yes); };
   const stop = (form) => fetch(form.action, { method: "POST", headers: json, body: new URLSearchParams() }).catch(() => say(GONE));
   all("[data-job]").forEach(watch);
+  all("[data-part]").forEach(async (box) => {
+    const answer = await fetch(box.dataset.part).catch(() => null);
+    if (answer?.ok) box.append(element(await answer.text()));
+  });
 
   const submit = async (form) => {
     if (body.classList.contains("busy")) return say("The answer is still coming. Esc stops it.");
@@ -129,6 +133,7 @@
       return fail(answer ? await problem(answer) : GONE);
     }
     const news = await answer.json();
+    if (!turns) return location.assign(news.url);
     one("#greeting")?.remove();
     all(".again").forEach((each) => each.remove());
     const made = element(news.html);

@@ -146,6 +146,8 @@ SCREENS = {
     "ChatScreen": "The conversation",
     "ResultsScreen": "The table of a survey (Ctrl+T)",
     "ReviewScreen": "The grid of a review (/review)",
+    "OverviewScreen": "The first page of a library (/overview)",
+    "FactsScreen": "The facts of a document",
     "VersionsScreen": "Versions (/compare)",
     "SessionsScreen": "Conversations (F7)",
     "SettingsScreen": "Settings (F8)",

@@ -224,12 +224,13 @@ class Library:
         }
 
     def facts(self, document: str) -> tuple[Fact, ...]:
-        """The facts of a document: parties, days, periods, law; without those that a person rejected."""
+        """The facts of a document: parties, days, periods, law; those that a person rejected last."""
         storage = self._storage()
         found = storage.document(document)
         details = {"document": found.path, "sha256": found.sha256}
         audit.record(self._settings.library_audit_file(self.name), "overview", self.name, **details)
-        return storage.facts([found.id]).get(found.id, ())
+        rejected = [one for one in storage.decisions(found) if one.state == "rejected"]
+        return (*storage.facts([found.id]).get(found.id, ()), *rejected)
 
     def read_facts(
         self,

@@ -36,7 +36,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "parties": ("party", "company", "sender", "owner"),
     "signed": ("signed", "date"),
     "in force": ("effective", "start", "in force"),
-    "end": ("end", "term", "period"),
+    "end": ("end", "term"),
     "notice": ("non-renewal notice", "termination notice"),
     "law": ("law",),
 }
@@ -170,7 +170,11 @@ class Overview:
                     "pages": own.pages,
                     "amends": own.amends,
                     "cells": {column: own.cell(column) for column in COLUMNS},
-                    "facts": [one.to_dict() for one in own.facts if one.role not in ("kind", "title")],
+                    "facts": [
+                        one.to_dict() | {"shown": shown_value(one)}
+                        for one in own.facts
+                        if one.role not in ("kind", "title")
+                    ],
                 }
                 for own in self.documents
             ],

@@ -137,7 +137,7 @@ _NAME = click.option(
 @_NAME
 @options.json_option
 def show_command(document: str, name: str | None, as_json: bool) -> None:
-    """List the facts of a DOCUMENT with state, place and quote; those that you rejected are left out."""
+    """List the facts of a DOCUMENT with state, place and quote; those that you rejected come last."""
     with closing(_opened(name, load_settings())) as library:
         found, (path,) = library.facts(document), (one.path for one in library.documents([document]))
     if as_json:
@@ -178,8 +178,6 @@ def mark_command(
         raise UsageError("the value is empty", "Write one: --value 2027-05-01; or leave the fact out: --reject.")
     with closing(_opened(name, load_settings())) as library:
         one = library.decide(document, fact, state or "confirmed", words)
-        # What was taken back is again as it was read.
-        one = next((own for own in library.facts(document) if own.id == one.id), one)
         (path,) = (each.path for each in library.documents([document]))
     kept = {"library": library.name, "document": path, "fact": one.to_dict()}
     options.print_result(as_json, kept, f"Kept: {one.role} {one.value!r} of {one_line(path)} is {one.state}.")

@@ -70,6 +70,8 @@ _CUT = re.compile(
     re.S,
 )
 _SEATED = re.compile(r"\b(?:located|sitting|conducted|held|take place|seat|venue)\b[^.;]{0,60}$", re.I)
+_ISO = re.compile(r"P\d+[YMWD]")
+_MONEY = re.compile(r"[$€£¥]|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|dollars?|euros?|pounds?)\b")
 _NO_PERSON = re.compile(
     r"[\s,]+(?:Name|By|BY|Title|Its|ITS|Signature|Page|Source|Date|Dated|If|All|Company|Printed)\b.*$", re.S
 )
@@ -132,7 +134,8 @@ def find(document: Document, pages: Sequence[Page]) -> list[Fact]:
         else:
             facts = [one for one in facts if one.role in _DAYS and one.clear]
     title = document_kind.title(document, kind, heading, facts)
-    return [_known(pages, "kind", kind, line), _known(pages, "title", title, line), *facts]
+    found = [_known(pages, "kind", kind, line), _known(pages, "title", title, line), *facts]
+    return list({one.id: one for one in reversed(found)}.values())[::-1]
 
 
 def named(facts: Sequence[Fact], name: str) -> Fact:
@@ -163,6 +166,8 @@ def decided(one: Fact, state: FactState, value: str, by: str, at: str) -> Fact:
 def _form(role: str, words: str) -> str:
     """Return the value of what a person wrote for a role: "1 May 2027" is "2027-05-01", "3 years" "P3Y"."""
     type = _TYPES.get(role, "text")
+    if type == "duration" and _ISO.fullmatch(words):
+        return words
     found = values.read(type, words)
     if found is None:
         hint = {"date": "Write a day: 2027-05-01.", "duration": "Write a span of time: 3 years."}
@@ -567,7 +572,7 @@ def _amounts(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
         for role, clause in (("cap", "cap-on-liability"), ("minimum", "minimum-commitment"))
     }
     done: set[str] = set()
-    for sentence in sentences:
+    for sentence in (one for one in sentences if _MONEY.search(one.text)):
         amounts = [(match, parse_quantity(match)) for match in QUANTITY.finditer(sentence.text)]
         amounts = [(match, quantity) for match, quantity in amounts if quantity.is_money and quantity.value > 0]
         for match, quantity in amounts:

@@ -356,7 +356,7 @@ def overview_of(library: str) -> str:
 
 
 def facts_of(document: Mapping[str, Any]) -> list[Fact]:
-    return [Fact(**{name: value for name, value in one.items() if name != "id"}) for one in document["facts"]]
+    return [Fact(**{name: value for name, value in one.items() if name not in ("id", "shown")}) for one in document["facts"]]
 
 
 def stated(held: Mapping[str, Any], reference: str) -> Cited:

@@ -125,7 +125,7 @@ def test_a_decision_survives_an_ingest_as_long_as_its_quote(read):
     run("facts", "mark", "lease.txt", "law", "--reject")
     read("A new cover page.\n\n" + LEASE)
     assert known("end")["state"] == "confirmed" and known("end")["start"] == end["start"] + 19
-    assert known("law") is None
+    assert known("law")["state"] == "rejected"
     read(LEASE.replace("31 March 2091", "30 June 2092").replace("England", "Scotland"))
     assert (known("end")["value"], known("end")["state"]) == ("2092-06-30", "sure")
     assert (known("law")["value"], known("law")["state"]) == ("Scotland", "sure")
@@ -135,7 +135,7 @@ def test_a_rejected_fact_is_nowhere_until_it_is_taken_back(read, settings):
     read(LEASE)
     run("facts", "mark", "lease.txt", known("end")["id"], "--reject")
     made = run_json("overview")
-    assert known("end") is None and made["ahead"] == [] and "2091" not in made["documents"][0]["cells"]["end"]
+    assert known("end")["state"] == "rejected" and made["ahead"] == [] and "2091" not in made["documents"][0]["cells"]["end"]
     assert run_json("facts", "mark", "lease.txt", "end", "--reset")["fact"]["state"] == "sure"
     assert run_json("overview")["ahead"][0]["date"] == "2091-03-31"
     entries = [one for one in audit.entries(settings.library_audit_file("law")) if one.event == "fact"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,8 +13,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
+from textual.events import Callback
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
 from localrag.errors import LocalragError
 from localrag.search import filters
@@ -21,7 +23,7 @@ from localrag.security.terminal import counted
 from localrag.tui.chat_state import ChatState, Resumed, Scope, Trouble, earlier_questions, restore_settings
 from localrag.tui.commands import Known, names_in
 from localrag.tui.text import clean_line, shorten_all
-from localrag.tui.threads import Core
+from localrag.tui.threads import Core, Stop, deliver
 from localrag.tui.widgets.asking import Asking, QuestionInput
 from localrag.tui.widgets.library import LibraryPane, LibraryTree
 from localrag.tui.widgets.panels import Conversation, Panels, SourceKeys
@@ -53,6 +55,7 @@ class ChatScreen(Screen[None]):
         Binding("f5", "toggle_folded", "Show or hide reasoning, and what was not read"),
         Binding("f9", "again", "Answer again, with another plan"),
         Binding("ctrl+t", "table", "Table of the last survey: sort, filter, export"),
+        Binding("ctrl+g", "overview", "First page: what there is, what comes next, facts of each document"),
         Binding("f6", "toggle_library", "Show or hide the library"),
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
         Binding("pagedown", "page(1)", "Scroll the conversation down"),
@@ -137,6 +140,24 @@ class ChatScreen(Screen[None]):
         self._held = held
         self._library.show(held, tops)
         self._draw_status()
+        self._look_further()
+
+    def _look_further(self) -> None:
+        """Look up the first pages for the greeting, while nothing else is looked up; an error leaves them out."""
+        engine, libraries, conversation = self._core.engine, self.scope.libraries, self._conversation
+
+        def look(wanted: Stop) -> bool:
+            pages = [engine.overview(name, stop=wanted) for name in libraries]
+            if done := not wanted():
+                deliver(conversation, Callback(partial(conversation.introduce, pages)))
+            return done
+
+        if conversation.greeting.display and not self.scope.only:
+            self.app.threads["pages"].behind(look, lambda error: None)
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        if message.option_list is self._conversation.examples:
+            self.type_in(str(message.option.prompt))
 
     def stop_work(self) -> bool:
         """Stop the answer; False if there is none."""
@@ -212,6 +233,11 @@ class ChatScreen(Screen[None]):
             if chosen:
                 self.app.push_screen(VersionsScreen(self._core, chosen, libraries))
 
+    def action_overview(self) -> None:
+        from localrag.tui.screens.overview import OverviewScreen
+
+        self.app.push_screen(OverviewScreen(self._core, self.scope.libraries))
+
     def action_toggle_library(self) -> None:
         if self._library.has_focus_within:
             self._library.display = False
@@ -279,7 +305,10 @@ class ChatScreen(Screen[None]):
         self._asking.field.focus()
 
     def action_next_panel(self, step: int) -> None:
+        examples = self._conversation.examples
         panels: dict[str, Callable[[], object]] = {"question": self._asking.field.focus}
+        if self._conversation.greeting.display and examples.display:
+            panels["examples"] = examples.focus
         if self._library.display:
             panels["library"] = self._library.open
         if self._conversation.citations():
@@ -287,7 +316,9 @@ class ChatScreen(Screen[None]):
         if self._source.display:
             panels["source"] = self._source.focus_text
         here = "question"
-        if self._library.has_focus_within:
+        if examples.has_focus:
+            here = "examples"
+        elif self._library.has_focus_within:
             here = "library"
         elif self._panels.has_focus_within:
             here = "source" if self._panels.reading else "citations"

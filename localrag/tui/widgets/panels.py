@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Collapsible, Static
+from textual.widgets import Collapsible, OptionList, Static
 
 from localrag.answer.checks import references
 from localrag.answer.checks.cited_page import STATES
 from localrag.answer.checks.references import Form
 from localrag.errors import LocalragError
 from localrag.security.offline import viewer_process
+from localrag.security.terminal import counted
 from localrag.tui import viewing
-from localrag.tui.text import clean_line, error_content, error_line, question_line
+from localrag.tui.text import clean_line, error_content, error_line, question_line, shorten
 from localrag.tui.widgets.source import SourcePane
 from localrag.tui.widgets.status import Column
 from localrag.worker.engine import Opened
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
     from localrag.tui.widgets.turn import CitationLine, TurnView
 
+FirstPage = Mapping[str, Any]  # of a library, as the engine hands it out
+
+MAX_COMING, MAX_EXAMPLES, MAX_TITLE = 3, 5, 60
 NEWEST = 2  # turns of a saved conversation that are drawn at once; drawing one takes 50 ms
 _COPIED: dict[Form, str] = {
     "text": "Copied the quote with its reference.",
@@ -52,13 +57,15 @@ class Conversation(VerticalScroll, can_focus=False):
 
     def __init__(self) -> None:
         super().__init__(id="conversation")
-        self._greeting = Static(id="greeting")
+        self._how, self._held, self.examples = Static(), Static(id="held"), OptionList(id="examples")
+        self.greeting = Vertical(self._how, self._held, self.examples, id="greeting")
+        self.examples.display = False
         # At least as high as the view, because an anchored view pushes shorter content to its lower edge.
         self._turns = Column(id="turns")
 
     def compose(self) -> ComposeResult:
         with self._turns:
-            yield self._greeting
+            yield self.greeting
 
     def on_mount(self) -> None:
         self.anchor()
@@ -68,7 +75,7 @@ class Conversation(VerticalScroll, can_focus=False):
         of = ", ".join(clean_line(name) for name in libraries)
         only = f", only documents {clean_line(narrowed)}" if narrowed else ""
         follow = "".join(f"Instructions for answers: {clean_line(text)}\n\n" for text in instructions)
-        self._greeting.update(
+        self._how.update(
             Content.assemble(
                 (f"Ask about {of}{only}.\n\n", "bold"),
                 "Every answer quotes the documents, with the page.\nIf they do not say, it tells you so.\n\n",
@@ -77,11 +84,22 @@ class Conversation(VerticalScroll, can_focus=False):
             )
         )
 
+    def introduce(self, pages: Sequence[FirstPage]) -> None:
+        """Add to the greeting what the libraries hold, what comes next there, and questions that facts answer."""
+        questions = [clean_line(one) for page in pages for one in page["questions"]][:MAX_EXAMPLES]
+        lines = [f"\nFirst page (Ctrl+G): {held(pages)}"] if any(page["documents"] for page in pages) else []
+        lines += coming(pages, MAX_TITLE)[:MAX_COMING]
+        lines += ["Some questions; Tab goes to them, Enter takes one:"] if questions else []
+        self._held.update(Content("\n".join(lines)))
+        self.examples.set_options(Content(one) for one in questions)
+        self.examples.highlighted = 0 if questions else None
+        self.examples.display = bool(questions)
+
     async def begin(self, question: str, heading: str = "") -> TurnView:
         """Add a turn; `heading` replaces a question that is shown above already."""
         from localrag.tui.widgets.turn import TurnView
 
-        self._greeting.display = False
+        self.greeting.display = False
         turn = TurnView(question, heading)
         await self._turns.mount(turn)
         self.anchor()
@@ -89,7 +107,7 @@ class Conversation(VerticalScroll, can_focus=False):
 
     async def say(self, text: str) -> None:
         """Add a remark that belongs to no answer."""
-        self._greeting.display = False
+        self.greeting.display = False
         await self._turns.mount(Static(Content(f"! {clean_line(text)}"), classes="remark"))
 
     async def show_error(self, error: LocalragError) -> None:
@@ -99,7 +117,7 @@ class Conversation(VerticalScroll, can_focus=False):
         for turn in self.views():
             await turn.close()
         await self._turns.query("#turns > *").exclude("#greeting").remove()
-        self._greeting.display = True
+        self.greeting.display = True
         self.anchor()
 
     def views(self) -> list[TurnView]:
@@ -120,7 +138,7 @@ class Conversation(VerticalScroll, can_focus=False):
     async def replay(self, session: Session, turn: int = 0) -> None:
         """Show a saved conversation from turn `turn` (counted from 1; 0 is the end)."""
         if session.turns:
-            self._greeting.display = False
+            self.greeting.display = False
         if session.origin is not None:
             await self.say(f"Branched from “{session.origin.title}” after turn {session.origin.turns}.")
         past = [PastTurn(saved) for saved in session.turns]
@@ -379,3 +397,20 @@ class Panels(SourceKeys):
 def _newest(lines: Sequence[CitationLine]) -> int:
     """The index of the first citation of the newest answer."""
     return next(at for at, line in enumerate(lines) if line.parent is lines[-1].parent)
+
+
+def held(pages: Sequence[FirstPage]) -> str:
+    """How many documents there are of each kind, and of which years: "2 documents: contract 2, 2019 to 2021"."""
+    kinds = sum((Counter(page["kinds"]) for page in pages), Counter[str]())
+    years = sorted({year for page in pages for year in page["years"]})
+    each = [f"{clean_line(kind)} {count:,}" for kind, count in kinds.most_common()]
+    each += [" to ".join(dict.fromkeys((years[0], years[-1])))] if years else []
+    return counted(kinds.total(), "document") + ": " * bool(each) + ", ".join(each)
+
+
+def coming(pages: Sequence[FirstPage], room: int) -> list[str]:
+    """What comes next, the nearest first; a title is cut to fit into `room` cells."""
+    rows = sorted((one for page in pages for one in page["ahead"]), key=lambda one: str(one["date"]))
+    how = (f" ({clean_line(one['counted'])})" if one["counted"] else "" for one in rows)
+    words = (f"{one['date']} {one['what']}: {shorten(clean_line(one['title']), room)}" for one in rows)
+    return list(map("".join, zip(words, how, strict=True)))

@@ -293,7 +293,7 @@ def _is_day(value: str) -> bool:
 
 
 def _shifted(day: str, span: str, way: int) -> date | None:
-    """Return the day so many days, months or years later, or earlier; None for another span, or a day of no calendar."""
+    """Return the day so many days, months or years later or earlier; None for another span, or outside the calendar."""
     found = _SPAN.fullmatch(span)
     try:
         return shift_date(date.fromisoformat(day), way * int(found[1]), _UNIT[found[2]]) if found else None

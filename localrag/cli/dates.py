@@ -60,10 +60,10 @@ def dates_command(
 ) -> None:
     """List deadlines and obligations: who has to do what until when, with place and quote.
 
-    Those with a date come first, the others after them; a period leaves these out. A calendar holds what lies ahead. A date that was counted from another
+    Those with a date come first, the others after them; a period leaves these out. A date that was counted from another
     one in the document (“90 days before the end of the term”) is marked, with both quotes. What an amendment replaces
-    is shown with its words. Dates and durations that `localrag review` found are listed, too. Code finds them, no
-    model; what is worded in another way is missed.
+    is shown with its words. Dates and durations that `localrag review` found are listed, too. A calendar holds what
+    lies ahead. Code finds them, no model; what is worded in another way is missed.
     """
     from localrag.search import filters
     from localrag.sessions.export import reports

@@ -37,11 +37,13 @@ _THIS = lazy_re(
     r"\b(?:THIS|This)\s+(?P<name>(?:[A-Z][\w’'/&,-]*\s+|of\s+|and\s+|for\s+){1,9}?(?:AGREEMENT|Agreement|CONTRACT|Contract|LEASE|Lease|AMENDMENT|Amendment|DEED|Deed))\b|\b(?P<capitals>(?:[A-Z][A-Z’'/&,-]*\s+){1,9}(?:AGREEMENT|CONTRACT|LEASE|AMENDMENT))\b"
 )
 _LEGAL = lazy_re(
-    r",?\s*\b(?:inc|incorporated|corp|corporation|company|co|llc|l\.l\.c|ltd|limited|l\.?p|llp|gmbh|ag|plc|n\.a|s\.a|b\.v|n\.v|pty|pte|sarl)\b\.?|^the\s+",
+    r",?\s*\b(?:inc|incorporated|corp|corporation|company|co|llc|l\.l\.c|ltd|limited|l\.?p|llp|gmbh|ag|plc|n\.a|s\.a"
+    r"|b\.v|n\.v|pty|pte|sarl)\b\.?|^the\s+",
     re.I,
 )
 _FILLER = lazy_re(
-    r"^(?:exhibit|ex|schedule|annex|appendix)[\s.-]*[\w().-]{1,12}\s*|^(?:form|copy|draft|execution copy|confidential)\s+(?:of\s+)?(?=\w)",
+    r"^(?:exhibit|ex|schedule|annex|appendix)[\s.-]*[\w().-]{1,12}\s*"
+    r"|^(?:form|copy|draft|execution copy|confidential)\s+(?:of\s+)?(?=\w)",
     re.I,
 )
 _YEAR = lazy_re(r"\b(?:19|20)\d\d\b")
@@ -103,12 +105,12 @@ def _noun(name: str) -> str:
         re.findall(r"[^\W\d_]+", part.casefold())
         for part in re.split(r"\b(?:of|for|to|between|by|with|on|dated|no)\b|[,(:–—-]\s", name, flags=re.I)
     ]
-    heads = [part[-1] for part in parts if part][:1] + [words[0], words[-1]]
+    heads = [*[part[-1] for part in parts if part][:1], words[0], words[-1]]
     return next((_KIND_OF[word] for word in heads if word in _KIND_OF), "")
 
 
 def title(document: Document, kind: str, heading: str, facts: Sequence[Fact]) -> str:
-    """Return a short title: "Supply agreement, Larkspur and Quillfeather, 2019"; the name of the file as a last resort."""
+    """Return a short title: "Supply agreement, Larkspur and Quillfeather, 2019"; else the name of the file."""
     stem = PurePosixPath(document.path).stem
     if kind == "mail":
         return _short(document.title or stem)

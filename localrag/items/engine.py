@@ -1,9 +1,10 @@
 """Put items to one document: the one judgement of `ask`, `survey`, `review`, `extract` and `dates`.
 
-In this order: code takes a value that is a fact of the document (`facts.py`), or that the text names (`labelled.py`); it looks for the clause in all passages
-(`evidence.py`), and what is sure by that is decided; else the model is asked about the best passages. Whether a
-document says yes or no is decided by the log odds of its answers, asked in several ways about passages that it has
-read; a value is written in a fixed shape, looked up in the text, and counts where its quote bears it out.
+In this order: code takes a value that is a fact of the document (`facts.py`), or that the text names (`labelled.py`);
+it looks for the clause in all passages (`evidence.py`), and what is sure by that is decided; else the model is asked
+about the best passages. Whether a document says yes or no is decided by the log odds of its answers, asked in several
+ways about passages that it has read; a value is written in a fixed shape, looked up in the text, and counts where its
+quote bears it out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tell whether a question asks for a fact of a document, and for which: a linear head on the sentence encoder's vector.
 
 A question with a word that no question for this fact had in training, and that does not name the document, may ask for
-something else ("When does the exclusivity end?"), so it is told as none. Trained by benchmarks/facts/questions.py, which
-prints its figures. Limits: English.
+something else ("When does the exclusivity end?"), so it is told as none. Trained by benchmarks/facts/questions.py,
+which prints its figures. Limits: English.
 """
 
 from __future__ import annotations

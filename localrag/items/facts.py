@@ -30,6 +30,7 @@ from localrag.items.parties import P
 from localrag.quantities import QUANTITY, DateMention, find_dates, parse_quantity
 from localrag.search import clauses
 from localrag.store.locations import place_at
+from localrag.store.text_analysis import FALLBACK
 from localrag.text import running_lines, without_lines
 from localrag.types import Document, Fact, FactState, Page
 
@@ -40,6 +41,7 @@ VERSION = "3"  # of how facts are read: another one reads them all again
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
 _DAYS = ("signed", "effective", "start", "end")
+_BATCH = 32  # documents whose facts are committed together
 _MAX_UNTITLED = 150_000  # characters of a contract whose heading does not say that it is one
 _LABELLED_PAGES = 12
 _MAX_QUOTE, _MAX_SENTENCE, _BEFORE, _AFTER, _ABOVE = 400, 3000, 200, 90, 400
@@ -58,13 +60,12 @@ _DEFINED = re.compile(
 _MEANS = re.compile(
     r"[“\"'](?P<term>[A-Z][\w\s]{0,40}?)[”\"']\W{0,4}(?:shall\s+)?(?:means?|is|be)\b\W{0,3}(?:the\s+)?$"
 )
-_SIGNATURE, _DATED = re.compile(r"/s/|\bBy:|\bIN WITNESS\b|\bsignature", re.I), re.compile(r"\bdated?\b", re.I)
+_SIGNATURE = re.compile(r"/s/|\bBy:|\bIN WITNESS\b|\bsignature", re.I)
+_DATED = re.compile(r"\bdated?\b", re.I)
 _MAX_SPREAD = 62  # days between signatures of one document
 _NOTICE = re.compile(r"\bnoti(?:ce|f)", re.I)
-_ANNUAL, _SAME = (
-    re.compile(r"\b(?:annual|yearly|one-year|year-to-year)\b", re.I),
-    re.compile(r"\bsame (?:duration|length|period|term)\b|\blike (?:terms?|periods?)\b", re.I),
-)
+_ANNUAL = re.compile(r"\b(?:annual|yearly|one-year|year-to-year)\b", re.I)
+_SAME = re.compile(r"\bsame (?:duration|length|period|term)\b|\blike (?:terms?|periods?)\b", re.I)
 _CUT = re.compile(
     r"\s+(?:The|This|Any|Each|Both|If|In|All|Without|Venue|Except|However|Notwithstanding|Exclusive|Section|WITHOUT|EXCEPT|EXCLUSIVE|AND|IN)\b.*$",
     re.S,
@@ -107,29 +108,27 @@ def refresh(
     """
     documents = {one.id: one for one in library.documents()}
     left = library.without_facts(VERSION)
-    for done, id in enumerate(left):
-        if stop():
-            return done
-        document, pages = documents[id], library.pages(id)
-        progress(done, len(left), document.path)
-        library.save_facts(document, VERSION, find(document, pages), _kept(library.decisions(document), pages))
+    for first in range(0, len(left), _BATCH):
+        with library.transaction(counted=False):
+            for done, id in enumerate(left[first : first + _BATCH], first):
+                if stop():
+                    return done
+                document, pages = documents[id], library.pages(id)
+                progress(done, len(left), document.path)
+                library.save_facts(document, VERSION, find(document, pages), _kept(library.decisions(document), pages))
     return len(left)
 
 
 def find(document: Document, pages: Sequence[Page]) -> list[Fact]:
     """Return the facts of a document, its kind and title first."""
     kind, heading, line = document_kind.kind(document, pages)
-    read = {
-        **dict.fromkeys(_LIKE_CONTRACTS, _of_contract),
-        "filing": _of_filing,
-        "mail": _of_mail,
-        "policy": _of_policy,
-    }
-    facts = read[kind](document, pages) if kind in read else []
+    read = {"mail": _of_mail}
+    if document.language == FALLBACK:
+        read |= {**dict.fromkeys(_LIKE_CONTRACTS, _of_contract), "filing": _of_filing, "policy": _of_policy}
+    long = kind == "document" and sum(len(page.text) for page in pages) > _MAX_UNTITLED
+    facts = read[kind](document, pages) if kind in read and not long else []
     if kind == "document":  # without a heading that tells: a contract if it has parties, else only its days count
-        parties = sum(one.role == "party" and one.clear and bool(one.terms) for one in facts)
-        short = sum(len(page.text) for page in pages) <= _MAX_UNTITLED
-        if parties > 1 and short:
+        if sum(one.role == "party" and one.clear and bool(one.terms) for one in facts) > 1:
             kind = "contract"
         else:
             facts = [one for one in facts if one.role in _DAYS and one.clear]
@@ -225,7 +224,7 @@ def _of_contract(document: Document, pages: Sequence[Page]) -> list[Fact]:
     known = {one.role for one in by_label}
     by_label += [start for one in by_label if one.role == "term" and "start" not in known and (start := _start_in(one))]
     known = {one.role for one in by_label}
-    return [*(_placed(pages, *part) for part in parts if part.role not in known), *by_label]
+    return [*(_placed(pages, part) for part in parts if part.role not in known), *by_label]
 
 
 def _start_in(term: Fact) -> Fact | None:
@@ -284,8 +283,7 @@ class _Value(NamedTuple):
     quote: tuple[int, int] | None = None
 
 
-def _placed(pages: Sequence[Page], *part: object) -> Fact:
-    one = _Value(*part)  # type: ignore[arg-type]
+def _placed(pages: Sequence[Page], one: _Value) -> Fact:
     page = pages[one.position]
     start, end = one.quote or (one.start, one.end)
     end = max(one.end, min(end, start + _MAX_QUOTE))

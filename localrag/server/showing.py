@@ -356,7 +356,8 @@ def overview_of(library: str) -> str:
 
 
 def facts_of(document: Mapping[str, Any]) -> list[Fact]:
-    return [Fact(**{name: value for name, value in one.items() if name not in ("id", "shown")}) for one in document["facts"]]
+    more = ("id", "shown")
+    return [Fact(**{name: value for name, value in one.items() if name not in more}) for one in document["facts"]]
 
 
 def stated(held: Mapping[str, Any], reference: str) -> Cited:

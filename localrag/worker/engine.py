@@ -165,7 +165,7 @@ class Engine(Asker):
             return Reviewer(self._searcher).decide(_playbook(playbook), item, library, document, verdict, comment)
 
     def overview(self, library: str, *, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
-        """Return the first page of a library (`Overview.to_dict`); facts that are missing are read first, if possible."""
+        """Return the first page of a library (`Overview.to_dict`); missing facts are read first, if possible."""
         with self._open(library) as opened:
             with suppress(LibraryLocked, StorageError):  # another process writes, or this one may not
                 opened.read_facts(stop=stop)

@@ -42,6 +42,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 _UNIT = {"Y": "year", "M": "month", "W": "week", "D": "day"}
 _SPAN = re.compile(r"P(\d+)([YMWD])")
+_FROM = re.compile(r"\bfrom the (?P<day>(?:[A-Z][\w-]+ ){1,3}Date)\b")
 _AHEAD, _MAX_QUESTIONS = 10, 5
 _QUESTIONS: Mapping[str, str] = {
     "end": "When does “{title}” end?",
@@ -282,10 +283,17 @@ def end_of(own: DocumentFacts) -> tuple[Fact, str] | None:
     ends, term, start = clear["end"], clear["term"], clear["start"]
     if ends is not None and _is_day(ends.value):
         return ends, ""
-    if term is None or start is None or (day := _shifted(start.value, term.value, 1)) is None:
+    if term is None or start is None or _begins_elsewhere(term, start) or (day := _shifted(start.value, term.value, 1)) is None:
         return None
     last = day - timedelta(days=1)  # the term begins on its first day
     return replace(term, role="end", value=last.isoformat()), f"{shown_value(term)} from {start.value}"
+
+
+def _begins_elsewhere(term: Fact, start: Fact) -> bool:
+    """Return whether a term is counted from another defined day than that of its start: "from the Launch Date"."""
+    named = _FROM.search(" ".join(term.quote.split()))
+    same = start.words if start.quote == term.quote else start.quote
+    return named is not None and named["day"].casefold() not in " ".join(same.split()).casefold()
 
 
 def _is_day(value: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
+from datetime import date
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -192,7 +193,7 @@ class Reviewer:
         return decision
 
 
-def _by_facts(page: DocumentFacts, known: Collection[str]) -> list[Deadline]:
+def _by_facts(page: DocumentFacts, known: Set[str]) -> list[Deadline]:
     """Return the end of a document's term and the last day to give notice, by its facts, where they are not known."""
     from localrag.answer import overview
     from localrag.items.deadlines import Deadline
@@ -200,7 +201,8 @@ def _by_facts(page: DocumentFacts, known: Collection[str]) -> list[Deadline]:
     kinds: dict[str, Kind] = {"ends": "end", "last day to give notice": "notice"}
     found = []
     for event in overview.events(page):
-        if event.what in kinds and event.day not in known and event.fact.quote:
+        near = [date.fromordinal(date.fromisoformat(event.day).toordinal() + step).isoformat() for step in (-1, 0, 1)]
+        if event.what in kinds and event.fact.quote and known.isdisjoint(near):
             at = overview.cited(page, event.fact)
             start = (
                 next((one for one in page.of("start", "end") if one.clear and one.quote), None)

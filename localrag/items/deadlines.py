@@ -51,7 +51,8 @@ SPAN = lazy_re(
     re.I,
 )
 _ITEM = re.compile(r"^\W{0,2}(?:\(?[a-z]{1,4}\)|\(?\d{1,2}\)|[-•*–·])\s")
-_TERM = re.compile(r"\b(?:[A-Z][\w-]{1,30} ){1,3}Date\b")  # a defined date
+# A defined date; the “Effective Date of Termination” is another one than the “Effective Date”.
+_TERM = re.compile(r"\b(?:[A-Z][\w-]{1,30} ){1,3}Date\b(?! of (?:the )?[A-Z])")
 # The roles of the day that a document calls so, by the first word; any other name is that of its signing.
 _ROLES = {"effective": ("effective",), "commencement": ("start", "effective")}
 _ENDING = "end of the term"  # where a renewal begins

@@ -53,17 +53,20 @@ _CLAUSE_OF = {
     "end": "expiration-date",
 }
 _DEFINED = re.compile(
-    r"^[\s,.]*\(?\s*(?:(?:the|hereinafter|collectively|referred|to|as)[,\s]+)*[“\"']+\s*(?:the\s+)?(?P<term>[A-Z][\w\s]{0,40}?)\s*[”\"']",
+    r"^[\s,.]*\(?\s*(?:(?:the|hereinafter|collectively|referred|to|as)[,\s]+)*"
+    r"[“\"']+\s*(?:the\s+)?(?P<term>[A-Z][\w\s]{0,40}?)\s*[”\"'](?P<bare>)",
     re.S,
 )
 # “Start Date” means (1 March 2025)
 _MEANS = re.compile(
-    r"[“\"'](?P<term>[A-Z][\w\s]{0,40}?)[”\"']\W{0,4}(?:shall\s+)?(?:means?|is|be)\b\W{0,3}(?:the\s+)?$"
+    r"(?:[“\"'](?P<term>[A-Z][\w\s]{0,40}?)[”\"']\W{0,4}(?:shall\s+)?(?:means?|is|be)"
+    r"|\b(?P<bare>(?:[A-Z][\w-]+\s+){1,3}Date)\s+(?:shall\s+mean|means))\b\W{0,3}(?:the\s+)?$"
 )
 _SIGNATURE = re.compile(r"/s/|\bBy:|\bIN WITNESS\b|\bsignature", re.I)
 _DATED = re.compile(r"\bdated?\b", re.I)
 _MAX_SPREAD = 62  # days between signatures of one document
 _NOTICE = re.compile(r"\bnoti(?:ce|f)", re.I)
+_AFTERWARDS = re.compile(r"\W{0,3}(?:following|after|from)\b", re.I)
 _ANNUAL = re.compile(r"\b(?:annual|yearly|one-year|year-to-year)\b", re.I)
 _SAME = re.compile(r"\bsame (?:duration|length|period|term)\b|\blike (?:terms?|periods?)\b", re.I)
 _CUT = re.compile(
@@ -368,7 +371,7 @@ def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | 
     text, day = sentence.text, mention.certain
     before = text[max(0, mention.start - _BEFORE) : mention.start]
     defined = _DEFINED.match(text[mention.end : mention.end + _AFTER]) or _MEANS.search(before)
-    name = " ".join(defined["term"].split()) if defined else ""
+    name = " ".join((defined["term"] or defined["bare"]).split()) if defined else ""
     by_name = role != "signed" and bool(P[f"{role}_name"].search(name))
     if day is None or P["other"].search(before) or not (by_name or P[role].search(before)):
         return None
@@ -381,7 +384,7 @@ def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | 
     means = by_name and defined is not None and defined.re is _MEANS
     sure = means or (about and (by_name or known or role in ("signed", "effective")))
     why = "" if sure else "the sentence may be about something else"
-    score = 2.0 * by_name + about + (clause.probability + known if clause else 0) - sentence.before / 1e6
+    score = 3.0 * by_name + about + (clause.probability + known if clause else 0) - sentence.before / 1e6
     return _Day(score, day, _value(role, day.isoformat(), sentence, mention.start, mention.end, why))
 
 
@@ -514,7 +517,7 @@ def _is_renewal(text: str, start: int, end: int) -> bool:
 
 def _is_non_renewal(text: str, start: int, end: int) -> bool:
     near = text[max(0, start - _BEFORE) : end + _BEFORE]
-    if P["breach"].search(near) or P["without_cause"].search(near):
+    if P["breach"].search(near) or P["without_cause"].search(near) or _AFTERWARDS.match(text, end):
         return False
     return bool(_is_notice(text, start, end) and P["lapse"].search(text) and _NOTICE.search(text))
 

@@ -42,7 +42,13 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 _UNIT = {"Y": "year", "M": "month", "W": "week", "D": "day"}
 _SPAN = re.compile(r"P(\d+)([YMWD])")
-_FROM = re.compile(r"\bfrom the (?P<day>(?:[A-Z][\w-]+ ){1,3}Date)\b")
+# What a span of time is counted from, and the days of a document itself.
+_FROM = re.compile(r"\W{0,3}(?:from|after|following|commencing|beginning|starting)\b ?(?P<day>[^,.;()]{3,60})", re.I)
+_SPAN_WORDS = re.compile(r"^.*?\b(?:years?|months?|weeks?|days?)\b(?:\(s\))?", re.I)
+_OWN_DAY = re.compile(
+    r"\b(?:effective|commencement|start) date|\bhereof|\bdate (?:of this|above|first)|\b(?:such|that) date|\b\d{4}\b",
+    re.I,
+)
 _AHEAD, _MAX_QUESTIONS = 10, 5
 _QUESTIONS: Mapping[str, str] = {
     "end": "When does “{title}” end?",
@@ -283,17 +289,24 @@ def end_of(own: DocumentFacts) -> tuple[Fact, str] | None:
     ends, term, start = clear["end"], clear["term"], clear["start"]
     if ends is not None and _is_day(ends.value):
         return ends, ""
-    if term is None or start is None or _begins_elsewhere(term, start) or (day := _shifted(start.value, term.value, 1)) is None:
+    if (
+        term is None
+        or start is None
+        or _begins_elsewhere(term, start)
+        or (day := _shifted(start.value, term.value, 1)) is None
+    ):
         return None
     last = day - timedelta(days=1)  # the term begins on its first day
     return replace(term, role="end", value=last.isoformat()), f"{shown_value(term)} from {start.value}"
 
 
 def _begins_elsewhere(term: Fact, start: Fact) -> bool:
-    """Return whether a term is counted from another defined day than that of its start: "from the Launch Date"."""
-    named = _FROM.search(" ".join(term.quote.split()))
-    same = start.words if start.quote == term.quote else start.quote
-    return named is not None and named["day"].casefold() not in " ".join(same.split()).casefold()
+    """Return whether a term is counted from another day than its start: "five years from the first order"."""
+    words, quote = " ".join(term.words.split()), " ".join(term.quote.split())
+    after = _FROM.match(_SPAN_WORDS.sub("", f"{words}{quote.partition(words)[2]}", count=1))
+    if after is None or _OWN_DAY.search(after["day"]):
+        return False
+    return " ".join(start.words.split()).casefold() not in after["day"].casefold()
 
 
 def _is_day(value: str) -> bool:

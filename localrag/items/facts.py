@@ -126,7 +126,7 @@ def find(document: Document, pages: Sequence[Page]) -> list[Fact]:
     """Return the facts of a document, its kind and title first."""
     kind, heading, line = document_kind.kind(document, pages)
     read = {"mail": _of_mail}
-    if document.language == FALLBACK:
+    if document.language in (FALLBACK, ""):
         read |= {**dict.fromkeys(_LIKE_CONTRACTS, _of_contract), "filing": _of_filing, "policy": _of_policy}
     long = kind == "document" and sum(len(page.text) for page in pages) > _MAX_UNTITLED
     facts = read[kind](document, pages) if kind in read and not long else []

@@ -148,3 +148,27 @@ def test_an_encrypted_library_keeps_its_words(shelf, settings, assistant):
     assert len(Reviewer(assistant).dates(libraries=["law"])[0]) == 3
     kept = b"".join(path.read_bytes() for path in settings.library_dir("law").rglob("*") if path.is_file())
     assert b"keep books" not in kept
+
+
+def test_a_calendar_holds_what_lies_ahead_with_reminders(models, shelf, tmp_path):
+    shelf("law", {"a.txt": "The Tenant shall pay by 3 March 2001. The Tenant shall move out by 3 March 2090."})
+    file = tmp_path / "a.ics"
+    command_line.run("dates", "--out", str(file), "--yes")
+    (ahead,) = read(file.read_bytes())
+    assert ahead["dtstart"].dt == date(2090, 3, 3) and not ahead["summary"].startswith("a.txt")
+    assert [part.name for part in ahead.subcomponents] == ["VALARM"]
+    command_line.run("dates", "--out", str(file), "--yes", "--all")
+    assert len(read(file.read_bytes())) == 2
+
+
+def test_the_end_of_a_term_and_its_notice_come_from_the_facts(models, shelf):
+    text = (
+        "LEASE AGREEMENT\n\nThis Lease shall commence on 1 April 2091 and shall continue for a term of ten (10) years. "
+        "It shall automatically renew for one year unless a party gives the other written notice not to renew at least "
+        "ninety (90) days prior to the end of the term."
+    )
+    shelf("law", {"lease.txt": text})
+    found = json.loads(command_line.run("dates", "--json").stdout)["dates"]
+    days = {one["date"] for one in found}
+    assert {"2101-03-31", "2100-12-31"} <= days
+    assert all(one["title"] for one in found)

@@ -230,3 +230,27 @@ def test_what_must_not_be_done_is_said_so_where_the_time_comes_first():
         "Finch shall not employ any employee of Alder before 3 March 2028.",
     ):
         assert [one.what[:10] for one in find(text)] == ["not employ"]
+
+
+def test_no_day_is_counted_from_a_footer_or_a_term_that_begins_alike():
+    made = "This Agreement is made on 26 January 2007 (the “Effective Date”)."
+    duty = "Within 10 days of the Effective Date of Termination, Customer shall return the Software."
+    footer = "Source: ACME CORP, 8-K, 3/26/2019"
+    pages = [
+        f"{made}\n{footer}",
+        f"{duty}\n{footer}",
+        f"Customer shall pay within 5 days of the Effective Date.\n{footer}",
+    ]
+    assert [one.date for one in find(*pages) if one.start] == ["2007-01-31"]
+
+
+def test_what_is_effective_until_a_day_ends_then():
+    (one,) = find("This Agreement shall be effective until 30 June 2027.")
+    assert (one.kind, one.date) == ("end", "2027-06-30")
+
+
+def test_a_day_beside_a_signature_alone_is_not_counted_from():
+    found = find(
+        "Licensor shall deliver within 14 days after the signing of this Agreement.", "/s/ Ann Lee\nDate: March 3, 2006"
+    )
+    assert [one.date for one in found] == [""]

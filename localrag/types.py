@@ -7,6 +7,7 @@ pages. `to_dict` returns the JSON that the command line prints.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -563,6 +564,7 @@ class Answer(_Value):
 
 # --- facts --------------------------------------------------------------------------------------------------
 
+_UNITS = {"Y": "year", "M": "month", "W": "week", "D": "day"}
 FactState = Literal["sure", "unclear", "confirmed", "rejected"]
 
 
@@ -608,8 +610,14 @@ class Fact(_Value):
         named = "\n".join((self.role, self.was or self.value, " ".join(self.quote.split())))
         return hashlib.blake2b(named.encode("utf-8", "surrogatepass"), digest_size=3).hexdigest()
 
+    @property
+    def shown(self) -> str:
+        """Its value as people read it: "3 years" of "P3Y"."""
+        span = re.fullmatch(r"P(\d+)([YMWD])", self.value)
+        return f"{span[1]} {_UNITS[span[2]]}{'' if span[1] == '1' else 's'}" if span else self.value
+
     def to_dict(self) -> dict[str, Any]:
-        return {"id": self.id, **_Value.to_dict(self)}
+        return {"id": self.id, "shown": self.shown, **_Value.to_dict(self)}
 
 
 # --- reviews ------------------------------------------------------------------------------------------------

@@ -177,11 +177,7 @@ class Overview:
                     "pages": own.pages,
                     "amends": own.amends,
                     "cells": {column: own.cell(column) for column in COLUMNS},
-                    "facts": [
-                        one.to_dict() | {"shown": shown_value(one)}
-                        for one in own.facts
-                        if one.role not in ("kind", "title")
-                    ],
+                    "facts": [one.to_dict() for one in own.facts if one.role not in ("kind", "title")],
                 }
                 for own in self.documents
             ],
@@ -225,13 +221,8 @@ def make(libraries: Sequence[Library], version: str, today: date) -> Overview:
 
 
 def shown_value(one: Fact) -> str:
-    """Return the value of a fact as people read it: "3 years" of "P3Y"."""
-    if (span := _SPAN.fullmatch(one.value)) is not None:
-        unit = _UNIT[span[2]]
-        return f"{span[1]} {unit}{'' if span[1] == '1' else 's'}"
-    if one.role == "party":
-        return short_name(one.value)
-    return one.value
+    """Return the value of a fact as people read it, a party as people call it."""
+    return short_name(one.value) if one.role == "party" else one.shown
 
 
 def document_facts(

@@ -86,7 +86,7 @@ async def test_facts_are_confirmed_corrected_rejected_and_reset():
     made = OverviewWorld()
     async with chatting(made, WIDE) as pilot:
         await facts(pilot)
-        await see(pilot, f"termination notice: thirty (30) days {NOTICE}")
+        await see(pilot, f"termination notice: 30 days {NOTICE}")
         assert cells(pilot, "state") == ["sure", "? unclear", "sure"]
         await press(pilot, "c", then=lambda: cells(pilot, "state")[0] == "✓ confirmed")
         await press(pilot, "down", "e", sees="The right law")

@@ -75,8 +75,11 @@ def tables(made: Overview) -> dict[str, table_export.Rows]:
 def page(made: Overview, columns: str = FEW) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Yield the tables of the first page that have rows: title, heads, cells; without columns that have no words."""
     found, ahead = tables(made), [one.to_row() for one in made.ahead]
-    pairs = [(row["title"], row["amends"]) for row in found["documents"] if row["amends"]]
-    amendments = [{"amendment": f"“{one}” amends “{other}”"} for one, other in pairs]
+    amending = [row for row in found["documents"] if row["amends"] or row["kind"] == "amendment"]
+    others = [f"“{row['amends']}”" if row["amends"] else "a document that is not clear" for row in amending]
+    amendments = [
+        {"amendment": f"“{row['title']}” amends {other}"} for row, other in zip(amending, others, strict=True)
+    ]
     for title, wanted, rows in (
         ("Documents", columns, found["documents"]),
         ("Ahead", "date,what,title,counted", ahead),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -139,9 +138,7 @@ class FactsScreen(TableScreen):
         where = (one["place"], one["quote"], one["start"], one["end"], 1)
         cited = Citation(self._own["library"], self._own["document"], one["page"], None, *where)
         state = "corrected" if one["was"] and one["state"] == "confirmed" else one["state"]
-        # A span of time is shown in the words of the text, not as "P3Y".
-        value = one["words"] if re.fullmatch(r"P\d+[YMWD]", one["value"]) else one["value"]
-        cells = {"role": one["role"], "value": value, "state": f"{MARKS[one['state']][0]}{state}"}
+        cells = {"role": one["role"], "value": one["shown"], "state": f"{MARKS[one['state']][0]}{state}"}
         cells |= {"page": one["place"], "quote": one["quote"]}
         return Line(one, {name: clean_line(text) for name, text in cells.items()}, cited if one["quote"] else None)
 

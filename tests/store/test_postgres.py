@@ -23,6 +23,7 @@ from waiting import wait_for
 from localrag import policy
 from localrag.api import open_library
 from localrag.errors import LibraryError, LibraryLocked, LocalragError, NotFoundError, StorageError, UsageError
+from localrag.items import facts
 from localrag.security import audit
 from localrag.store import names, postgres
 from localrag.store.library import Library
@@ -45,6 +46,9 @@ def papers(store, tmp_path, put):
     made = Editor.create_in(store, tmp_path / "papers", "papers", IDENTITY)
     put(made, "lease.txt", "The rent is 900 pounds.")
     put(made, "secret.txt", "The merger closes in May.")
+    facts.refresh(made)
+    kind = made.facts()[made.document("secret.txt").id][0]
+    made.decide(made.document("secret.txt"), [facts.decided(kind, "confirmed", "merger", "anna", "2026-12-01")])
     yield made
     made.close()
 
@@ -148,6 +152,13 @@ def test_a_reader_reads_and_changes_nothing(pg, store, papers, tmp_path):
             db(reader).execute(sql)  # no row may be changed, so none is
         with pytest.raises(StorageError):
             db(reader).execute("INSERT INTO roots (path) VALUES ('/x')")
+        secret = reader.document("secret.txt")
+        assert reader.facts()[secret.id][0].value == reader.decisions(secret)[0].value == "merger"
+        for sql in ("DELETE FROM decided", "UPDATE facts SET data = '[]'"):
+            db(reader).execute(sql)
+        with pytest.raises(StorageError):
+            db(reader).execute("INSERT INTO decided (root_id, path, file, data) VALUES (1, 'a', 'a', '[]')")
+        assert reader.facts()[secret.id][0].value == "merger"
         with pytest.raises(StorageError):
             postgres.set_right(db(reader), "clerk", "write")
         assert (len(reader.documents()), reader.generation) == (2, before)
@@ -209,6 +220,22 @@ def test_who_may_not_make_libraries_makes_none_and_a_wrong_store_is_refused(pg, 
     assert "99" in raised.value.message and raised.value.hint
     with pytest.raises(UsageError):
         postgres.initialise(postgres.Store.parse(pg.url(pg.database())))
+
+
+def test_a_store_made_before_there_were_facts_gets_their_tables_from_its_owner(pg, store, papers):
+    owner = postgres.Store(pg.role("registry"), store.database, store.address)
+    for table in ("facts", "decided"):
+        pg.sql(store.database, f"DROP TABLE localrag.{table}")
+    pg.sql(store.database, "COMMENT ON SCHEMA localrag IS 'localrag store 1'")
+    with pytest.raises(LibraryError) as raised:
+        postgres.Connection(store)
+    assert "store init" in raised.value.hint
+    assert postgres.initialise(owner) and not postgres.initialise(owner)
+    with closing(Editor.open(papers.folder, "papers")) as library:
+        assert facts.refresh(library) == 2 and len(library.facts()) == 2
+        library_number = number_of(store)
+    seen = rows_seen(pg, role(pg, store, "stranger"), library_number)
+    assert "facts" in seen and set(seen.values()) == {0}
 
 
 def test_libraries_of_one_database_do_not_mix_and_ids_cannot_be_chosen(store, papers, put, tmp_path):

@@ -268,12 +268,15 @@ class Library:
         Args:
             fact: its id, its role, or "role=value".
             value: the right value, if it is another one.
+
+        Raises LibraryLocked while another process writes, NotFoundError, and UsageError for a value that is none of its
+        role.
         """
         from localrag.items import facts
         from localrag.store.writer import Editor
 
-        with names.writing(self.folder, self.name), closing(Editor.open(self.folder, self.name)) as storage:
-            storage.hold()
+        with names.writing(self.folder, self.name, wait=False), closing(Editor.open(self.folder, self.name)) as storage:
+            storage.hold(wait=False)
             found = storage.document(document)
             before, read = storage.decisions(found), storage.facts([found.id]).get(found.id, ())
             rejected = [one for one in before if one.state == "rejected"]

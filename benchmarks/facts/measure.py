@@ -3,9 +3,9 @@
     python benchmarks/facts/measure.py SHARED_FOLDER [--half a|b|both] [--missed]
 
 The contracts are the 40 of `evaldata/cuad` in SHARED_FOLDER; gold.jsonl has, for each, who the parties are, which days
-and spans of time it states in which role, its law and its courts. Half a (by hash of the path) was looked at while the code
-was written, half b was not. Printed are, for each role, how many facts are sure, how many of these are right, and how
-many of those that are there were found and sure; `--missed` lists what is wrong or missing (of half a alone).
+and spans of time it states in which role, its law and its courts. Half a (by hash of the path) was looked at while the
+code was written, half b was not. Printed are, for each role, how many facts are sure, how many of these are right, and
+how many of those that are there were found and sure; `--missed` lists what is wrong or missing (of half a alone).
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ ROLES = (
     *("payment", "law", "courts"),
 )
 _MONTHS = {"Y": 12.0, "M": 1.0, "W": 7 / 30.44, "D": 1 / 30.44}
-_FORMS = r"\b(?:the|inc|incorporated|corp|corporation|company|llc|ltd|limited|co|lp|llp|state of|commonwealth of|republic of)\b"
+_FORMS = (
+    r"\b(?:the|inc|incorporated|corp|corporation|company|llc|ltd|limited|co|lp|llp|"
+    r"state of|commonwealth of|republic of)\b"
+)
 
 
 def half_of(path: str) -> str:

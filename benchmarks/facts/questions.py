@@ -2,11 +2,11 @@
 
     python benchmarks/facts/questions.py SHARED_FOLDER [--write]
 
-It is a logistic regression on the vector that the sentence encoder makes of the question. Trained on questions.txt, each
-wording with several names of documents, and, as questions for no fact, on those of `traindata` in SHARED_FOLDER (the
-categories of CUAD that are facts apart). Wordings are in five folds, with all their names; printed are recall and precision of
-each role at the threshold, and how many of the other questions pass. `--write` trains on all of it and writes
-localrag/items/fact_questions.npz.
+It is a logistic regression on the vector that the sentence encoder makes of the question. Trained on questions.txt,
+each wording with several names of documents, and, as questions for no fact, on those of `traindata` in SHARED_FOLDER
+(the categories of CUAD that are facts apart). Wordings are in five folds, with all their names; printed are recall and
+precision of each role at the threshold, and how many of the other questions pass. `--write` trains on all of it and
+writes localrag/items/fact_questions.npz.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from localrag.store.text_analysis import FALLBACK, stem
 
 HERE = Path(__file__).parent
 FOLDS, NAMES_EACH, L2, SEED = 5, 4, 1e-5, 1
-NAMES = """the lease|our contract with Larkspur|the Smaaash franchise agreement|the hosting agreement|this contract|the
-    supply agreement with Quillfen|the NDA|the agreement|the consulting agreement between Immunotolerance and Crane|it|the
-    PPG distributor deal|our licence from Data Call|the master services agreement|Amendment No. 2|the sponsorship contract|
-    the maintenance agreement for the lifts|acme msa|the loan|the office lease in Sennowick|the deal with Mercata|the
-    joint venture agreement|the Fidelity service agreement 1998"""
+NAMES = """the lease|our contract with Larkspur|the Smaaash franchise agreement|the hosting agreement|this
+    contract|the supply agreement with Quillfen|the NDA|the agreement|the consulting agreement between
+    Immunotolerance and Crane|it|the PPG distributor deal|our licence from Data Call|the master services
+    agreement|Amendment No. 2|the sponsorship contract| the maintenance agreement for the lifts|acme
+    msa|the loan|the office lease in Sennowick|the deal with Mercata|the joint venture agreement|the
+    Fidelity service agreement 1998"""
 OF_CUAD = {
     "Parties": "party",
     "Agreement Date": "signed",
@@ -149,10 +150,9 @@ def main() -> None:
     sure = shares.max(1) >= fact_questions.THRESHOLD
     for at, role in enumerate(roles):
         told = (best == at) & sure
-        right = (told & (labels == at)).sum()
-        print(
-            f"{role:20} {(labels == at).sum():5} there, {told.sum():5} told, right {right:5}: recall {right / (labels == at).sum():.2f} precision {right / max(1, told.sum()):.2f}"
-        )
+        there, right = (labels == at).sum(), (told & (labels == at)).sum()
+        shares_of = f"recall {right / there:.2f} precision {right / max(1, told.sum()):.2f}"
+        print(f"{role:20} {there:5} there, {told.sum():5} told, right {right:5}: {shares_of}")
     wrong = (labels == roles.index("none")) & sure & (best != roles.index("none"))
     for at in np.flatnonzero(wrong)[:40]:
         print("  taken for", roles[best[at]], f"{shares[at].max():.2f}", rows[at][0])

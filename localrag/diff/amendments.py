@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from localrag.grounding.citations import terms
 from localrag.grounding.context import Span
@@ -166,7 +167,7 @@ _CODE = re.compile(r"\b(?=[\w/-]{0,60}\d)(?=[\w/-]{0,60}[A-Z])[A-Z0-9]{1,60}(?:[
 _PARTY = re.compile(r"\b(?:[A-Z][\w&'’-]{1,60} ){1,5}(?:[A-Z][\w&'’.-]{1,60})")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dated:
     """A document with its opening and its day (ISO 8601, or "" if unknown)."""
 
@@ -178,6 +179,11 @@ class Dated:
     def amends(self) -> bool:
         """Whether it says at its beginning that it amends another document."""
         return bool(_AMENDING.search(f"{self.document.title}\n{self.opening[:1500]}"))
+
+    @cached_property
+    def days(self) -> frozenset[str]:
+        """The days that it names at its beginning."""
+        return frozenset(day.isoformat() for written in find_dates(self.opening) for day in written.days)
 
 
 class Related:
@@ -195,6 +201,12 @@ class Related:
             opening = self._library.page_text(document.id, 0)[:_OPENING]
             self._dated[document.id] = Dated(document, opening, _day(document, opening) or document.date[:10])
         return self._dated[document.id]
+
+    @cached_property
+    def _words(self) -> dict[int, set[str]]:
+        """The words of each document's title and path."""
+        names = {other.id: f"{other.title} {_SUFFIX.sub('', other.path)}".casefold() for other in self._all}
+        return {id: set(_NAME_PART.findall(name)) - _VERSIONS - _NOTHING for id, name in names.items()}
 
     def versions(self, document: Document) -> list[Document]:
         """Return the other versions of a document."""
@@ -233,8 +245,7 @@ class Related:
         shares: list[tuple[float, int, Document]] = []
         for other in self._all:
             if other.id != amendment.document.id:
-                own = set(_NAME_PART.findall(f"{other.title} {_SUFFIX.sub('', other.path)}".casefold()))
-                own -= _VERSIONS | _NOTHING
+                own = self._words[other.id]
                 shares.append((-len(own & words) / max(1, len(own)), other.id, other))
         # Those whose names its opening covers best.
         likely = [other for _, _, other in sorted(shares, key=lambda item: item[:2])[:_MAX_DOCUMENTS]]
@@ -300,12 +311,9 @@ def _named(amendment: Dated, there: Dated) -> int:
     kinds = {kind for name in names for kind in _KIND.findall(name)}
     if not title and not any(re.search(rf"\b{re.escape(kind)}\b", text, re.I) for kind in kinds):
         return 0
-    days, own = (
-        {day.isoformat() for written in find_dates(one.opening) for day in written.days} for one in (amendment, there)
-    )
-    days.discard(amendment.date)
+    days = amendment.days - {amendment.date}
     day = there.date in days
-    if not (title or day) or (days and own and not days & own):
+    if not (title or day) or (days and there.days and not days & there.days):
         return 0  # the same title or parties, but another day
     references = set(_CODE.findall(text)) & set(_CODE.findall(there.opening))
     titles = " ".join((amendment.document.title, *names)).casefold()

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 
 from localrag.quantities import CURRENCIES, CURRENCY_CODE, CURRENCY_SIGN, SCALES, lazy_re, parse_number, years
 from localrag.types import Passage
@@ -150,7 +151,7 @@ def _line(start: int, text: str) -> Line:
     return Line(start, start + len(text.rstrip()), tuple(cells))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Table:
     """A table while its cells are read; `around` is the scale that the text around it names."""
 
@@ -161,7 +162,7 @@ class _Table:
     around: str
     caption: str
 
-    @property
+    @cached_property
     def width(self) -> int:
         return max(len(line.cells) for line in self.lines)
 

@@ -31,7 +31,7 @@ _COVER = 6  # pages
 _LINE = re.compile(r"[^\n]+")
 _FORM = lazy_re(r"\bFORM\s+(?P<form>(?:10-K|10-Q|8-K|20-F|6-K|S-1|S-4|DEF\s14A|40-F|11-K)(?:/A)?)\b", re.I)
 _COMMISSION = lazy_re(r"SECURITIES\s+AND\s+EXCHANGE\s+COMMISSION", re.I)
-_PAPER = lazy_re(r"^\W*(?:abstract|summary)\b", re.I | re.M)
+_PAPER = lazy_re(r"^[^\w\n]*(?:abstract|summary)\b", re.I | re.M)
 # A sentence that begins with the name of the document: "THIS CONSULTING AGREEMENT is made".
 _THIS = lazy_re(
     r"\b(?:THIS|This)\s+(?P<name>(?:[A-Z][\w’'/&,-]*\s+|of\s+|and\s+|for\s+){1,9}?(?:AGREEMENT|Agreement|CONTRACT|Contract|LEASE|Lease|AMENDMENT|Amendment|DEED|Deed))\b|\b(?P<capitals>(?:[A-Z][A-Z’'/&,-]*\s+){1,9}(?:AGREEMENT|CONTRACT|LEASE|AMENDMENT))\b"
@@ -61,7 +61,7 @@ def kind(document: Document, pages: Sequence[Page]) -> tuple[str, str, str]:
     for line, name in _headings(document, text[:_OPENING]):
         if told := _noun(name):
             return told, name, line
-    if _PAPER.search(text) and re.search(r"^\W*(?:references|bibliography)\b", pages[-1].text, re.I | re.M):
+    if _PAPER.search(text) and re.search(r"^[^\w\n]*(?:references|bibliography)\b", pages[-1].text, re.I | re.M):
         return "paper", "", ""
     return "document", "", ""
 

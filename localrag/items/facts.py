@@ -31,13 +31,13 @@ from localrag.quantities import QUANTITY, DateMention, find_dates, parse_quantit
 from localrag.search import clauses
 from localrag.store.locations import place_at
 from localrag.store.text_analysis import FALLBACK
-from localrag.text import running_lines, without_lines
+from localrag.text import clean, running_lines, without_lines
 from localrag.types import Document, Fact, FactState, Page
 
 if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
-VERSION = "3"  # of how facts are read: another one reads them all again
+VERSION = "1"  # of how facts are read: another one reads them all again
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
 _DAYS = ("signed", "effective", "start", "end")
@@ -110,7 +110,7 @@ def refresh(
     What people decided of a document stays as long as it has the quote.
     """
     documents = {one.id: one for one in library.documents()}
-    left = library.without_facts(VERSION)
+    left = [id for id in library.without_facts(VERSION) if id in documents]  # others may write to a store meanwhile
     for first in range(0, len(left), _BATCH):
         with library.transaction(counted=False):
             for done, id in enumerate(left[first : first + _BATCH], first):
@@ -118,7 +118,8 @@ def refresh(
                     return done
                 document, pages = documents[id], library.pages(id)
                 progress(done, len(left), document.path)
-                library.save_facts(document, VERSION, find(document, pages), _kept(library.decisions(document), pages))
+                read = find(document, pages)
+                library.save_facts(document, VERSION, read, _kept(library.decisions(document), read, pages))
     return len(left)
 
 
@@ -160,7 +161,8 @@ def decided(one: Fact, state: FactState, value: str, by: str, at: str) -> Fact:
 
     Raises UsageError for a value that is none of its role.
     """
-    form = _form(one.role, value) if value else one.value
+    given, value = value, " ".join(clean(value).split())
+    form = _form(one.role, value) if given else one.value
     was = one.was or (one.value if form != one.value else "")
     return replace(one, state=state, value=form, words=value or one.words, was=was, why="", by=by, at=at)
 
@@ -177,18 +179,20 @@ def _form(role: str, words: str) -> str:
     return f"{found.form} {found.unit}".strip() if type == "money" else found.form
 
 
-def _kept(decided: Sequence[Fact], pages: Sequence[Page]) -> list[Fact]:
-    """Return the decided facts whose quote is still there, at its place in these pages."""
+def _kept(decided: Sequence[Fact], read: Sequence[Fact], pages: Sequence[Page]) -> list[Fact]:
+    """Return the decided facts whose quote is still there, at its place and in its words in these pages."""
     found = []
+    known = {one.id: one for one in read}
     for one in decided:
-        place = (
-            next(((page, at) for page in pages if (at := locate(one.quote, page.text))), None) if one.quote else None
-        )
-        if place is not None:
-            page, (start, end) = place
-            found.append(replace(one, page=page.number, place=place_at(page, start, end), start=start, end=end))
+        if (now := known.get(one.id)) is not None:
+            place = {name: getattr(now, name) for name in ("quote", "place", "page", "start", "end")}
+            found.append(replace(one, **place))
         elif not one.quote:
             found.append(one)
+        elif at := next(((page, span) for page in pages if (span := locate(one.quote, page.text))), None):
+            page, (start, end) = at
+            place = {"quote": page.text[start:end], "place": place_at(page, start, end)}
+            found.append(replace(one, **place, page=page.number, start=start, end=end))
     return found
 
 

@@ -150,8 +150,8 @@ def _acts(text: str, term: str, after: int) -> bool:
 def _labelled(text: str) -> Iterator[Party]:
     """Yield the names with a legal form that stand behind a label: "The buyer: Acme Ltd."."""
     for label in P["label"].finditer(text):
-        line = text.find("\n", label.end())
-        name = _name(text, label.end(), line if line > 0 else len(text), False)
+        line, end = text.find("\n", label.end()), min(label.end() + _BETWEEN, len(text))
+        name = _name(text, label.end(), min(line, end) if line > 0 else end, False)
         if name and P["form"].search(text[slice(*name)]):
             yield Party(_clean(text[slice(*name)]), (label["label"].title(),), *name, True)
 

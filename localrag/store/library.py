@@ -595,10 +595,19 @@ def open_library(settings: Settings, name: str) -> Library:
 
 def merged(read: Sequence[Fact], decided: Sequence[Fact]) -> tuple[Fact, ...]:
     """The facts that code read, each replaced by what a person decided of it, without the rejected ones."""
+    if not decided:
+        return tuple(read)
     known = {one.id: one for one in decided}
     ids = {one.id for one in read}
-    found = [known.get(one.id, one) for one in read] + [one for one in decided if one.id not in ids]
+    # What a person confirmed or corrected stands also where code now reads another value from the same words.
+    settled = {_said(one) for one in decided if one.state == "confirmed" and one.id not in ids}
+    found = [known.get(one.id, one) for one in read if one.id in known or _said(one) not in settled]
+    found += [one for one in decided if one.id not in ids]
     return tuple(one for one in found if one.state != "rejected")
+
+
+def _said(one: Fact) -> tuple[str, str]:
+    return one.role, " ".join(one.quote.split())
 
 
 def _facts(data: str) -> tuple[Fact, ...]:

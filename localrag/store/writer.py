@@ -245,6 +245,13 @@ class Editor(Library):
                 "sha256 = excluded.sha256, stamp = excluded.stamp",
                 (self._root_id(root), path, size, mtime_ns, sha256, stamp),
             )
+            # What was decided of a part of it that is gone goes too; of one that could not be read now, it waits.
+            self._db.execute(
+                f"DELETE FROM decided WHERE root_id = ? AND file = ? AND path NOT IN (SELECT {PATH} FROM documents d "
+                "JOIN files f ON f.id = d.file_id WHERE f.root_id = decided.root_id AND f.path = decided.file) "
+                "AND path NOT IN (SELECT path FROM failures WHERE root_id = decided.root_id)",
+                (self._root_id(root), path),
+            )
 
     def move(self, root: str, old: str, new: str, size: int, mtime_ns: int) -> None:
         """Give a file another path below its root."""
@@ -368,8 +375,13 @@ class Editor(Library):
     # --- facts ----------------------------------------------------------------------------------------------
 
     def save_facts(self, document: Document, version: str, facts: Sequence[Fact], decided: Sequence[Fact]) -> None:
-        """Store the facts that a version of the code read of a document, and what people decided of them."""
+        """Store the facts that a version of the code read of a document, and what people decided of them.
+
+        Nothing is stored of a document that another machine, at another root of the library, has replaced meanwhile.
+        """
         with self.transaction(counted=False):
+            if self._db.execute("SELECT 1 FROM documents WHERE id = ?", (document.id,)).fetchone() is None:
+                return
             self._db.execute("DELETE FROM facts WHERE document_id = ?", (document.id,))
             row = (document.id, version, json.dumps(protocol.to_plain(facts), ensure_ascii=False))
             self._db.execute("INSERT INTO facts (document_id, version, data) VALUES (?, ?, ?)", row)

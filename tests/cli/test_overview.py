@@ -135,7 +135,11 @@ def test_a_rejected_fact_is_nowhere_until_it_is_taken_back(read, settings):
     read(LEASE)
     run("facts", "mark", "lease.txt", known("end")["id"], "--reject")
     made = run_json("overview")
-    assert known("end")["state"] == "rejected" and made["ahead"] == [] and "2091" not in made["documents"][0]["cells"]["end"]
+    assert (
+        known("end")["state"] == "rejected"
+        and made["ahead"] == []
+        and "2091" not in made["documents"][0]["cells"]["end"]
+    )
     assert run_json("facts", "mark", "lease.txt", "end", "--reset")["fact"]["state"] == "sure"
     assert run_json("overview")["ahead"][0]["date"] == "2091-03-31"
     entries = [one for one in audit.entries(settings.library_audit_file("law")) if one.event == "fact"]

@@ -1,20 +1,13 @@
 """What a library keeps of facts, and of what people decided of them."""
 
 import json
-from contextlib import closing
 
 import pytest
 from papers import contents
-from stores import both_stores, sqlite_only
+from stores import both_stores
 
-from localrag import api
-from localrag.errors import LibraryLocked
 from localrag.items import facts
 from localrag.items.facts import decided, named, refresh
-from localrag.lifecycle import backup, restore
-from localrag.security import audit
-from localrag.store import names
-from localrag.store.library import Library
 
 LEASE = (
     "LEASE AGREEMENT\n\nThis Lease Agreement is made on 1 March 2024 between Acme Ltd (the “Landlord”) and Harbour Trust "
@@ -112,86 +105,8 @@ def test_what_was_read_before_a_stop_stays_and_the_next_run_goes_on(library, put
     assert refresh(library) == 2 and len(library.facts()) == 7 and refresh(library) == 0
 
 
-@both_stores
-def test_an_error_in_the_middle_loses_that_batch_alone(library, put, monkeypatch):
-    monkeypatch.setattr(facts, "_BATCH", 2)
-    for number in range(4):
-        put(library, f"{number}.txt", LEASE)
-
-    def killed(done, total, path):
-        if done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        refresh(library, progress=killed)
-    assert len(library.facts()) == 2
-    assert refresh(library) == 2 and len(library.facts()) == 4
-
-
-@sqlite_only
-def test_a_library_made_before_there_were_facts_is_read_and_gets_them_when_it_is_written(leased):
-    for table in ("facts", "decided"):
-        leased._db.execute(f"DROP TABLE {table}")
-    leased.close()
-    with closing(Library.open(leased.folder, "papers")) as older:
-        (document,) = older.documents()
-        assert (older.facts(), older.decisions(document)) == ({}, ())
-        assert older.without_facts(facts.VERSION) == [document.id]
-    with closing(type(leased).open(leased.folder, "papers")) as now:
-        assert refresh(now) == 1 and of(now)["law"].value == "England"
-
-
 def test_what_is_kept_of_a_fact_that_this_version_does_not_know_is_no_traceback(leased):
     kept = json.loads(leased._db.execute("SELECT data FROM facts").fetchone()[0])
     kept[-1] |= {"role": "phase of the moon", "shade": "grey"}
     leased._db.execute("UPDATE facts SET data = ?", (json.dumps(kept),))
     assert of(leased)["phase of the moon"]
-
-
-# --- by the API, where a person is asked for and recorded ----------------------------------------------------
-
-
-@pytest.fixture
-def law(models, folder, settings):
-    folder({"lease.txt": LEASE}, "law")
-    with closing(api.open_library("law", settings=settings, create=True)) as library:
-        library.ingest(folder({}, "law"))
-        yield library
-
-
-def library_facts(settings):
-    with closing(api.open_library("law", settings=settings)) as library:
-        return {one.path: library.facts(one.path) for one in library.documents()}
-
-
-def fact(library, role):
-    return next((one for one in library.facts("lease.txt") if one.role == role), None)
-
-
-def test_an_ingest_reads_facts_and_keeps_who_decided_and_when(law, folder, settings):
-    assert fact(law, "law").state == "sure"
-    made = law.decide("lease.txt", "law", "confirmed", LAW)
-    assert (made.value, made.was, made.by) == (LAW, "England", audit.user()) and made.at
-    law.ingest(folder({"lease.txt": f"Second copy.\n\n{LEASE}"}, "law"))
-    kept = fact(law, "law")
-    assert (kept.value, kept.by, kept.at, kept.id) == (LAW, made.by, made.at, made.id)
-    told = [one.details for one in audit.entries(settings.library_audit_file("law")) if one.event == "fact"]
-    assert [(one["document"], one["role"], one["state"]) for one in told] == [("lease.txt", "law", "confirmed")]
-    assert law.decide("lease.txt", made.id, "sure").value == "England" and fact(law, "law").by == ""
-
-
-def test_a_library_being_written_is_left_to_who_writes(law, settings, monkeypatch):
-    monkeypatch.setattr(facts, "VERSION", "next")
-    with names.writing(settings.library_dir("law"), "law"), pytest.raises(LibraryLocked):
-        law.read_facts()
-    assert law.read_facts() == 1 and law.read_facts() == 0
-
-
-def test_a_decision_is_in_a_backup_and_forgotten_with_its_document(law, settings, tmp_path):
-    law.decide("lease.txt", "law", "confirmed", LAW)
-    file = tmp_path / "law.backup"
-    backup.write(settings, "law", file, clear=True)
-    law.forget(["lease.txt"])
-    assert library_facts(settings) == {}
-    restore.restore(settings, file, trust=True, replace=True, unlock=lambda place, keyring: None)
-    assert [one.value for one in library_facts(settings)["lease.txt"] if one.role == "law"] == [LAW]

@@ -222,22 +222,6 @@ def test_who_may_not_make_libraries_makes_none_and_a_wrong_store_is_refused(pg, 
         postgres.initialise(postgres.Store.parse(pg.url(pg.database())))
 
 
-def test_a_store_made_before_there_were_facts_gets_their_tables_from_its_owner(pg, store, papers):
-    owner = postgres.Store(pg.role("registry"), store.database, store.address)
-    for table in ("facts", "decided"):
-        pg.sql(store.database, f"DROP TABLE localrag.{table}")
-    pg.sql(store.database, "COMMENT ON SCHEMA localrag IS 'localrag store 1'")
-    with pytest.raises(LibraryError) as raised:
-        postgres.Connection(store)
-    assert "store init" in raised.value.hint
-    assert postgres.initialise(owner) and not postgres.initialise(owner)
-    with closing(Editor.open(papers.folder, "papers")) as library:
-        assert facts.refresh(library) == 2 and len(library.facts()) == 2
-        library_number = number_of(store)
-    seen = rows_seen(pg, role(pg, store, "stranger"), library_number)
-    assert "facts" in seen and set(seen.values()) == {0}
-
-
 def test_libraries_of_one_database_do_not_mix_and_ids_cannot_be_chosen(store, papers, put, tmp_path):
     # PostgreSQL checks keys without regard to row-level security, so a chosen id would tell what others have.
     theirs = {table: db(papers).execute(f"SELECT min(id) FROM {table}").fetchone()[0] for table in ("terms", "roots")}

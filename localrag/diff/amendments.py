@@ -185,6 +185,16 @@ class Dated:
         """The days that it names at its beginning."""
         return frozenset(day.isoformat() for written in find_dates(self.opening) for day in written.days)
 
+    @cached_property
+    def words(self) -> list[str]:
+        """The words of its opening, in lower case."""
+        return [word.casefold() for word in _NAME_PART.findall(self.opening)]
+
+    @cached_property
+    def references(self) -> frozenset[str]:
+        """The codes that it names at its beginning, such as "MSA-2023/14"."""
+        return frozenset(_CODE.findall(self.opening))
+
 
 class Related:
     """Finds related documents among some of a library, in a snapshot that the caller holds; openings are read once."""
@@ -241,7 +251,7 @@ class Related:
 
     def _base(self, amendment: Dated) -> Document | None:
         """Return the document that an amendment names by more points than any other."""
-        words = {part.casefold() for part in _NAME_PART.findall(amendment.opening)}
+        words = set(amendment.words)
         shares: list[tuple[float, int, Document]] = []
         for other in self._all:
             if other.id != amendment.document.id:
@@ -305,7 +315,7 @@ def _name(path: str) -> tuple[frozenset[str], frozenset[str]]:
 def _named(amendment: Dated, there: Dated) -> int:
     """Return how many of title, day, reference and parties an amendment names; 0 without title and day."""
     text, names = amendment.opening, _names(there)
-    flat = " ".join(_NAME_PART.findall(text)).casefold()
+    flat = " ".join(amendment.words)
     phrases = [_NAME_PART.findall(name.casefold()) for name in names if _AMENDING.search(name) is None]
     title = any(re.search(rf"\b{re.escape(' '.join(one))}\b", flat) for one in phrases if len(one) >= 2)
     kinds = {kind for name in names for kind in _KIND.findall(name)}
@@ -315,10 +325,9 @@ def _named(amendment: Dated, there: Dated) -> int:
     day = there.date in days
     if not (title or day) or (days and there.days and not days & there.days):
         return 0  # the same title or parties, but another day
-    references = set(_CODE.findall(text)) & set(_CODE.findall(there.opening))
     titles = " ".join((amendment.document.title, *names)).casefold()
     parties = _parties(text, titles) & _parties(there.opening, titles)
-    return title + day + bool(references) + bool(parties)
+    return title + day + bool(amendment.references & there.references) + bool(parties)
 
 
 def _names(there: Dated) -> list[str]:

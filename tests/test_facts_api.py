@@ -525,6 +525,7 @@ HARMFUL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", HARMFUL)
 def test_no_text_keeps_the_patterns_busy(what):
     assert found_in(HARMFUL[what])[0].role == "kind"  # where one runs back over the text, this does not end
@@ -650,6 +651,7 @@ def test_two_machines_read_facts_while_the_other_replaces_documents(store, tmp_p
 # --- many ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_first_page_of_a_thousand_documents_is_made(shelf, settings):
     roles = ("party", "party", "effective", "end", "term", "law", "payment", "signatory", "fee")
     made = shelf("many", {f"{number:04}.txt": f"Agreement number {number}." for number in range(1000)})

@@ -375,8 +375,11 @@ def test_a_confirmed_value_stands_where_code_reads_another_from_its_words():
     read = [Fact("law", "England", "England", quote), Fact("title", "Lease, 2024", "Lease, 2024")]
     corrected = Fact("title", "Hall 3", "Hall 3", state="confirmed", was="Lease, 2023")
     rejected = Fact("law", "Wales", "Wales", quote, state="rejected")
-    assert [one.value for one in merged(read, [corrected, rejected])] == ["England", "Hall 3"]
+    assert [one.value for one in merged(read, [corrected, rejected])] == ["Hall 3", "England"]
     assert merged(read, ()) == tuple(read)
+    # A person's value of a role counts before another that code reads elsewhere.
+    ends = Fact("end", "2026-01-01", "x", "Another sentence."), Fact("end", "2027-05-01", "y", "q", state="confirmed")
+    assert [one.value for one in merged(ends[:1], ends[1:])] == ["2027-05-01", "2026-01-01"]
     same = replace(read[0], state="rejected")
     assert [one.role for one in merged(read, [same])] == ["title"]
 

@@ -1,8 +1,8 @@
 """Answer a question for a fact of a document from what was read at ingest, without a search and without a model.
 
-It answers only where the question surely asks for one fact, names one document (or, of each document, asks for a day,
-a span of time or a law), and the fact is clear and its quote still stands at its place; else nothing is claimed, and
-the question is read for as any other.
+It answers only where the question asks for one fact with words that such questions have, names one document (or, of
+each document, asks for a day, a span of time, a law or a party), and the fact is clear and its quote still stands at
+its place; else nothing is claimed, and the question is read for as any other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from localrag.items import fact_questions, values
 from localrag.items.document_kind import short_name
 from localrag.items.item import Finding, Way
 from localrag.items.values import Type
-from localrag.quantities import format_date, years
+from localrag.quantities import format_date
 from localrag.question.kinds import SINGULAR
 from localrag.question.question import Question
 from localrag.store.text_analysis import FALLBACK
@@ -55,6 +55,10 @@ _LISTED = ("party", "signatory")
 _TYPES: dict[str, Type] = {**dict.fromkeys(_DAYS, "date"), **dict.fromkeys(_SPANS, "duration")}
 _OF_EACH = (*_DAYS, *_SPANS, "law", "party")
 _NAME = re.compile(r"\b[A-Z][\w’'-]{3,}")
+_IN_A_YEAR = re.compile(r"\D*\b(?:in|during)\s+((?:19|20)\d\d)\W*")
+# A day that something else is asked about is no answer. Notices and payments are due before or after something.
+_TURNED = re.compile(r"\b(?:not|never|except|before|after|since)\b|n[’']t\b", re.I)
+_DUE = ("payment", "termination notice", "non-renewal notice")
 _MANY = 50  # documents whose facts are read together
 # How much the words tell that call the document asked about, at least, and how much those of the next one at most.
 _MIN_TOLD, _MARGIN = 0.6, 0.75
@@ -67,29 +71,51 @@ def answer(query: Query, encoder: SentenceEncoder) -> Findings | None:
     whole = query.mode == "auto" and not query.only.pages and not question.parts and question.kind in _KINDS
     if not whole or question.asks_whether or not _is_english(query):
         return None
-    if not (role := fact_questions.tell(question.complete, encoder)):
+    text = question.complete
+    if not (role := fact_questions.tell(text, encoder)) or (role not in _DUE and _TURNED.search(text)):
         return None
     asked = list(_with_facts(query))
-    chosen = asked if len(query.documents) == 1 else _named(question.complete, asked)
-    if len(chosen) != 1 or not fact_questions.others(question.complete, role) <= _called(chosen[0][1]):
+    chosen = asked if len(query.documents) == 1 else _named(text, asked)
+    if len(chosen) != 1 or not fact_questions.others(text, role) <= _called(chosen[0][1]):
         return None
+    own = chosen[0][1]
+    signs = set(re.findall(r"\d+|\b[A-Z]{2}\b", text)) - set(re.findall(r"\d+|\b[A-Z]{2}\b", f"{own.title} {own.path}"))
+    terms = {word for one in own.of("party") for term in one.terms for word in fact_questions.words(term)}
+    if signs or (role in _DUE and not terms.isdisjoint(fact_questions.words(text))):
+        return None  # another document, or the notice of one party
     return _of_one(query, role, *chosen[0])
 
 
 def findings(query: Query, encoder: SentenceEncoder) -> dict[tuple[str, int], Finding]:
     """Return whether clear facts pass what each document is asked ("Which end in 2026?"), by library and document."""
-    role = fact_questions.tell(query.text, encoder) if _is_english(query) else ""
+    role = fact_questions.tell(query.text, encoder) if _is_english(query) and not query.only.pages else ""
     passes = _condition(query.question, role) if role in _OF_EACH else None
+    asked = list(_with_facts(query)) if passes else []
+    laws = {law.value.casefold() for _, own in asked for law in own.of("law")}
     found = {}
-    for pair, own in _with_facts(query) if passes else ():
-        known = next((one for one in own.of(role) if one.clear), None)
+    amended = _amended(asked)
+    for pair, own in asked:
+        known = [one for one in own.of(role) if one.clear]
         if role == "end" and (last := overview.end_of(own)):
-            known = last[0]
-        at = fact_questions.cited(*pair, [known]) if known else None
-        if passes and known and at:
-            way: Way = "yes" if passes(known) else "no"
+            known = [last[0]]
+        ways = {one: passes(one, laws) for one in known} if passes and (own.library, pair[1].id) not in amended else {}
+        told = next((one for one, way in ways.items() if way == "yes"), next(iter(ways), None))
+        if told is not None and (way := ways[told]) is not None and (at := fact_questions.cited(*pair, [told])):
             read = "the facts of the document"
             found[own.library, pair[1].id] = Finding("found", way, "", None, at, 1.0, read, whole=True)
+    return found
+
+
+def _amended(asked: Sequence[Known]) -> set[tuple[str, int]]:
+    """Return which documents have amendments, by library and document: their facts may be out of date."""
+    found = set()
+    related: dict[str, Related] = {}
+    for (library, document), own in asked:
+        if own.kind == "amendment":
+            if library.name not in related:
+                related[library.name] = Related(library, library.documents())
+            if (base := related[library.name].amended(document)) is not None:
+                found.add((library.name, base.id))
     return found
 
 
@@ -155,10 +181,10 @@ def _of_one(query: Query, role: str, pair: Pair, own: DocumentFacts) -> Findings
     cited = [at for group in groups if (at := fact_questions.cited(*pair, group)) is not None]
     if not said or not cited:
         return None
-    if (new := _replaced_by(pair, cited[0])) is not None:
+    if (new := next(filter(None, (_replaced_by(pair, at) for at in cited)), None)) is not None:
         type = _TYPES.get(role)
         value = values.read(type, new.quote) if type and values.distinct(type, new.quote) == 1 else None
-        if value is None:
+        if value is None or clear[0].role != role:
             return None
         now = _shown(Fact(role, value.form, value.words))
         said = f"{_SENTENCES[role].format(value=now)} Before “{new.document}” it was {_shown(clear[0])}."
@@ -202,23 +228,42 @@ def _signing_for(question: str, own: DocumentFacts, clear: Sequence[Fact]) -> li
     return [one for one in clear if named[0] in one.terms]
 
 
-def _condition(question: Question, role: str) -> Callable[[Fact], bool] | None:
-    """Return what a fact has to pass to be listed; None where the question sets a condition that is not understood."""
+def _condition(question: Question, role: str) -> Callable[[Fact, set[str]], Way | None] | None:
+    """Return what tells whether a fact passes; None where the question sets a condition that is not understood.
+
+    It takes a fact and the laws of all documents, and returns None where it cannot tell.
+    """
     text = question.text
+    names = _NAME.findall(text[1:]) if role in ("law", "party") else []
+    words = {word for name in names for word in fact_questions.words(name)}
     if question.each.negated or question.each.kind != "existence":
         return None
-    if limited := values.comparison(text):
-        limit = limited[1]
-        same = limit.limit.measure == _TYPES.get(role)
-        return (
-            (lambda one: (found := values.measure(shown_value(one))) is not None and limit.passes(found))
-            if same
-            else None
-        )
-    if role in _DAYS and (named := years(text)):
-        return lambda one: one.value[:4].isdigit() and int(one.value[:4]) in named
+    at, limit = values.comparison(text) or (len(text), None)
+    if fact_questions.others(text[:at], role) - SINGULAR.keys() - words:
+        return None
+    if limit is not None:
+        if limit.limit.measure != _TYPES.get(role):
+            return None
+        return lambda one, laws: _way(limit.passes(found) if (found := values.measure(shown_value(one))) else None)
+    if role in _DAYS and (year := _IN_A_YEAR.fullmatch(text)):
+        return lambda one, laws: _way(one.value[:4] == year[1])
     if role in _SPANS and (span := values.read("duration", text)):
-        return lambda one: one.value == span.form
-    if role in ("law", "party") and (names := _NAME.findall(text[1:])):
-        return lambda one: any(name.casefold() in one.value.casefold() for name in names)
+        return lambda one, laws: _way(one.value == span.form)
+    if role == "law" and names:
+        return lambda one, laws: _same_law(" ".join(names).casefold(), one.value.casefold(), laws)
+    if role == "party" and names:  # a party that was not found is no proof
+        return lambda one, laws: (
+            "yes" if all(re.search(rf"\b{re.escape(name)}\b", one.value) for name in names) else None
+        )
     return None
+
+
+def _way(passed: bool | None) -> Way | None:
+    return None if passed is None else "yes" if passed else "no"
+
+
+def _same_law(asked: str, law: str, laws: set[str]) -> Way | None:
+    """Return whether a law is the one asked for, which must be written as a law of a document is."""
+    if asked not in laws:
+        return None
+    return "yes" if law == asked else "no" if set(law.split()).isdisjoint(asked.split()) else None

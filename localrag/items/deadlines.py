@@ -415,7 +415,7 @@ def _stated(name: str, passages: Sequence[Passage], pages: Sequence[Page], facts
     """Return the day that a document states by a name: that of the document itself by its facts, another by a term."""
     if SIGNING.match(name):
         roles = _ROLES.get(name.split()[0].lower(), ("signed",))
-        named = (one for role in roles for one in facts if one.role == role and one.clear)
+        named = (one for role in roles for one in facts if one.role == role and one.clear and len(one.value) == 10)
         own = next((one for one in named if one.state == "confirmed" or _P["dates"].search(one.quote)), None)
         return (date.fromisoformat(own.value), _cited(own, passages[0])) if own and passages else None
     item = Item("date", "", name, "date")

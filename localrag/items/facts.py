@@ -41,6 +41,7 @@ VERSION = "1"  # of how facts are read: another one reads them all again
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
 _DAYS = ("signed", "effective", "start", "end")
+_PERIODS = ("term", "renewal", "non-renewal notice", "termination notice", "payment")
 _BATCH = 32  # documents whose facts are committed together
 _MAX_UNTITLED = 150_000  # characters of a contract whose heading does not say that it is one
 _LABELLED_PAGES = 12
@@ -74,6 +75,7 @@ _CUT = re.compile(
     re.S,
 )
 _SEATED = re.compile(r"\b(?:located|sitting|conducted|held|take place|seat|venue)\b[^.;]{0,60}$", re.I)
+_FULL_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ISO = re.compile(r"P\d+[YMWD]")
 _MONEY = re.compile(r"[$€£¥]|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|dollars?|euros?|pounds?)\b")
 _NO_PERSON = re.compile(
@@ -173,7 +175,8 @@ def _form(role: str, words: str) -> str:
     if type == "duration" and _ISO.fullmatch(words):
         return words
     found = values.read(type, words)
-    if found is None:
+    whole = type != "date" or (found is not None and _FULL_DAY.fullmatch(found.form))
+    if found is None or not whole or (type == "duration" and P["business"].search(words)):
         hint = {"date": "Write a day: 2027-05-01.", "duration": "Write a span of time: 3 years."}
         raise UsageError(f"{words!r} is no {type}", hint.get(type, "Write an amount: EUR 1,000."))
     return f"{found.form} {found.unit}".strip() if type == "money" else found.form
@@ -219,11 +222,12 @@ def _of_contract(document: Document, pages: Sequence[Page]) -> list[Fact]:
     found = _classified(sentences)
     named = list(_parties(texts))
     by_label = list(_labelled(document, pages, _LABELS))
+    opened = sum(bool(P["opening"].search(one.text) and P["own"].search(one.text)) for one in sentences)
     parts = (
         *named,
         *_dates(found, sentences),
-        *_spans(found, sentences),
-        *_places(found),
+        *_spans(found, sentences, opened > 1),
+        *_places(found, opened > 1),
         *_courts(sentences),
         *_amounts(found, sentences),
         *_people(texts, named),
@@ -314,10 +318,13 @@ def _value(role: str, value: str, sentence: _Sentence, start: int, end: int, why
     first = max(0, start - _MAX_QUOTE // 2) if len(sentence.text) > _MAX_QUOTE else 0
     last = min(len(sentence.text.rstrip()), first + _MAX_QUOTE)
     at = sentence.start
+    words = sentence.text[start:end]
+    # "30 business days" are not thirty days.
+    why = why or ("it is counted in days of business" if role in _PERIODS and P["business"].search(words) else "")
     return _Value(
         role,
         value,
-        sentence.text[start:end],
+        words,
         sentence.position,
         at + start,
         at + end,
@@ -445,7 +452,7 @@ def _derived_start(found: Find, best: Mapping[str, _Value]) -> _Value | None:
 # --- spans of time ------------------------------------------------------------------------------------------
 
 
-def _spans(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
+def _spans(found: Find, sentences: Sequence[_Sentence], several_contracts: bool) -> Iterator[_Value]:
     term = ""
     for role, known, fits in (
         ("term", ("expiration-date",), _is_term),
@@ -453,6 +460,7 @@ def _spans(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
         ("non-renewal notice", ("notice-to-terminate-renewal", "renewal-term"), _is_non_renewal),
         ("termination notice", ("termination-for-convenience",), _is_termination),
     ):
+        told: list[_Value] = []
         for one in (one for clause in known for one in found(clause, 4)):
             text = one.sentence.text
             about = bool(P["whole"].search(text))
@@ -461,11 +469,19 @@ def _spans(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
                 fitting = [(*same.span(), term)]
             if fitting and (about or role.endswith("notice")):
                 start, end, value = fitting[0]
-                term = value if role == "term" else term
+                term = value if role == "term" and not told else term
                 several = len({form for *_, form in fitting}) > 1 and role not in ("renewal", "term")
-                yield _value(role, value, one.sentence, start, end, "the sentence has several" if several else "")
-                break
+                why = "the sentence has several" if several else ""
+                told.append(_value(role, value, one.sentence, start, end, why))
+        yield from _first(told, several_contracts)
     yield from _payment(sentences)
+
+
+def _first(told: Sequence[_Value], several_contracts: bool) -> Sequence[_Value]:
+    """Return the first of what sentences tell of a role, unclear where those of several contracts differ."""
+    differ = several_contracts and len({one.value for one in told}) > 1
+    why = "the document may have several contracts, which differ" if differ else ""
+    return [one._replace(why=one.why or why) for one in told[:1]]
 
 
 def _payment(sentences: Sequence[_Sentence]) -> Iterator[_Value]:
@@ -536,24 +552,29 @@ def _is_termination(text: str, start: int, end: int) -> bool:
 # --- law and courts -----------------------------------------------------------------------------------------
 
 
-def _places(found: Find) -> Iterator[_Value]:
-    for one in found("governing-law", 3):
-        text = one.sentence.text
-        if not (one.clause and P["governs"].search(text)):
-            continue
-        named = [(match, "law" if match["law"] else "own") for match in P["law"].finditer(text)]
-        places = [(_CUT.sub("", match[name]).strip(" .,"), match.start(name)) for match, name in named]
-        places = [(words, start) for words, start in places if words and not _NO_PLACE.match(words)]
-        # Of "the United States and the State of Florida" the second tells more.
-        places = [one for one in places if not one[0].startswith("United States")] or places
-        if places:
-            words, start = places[0]
-            several = {P["prefix"].sub("", " ".join(words.split())).casefold() for words, _ in places}
-            value = P["prefix"].sub("", " ".join(words.split()))
-            why = "the sentence names several" if len(several) > 1 else ""
-            why = why or ("it may be that of a state" if value.startswith("United States") else "")
-            yield _value("law", value, one.sentence, start, start + len(words), why)
-            return
+def _places(found: Find, several_contracts: bool) -> Iterator[_Value]:
+    laws = [law for one in found("governing-law", 3) if one.clause and (law := _law(one.sentence)) is not None]
+    yield from _first(laws, several_contracts)
+
+
+def _law(sentence: _Sentence) -> _Value | None:
+    """Return the law that a sentence says to govern."""
+    text = sentence.text
+    if not P["governs"].search(text):
+        return None
+    named = [(match, "law" if match["law"] else "own") for match in P["law"].finditer(text)]
+    places = [(_CUT.sub("", match[name]).strip(" .,"), match.start(name)) for match, name in named]
+    places = [(words, start) for words, start in places if words and not _NO_PLACE.match(words)]
+    # Of "the United States and the State of Florida" the second tells more.
+    places = [one for one in places if not one[0].startswith("United States")] or places
+    if not places:
+        return None
+    words, start = places[0]
+    several = {P["prefix"].sub("", " ".join(words.split())).casefold() for words, _ in places}
+    value = P["prefix"].sub("", " ".join(words.split()))
+    why = "the sentence names several" if len(several) > 1 else ""
+    why = why or ("it may be that of a state" if value.startswith("United States") else "")
+    return _value("law", value, sentence, start, start + len(words), why)
 
 
 def _courts(sentences: Sequence[_Sentence]) -> Iterator[_Value]:

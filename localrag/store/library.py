@@ -603,6 +603,7 @@ def merged(read: Sequence[Fact], decided: Sequence[Fact]) -> tuple[Fact, ...]:
     settled = {_said(one) for one in decided if one.state == "confirmed" and one.id not in ids}
     found = [known.get(one.id, one) for one in read if one.id in known or _said(one) not in settled]
     found += [one for one in decided if one.id not in ids]
+    found.sort(key=lambda one: one.state != "confirmed")  # a person's word counts before what code reads
     return tuple(one for one in found if one.state != "rejected")
 
 

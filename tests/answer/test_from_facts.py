@@ -8,13 +8,16 @@ import pytest
 from asking import ask, verified
 
 from localrag import api
-from localrag.answer import overview
+from localrag.answer import from_facts, overview
 from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.embeddings.sentence_encoder import SentenceEncoder
 from localrag.events import ReviewEnded
+from localrag.grounding.stages import Query
 from localrag.items import fact_questions, facts, playbook
+from localrag.question.question import Question
 from localrag.search import retrieval
+from localrag.types import Filter
 
 LEASE = """LEASE AGREEMENT
 
@@ -93,6 +96,10 @@ def test_a_fact_answers_without_a_model(settings, contracts, models, question, v
         "Compare the law of the lease with that of the supply agreement.",
         "What happens when the lease ends?",
         "How long may dogs stay in the lease?",
+        "When was Amendment No. 2 to the supply agreement signed?",
+        "When does the 2019 supply agreement end?",
+        "Who did not sign the supply agreement?",
+        "How soon must the Tenant pay invoices under the lease?",  # it is known of the document, not of one party
     ],
 )
 def test_what_facts_do_not_surely_answer_is_read_for(settings, contracts, question):
@@ -122,6 +129,39 @@ def test_each_document_is_asked_by_its_facts_first(settings, contracts, models):
     answer = asked(settings, "Which agreements end in 2026?")
     assert {row["document"]: row["found"] for row in answer.table} == {"supply.txt": True, "lease.txt": False}
     assert answer.model is None
+
+
+def of_each(library, question):
+    held = library._storage()
+    asked = [(held, one) for one in held.documents()]
+    found = from_facts.findings(Query(Question(question), [held], Filter(), asked), SentenceEncoder())
+    return {one.path: found["contracts", one.id].way for _, one in asked if ("contracts", one.id) in found}
+
+
+@pytest.mark.parametrize(
+    ("question", "ways"),
+    [
+        ("Which contracts end in 2026?", {"lease.txt": "no", "supply.txt": "yes"}),
+        ("Which contracts with Larkspur end in 2026?", {}),
+        ("In which contracts does the exclusivity end in 2026?", {}),
+        ("Which contracts end in June 2026?", {}),
+        ("Which contracts end in the first half of 2026?", {}),
+        ("Which contracts end between 2024 and 2027?", {}),
+        ("Which contracts are governed by the law of Texas?", {"lease.txt": "no", "supply.txt": "yes"}),
+        ("Which contracts are governed by Texan law?", {}),
+        (
+            "Which contracts are with Quill?",
+            {"supply.txt": "yes"},
+        ),  # the second party, too; that none was found is no "no"
+    ],
+)
+def test_facts_tell_of_each_document_only_what_is_surely_asked(contracts, question, ways):
+    assert of_each(contracts, question) == ways
+
+
+def test_a_document_with_an_amendment_is_read_again(contracts, folder):
+    contracts.ingest(folder({"lease.txt": LEASE, "supply.txt": SUPPLY, "amendment.txt": AMENDMENT}))
+    assert of_each(contracts, "Which contracts end in 2026?") == {"supply.txt": "yes"}
 
 
 def test_a_review_takes_facts_first_and_the_wording_in_force(settings, contracts, models, folder):

@@ -93,6 +93,30 @@ def test_parties_are_told_from_what_stands_around_them(text, names):
     assert clear(found)["party"] == names
 
 
+def test_days_of_business_are_no_days_of_the_calendar():
+    text = SUPPLY.replace("days", "business days")
+    assert "business days" in text and "payment" not in clear(read(text))
+    end = Fact("end", "2026-01-01", "1 January 2026")
+    for wrong in ("April 2026", "2026", "31 February 2026"):
+        with pytest.raises(UsageError):
+            facts.decided(end, "confirmed", wrong, "ann", "now")
+    with pytest.raises(UsageError):
+        facts.decided(Fact("payment", "P30D", "30 days"), "confirmed", "30 business days", "ann", "now")
+
+
+def test_what_two_contracts_in_one_document_say_otherwise_is_unclear():
+    other = SUPPLY.replace("2021", "2019")
+    for old, new in (
+        ("England", "Ohio"),
+        ("Ohio", "Utah"),
+        ("Germany", "Ohio"),
+        ("Texas", "Ohio"),
+        ("Delaware", "Ohio"),
+    ):
+        other = other.replace(old, new) if old in SUPPLY else other
+    assert "law" in clear(read(SUPPLY)) and "law" not in clear(read(f"{SUPPLY}\n\n{other}"))
+
+
 def test_a_day_in_a_footer_or_of_another_document_has_no_role():
     footer = "Source: ACME CORP, 8-K, 3/26/2019"
     page = "LEASE AGREEMENT\nThis Lease amends the agreement dated 1 May 2015 between the parties. It goes on.\n"

@@ -37,8 +37,8 @@ _THIS = lazy_re(
     r"\b(?:THIS|This)\s+(?P<name>(?:[A-Z][\w’'/&,-]*\s+|of\s+|and\s+|for\s+){1,9}?(?:AGREEMENT|Agreement|CONTRACT|Contract|LEASE|Lease|AMENDMENT|Amendment|DEED|Deed))\b|\b(?P<capitals>(?:[A-Z][A-Z’'/&,-]*\s+){1,9}(?:AGREEMENT|CONTRACT|LEASE|AMENDMENT))\b"
 )
 _LEGAL = lazy_re(
-    r",?\s*\b(?:inc|incorporated|corp|corporation|company|co|llc|l\.l\.c|ltd|limited|l\.?p|llp|gmbh|ag|plc|n\.a|s\.a"
-    r"|b\.v|n\.v|pty|pte|sarl)\b\.?|^the\s+",
+    r",?\s{0,9}\b(?:inc|incorporated|corp|corporation|company|co|llc|l\.l\.c|ltd|limited|l\.?p|llp|gmbh|ag|plc|n\.a|s\.a"
+    r"|b\.v|n\.v|pty|pte|sarl)\b\.?|^the\s{1,9}",
     re.I,
 )
 _FILLER = lazy_re(
@@ -122,7 +122,7 @@ def title(document: Document, kind: str, heading: str, facts: Sequence[Fact]) ->
         return _short(", ".join(filter(None, (short_name(by_role["company"][0].value), heading, period))))
     own = document.title if document.title != stem and len(document.title) <= _MAX_TITLE else ""
     if kind == "amendment" and len(heading.split()) > _MAX_NAME:
-        heading = re.split(r"\s+to\s+", heading, maxsplit=1, flags=re.I)[0]
+        heading = re.split(r"\s{1,9}to\s{1,9}", heading, maxsplit=1, flags=re.I)[0]
     name = _sentence_case(heading) or own or re.sub(r"_+", " ", stem)
     if kind not in ("contract", "amendment"):
         return _short(own or name)

@@ -54,7 +54,7 @@ _CLAUSE_OF = {
     "end": "expiration-date",
 }
 _DEFINED = re.compile(
-    r"^[\s,.]*\(?\s*(?:(?:the|hereinafter|collectively|referred|to|as)[,\s]+)*"
+    r"^[\s,.]{0,9}\(?\s{0,9}(?:(?:the|hereinafter|collectively|referred|to|as)[,\s]+)*"
     r"[“\"']+\s*(?:the\s+)?(?P<term>[A-Z][\w\s]{0,40}?)\s*[”\"'](?P<bare>)",
     re.S,
 )
@@ -71,7 +71,7 @@ _AFTERWARDS = re.compile(r"\W{0,3}(?:following|after|from)\b", re.I)
 _ANNUAL = re.compile(r"\b(?:annual|yearly|one-year|year-to-year)\b", re.I)
 _SAME = re.compile(r"\bsame (?:duration|length|period|term)\b|\blike (?:terms?|periods?)\b", re.I)
 _CUT = re.compile(
-    r"\s+(?:The|This|Any|Each|Both|If|In|All|Without|Venue|Except|However|Notwithstanding|Exclusive|Section|WITHOUT|EXCEPT|EXCLUSIVE|AND|IN)\b.*$",
+    r"\s{1,9}(?:The|This|Any|Each|Both|If|In|All|Without|Venue|Except|However|Notwithstanding|Exclusive|Section|WITHOUT|EXCEPT|EXCLUSIVE|AND|IN)\b.*$",
     re.S,
 )
 _SEATED = re.compile(r"\b(?:located|sitting|conducted|held|take place|seat|venue)\b[^.;]{0,60}$", re.I)
@@ -79,7 +79,7 @@ _FULL_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ISO = re.compile(r"P\d+[YMWD]")
 _MONEY = re.compile(r"[$€£¥]|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|dollars?|euros?|pounds?)\b")
 _NO_PERSON = re.compile(
-    r"[\s,]+(?:Name|By|BY|Title|Its|ITS|Signature|Page|Source|Date|Dated|If|All|Company|Printed)\b.*$", re.S
+    r"[\s,]{1,9}(?:Name|By|BY|Title|Its|ITS|Signature|Page|Source|Date|Dated|If|All|Company|Printed)\b.*$", re.S
 )
 _NO_PLACE = re.compile(
     r"(?:Section|Article|Applicable|Agreement|Contract|Governing|Federal|Antitrust|Bankruptcy|Such|Any|This|Common|International|Civil|Company|Party|Court|Law|LAW|Choice|CHOICE|Rules|RULES|Conflicts?)\b"

@@ -17,7 +17,7 @@ _CASED = ("between", "ended", "law", "courts", "prefix")
 _BY_LINE = ("between", "label")
 P = {
     name: lazy_re(
-        "|".join(lines).replace(" ", r"\s+").replace(r"\s+?", r"\s*"),
+        "|".join(lines).replace(" ?", r"\s{0,40}").replace(" ", r"\s{1,40}"),
         (0 if name in _CASED else re.I) | (re.M if name in _BY_LINE else 0),
     )
     for name, lines in load_patterns("localrag.items", "facts.txt").items()

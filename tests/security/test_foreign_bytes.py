@@ -155,6 +155,7 @@ OWN_JSON = {
     "offline.py",
     "programs.py",
     "doctor.py",
+    "fact_questions.py",
     "viewer_process.py",
     "library.py",
     "vector_index.py:json.loads(self._select",

@@ -80,7 +80,9 @@ def answer(query: Query, encoder: SentenceEncoder) -> Findings | None:
         return None
     own = chosen[0][1]
     signs = set(re.findall(r"\d+|\b[A-Z]{2}\b", text)) - set(re.findall(r"\d+|\b[A-Z]{2}\b", f"{own.title} {own.path}"))
-    terms = {word for one in own.of("party") for term in one.terms for word in fact_questions.words(term)}
+    parties = own.of("party")
+    terms = {word for one in parties for term in one.terms for word in fact_questions.words(term)}
+    terms.difference_update(fact_questions.words(" ".join((own.title, *(one.value for one in parties)))))
     if signs or (role in _DUE and not terms.isdisjoint(fact_questions.words(text))):
         return None  # another document, or the notice of one party
     return _of_one(query, role, *chosen[0])

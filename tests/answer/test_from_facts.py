@@ -106,6 +106,14 @@ def test_what_facts_do_not_surely_answer_is_read_for(settings, contracts, questi
     assert "fact" not in asked(settings, question).plan.signals
 
 
+def test_a_party_that_goes_by_its_name_calls_the_document(settings, contracts, folder):
+    named = LEASE.replace('(the\n"Tenant")', '("Tarrow")').replace("Tenant", "Tarrow")
+    contracts.ingest(folder({"lease.txt": named, "supply.txt": SUPPLY}))
+    assert (
+        "45 days" in asked(settings, "Within how many days must invoices be paid under the lease with Tarrow?").answer
+    )
+
+
 def test_an_unclear_or_rejected_fact_answers_nothing(settings, contracts):
     contracts.decide("supply.txt", "end", "rejected")
     contracts.close()

@@ -611,10 +611,15 @@ class Fact(_Value):
         return hashlib.blake2b(named.encode("utf-8", "surrogatepass"), digest_size=3).hexdigest()
 
     @property
+    def span(self) -> tuple[int, str] | None:
+        """The number and unit of a span of time, 3 and "year" of "P3Y"; None for another value."""
+        found = re.fullmatch(r"P(\d+)([YMWD])", self.value)
+        return (int(found[1]), _UNITS[found[2]]) if found else None
+
+    @property
     def shown(self) -> str:
         """Its value as people read it: "3 years" of "P3Y"."""
-        span = re.fullmatch(r"P(\d+)([YMWD])", self.value)
-        return f"{span[1]} {_UNITS[span[2]]}{'' if span[1] == '1' else 's'}" if span else self.value
+        return f"{self.span[0]} {self.span[1]}{'' if self.span[0] == 1 else 's'}" if self.span else self.value
 
     def to_dict(self) -> dict[str, Any]:
         return {"id": self.id, "shown": self.shown, **_Value.to_dict(self)}

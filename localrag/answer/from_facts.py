@@ -27,6 +27,7 @@ from localrag.items.values import Type
 from localrag.quantities import format_date
 from localrag.question.kinds import SINGULAR
 from localrag.question.question import Question
+from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK
 from localrag.types import Citation, Fact, Plan
 
@@ -94,8 +95,8 @@ def findings(query: Query, encoder: SentenceEncoder) -> dict[tuple[str, int], Fi
     passes = _condition(query.question, role) if role in _OF_EACH else None
     asked = list(_with_facts(query)) if passes else []
     laws = {law.value.casefold() for _, own in asked for law in own.of("law")}
+    amended = {key for library in query.libraries for key in _amended(library, asked)}
     found = {}
-    amended = _amended(asked)
     for pair, own in asked:
         known = [one for one in own.of(role) if one.clear]
         if role == "end" and (last := overview.end_of(own)):
@@ -108,17 +109,14 @@ def findings(query: Query, encoder: SentenceEncoder) -> dict[tuple[str, int], Fi
     return found
 
 
-def _amended(asked: Sequence[Known]) -> set[tuple[str, int]]:
+def _amended(library: Library, asked: Sequence[Known]) -> set[tuple[str, int]]:
     """Return which documents have amendments, by library and document: their facts may be out of date."""
-    found = set()
-    related: dict[str, Related] = {}
-    for (library, document), own in asked:
-        if own.kind == "amendment":
-            if library.name not in related:
-                related[library.name] = Related(library, library.documents())
-            if (base := related[library.name].amended(document)) is not None:
-                found.add((library.name, base.id))
-    return found
+    amendments = [pair[1] for pair, own in asked if pair[0] is library and own.kind == "amendment"]
+    if not amendments:
+        return set()
+    with library.snapshot():
+        related = Related(library, library.documents())
+        return {(library.name, base.id) for one in amendments if (base := related.amended(one)) is not None}
 
 
 def _is_english(query: Query) -> bool:
@@ -211,7 +209,7 @@ def _joined(shown: Sequence[str]) -> str:
 
 
 def _shown(one: Fact) -> str:
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", one.value):
+    if overview.is_day(one.value):
         return format_date(date.fromisoformat(one.value))
     if one.role == "party":
         return one.value + (f" (“{one.terms[0]}”)" if one.terms else "")

@@ -40,8 +40,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "notice": ("non-renewal notice", "termination notice"),
     "law": ("law",),
 }
-_UNIT = {"Y": "year", "M": "month", "W": "week", "D": "day"}
-_SPAN = re.compile(r"P(\d+)([YMWD])")
 # What a span of time is counted from, and the days of a document itself.
 _FROM = re.compile(r"\W{0,3}(?:from|after|following|commencing|beginning|starting)\b ?(?P<day>[^,.;()]{3,60})", re.I)
 _SPAN_WORDS = re.compile(r"^.*?\b(?:years?|months?|weeks?|days?)\b(?:\(s\))?", re.I)
@@ -234,16 +232,9 @@ def document_facts(
     amended = related.amended(document) if related and kind == "amendment" else None
     pages = document.pages if document.paged else None
     title = by_role.get("title", document.title or document.path)
-    return DocumentFacts(
-        library.name,
-        document.path,
-        title,
-        kind,
-        document.language,
-        pages,
-        tuple(facts),
-        amended.path if amended else "",
-    )
+    amends = amended.path if amended else ""
+    name, path, language = library.name, document.path, document.language
+    return DocumentFacts(name, path, title, kind, language, pages, tuple(facts), amends)
 
 
 def _distinct(own: DocumentFacts) -> str:
@@ -260,7 +251,7 @@ def events(own: DocumentFacts) -> Iterator[Event]:
     """Yield what happens on which days by the clear facts of a document."""
     for role, what in DAYS.items():
         for one in own.of(role)[:1]:
-            if one.clear and _is_day(one.value):
+            if one.clear and is_day(one.value):
                 yield Event(one.value, what, own.library, own.path, own.title, one)
     last = end_of(own)
     if last is None:
@@ -269,7 +260,7 @@ def events(own: DocumentFacts) -> Iterator[Event]:
     if counted:
         yield Event(ends.value, DAYS["end"], own.library, own.path, own.title, ends, counted)
     notice = next((one for one in own.of("non-renewal notice") if one.clear), None)
-    if notice is not None and (day := _shifted(ends.value, notice.value, -1)) is not None:
+    if notice is not None and (day := _shifted(ends.value, notice, -1)) is not None:
         counted = f"{shown_value(notice)} before {ends.value}" + (f", which is {counted}" if counted else "")
         yield Event(day.isoformat(), "last day to give notice", own.library, own.path, own.title, notice, counted)
 
@@ -278,13 +269,13 @@ def end_of(own: DocumentFacts) -> tuple[Fact, str] | None:
     """Return the fact that says when a document ends, and from what that was counted, if it was; None where unknown."""
     clear = {role: next((one for one in own.of(role) if one.clear), None) for role in ("end", "term", "start")}
     ends, term, start = clear["end"], clear["term"], clear["start"]
-    if ends is not None and _is_day(ends.value):
+    if ends is not None and is_day(ends.value):
         return ends, ""
     if (
         term is None
         or start is None
         or _begins_elsewhere(term, start)
-        or (day := _shifted(start.value, term.value, 1)) is None
+        or (day := _shifted(start.value, term, 1)) is None
     ):
         return None
     last = day - timedelta(days=1)  # the term begins on its first day
@@ -300,15 +291,15 @@ def _begins_elsewhere(term: Fact, start: Fact) -> bool:
     return " ".join(start.words.split()).casefold() not in after["day"].casefold()
 
 
-def _is_day(value: str) -> bool:
+def is_day(value: str) -> bool:
+    """Return whether a value is a whole day of ISO 8601: not "2027-05"."""
     return re.fullmatch(r"\d{4}-\d\d-\d\d", value) is not None
 
 
-def _shifted(day: str, span: str, way: int) -> date | None:
-    """Return the day so many days, months or years later or earlier; None for another span, or outside the calendar."""
-    found = _SPAN.fullmatch(span)
+def _shifted(day: str, one: Fact, way: int) -> date | None:
+    """Return the day that a span of time leads to, later (1) or earlier (-1); None outside the calendar."""
     try:
-        return shift_date(date.fromisoformat(day), way * int(found[1]), _UNIT[found[2]]) if found else None
+        return shift_date(date.fromisoformat(day), way * one.span[0], one.span[1]) if one.span else None
     except (OverflowError, ValueError):
         return None
 

@@ -177,8 +177,12 @@ def _form(role: str, words: str) -> str:
     found = values.read(type, words)
     whole = type != "date" or (found is not None and _FULL_DAY.fullmatch(found.form))
     if found is None or not whole or (type == "duration" and P["business"].search(words)):
-        hint = {"date": "Write a day: 2027-05-01.", "duration": "Write a span of time: 3 years."}
-        raise UsageError(f"{words!r} is no {type}", hint.get(type, "Write an amount: EUR 1,000."))
+        hint = {
+            "date": "Write a day: 2027-05-01.",
+            "duration": "Write a span of time: 3 years.",
+            "money": "Write an amount: EUR 1,000.",
+        }
+        raise UsageError(f"{words!r} is no {type}", hint.get(type, "Write the right value."))
     return f"{found.form} {found.unit}".strip() if type == "money" else found.form
 
 
@@ -321,17 +325,8 @@ def _value(role: str, value: str, sentence: _Sentence, start: int, end: int, why
     words = sentence.text[start:end]
     # "30 business days" are not thirty days.
     why = why or ("it is counted in days of business" if role in _PERIODS and P["business"].search(words) else "")
-    return _Value(
-        role,
-        value,
-        words,
-        sentence.position,
-        at + start,
-        at + end,
-        why,
-        (),
-        (at + first, at + max(last, end)),
-    )
+    quote = at + first, at + max(last, end)
+    return _Value(role, value, words, sentence.position, at + start, at + end, why, quote=quote)
 
 
 # --- parties ------------------------------------------------------------------------------------------------
@@ -683,8 +678,8 @@ def _of_policy(document: Document, pages: Sequence[Page]) -> list[Fact]:
 
 
 _TYPES: Mapping[str, values.Type] = {
-    **dict.fromkeys(("signed", "effective", "start", "end", "date", "in force"), "date"),
-    **dict.fromkeys(("term", "renewal", "non-renewal notice", "termination notice", "payment"), "duration"),
+    **dict.fromkeys((*_DAYS, "date", "in force"), "date"),
+    **dict.fromkeys(_PERIODS, "duration"),
     **dict.fromkeys(("fee", "cap", "deposit", "minimum"), "money"),
 }
 _POLICY = (

@@ -143,6 +143,10 @@ class Library:
         """The documents, or those whose path matches one of the globs."""
         return self._storage().documents(globs)
 
+    def titles(self, paths: Collection[str]) -> dict[str, str]:
+        """What people would call these documents, by path; only where that is shorter than the path."""
+        return self._storage().titles(paths)
+
     def roots(self) -> list[str]:
         """The folders that were read into the library."""
         return self._storage().roots()

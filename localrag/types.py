@@ -447,7 +447,10 @@ class Plan(_Value):
 
 @dataclass(frozen=True, slots=True)
 class Citation(_Value):
-    """Words of a document at their place, made only from text that was found there."""
+    """Words of a document at their place, made only from text that was found there.
+
+    `title` is what people would call the document, where that is shorter than its path.
+    """
 
     library: str
     document: str
@@ -460,6 +463,12 @@ class Citation(_Value):
     marker: int
     verified: Literal[True] = True
     unit: Unit = "page"
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the document is called: its title, else its path."""
+        return self.title or self.document
 
 
 @dataclass(frozen=True, slots=True)
@@ -687,6 +696,7 @@ class Checked(_Value):
         new: it was looked for since the review before.
         before: the state and value in the version of the document that was reviewed before.
         remark: what is to be said of the whole document, such as that it is of another kind.
+        document_title: what people would call the document, where that is shorter than its path.
     """
 
     library: str
@@ -709,6 +719,12 @@ class Checked(_Value):
     new: bool = True
     before: str = ""
     remark: str = ""
+    document_title: str = ""
+
+    @property
+    def document_name(self) -> str:
+        """What its document is called: a title, else the path."""
+        return self.document_title or self.document
 
     def to_row(self) -> dict[str, Any]:
         """The finding as the row of a table."""

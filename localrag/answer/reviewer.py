@@ -60,10 +60,16 @@ class Reviewer:
 
         work = review.Work(playbook, Engine(self._workspace), name, stop, amended)
         findings: list[Checked] = []
+        titles = {
+            one.name: one.titles([document.path for library, document in chosen.documents if library is one])
+            for one in opened
+        }
         with priority.asking(self._workspace.settings.questions_dir):
             for event in review.run(chosen.documents, work):
-                findings.append(event.finding)
-                yield event
+                one = event.finding
+                one = replace(one, document_title=titles[one.library].get(one.document, ""))
+                findings.append(one)
+                yield replace(event, finding=one)
         cited = [one.citation for one in findings if one.new and one.citation is not None]
         self._workspace.record(
             opened,

@@ -30,22 +30,24 @@ _MAX_NOT_READ, _MAX_NAMED = 50, 12
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one document says; `columns` are the fields of a table."""
+    """What one document says; `columns` are the fields of a table, `title` is that of `Library.titles`."""
 
     pair: Pair
     finding: Finding
     columns: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
 
     @property
-    def path(self) -> str:
-        return self.pair[1].path
+    def name(self) -> str:
+        """What the document is called: its title, else its path."""
+        return self.title or self.pair[1].path
 
     @property
     def answer(self) -> str:
         return self.finding.answer or self.finding.way
 
     def to_row(self) -> dict[str, Any]:
-        return self.finding.to_row(self.pair, self.columns)
+        return self.finding.to_row(self.pair, self.columns) | ({"title": self.title} if self.title else {})
 
 
 def answer(query: Query, plan: Plan, engine: Engine) -> Generator[Event, None, Findings]:
@@ -55,8 +57,13 @@ def answer(query: Query, plan: Plan, engine: Engine) -> Generator[Event, None, F
         return (yield from summary.answer(query, plan, engine.workspace))
     began = time.monotonic()
     known = from_facts.findings(query, engine.workspace.searcher.sentences)
+    titles = {
+        (library.name, path): title
+        for library in query.libraries
+        for path, title in library.titles([one.path for own, one in query.documents if own is library]).items()
+    }
     found: dict[int, Asked] = {
-        n: Asked(pair, known[pair[0].name, pair[1].id])
+        n: Asked(pair, known[pair[0].name, pair[1].id], title=titles.get((pair[0].name, pair[1].path), ""))
         for n, pair in enumerate(query.documents)
         if (pair[0].name, pair[1].id) in known
     }
@@ -66,10 +73,10 @@ def answer(query: Query, plan: Plan, engine: Engine) -> Generator[Event, None, F
         order.sort(key=lambda n: -odds[n])
     searching = time.monotonic() - began
     for n in order:
-        one = _ask(question, query.documents[n], query, engine)
+        one = _ask(question, pair := query.documents[n], query, engine)
         if one is None:
             break
-        found[n] = one
+        found[n] = one = replace(one, title=titles.get((pair[0].name, pair[1].path), ""))
         yield Surveyed(len(found), len(query.documents), one.to_row())
     left = [pair for n, pair in enumerate(query.documents) if n not in found]
     asked = [found[n] for n in sorted(found)]
@@ -182,7 +189,7 @@ def join(question: DocumentQuestion, asked: Sequence[Asked], considered: int) ->
     lines = [_progress(asked, considered) + _head(question, len(wanted), len(asked))]
     if question.negated:
         lines += [_line(one, citations) for one in asked if one in no]
-        lines += [f"- {one.path}" for one in nothing]
+        lines += [f"- {one.name}" for one in nothing]
         lines += [f"It was found in: {_names(yes)}."] if yes else []
     else:
         lines += [_line(one, citations) for one in [*yes, *no]]
@@ -209,7 +216,7 @@ def _progress(asked: Sequence[Asked], considered: int) -> str:
 
 def _line(one: Asked, citations: Mapping[int, Citation]) -> str:
     mark = f" [{citations[id(one)].marker}]" if id(one) in citations else ""
-    return f"- {one.path}: {one.answer}{mark}"
+    return f"- {one.name}: {one.answer}{mark}"
 
 
 def _numbered(asked: Sequence[Asked]) -> dict[int, Citation]:
@@ -220,7 +227,7 @@ def _numbered(asked: Sequence[Asked]) -> dict[int, Citation]:
 
 
 def _names(asked: Sequence[Asked]) -> str:
-    shown = ", ".join(one.path for one in asked[:_MAX_NAMED])
+    shown = "; ".join(one.name for one in asked[:_MAX_NAMED])
     more = len(asked) - _MAX_NAMED
     return f"{shown} and {more} more (all: --table FILE)" if more > 0 else shown
 
@@ -250,12 +257,12 @@ def _measured(question: DocumentQuestion, asked: Sequence[Asked], considered: in
     if test is not None:
         head = f"{len(passing)} of {of}: {test.words}, asked as “{question.text}”"
     else:
-        first = f"{ordered[0].path} comes first" if ordered else "None could be compared"
+        first = f"{ordered[0].name} comes first" if ordered else "None could be compared"
         head = f"{first}: {len(ordered)} of {of} could be compared, asked as “{question.text}”"
     lines = [_progress(asked, considered) + head, *(_line(one, citations) for one in passing)]
     for label, group in (("Not within the limit", failing), ("Answered, but not comparable", other)):
         if group:
-            lines.append(f"{label}: " + "; ".join(f"{one.path} ({one.answer})" for one in group))
+            lines.append(f"{label}: " + "; ".join(f"{one.name} ({one.answer})" for one in group))
     lines += [f"Nothing found in: {_names(nothing)}."] if nothing else []
     table = [*passing, *failing, *other, *nothing, *withheld] if question.order else asked
     return Joined(laid_out(lines), bool(passing), tuple(citations.values()), tuple(table))

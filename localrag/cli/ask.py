@@ -223,10 +223,12 @@ def print_answer(answer: Answer) -> None:
         if citations:
             echo(f"\n{title}" if title else "")
         for citation in citations:
-            where = source(citation.document, citation.place)
+            where = source(citation.name, citation.place)
             if citation.marker:
                 echo(f"[{citation.marker}] ", fg="cyan", bold=True, nl=False)
             echo(references.in_quotes(" ".join(citation.quote.split())), head=f"{one_line(where)}: ", bold=True)
+            if citation.title:
+                echo(f"    {one_line(citation.document)}", dim=True)
     for line in _remarks(answer):
         warning = line.startswith(annotations.MARK)
         echo(one_line(line), fg="yellow" if warning else None, dim=not warning, err=True)
@@ -253,13 +255,15 @@ def print_table(answer: Answer) -> None:
 
     libraries = {row.get("library") for row in answer.table}
     hidden = _HIDDEN - ({"library"} if len(libraries) > 1 else set())
+    hidden |= {"title"} if any("found" in row for row in answer.table) else set()
     names = [name for name in table_export.columns(answer.table) if name not in hidden]
     if "answer" in names and set(names) - {"side", "library", "document", "answer", "place"}:
         names.remove("answer")  # the fields say the same
     markers = {(one.document, one.place, one.quote): one.marker for one in answer.citations}
     cells = []
     for row in answer.table:
-        line = {name: " ".join(table_export.cell(row.get(name)).split()) for name in names}
+        named = {**row, "document": row["title"]} if "title" in row and "title" in hidden else row
+        line = {name: " ".join(table_export.cell(named.get(name)).split()) for name in names}
         if "answer" in line and not row.get("found"):
             line["answer"] = "nothing found"
         marker = markers.get((str(row.get("document")), str(row.get("place")), str(row.get("quote"))))

@@ -335,7 +335,7 @@ class PlainChat:
         if citation is None:
             raise NotFoundError(f"there is no source {number!r}", "Sources are numbered below the last answer.")
         text = self.engine.page(citation.library, citation.document, citation.page).page.text
-        where = ", ".join(part for part in (citation.document, citation.place) if part)
+        where = ", ".join(part for part in (citation.name, citation.place) if part)
         echo(f"Source {citation.marker}: {one_line(where)}")
         for title, part in (
             ("Before", text[max(0, citation.start - AROUND) : citation.start]),

@@ -111,7 +111,7 @@ def run_command(
             if isinstance(event, ReviewEnded):
                 ended = event
             else:
-                words = f"document {event.document} of {event.documents}: {event.finding.document}"
+                words = f"document {event.document} of {event.documents}: {event.finding.document_name}"
                 update(event.done, event.total, words)
     findings = [one for one in ended.findings if one.new or only is None]
     totals = review.counts(findings)
@@ -130,8 +130,8 @@ def run_command(
         if not findings:
             echo("There is nothing to review." if only is None else "Nothing changed since the last review.", err=True)
         documents_read = reports.by_document(findings)
-        for document, own in documents_read.items():
-            _print(document[1], own)
+        for own in documents_read.values():
+            _print(own)
         said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in totals.items() if count)
         counts = f"{counted(len(documents_read), 'document')}, {counted(len(findings), 'finding')}"
         echo(f"{playbook.title}: {counts}{f': {said}' if said else ''}.")
@@ -144,11 +144,13 @@ def run_command(
         sys.exit(130)
 
 
-def _print(document: str, own: Sequence[Checked]) -> None:
+def _print(own: Sequence[Checked]) -> None:
     """Print the findings of a document, and what those that are not as expected quote and propose."""
     from localrag.sessions.export import reports
 
-    echo(one_line(document), bold=True, fg="cyan")
+    echo(one_line(own[0].document_name), bold=True, fg="cyan")
+    if own[0].document_title:
+        echo(f"  {one_line(own[0].document)}", dim=True)
     if own[0].remark:
         echo(one_line(own[0].remark), head="Note: ", fg="yellow")
     cells = [[shorten(cell, _WIDTH, placeholder="…") for cell in reports.cells(one)] for one in own]

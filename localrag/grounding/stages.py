@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from localrag.llm import Completed, PromptCache
@@ -166,6 +166,8 @@ def answer_of(
         "certainty": "absent" if not found.found else "sure" if found.sure else "unclear",
         "looked_for": found.looked_for or query.search_text,
         "not_read": tuple(dict.fromkeys((*found.not_read, *query.not_read))),
+        "citations": _titled(found.citations, query.libraries),
+        "nearest": _titled(found.nearest, query.libraries),
     }
     planned = route.seconds if route else Seconds()
     return Answer(
@@ -175,3 +177,13 @@ def answer_of(
         embedder=", ".join(sorted({library.identity.model for library in query.libraries})),
         read_by=read_by,
     )
+
+
+def _titled(citations: Sequence[Citation], libraries: Sequence[Library]) -> tuple[Citation, ...]:
+    """Return citations with the titles of their documents (`Library.titles`)."""
+    titles = {
+        (library.name, path): title
+        for library in libraries
+        for path, title in library.titles({one.document for one in citations if one.library == library.name}).items()
+    }
+    return tuple(replace(one, title=titles.get((one.library, one.document), "")) for one in citations)

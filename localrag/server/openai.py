@@ -260,7 +260,7 @@ class _Sent:
                 "url_citation": {
                     "start_index": first,
                     "end_index": last,
-                    "title": source(one.document, one.place),
+                    "title": source(one.name, one.place),
                     "url": page_link(self._request, one.library, one.document, one.page),
                 },
             }

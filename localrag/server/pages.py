@@ -405,8 +405,9 @@ class Pages:
 
     def _row(self, job: Reviewing, name: branches.Name, found: dict[str, Any]) -> Markup:
         several = len(job.libraries) > 1
-        at = next(iter(found.values()))[0]
-        given: dict[str, Any] = {"row": at, "name": ": ".join(name) if several else name[1], "found": found}
+        at, one = next(iter(found.values()))
+        shown = f"{name[0]}: {one.document_name}" if several else one.document_name
+        given: dict[str, Any] = {"row": at, "name": shown, "found": found}
         return render("review_row.html", **given, job=job, signs=reports.SIGNS)
 
     async def _review_events(self, job: Reviewing) -> AsyncIterator[str]:

@@ -327,6 +327,22 @@ class Library:
         with self._report_bad_rows():
             return {row[0]: merged(_facts(row[1]), decided.get(places.get(row[0], ("", "")), ())) for row in rows}
 
+    def titles(self, paths: Collection[str]) -> dict[str, str]:
+        """The titles of these documents by path, where each is another and shorter than its path."""
+        if not paths or not self._has_facts:
+            return {}
+        ids = {
+            row[0]: row[1]
+            for row in self._select(
+                f"SELECT id, path FROM ({_DOCUMENTS}) WHERE path IN (SELECT CAST(value AS TEXT) FROM json_each(?))",
+                (json.dumps(list(paths)),),
+            )
+        }
+        facts = self.facts(ids)
+        found = {ids[id]: one.value for id, own in facts.items() for one in own if one.role == "title"}
+        times = Counter(found.values())
+        return {path: title for path, title in found.items() if times[title] == 1 and len(title) < len(path)}
+
     def decisions(self, document: Document) -> tuple[Fact, ...]:
         """What people decided of the facts of a document, rejected ones included."""
         with self._report_bad_rows():

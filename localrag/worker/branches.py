@@ -96,7 +96,8 @@ def _library(contents: Contents) -> Branch:
     }
     for entry in contents.documents:
         document = entry.document
-        _branch_at(roots.get(document.root, top), document.root, document.path).entry = entry
+        branch = _branch_at(roots.get(document.root, top), document.root, document.path)
+        branch.entry, branch.label = entry, entry.title or branch.label
     for failure in contents.failed:
         _branch_at(roots.get(failure.root, top), failure.root, failure.document).failure = failure
     if several:
@@ -134,13 +135,13 @@ def _settle(branch: Branch) -> None:
 
 
 def matching(tops: Sequence[Branch], text: str, ticked: Collection[Name] = ()) -> list[Branch]:
-    """The documents and failed files that match every word of `text`: part of the path, or a word for the state."""
+    """The documents and failed files that match every word of `text`: part of path or title, or the word of a state."""
     words = text.casefold().split()
 
     def fits(leaf: Branch) -> bool:
         states = {*leaf.states, "ticked"} if leaf.name in ticked else leaf.states
-        path = f"{leaf.library}/{leaf.path}".casefold()
-        return all(word in path or word in states for word in words)
+        name = f"{leaf.library}/{leaf.path} {leaf.label}".casefold()
+        return all(word in name or word in states for word in words)
 
     return [leaf for top in tops for leaf in top.leaves() if fits(leaf)]
 

@@ -37,13 +37,15 @@ _POLL = 0.2
 class Entry:
     """A document of a library: its length in tokens (about), and how many of them are in the prompt cache.
 
-    `share` is how much of it is warm, from 0 to 1: all, or that share of its passages.
+    `share` is how much of it is warm, from 0 to 1: all, or that share of its passages. `title` is what people would
+    call it, where that is shorter than its path.
     """
 
     document: Document
     tokens: int
     warm: int
     share: float = 0.0
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +292,7 @@ class Engine(Asker):
             documents = sorted(opened.documents(), key=lambda one: one.path)
             kept, passages, most = self._kept(opened.folder, documents)
             chunks, roots = opened.chunk_counts(), tuple(opened.roots())
+            titles = opened.titles([one.path for one in documents])
             return Contents(
                 library,
                 roots,
@@ -299,6 +302,7 @@ class Engine(Asker):
                         one.characters // planning.CHARACTERS_PER_TOKEN,
                         kept.get(one.sha256, 0),
                         1.0 if one.sha256 in kept else passages.get(one.sha256, 0) / chunks.get(one.id, 1),
+                        titles.get(one.path, ""),
                     )
                     for one in documents
                 ),

@@ -61,7 +61,7 @@ def contents(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Con
         "Every quote was checked against its document; likelihoods are measured, not certain."
     ]
     about += ["The review was stopped before its end."] if ended.stopped else []
-    about += [f"{document}: {own[0].remark}." for (_, document), own in documents.items() if own[0].remark]
+    about += [f"{own[0].document_name}: {own[0].remark}." for own in documents.values() if own[0].remark]
     about += [f"Not read: {source(one.document, '')}: {one.reason}" for one in ended.not_read]
     turns = tuple(_document(document, own) for (_, document), own in documents.items())
     cited = sources(one.citation for one in findings if one.citation)
@@ -108,7 +108,7 @@ def _document(document: str, own: Sequence[Checked]) -> ExportedTurn:
     read = dict.fromkeys(f"{one.title}: read {one.read}" for one in own if one.state in ("absent", "unsure"))
     shown = table(HEADS, map(cells, own))
     return ExportedTurn(
-        line(document), shown, tuple(map(line, (*proposals, *notes))), tuple(quotes), tuple(map(line, read))
+        line(own[0].document_name), shown, tuple(map(line, (*proposals, *notes))), tuple(quotes), tuple(map(line, read))
     )
 
 

@@ -90,7 +90,7 @@ class ReviewScreen(TableScreen):
                 self._progress.advance("Checking", event.done, event.total, "items")
             return
         found = [one for line in self._rows.values() for one in line.row.values()]
-        if other := dict.fromkeys(f"{one.document}: {one.remark}" for one in found if one.remark):
+        if other := dict.fromkeys(f"{one.document_name}: {one.remark}" for one in found if one.remark):
             notes.append(f"! {list_some([*other])}")
         if isinstance(event, ReviewEnded):
             self.ended = event
@@ -104,7 +104,8 @@ class ReviewScreen(TableScreen):
 
     def _put(self, one: Checked) -> None:
         """Add a finding, or replace it by one with another mark."""
-        named = f"{one.library}: {one.document}" if len(self._scope.libraries) > 1 else one.document
+        several = len(self._scope.libraries) > 1
+        named = f"{one.library}: {one.document_name}" if several else one.document_name
         cells = {"document": f"! {named}" if one.remark else named}
         line = self._rows.setdefault((one.library, one.document), Line({}, cells, None))
         mark = (one.decision.verdict, one.decision.comment) if one.decision else ()

@@ -312,7 +312,7 @@ class SourcePane(Vertical):
         else:
             second += f" · {self._counted}"
         width = max(20, self._title.content_size.width or self.size.width - 2)
-        title = shorten_source(clean_line(citation.document), clean_line(where), width)
+        title = shorten_source(clean_line(citation.name), clean_line(where), width)
         notes = (f"\n{self._notes}", "bold") if self._notes else ""
         self._title.update(Content.assemble((title, "bold"), f"\n{second}", notes))
 

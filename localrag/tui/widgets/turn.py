@@ -109,7 +109,7 @@ class CitationLine(Static, can_focus=True):
         self._shown = shown
         cited = self.citation
         room = max(30, self._width - 8 - len(str(cited.marker)))
-        where = shorten_source(clean_line(cited.document), clean_line(cited.place), room, self._documents)
+        where = shorten_source(clean_line(cited.name), clean_line(cited.place), room, self._documents)
         self.set_class(shown, "-shown")
         head = (f"[{cited.marker}] {where}: " if cited.marker else f"{where}: ", "bold")
         self.update(Content.assemble("▸ " if shown else "  ", head, references.in_quotes(clean_line(cited.quote))))
@@ -253,13 +253,13 @@ class TurnView(Vertical):
         self._preview.show(self.results)
         self._preview.display = has_table
         cited = answer.citations[: MAX_SURVEY_CITATIONS if has_table else None]
-        documents = tuple(dict.fromkeys(one.document for one in cited))
+        documents = tuple(dict.fromkeys(one.name for one in cited))
         await self._citations.mount(
             *(Static(Content(clean_line(one.shown)), classes="working") for one in answer.workings),
             *(Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts),
             *(CitationLine(one, documents) for one in cited),
             *((Static(marks.NEAREST, classes="quiet working"),) if answer.nearest else ()),
-            *(CitationLine(one, tuple(near.document for near in answer.nearest)) for one in answer.nearest),
+            *(CitationLine(one, tuple(near.name for near in answer.nearest)) for one in answer.nearest),
         )
         await self._show_notes(answer, len(answer.citations) - len(cited), has_table)
 

@@ -270,7 +270,7 @@ class Library:
         """Confirm, correct or reject a fact, and record who did; "sure" and "unclear" take back what was decided.
 
         Args:
-            fact: its id, its role, or "role=value".
+            fact: its id, its role, or "role=value"; a role that the document has no fact of, to add one.
             value: the right value, if it is another one.
 
         Raises LibraryLocked while another process writes, NotFoundError, and UsageError for a value that is none of its
@@ -284,7 +284,17 @@ class Library:
             found = storage.document(document)
             before, read = storage.decisions(found), storage.facts([found.id]).get(found.id, ())
             rejected = [one for one in before if one.state == "rejected"]
-            one = facts.decided(facts.named([*read, *rejected], fact), state, value, audit.user(), reviews.now())
+            known = [*read, *rejected]
+            if (
+                state == "confirmed"
+                and value
+                and not any(fact in (one.id, one.role) for one in known)
+                and "=" not in fact
+            ):
+                one = facts.added(fact, value, storage.pages(found.id))
+            else:
+                one = facts.named(known, fact)
+            one = facts.decided(one, state, value, audit.user(), reviews.now())
             others = [each for each in before if each.id != one.id]
             kept = state in ("confirmed", "rejected")
             storage.decide(found, [*others, one] if kept else others)

@@ -15,6 +15,7 @@ import argparse
 import gzip
 import json
 import random
+import re
 from hashlib import sha1
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from localrag.items import fact_questions
 from localrag.store.text_analysis import FALLBACK, stem
 
 HERE = Path(__file__).parent
+_MARK = re.compile(r"\{([dmfp])\}")
 FOLDS, NAMES_EACH, L2, SEED = 5, 4, 1e-5, 1
 NAMES = """the lease|our contract with Larkspur|the Smaaash franchise agreement|the hosting agreement|this
     contract|the supply agreement with Quillfen|the NDA|the agreement|the consulting agreement between
@@ -33,6 +35,14 @@ NAMES = """the lease|our contract with Larkspur|the Smaaash franchise agreement|
     agreement|Amendment No. 2|the sponsorship contract| the maintenance agreement for the lifts|acme
     msa|the loan|the office lease in Sennowick|the deal with Mercata|the joint venture agreement|the
     Fidelity service agreement 1998"""
+OTHER_NAMES = {
+    "m": """the mail about the pitch deck|Karl's e-mail of 3 May|the message “Test Keywords”|the mail to the landlord|
+        this e-mail|the mail from Larkspur|the email on overtime|the forwarded message|it""",
+    "f": """the 10-K|Apple's 10-Q|the 2019 annual report|this filing|the Form 10-Q of Intel|the quarterly report|
+        NVDA 2023 Q2|the annual report of Goldman Sachs|it""",
+    "p": """the travel policy|the employee handbook|our privacy policy|the study protocol|this policy|the manual|
+        the IT security guideline|the safety procedure|SOP 12|it""",
+}
 OF_CUAD = {
     "Parties": "party",
     "Agreement Date": "signed",
@@ -60,6 +70,11 @@ SETS = (
     "qmsum",
 )
 OTHERS = 150  # questions of each other set
+
+
+def names_of(mark: str) -> list[str]:
+    """Return names of the documents that a mark in questions.txt stands for."""
+    return [" ".join(one.split()) for one in (OTHER_NAMES.get(mark) or NAMES).split("|")]
 
 
 def own() -> list[tuple[str, str]]:
@@ -117,11 +132,12 @@ def train(vectors: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
 
 def vocabulary(rows: list[tuple[str, str, int]]) -> dict[str, set[str]]:
     """Return the stems of the words of each role's questions, without those of the documents' names."""
-    names = {word for name in NAMES.split("|") for word in fact_questions.words(name)} - {"term", "date", "days"}
+    names = {word for mark in ("d", *OTHER_NAMES) for name in names_of(mark) for word in fact_questions.words(name)}
+    names -= {"term", "date", "days"}
     found: dict[str, set[str]] = {role: set() for role in fact_questions.ROLES}
-    for wording, role in [*own(), *((question, role) for question, role, _ in rows if "{d}" not in question)]:
+    for wording, role in [*own(), *((question, role) for question, role, _ in rows if not _MARK.search(question))]:
         found[role] |= {
-            stem(word, FALLBACK) for word in fact_questions.words(wording.replace("{d}", " ")) if word not in names
+            stem(word, FALLBACK) for word in fact_questions.words(_MARK.sub(" ", wording)) if word not in names
         }
     return found
 
@@ -131,11 +147,12 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    names, draw, encoder = [" ".join(one.split()) for one in NAMES.split("|")], random.Random(SEED), SentenceEncoder()
+    draw, encoder = random.Random(SEED), SentenceEncoder()
     rows = [
-        (wording.format(d=name), role, fold_of(wording))
+        (wording.replace(f"{{{mark}}}", name), role, fold_of(wording))
         for wording, role in own()
-        for name in (draw.sample(names, NAMES_EACH) if "{d}" in wording else [""])
+        for mark in [_MARK.search(wording)[1] if _MARK.search(wording) else ""]
+        for name in (draw.sample(names_of(mark), NAMES_EACH) if mark else [""])
     ]
     rows += [(question, role, fold_of(question)) for question, role in others(given.shared)]
     roles = fact_questions.ROLES

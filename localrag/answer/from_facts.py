@@ -38,6 +38,10 @@ _DAYS = {
     "effective": "It takes effect on {value}.",
     "start": "It begins on {value}.",
     "end": "It ends on {value}.",
+    "date": "It was sent on {value}.",
+    "period": "It covers the period that ended on {value}.",
+    "in force": "It is in force from {value}.",
+    "updated": "It was last updated on {value}.",
 }
 _SENTENCES = {
     **_DAYS,
@@ -50,7 +54,13 @@ _SENTENCES = {
     "courts": "The place is {value}.",
     "signatory": "{value} signed.",
     "party": "It is between {value}.",
+    "sender": "{value} sent it.",
+    "company": "It is a filing of {value}.",
+    "version": "It is version {value}.",
+    "owner": "The document names {value}.",
 }
+# What is asked of a contract in one role stands in a policy in another.
+_ALSO = {"effective": "in force", "in force": "effective", "signed": "date"}
 _SPANS = ("term", "renewal", "payment", "termination notice", "non-renewal notice")
 _LISTED = ("party", "signatory")
 _TYPES: dict[str, Type] = {**dict.fromkeys(_DAYS, "date"), **dict.fromkeys(_SPANS, "duration")}
@@ -69,14 +79,16 @@ Known = tuple[Pair, DocumentFacts]
 def answer(query: Query, encoder: SentenceEncoder) -> Findings | None:
     """Return the answer that clear facts of one document give; None where they do not, or none is asked for."""
     question = query.question
-    whole = query.mode == "auto" and not query.only.pages and not question.parts and question.kind in _KINDS
+    text = question.complete
+    # A name in quotation marks makes a question look like one of another kind.
+    kind = question.kind in _KINDS or (question.kind == "calculation" and fact_questions.QUOTED.search(text))
+    whole = query.mode == "auto" and not query.only.pages and not question.parts and kind
     if not whole or question.asks_whether or not _is_english(query):
         return None
-    text = question.complete
     if not (role := fact_questions.tell(text, encoder)) or (role not in _DUE and _TURNED.search(text)):
         return None
     asked = list(_with_facts(query))
-    chosen = asked if len(query.documents) == 1 else _named(text, asked)
+    chosen = asked if len(query.documents) == 1 else _quoted(text, asked) or _named(text, role, asked)
     if len(chosen) != 1 or not fact_questions.others(text, role) <= _called(chosen[0][1]):
         return None
     own = chosen[0][1]
@@ -111,12 +123,13 @@ def findings(query: Query, encoder: SentenceEncoder) -> dict[tuple[str, int], Fi
 
 def _amended(library: Library, asked: Sequence[Known]) -> set[tuple[str, int]]:
     """Return which documents have amendments, by library and document: their facts may be out of date."""
-    amendments = [pair[1] for pair, own in asked if pair[0] is library and own.kind == "amendment"]
+    changing = ("amends", "restates")
+    amendments = [pair[1] for pair, own in asked if pair[0] is library and own.relation in changing]
     if not amendments:
         return set()
     with library.snapshot():
         related = Related(library, library.documents())
-        return {(library.name, base.id) for one in amendments if (base := related.amended(one)) is not None}
+        return {(library.name, base.id) for one in amendments if (base := related.base(one)) is not None}
 
 
 def _is_english(query: Query) -> bool:
@@ -133,7 +146,13 @@ def _with_facts(query: Query) -> Iterator[Known]:
                 yield (library, document), overview.document_facts(library, document, facts[document.id])
 
 
-def _named(question: str, asked: Sequence[Known]) -> list[Known]:
+def _quoted(question: str, asked: Sequence[Known]) -> list[Known]:
+    """Return the documents whose title or path a question has in quotation marks."""
+    names = {one[0][1:-1] for one in fact_questions.QUOTED.finditer(question)}
+    return [(pair, own) for pair, own in asked if own.title in names or own.path in names]
+
+
+def _named(question: str, role: str, asked: Sequence[Known]) -> list[Known]:
     """Return the document that a question calls by words of its title, parties, their terms or path; else nothing.
 
     It is called by more, and rarer, such words than any other but an amendment.
@@ -142,7 +161,7 @@ def _named(question: str, asked: Sequence[Known]) -> list[Known]:
     called = [
         (_called(own) - SINGULAR.keys() | _titled(own), (pair, own))
         for pair, own in asked
-        if own.kind in overview.CONTRACTS
+        if (own.kind in overview.CONTRACTS if role not in overview.OF_OTHERS else own.of(role))
     ]
     # An amendment is called by the name of what it amends, too.
     base = [own for own, known in called if known[1].kind != "amendment"] or [own for own, _ in called]
@@ -158,7 +177,7 @@ def _named(question: str, asked: Sequence[Known]) -> list[Known]:
 
 
 def _called(own: DocumentFacts) -> set[str]:
-    parties = own.of("party")
+    parties = own.of("party", "company", "sender", "owner")
     text = [own.title, own.path, *(one.value for one in parties), *(term for one in parties for term in one.terms)]
     return set(fact_questions.words(re.sub(r"[_\d]+", " ", " ".join(text)))) | SINGULAR.keys()
 
@@ -169,6 +188,7 @@ def _titled(own: DocumentFacts) -> set[str]:
 
 def _of_one(query: Query, role: str, pair: Pair, own: DocumentFacts) -> Findings | None:
     asked = query.question.complete
+    role = role if own.of(role) or not own.of(_ALSO.get(role, "")) else _ALSO[role]
     clear = fact_questions.answering(own.facts, asked, role)
     clear = _signing_for(asked, own, clear) if role == "signatory" else clear
     parties = sum(one.role == "party" for one in own.facts)

@@ -28,18 +28,22 @@ DAYS: Mapping[str, str] = {
     "end": "ends",
     "in force": "in force",
     "date": "sent",
+    "updated": "updated",
 }
+_PAST = ("signed", "sent", "updated")
 CONTRACTS = ("contract", "amendment")
 AMOUNTS = ("fee", "cap", "deposit", "minimum")
 # The columns of the table of documents, and the roles that stand in each.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "parties": ("party", "company", "sender", "owner"),
-    "signed": ("signed", "date"),
+    "dated": ("signed", "date", "updated", "period"),
     "in force": ("effective", "start", "in force"),
     "end": ("end", "term"),
     "notice": ("non-renewal notice", "termination notice"),
     "law": ("law",),
+    "other": ("recipient", "form", "version", "number"),
 }
+_SHOWN_WHOLE = ("parties", "other")  # of the other columns the first value stands there
 # What a span of time is counted from, and the days of a document itself.
 _FROM = re.compile(r"\W{0,3}(?:from|after|following|commencing|beginning|starting)\b ?(?P<day>[^,.;()]{3,60})", re.I)
 _SPAN_WORDS = re.compile(r"^.*?\b(?:years?|months?|weeks?|days?)\b(?:\(s\))?", re.I)
@@ -56,12 +60,26 @@ _QUESTIONS: Mapping[str, str] = {
     "party": "Who are the parties to “{title}”?",
     "payment": "Within how many days must invoices be paid under “{title}”?",
     "signed": "When was “{title}” signed?",
+    "sender": "Who sent “{title}”?",
+    "date": "When was “{title}” sent?",
+    "period": "Which period does “{title}” cover?",
+    "version": "Which version of “{title}” is this?",
+    "updated": "When was “{title}” last updated?",
+    "in force": "Since when is “{title}” in force?",
+    "owner": "Who is the owner of “{title}”?",
 }
+
+
+OF_OTHERS = ("sender", "date", "company", "period", "version", "updated", "in force", "owner")
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentFacts:
-    """A document with its facts; `amends` is the path of the document that it amends, if that is clear."""
+    """A document with its facts.
+
+    `base` is the path of the document that it amends, restates or stands under, if that is clear; `relation` says which
+    of these it is, in a verb.
+    """
 
     library: str
     path: str
@@ -70,7 +88,8 @@ class DocumentFacts:
     language: str
     pages: int | None
     facts: tuple[Fact, ...]
-    amends: str = ""
+    base: str = ""
+    relation: str = ""
 
     def of(self, *roles: str) -> list[Fact]:
         """Return its facts in these roles, the clear ones first."""
@@ -80,7 +99,7 @@ class DocumentFacts:
         """Return what stands in a column of the table: values in words, the unclear ones with a question mark."""
         roles = COLUMNS[column]
         shown = [one for role in roles for one in self.of(role)]
-        if column != "parties":  # of several dates or spans the first
+        if column not in _SHOWN_WHOLE:
             shown = [one for one in shown if one.clear][:1] or shown[:1]
         return "; ".join(dict.fromkeys(f"{shown_value(one)}{'' if one.clear else '?'}" for one in shown))
 
@@ -136,7 +155,7 @@ class Overview:
     @property
     def ahead(self) -> list[Event]:
         """What comes next, the nearest first."""
-        return [one for one in self.timeline if one.day >= self.today][:_AHEAD]
+        return [one for one in self.timeline if one.day >= self.today and one.what not in _PAST][:_AHEAD]
 
     @property
     def amounts(self) -> list[tuple[DocumentFacts, Fact]]:
@@ -173,7 +192,8 @@ class Overview:
                     "kind": own.kind,
                     "language": own.language,
                     "pages": own.pages,
-                    "amends": own.amends,
+                    "relation": own.relation,
+                    "base": own.base,
                     "cells": {column: own.cell(column) for column in COLUMNS},
                     "facts": [one.to_dict() for one in own.facts if one.role not in ("kind", "title")],
                 }
@@ -226,15 +246,15 @@ def shown_value(one: Fact) -> str:
 def document_facts(
     library: Library, document: Document, facts: Sequence[Fact], related: Related | None = None
 ) -> DocumentFacts:
-    """Return a document with its facts, and with what it amends where `related` finds that."""
+    """Return a document with its facts, and with what it amends or stands under where `related` finds that."""
     by_role = {one.role: one.value for one in reversed(facts)}
     kind = by_role.get("kind", "document")
-    amended = related.amended(document) if related and kind == "amendment" else None
+    relation = "amends" if kind == "amendment" else by_role.get("relation", "")
+    base = related.base(document) if related and relation else None
     pages = document.pages if document.paged else None
     title = by_role.get("title", document.title or document.path)
-    amends = amended.path if amended else ""
     name, path, language = library.name, document.path, document.language
-    return DocumentFacts(name, path, title, kind, language, pages, tuple(facts), amends)
+    return DocumentFacts(name, path, title, kind, language, pages, tuple(facts), base.path if base else "", relation)
 
 
 def _distinct(own: DocumentFacts) -> str:
@@ -243,7 +263,11 @@ def _distinct(own: DocumentFacts) -> str:
 
 
 def _dated(own: DocumentFacts) -> str:
-    days = [one.value for one in own.of("signed", "date", "period", "in force", "effective", "start") if one.clear]
+    days = [
+        one.value
+        for one in own.of("signed", "date", "updated", "period", "in force", "effective", "start")
+        if one.clear
+    ]
     return next((day for day in days if re.match(r"\d{4}-", day)), "")
 
 
@@ -311,7 +335,8 @@ def _questions(documents: Sequence[DocumentFacts], events: Sequence[Event], toda
     asked: set[str] = set()
     count = 0
     for role, words in _QUESTIONS.items():
-        fitting = [own for own in order if own.kind in CONTRACTS and any(one.clear for one in own.of(role))]
+        kinds = [own for own in order if own.kind in CONTRACTS or role in OF_OTHERS]
+        fitting = [own for own in kinds if any(one.clear and one.quote for one in own.of(role))]
         chosen = next((own for own in fitting if own.path not in asked), fitting[0] if fitting else None)
         if chosen is not None and count < _MAX_QUESTIONS:
             asked.add(chosen.path)

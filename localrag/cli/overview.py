@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from localrag.api import Library
     from localrag.security.encryption.keyring import Recipients
 
-_COLUMNS = "title,kind,parties,signed,in force,ends,notice,law"
+_COLUMNS = "title,kind,parties,dated,in force,ends,notice,law,other"
 _MAX_ROWS, _MAX_NOT_READ = 100, 8
 _SHORT = 64  # characters that dates, spans and laws take in a line; the rest is for two columns of text
 _MIN_CELL = 48  # of a longer text a cell shows at least so many characters, in several lines if need be
@@ -169,7 +169,8 @@ def mark_command(
 ) -> None:
     """Keep your decision on a FACT of a DOCUMENT: an id, a role such as end, or "role=value".
 
-    It survives an ingest as long as the document has the quote of the fact.
+    With --value, a role that the document has no fact of adds one. It survives an ingest as long as the document has
+    the quote of the fact.
     """
     if (state is None) == (value is None):
         raise UsageError("one decision is needed", "Add one of --confirm, --reject, --value VALUE and --reset.")

@@ -159,6 +159,12 @@ _AMENDING, _PERIODIC, _DATED, _KIND = phrases(
 )
 _SET_WORDS = load_words("localrag.diff", "words.toml")["related_documents"]
 _VERSIONS, _AT_THE_END, _EARLY = (frozenset(_SET_WORDS[name].split()) for name in ("versions", "at_the_end", "early"))
+# "the Services Agreement dated": the day of another document, where "this" is not before it.
+_OF_ANOTHER = re.compile(
+    r"\b(?:the|that|a|an|our|your)\s(?:(?!\bthis\b)[^.;]){0,80}?\b(?:agreement|contract|lease|licen[cs]e|deed)\W{0,3}"
+    r"(?:\w+\W+){0,2}?(?:dated|made|signed|entered into)\W+(?:(?:as|of|on)\W+){0,2}$",
+    re.I,
+)
 _NOTHING = frozenset("of the and".split())
 _NAME_PART = re.compile(r"[^\W\d_]+|\d+(?:[.\-_]\d+)*")
 _YEAR = re.compile(r"(?:19|20)\d\d(?:[.\-_]\d{1,2}){0,2}|\d{1,2}[.\-_]\d{1,2}[.\-_](?:\d\d){1,2}|(?:19|20)\d{6}")
@@ -249,6 +255,11 @@ class Related:
         base = self._base(one) if one.amends else None
         return base if base in self._among else None
 
+    def base(self, document: Document) -> Document | None:
+        """Return the document that another names as what it amends or stands under, if that is clear."""
+        base = self._base(self.dated(document))
+        return base if base in self._among else None
+
     def _base(self, amendment: Dated) -> Document | None:
         """Return the document that an amendment names by more points than any other."""
         words = set(amendment.words)
@@ -266,11 +277,14 @@ class Related:
 
 
 def _day(document: Document, opening: str) -> str:
-    dates = [
-        written.readings[0][1].isoformat()
+    dated = [
+        (written.readings[0][1].isoformat(), opening[max(0, written.start - 120) : written.start])
         for written in find_dates(opening)
         if _DATED.search(opening[max(0, written.start - 30) : written.start])
     ]
+    dates = [day for day, before in dated if not _OF_ANOTHER.search(before)]
+    if dated and not dates:
+        return ""  # only that of the document which it names
     if dates:
         # An amendment also names the earlier day of what it amends.
         return max(dates) if _AMENDING.search(f"{document.title} {opening[:600]}") else dates[0]

@@ -24,13 +24,19 @@ _BY_SUFFIX = {
     ".vtt": "transcript",
     ".srt": "transcript",
 }
+KINDS = tuple(sorted({*_KIND_OF.values(), *_BY_UNIT.values(), *_BY_SUFFIX.values(), "document", "filing", "paper"}))
 _OPENING, _MAX_WORDS, _MAX_NAME, _MAX_TITLE, _LINES = 4000, 14, 9, 90, 60
 _MIN_WORD, _SMALL = 5, frozenset({"OF", "AND", "FOR", "THE"})  # a shorter word in capitals may be an acronym
 _VOWEL = re.compile("[AEIOUY]")  # a word without one is an acronym
-_COVER = 6  # pages
+_COVER, _COVERS = 6, 20  # pages
 _LINE = re.compile(r"[^\n]+")
 _FORM = lazy_re(r"\bFORM\s+(?P<form>(?:10-K|10-Q|8-K|20-F|6-K|S-1|S-4|DEF\s14A|40-F|11-K)(?:/A)?)\b", re.I)
 _COMMISSION = lazy_re(r"SECURITIES\s+AND\s+EXCHANGE\s+COMMISSION", re.I)
+_FILED = lazy_re(
+    r"\b(?:commission\s{1,9}file|registration\s{1,9}(?:no|statement)|exact\s{1,9}name\s{1,9}of"
+    r"|report\s{1,9}pursuant\s{1,9}to\s{1,9}section)\b",
+    re.I,
+)
 _PAPER = lazy_re(r"^[^\w\n]*(?:abstract|summary)\b", re.I | re.M)
 # A sentence that begins with the name of the document: "THIS CONSULTING AGREEMENT is made".
 _THIS = lazy_re(
@@ -46,6 +52,12 @@ _FILLER = lazy_re(
     r"|^(?:form|copy|draft|execution copy|confidential)\s+(?:of\s+)?(?=\w)",
     re.I,
 )
+# A line of contents, one with its page, one that begins with a date or a number.
+_NO_HEADING = lazy_re(r"\.{4}|…|\bpage\s{1,9}\d|^\W*\d{1,2}\s{1,9}[A-Z][a-z]+\s{1,9}\d{4}\b", re.I)
+# What a text calls itself that has no heading: "this Privacy Policy".
+_CALLED = lazy_re(
+    r"\b(?:this|our)\s{1,9}(?P<name>(?:[A-Z][a-z]+\s{1,9}){0,3}(?:Policy|Handbook|Manual|Procedure|Protocol|Guideline)s?)\b"
+)
 _YEAR = lazy_re(r"\b(?:19|20)\d\d\b")
 
 
@@ -56,7 +68,7 @@ def kind(document: Document, pages: Sequence[Page]) -> tuple[str, str, str]:
     if told := _BY_UNIT.get(unit) or _BY_SUFFIX.get(suffix):
         return told, "", ""
     text = "\n".join(page.text for page in pages[:_COVER])
-    if (form := _FORM.search(text[: 3 * _OPENING])) and _COMMISSION.search(text):
+    if (page := cover(pages)) and (form := _FORM.search(page.text)):
         return "filing", f"Form {form['form'].upper()}", form[0]
     for line, name in _headings(document, text[:_OPENING]):
         if told := _noun(name):
@@ -66,12 +78,21 @@ def kind(document: Document, pages: Sequence[Page]) -> tuple[str, str, str]:
     return "document", "", ""
 
 
+def cover(pages: Sequence[Page]) -> Page | None:
+    """Return the page of a filing that names its form, the Commission and a file number: a report may stand before."""
+    for page in pages[:_COVERS]:
+        if _COMMISSION.search(page.text) and _FORM.search(page.text) and _FILED.search(page.text):
+            return page
+    return None
+
+
 def _headings(document: Document, text: str) -> list[tuple[str, str]]:
     """Return what may be the heading: lines of the text and, as names alone, the title and the name of the file."""
     lines = [line[0] for line in list(_LINE.finditer(text))[:_LINES]]
     found = [(line, _clean(line)) for line in lines if _is_title(line)]
     found += [(this[0], _clean(this["name"] or this["capitals"])) for this in [_THIS.search(text)] if this]
     stem = re.sub(r"[_]+|(?<=[a-z])-(?=[a-z])", " ", PurePosixPath(document.path).stem)
+    found += [(one[0], _clean(one["name"])) for one in [_CALLED.search(text)] if one]
     titled = [("", _clean(document.title))] if document.title else []
     return (
         (titled if document.title != PurePosixPath(document.path).stem else []) + found + titled + [("", _clean(stem))]
@@ -86,7 +107,8 @@ def _is_title(line: str) -> bool:
         len(letters) > 0
         and len(words) <= _MAX_WORDS
         and capitals >= 0.6 * len(letters)
-        and not line.rstrip().endswith((",", ";"))
+        and not line.rstrip().endswith((",", ";", ":"))
+        and not _NO_HEADING.search(line)
     )
 
 

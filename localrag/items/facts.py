@@ -2,10 +2,12 @@
 
     every document   kind, title
     contracts        party (with its terms), signed, effective, start, end, term, renewal, non-renewal notice,
-                     termination notice, payment, law, courts, fee, cap, deposit, minimum, signatory, notice address
+                     termination notice, payment, law, courts, fee, cap, deposit, minimum, signatory, notice address,
+                     relation (amends, restates, is under another document)
     filings          company, form, period
-    mails            sender, recipient, date, subject
-    policies         number, version, in force, owner
+    mails            sender, recipient, date, subject (items/other_facts.py)
+    policies,        number, version, in force, updated, owner
+    reports, studies
 
 A value counts only if words beside it give it its role; where several fit, or the sentence is not known as such a
 clause, the fact is unclear. Which sentences of a contract are looked at is told by the clause classifier
@@ -23,21 +25,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.grounding.locate import locate
-from localrag.items import document_kind, labelled, parties, values
+from localrag.items import document_kind, labelled, other_facts, parties, values
 from localrag.items.deadlines import SPAN
 from localrag.items.item import Item
 from localrag.items.parties import P
 from localrag.quantities import QUANTITY, DateMention, find_dates, parse_quantity
 from localrag.search import clauses
 from localrag.store.locations import place_at
-from localrag.store.text_analysis import FALLBACK
+from localrag.store.text_analysis import FALLBACK, sentences
 from localrag.text import clean, running_lines, without_lines
 from localrag.types import Document, Fact, FactState, Page
 
 if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
-VERSION = "1"  # of how facts are read: another one reads them all again
+VERSION = "2"  # of how facts are read: another one reads them all again
+_FIRST = 2000  # characters in which a document says what it is to another one
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
 _DAYS = ("signed", "effective", "start", "end")
@@ -80,7 +83,7 @@ _CUT = re.compile(
     r"\s{1,9}(?:The|This|Any|Each|Both|If|In|All|Without|Venue|Except|However|Notwithstanding|Exclusive|Section|WITHOUT|EXCEPT|EXCLUSIVE|AND|IN)\b.*$",
     re.S,
 )
-_SEATED = re.compile(r"\b(?:located|sitting|conducted|held|take place|seat|venue)\b[^.;]{0,60}$", re.I)
+_WITHOUT = re.compile(r"\bwithout\b", re.I)
 _FULL_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ISO = re.compile(r"P\d+[YMWD]")
 _MONEY = re.compile(r"[$€£¥]|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|dollars?|euros?|pounds?)\b")
@@ -134,9 +137,10 @@ def refresh(
 def find(document: Document, pages: Sequence[Page]) -> list[Fact]:
     """Return the facts of a document, its kind and title first."""
     kind, heading, line = document_kind.kind(document, pages)
-    read = {"mail": _of_mail}
-    if document.language in (FALLBACK, ""):
-        read |= {**dict.fromkeys(_LIKE_CONTRACTS, _of_contract), "filing": _of_filing, "policy": _of_policy}
+    read = {"mail": other_facts.of_mail}
+    if english := document.language in (FALLBACK, ""):
+        read |= {**dict.fromkeys(_LIKE_CONTRACTS, _of_contract), "filing": other_facts.of_filing}
+        read |= dict.fromkeys(("policy", "report", "study"), other_facts.of_paper)
     long = kind == "document" and sum(len(page.text) for page in pages) > _MAX_UNTITLED
     facts = read[kind](document, pages) if kind in read and not long else []
     if kind == "document":  # without a heading that tells: a contract if it has parties, else only its days count
@@ -144,8 +148,11 @@ def find(document: Document, pages: Sequence[Page]) -> list[Fact]:
             kind = "contract"
         else:
             facts = [one for one in facts if one.role in _DAYS and one.clear]
+            facts = (other_facts.of_paper(document, pages) if english else []) or facts
+    if kind in _LIKE_CONTRACTS and english:
+        facts += _relation(kind, pages)
     title = document_kind.title(document, kind, heading, facts)
-    found = [_known(pages, "kind", kind, line), _known(pages, "title", title, line), *facts]
+    found = [other_facts.known(pages, "kind", kind, line), other_facts.known(pages, "title", title, line), *facts]
     return list({one.id: one for one in reversed(found)}.values())[::-1]
 
 
@@ -164,6 +171,23 @@ def named(facts: Sequence[Fact], name: str) -> Fact:
     raise NotFoundError(f"{several} called {name!r}", f"Name one by its id: {told}")
 
 
+def added(role: str, value: str, pages: Sequence[Page]) -> Fact:
+    """Return a fact that code did not read, with the sentence that has its words, if one has.
+
+    Raises NotFoundError for a role that is none of ROLES.
+    """
+    if role not in ROLES:
+        raise NotFoundError(f"no fact is called {role!r}", f"Name a role: {', '.join(ROLES)}.")
+    value = " ".join(clean(value).split())
+    for page in pages:
+        if at := locate(value, page.text):
+            start, end = next((span for span in sentences(page.text) if span[0] <= at[0] < span[1]), at)
+            end = max(at[1], start + len(page.text[start : min(end, start + _MAX_QUOTE)].rstrip()))
+            place = place_at(page, start, end)
+            return Fact(role, _form(role, value), value, page.text[start:end], place, page.number, start, end)
+    return Fact(role, _form(role, value), value)
+
+
 def decided(one: Fact, state: FactState, value: str, by: str, at: str) -> Fact:
     """Return a fact as a person decided it; with another `value` it is corrected.
 
@@ -177,6 +201,8 @@ def decided(one: Fact, state: FactState, value: str, by: str, at: str) -> Fact:
 
 def _form(role: str, words: str) -> str:
     """Return the value of what a person wrote for a role: "1 May 2027" is "2027-05-01", "3 years" "P3Y"."""
+    if role == "kind" and words not in document_kind.KINDS:
+        raise UsageError(f"{words!r} is no kind of document", f"Write one of: {', '.join(document_kind.KINDS)}.")
     type = _TYPES.get(role, "text")
     if type == "duration" and _ISO.fullmatch(words):
         return words
@@ -209,13 +235,14 @@ def _kept(decided: Sequence[Fact], read: Sequence[Fact], pages: Sequence[Page]) 
     return found
 
 
-def _known(pages: Sequence[Page], role: str, value: str, line: str = "", terms: tuple[str, ...] = ()) -> Fact:
-    """Return a fact by a line of the first pages, or one that the file itself tells."""
-    for page in pages[:3] if line else ():
-        if (start := page.text.find(line)) >= 0:
-            end = start + len(line)
-            return Fact(role, value, value, line, place_at(page, start, end), page.number, start, end, terms=terms)
-    return Fact(role, value, value, terms=terms)
+def _relation(kind: str, pages: Sequence[Page]) -> Iterator[Fact]:
+    """Yield what a document says in its opening to be to another one: that it amends or restates it, or is under it."""
+    page = pages[0] if pages else Page("")
+    for value, name in (("restates", "restates"), ("amends", "side_letter"), ("is under", "under")):
+        if kind != "amendment" and (match := P[name].search(page.text[:_FIRST])):
+            start, end = match.span()
+            yield Fact("relation", value, value, match[0], place_at(page, start, end), page.number, start, end)
+            return
 
 
 # --- contracts ----------------------------------------------------------------------------------------------
@@ -374,8 +401,8 @@ def _dates(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
     if "signed" not in best and (signed := _signature_day(sentences)) is not None:
         best["signed"] = signed
     for role in ("effective", "start"):
-        if role not in best and (one := _derived(role, found, best)) is not None:
-            best[role] = one
+        if role not in best and (derived := _derived(role, found, best)) is not None:
+            best[role] = derived
     yield from best.values()
 
 
@@ -391,7 +418,9 @@ def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | 
     label = P["effective_label"].search(before)
     worded = bool(P[role].search(before)) and not (label and role == "signed")
     # In its opening a document that the classifier takes to say when it was made names that day, in whatever words.
-    opening = role == "signed" and known and sentence.before <= _OPENING and (worded or not P["effective"].search(before))
+    opening = (
+        role == "signed" and known and sentence.before <= _OPENING and (worded or not P["effective"].search(before))
+    )
     by_words = by_name or worded or (opening and about and clause is not None and clause.probability > _OPENS)
     if day is None or P["other"].search(before) or not by_words:
         return None
@@ -538,6 +567,7 @@ def _is_term(text: str, start: int, end: int) -> bool:
         _is_long(text[start:end])
         and bool(P["lasting"].search(before))
         and not P["renewing"].search(before)
+        and not P["outlasting"].search(before)
         and not _is_notice(text, start, end)
     )
 
@@ -584,10 +614,12 @@ def _law(sentence: _Sentence) -> _Value | None:
     if not P["governs"].search(text):
         return None
     named = [(match, "law" if match["law"] else "own") for match in P["law"].finditer(text)]
+    # Behind "without regard to" stands what does not govern.
+    named = [one for one in named if not _WITHOUT.search(text, named[0][0].start(), one[0].start())]
     places = [(_CUT.sub("", match[name]).strip(" .,"), match.start(name)) for match, name in named]
     places = [(words, start) for words, start in places if words and not _NO_PLACE.match(words)]
     # Of "the United States and the State of Florida" the second tells more.
-    places = [one for one in places if not one[0].startswith("United States")] or places
+    places = [one for one in places if not one[0].startswith(("United States", "Canada"))] or places
     if not places:
         return None
     words, start = places[0]
@@ -603,7 +635,7 @@ def _courts(sentences: Sequence[_Sentence]) -> Iterator[_Value]:
         if (match := P["courts"].search(sentence.text)) and P["settled"].search(sentence.text):
             words = _CUT.sub("", match["place"]).strip(" .,")
             start = match.start("place")
-            known = "," in words or " of " in words or _SEATED.search(sentence.text[match.start() : start])
+            known = "," in words or " of " in words or P["seated"].search(sentence.text[match.start() : start])
             why = "" if known else "it may not be the seat"
             yield _value("courts", " ".join(words.split()), sentence, start, start + len(words), why)
             return
@@ -673,67 +705,15 @@ def _last(above: str, party: _Value) -> int:
     return max(above.rfind(name.casefold()) for name in names)
 
 
-# --- filings, mails, policies -------------------------------------------------------------------------------
-
-
-def _of_filing(document: Document, pages: Sequence[Page]) -> list[Fact]:
-    text = "\n".join(page.text for page in pages[:3])
-    found = []
-    for role in ("company", "form", "period"):
-        if (match := P[f"filing_{role}"].search(text)) is not None:
-            value = " ".join(match[role].split()).strip(" ,.")
-            day = next(find_dates(value), None) if role == "period" else None
-            value = day.certain.isoformat() if day and day.certain else value
-            found.append(_known(pages, role, value, match[role]))
-    return found
-
-
-def _of_mail(document: Document, pages: Sequence[Page]) -> list[Fact]:
-    text = pages[0].text if pages else ""
-    facts = [_known(pages, "sender", document.author)] if document.author else []
-    facts += [
-        _known(pages, "recipient", " ".join(match["to"].split()), match["to"])
-        for match in P["recipient"].finditer(text[:2000])
-    ]
-    facts += [_known(pages, "date", document.date[:10])] if document.date else []
-    return facts + ([_known(pages, "subject", document.title)] if document.title else [])
-
-
-def _of_policy(document: Document, pages: Sequence[Page]) -> list[Fact]:
-    return sorted(_labelled(document, pages, _POLICY), key=lambda one: (one.page or 0, one.start))
-
-
 _TYPES: Mapping[str, values.Type] = {
-    **dict.fromkeys((*_DAYS, "date", "in force"), "date"),
+    **dict.fromkeys((*_DAYS, "date", "in force", "updated", "period"), "date"),
     **dict.fromkeys(_PERIODS, "duration"),
     **dict.fromkeys(("fee", "cap", "deposit", "minimum"), "money"),
 }
-_POLICY = (
-    Item(
-        "number",
-        "",
-        "policy number",
-        "text",
-        headings=("document number", "policy no", "document no", "reference"),
-        field=True,
-    ),
-    Item("version", "", "version", "text", headings=("revision", "version number", "issue"), field=True),
-    Item(
-        "in force",
-        "",
-        "effective date",
-        "date",
-        headings=("date in force", "in force from", "valid from", "effective from", "issue date"),
-        field=True,
-    ),
-    Item(
-        "owner",
-        "",
-        "owner",
-        "text",
-        headings=("policy owner", "document owner", "responsible", "owned by", "approved by"),
-        field=True,
-    ),
+ROLES = (
+    *("kind", "title", "party", *_DAYS, *_PERIODS, "law", "courts", "fee", "cap", "deposit", "minimum", "signatory"),
+    *("notice address", "company", "form", "period", "sender", "recipient", "date", "subject", "number", "version"),
+    *("in force", "updated", "owner", "relation"),
 )
 _LABELS = (
     Item(

@@ -221,14 +221,15 @@ class Documents(Result):
 
 
 class Outlined(msgspec.Struct):
-    """A document of an overview; `amends` is the path of the document that it amends."""
+    """A document of an overview; `base` is the path of what it amends, restates or is under."""
 
     document: str
     title: str
     kind: str
     language: str
     pages: int | None
-    amends: str
+    relation: str
+    base: str
     cells: dict[str, str]
     facts: list[Fact]
 

@@ -395,7 +395,7 @@ def overview_html(
         library=library,
         base=overview_of(library),
         rows=rows,
-        columns=list(COLUMNS),
+        columns=[name for name in COLUMNS if any(own["cells"][name] for own in held["documents"])],
         by_path={one["document"]: one for one in documents},
         begin=begin,
         opened=wanted,

@@ -216,4 +216,4 @@ def test_every_suggested_question_is_answered_by_facts(settings, contracts):
 def test_an_amendment_stands_with_what_it_amends(settings, contracts, folder):
     contracts.ingest(folder({"lease.txt": LEASE, "supply.txt": SUPPLY, "amendment.txt": AMENDMENT}))
     made = contracts.overview()
-    assert {own.path: own.amends for own in made.documents}["amendment.txt"] == "lease.txt"
+    assert {own.path: own.base for own in made.documents}["amendment.txt"] == "lease.txt"

@@ -60,7 +60,7 @@ def test_the_greatest_comes_first_whatever_unit_it_is_written_in():
     ]
     joined = join(document_question("Which contract has the longest notice period?"), asked, 5)
     assert joined.text.startswith("b.txt comes first: 3 of 5 contracts could be compared")
-    assert [row.path for row in joined.rows] == ["b.txt", "a.txt", "c.txt", "d.txt", "e.txt"]
+    assert [row.name for row in joined.rows] == ["b.txt", "a.txt", "c.txt", "d.txt", "e.txt"]
     assert "not comparable: d.txt (reasonable notice)" in joined.text
     joined = join(document_question("Which contract has the shortest notice period?"), asked, 5)
     assert joined.text.startswith("c.txt comes first")

@@ -65,7 +65,7 @@ def test_facts_that_are_missing_are_read_without_a_model(law, models):
     assert run_json("facts", "show", "lease.txt")["facts"] == []
     made = run_json("overview", "law")
     lease, news = made["documents"]
-    assert (lease["kind"], lease["cells"]["signed"], lease["cells"]["law"]) == ("contract", "2024-03-01", "England")
+    assert (lease["kind"], lease["cells"]["dated"], lease["cells"]["law"]) == ("contract", "2024-03-01", "England")
     assert lease["cells"]["parties"] == "Acme; Harbour Trust" and not any(news["cells"].values())
     assert [(one["date"], one["what"], one["document"]) for one in made["ahead"]] == [
         ("2091-03-31", "ends", "lease.txt")
@@ -81,7 +81,7 @@ def test_the_page_shows_each_table_that_has_rows(models, shelf):
     shown = run("overview").stdout
     for words in ("2024-03-01", "2091-03-31", "EUR 5,000", "Harbour Trust", "England", "” amends “", "?"):
         assert words in shown
-    assert [one["amends"] for one in run_json("overview")["documents"]] == ["lease.txt", ""]
+    assert [one["base"] for one in run_json("overview")["documents"]] == ["lease.txt", ""]
 
 
 def test_a_library_without_contracts_has_a_page(models, shelf, tmp_path):
@@ -188,7 +188,7 @@ def test_an_export_opens_holds_no_formula_and_is_recorded(read, settings, tmp_pa
     if suffix == ".docx":
         document = docx.Document(io.BytesIO(data))
         last = document.tables[-1]
-        assert [cell.text for cell in last.rows[0].cells] == ["Title", "Parties", "Signed", "Ends", "Law"]
+        assert [cell.text for cell in last.rows[0].cells] == ["Title", "Parties", "Dated", "Ends", "Law"]
         assert last.rows[1].cells[2].text == "2024-03-01" and FORMULA in last.rows[1].cells[1].text
         assert [one.orientation for one in document.sections] == [WD_ORIENT.PORTRAIT, WD_ORIENT.LANDSCAPE]
         assert all(table.rows[0]._tr.xpath("w:trPr/w:tblHeader") for table in document.tables)

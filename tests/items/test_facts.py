@@ -157,7 +157,11 @@ def test_a_blank_is_no_day():
     [
         ("x.pdf", "MINUTES OF THE BOARD\nPresent: all", "minutes"),
         ("x.pdf", "Amendment No. 2 to the Master Services Agreement\nIt is made today.", "amendment"),
-        ("x.pdf", "UNITED STATES SECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\n", "filing"),
+        (
+            "x.pdf",
+            "UNITED STATES SECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\nCommission File Number 1-2\n",
+            "filing",
+        ),
         ("x.pdf", "Information Security Policy\nVersion 3", "policy"),
         ("x.csv", "a,b\n1,2", "spreadsheet"),
         ("notes.txt", "Bought milk and bread.", "document"),
@@ -178,11 +182,76 @@ def test_a_filing_gives_company_form_and_period():
 
 
 def test_a_mail_gives_sender_recipient_date_and_subject():
-    page = Page("To: Bo Berg\n\nPlease see the draft.", unit="mail")
+    page = Page("From: Ann Lee <ann@x.test>\nTo: Bo Berg; Cy <cy@x.test>\n\nTo: Not Me\nPlease see it.", unit="mail")
     mail = Document(1, "/", "m.eml", "Draft lease", "", 0, 1, 0, False, author="Ann Lee", date="2024-03-02T10:00")
     found = clear(facts.find(mail, [page]))
     assert found["sender"] == ["Ann Lee"] and found["date"] == ["2024-03-02"] and found["subject"] == ["Draft lease"]
-    assert found["recipient"] == ["Bo Berg"] and found["title"] == ["Draft lease"]
+    assert found["recipient"] == ["Bo Berg", "Cy"] and found["title"] == ["Draft lease"]
+
+
+def test_a_mail_without_a_subject_has_none():
+    page = Page("From: Ann Lee\nTo: Undisclosed recipients:;\n\nHello", unit="mail")
+    mail = Document(1, "/", "in/0001 mail.eml", "0001 mail", "", 0, 1, 0, False, author="Ann Lee")
+    assert {one.role for one in facts.find(mail, [page])} == {"kind", "title", "sender"}
+
+
+def test_a_report_before_the_cover_does_not_hide_a_filing():
+    cover = "UNITED STATES\nSECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\nFor fiscal year ended March 31, 2012\n"
+    firm = "Commission File Number 001-9585\nACME WIDGETS CORPORATION\nDelaware\n"
+    found = clear(read(*["Letter to shareholders"] * 8, cover + firm))
+    assert (found["kind"], found["company"]) == (["filing"], ["ACME WIDGETS CORPORATION"])
+    assert (found["form"], found["period"]) == (["Form 10-K"], ["2012-03-31"])
+
+
+def test_running_lines_and_labels_of_a_study_give_version_number_and_owner():
+    head = "Version: v1.0 Date: September 13, 2023\n"
+    first = "CLINICAL STUDY PROTOCOL\nProtocol Number: AFL19006\nSponsor: Lutronic, Inc.\nIt needs version 7.1 of R.\n"
+    found = clear(read(head + first, *[head + f"Page of text {n}.\n" for n in range(4)]))
+    assert found["version"] == ["v1.0"] and found["number"] == ["AFL19006"] and found["owner"] == ["Lutronic, Inc."]
+    assert clear(read("EMPLOYEE HANDBOOK\n\nLast Updated: 2023-03-05\n"))["updated"] == ["2023-03-05"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Such obligations will survive the expiration of this Agreement for a period of five (5) years.",
+        "During the term of employment and for one (1) year thereafter the Executive will not solicit anyone.",
+        "Each Seller agrees that for a period ending two years after the Closing Date it shall not compete.",
+    ],
+)
+def test_a_period_of_something_else_is_no_term(text):
+    assert "term" not in clear(read(f"SUPPLY AGREEMENT\n\n{text}\n"))
+
+
+def test_a_notice_in_a_list_is_read_with_its_own_part():
+    text = (
+        "This Agreement shall terminate (a) at the option of any party, upon 90 days' advance written notice to the other "
+        "parties; or (b) in the event of a breach that is not cured within ten days after a written notice of breach."
+    )
+    told = [one for one in read(f"SUPPLY AGREEMENT\n\n12. Termination.\n{text}\n") if one.role == "termination notice"]
+    assert [one.value for one in told] == ["P90D"]
+
+
+def test_the_day_of_an_opening_is_known_whatever_is_before_it():
+    text = "THIS AGREEMENT is entered into between the parties on 1 April, 2020 between Acme Ltd and Bolt GmbH.\n"
+    assert clear(read(f"SUPPLY AGREEMENT\n\n{text}"))["signed"] == ["2020-04-01"]
+    effective = "This Agreement shall become effective on the date first above written.\n"
+    assert clear(read(f"SUPPLY AGREEMENT\n\n{text}\n2. Effectiveness.\n{effective}"))["effective"] == ["2020-04-01"]
+    assert clear(read(f"SUPPLY AGREEMENT\n\nEffective Date: July 1, 2019\n\n{text}"))["effective"] == ["2019-07-01"]
+
+
+def test_what_a_document_is_to_another_is_read_from_its_opening():
+    def relation(text):
+        return [one.value for one in read(text) if one.role == "relation"]
+
+    msa = "the Master Services Agreement dated 5 May 2020 between Acme Ltd and Bolt GmbH"
+    assert relation(f"ORDER FORM NO. 1\n\nThis Order Form is issued under {msa}.\n") == ["is under"]
+    assert relation("SCHEDULE 2 TO THE MASTER SERVICES AGREEMENT\n\nService levels.\n") == ["is under"]
+    assert relation(f"SERVICES AGREEMENT\n\nThis Agreement amends and restates {msa}.\n") == ["restates"]
+    assert relation(f"LETTER\n\nSide letter to {msa}.\n") == ["amends"]
+    assert (
+        relation("SERVICES AGREEMENT\n\nThis Agreement is made on 5 May 2020 between Acme Ltd and Bolt GmbH.\n") == []
+    )
 
 
 def test_a_policy_gives_version_owner_and_day():

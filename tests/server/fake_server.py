@@ -138,6 +138,7 @@ class FirstPage(fakes.FakeEngine):
                 *(library, one.path, one.title or one.path, "contract", "english", one.pages if one.paged else None),
                 tuple(self.facts.get(one.path, ())),
                 "contracts/msa.pdf" * (one.path == EVIL_NAME),
+                "amends" * (one.path == EVIL_NAME),
             )
             for one in listed
         )

@@ -31,8 +31,16 @@ def event(day, title=TITLE, counted=""):
 
 
 def document(path, title, facts=(), **cells):
-    columns = dict.fromkeys(("parties", "signed", "in force", "end", "notice", "law"), "") | cells
-    named = {"library": "contracts", "document": path, "title": title, "kind": "contract", "pages": 60, "amends": ""}
+    columns = dict.fromkeys(("parties", "dated", "in force", "end", "notice", "law", "other"), "") | cells
+    named = {
+        "library": "contracts",
+        "document": path,
+        "title": title,
+        "kind": "contract",
+        "pages": 60,
+        "relation": "",
+        "base": "",
+    }
     return {**named, "cells": columns, "facts": [one.to_dict() for one in facts]}
 
 
@@ -66,7 +74,7 @@ class OverviewEngine(FakeEngine):
             "failed": [{"document": "old.pdf", "reason": "is encrypted"}],
             "without_facts": 1,
             "documents": [
-                document(MSA, TITLE, facts, signed="2021-03-01", notice="30 days", law="Ohio?"),
+                document(MSA, TITLE, facts, dated="2021-03-01", notice="30 days", law="Ohio?"),
                 document(HOSTILE, "[bold]Lease[/bold]\x1b[2J"),
             ],
             "ahead": [event("2027-01-31"), event("2027-02-28", "[b]Lease", "1 year from 2026-03-01")],

@@ -63,7 +63,7 @@ async def test_the_first_page_has_documents_what_comes_next_and_what_was_not_rea
             pilot, "2 documents: contract 2, 2019 to 2021", "1 not read: old.pdf: is encrypted", "1 document without"
         )
         await see(pilot, f"2027-01-31 ends: {TITLE}", "(1 year from 2026-03-01)")
-        assert columns(pilot) == ["title", "signed", "notice", "law", "kind"]  # none that no document fills
+        assert columns(pilot) == ["title", "dated", "notice", "law", "kind"]  # none that no document fills
         assert rows(pilot)[0][1:] == ["2021-03-01", "30 days", "Ohio?", "contract"]
         await pilot.press("escape")
         await on(pilot, ChatScreen)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".docx", ".xlsx", ".json", ".csv", ".md")
 UNCLEAR = "A value with “?” is unclear: the text does not say beyond doubt that it is so."
-FEW = "title,parties,signed,ends,notice,law"  # columns of documents that fit a sheet of paper
+FEW = "title,parties,dated,ends,notice,law,other"  # columns of documents that fit a sheet of paper
 _MAX_PEOPLE, _MAX_NOT_READ = 10, 20
 
 
@@ -55,7 +55,7 @@ def tables(made: Overview) -> dict[str, table_export.Rows]:
             {"title": own.title, "kind": own.kind}
             # A column "end" would be taken for an offset, which a sheet leaves out.
             | {"ends" if name == "end" else name: own.cell(name) for name in COLUMNS}
-            | {"amends": titles.get((own.library, own.amends), own.amends), "library": own.library}
+            | {"relation": own.relation, "base": titles.get((own.library, own.base), own.base), "library": own.library}
             | {"document": own.path, "language": own.language, "pages": own.pages}
             for own in made.documents
         ],
@@ -75,17 +75,21 @@ def tables(made: Overview) -> dict[str, table_export.Rows]:
 def page(made: Overview, columns: str = FEW) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Yield the tables of the first page that have rows: title, heads, cells; without columns that have no words."""
     found, ahead = tables(made), [one.to_row() for one in made.ahead]
-    amending = [row for row in found["documents"] if row["amends"] or row["kind"] == "amendment"]
-    others = [f"“{row['amends']}”" if row["amends"] else "a document that is not clear" for row in amending]
-    amendments = [
-        {"amendment": f"“{row['title']}” amends {other}"} for row, other in zip(amending, others, strict=True)
+    related = [row for row in found["documents"] if row["relation"]]
+    others = [f"“{row['base']}”" if row["base"] else "a document that is not clear" for row in related]
+    chains = [
+        {"chain": f"“{row['title']}” {row['relation']} {other}"} for row, other in zip(related, others, strict=True)
     ]
     for title, wanted, rows in (
         ("Documents", columns, found["documents"]),
         ("Ahead", "date,what,title,counted", ahead),
         ("Amounts", "what,amount,title,place", found["amounts"]),
-        ("Who is named most", "name,documents", found["people"][:_MAX_PEOPLE]),
-        ("Amendments", "amendment", amendments),
+        (
+            "Who is named most",
+            "name,count,documents",
+            [one for one in found["people"] if one["count"] > 1][:_MAX_PEOPLE],
+        ),
+        ("What belongs together", "chain", chains),
         ("Questions to ask", "question", [{"question": one} for one in made.questions]),
     ):
         heads = [name for name in wanted.split(",") if any(row[name] for row in rows)]

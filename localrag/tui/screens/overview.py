@@ -24,7 +24,7 @@ from localrag.tui.threads import Core
 from localrag.tui.widgets.panels import FirstPage, coming, held
 from localrag.types import Citation, FactState
 
-COLUMNS = ("title", "signed", "end", "notice", "law", "in force", "parties", "kind", "library")
+COLUMNS = ("title", "dated", "end", "notice", "law", "in force", "parties", "other", "kind", "library")
 MAX_CELL, MAX_VALUE, MAX_LONG, MAX_COMING = 14, 26, 44, 8
 MARKS = {"sure": ("", ""), "unclear": ("? ", "yellow"), "confirmed": ("✓ ", "green"), "rejected": ("✗ ", "red")}
 
@@ -152,7 +152,7 @@ class FactsScreen(TableScreen):
     def _draw_title(self) -> None:
         own = self._own
         about = [own["document"], own["kind"], own["pages"] and counted(own["pages"], "page")]
-        about += [own["amends"] and f"amends {own['amends']}", "" if self._lines else "no facts"]
+        about += [own["base"] and f"{own['relation']} {own['base']}", "" if self._lines else "no facts"]
         title = (clean_line(own["title"]), "bold")
         self._title.update(Content.assemble(title, "\n", clean_line(" · ".join(filter(None, about)))))
         self.on_data_table_row_highlighted()

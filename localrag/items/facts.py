@@ -715,32 +715,17 @@ ROLES = (
     *("notice address", "company", "form", "period", "sender", "recipient", "date", "subject", "number", "version"),
     *("in force", "updated", "owner", "relation"),
 )
-_LABELS = (
-    Item(
-        "term",
-        "",
-        "term",
-        "duration",
-        headings=("initial term", "contract term", "duration", "contract period"),
-        field=True,
-    ),
-    Item(
-        "start",
-        "",
-        "start date",
-        "date",
-        headings=("commencement date", "contract start", "term commencement date"),
-        field=True,
-    ),
-    Item(
+_LABELLED: tuple[tuple[str, str, values.Type, tuple[str, ...]], ...] = (
+    ("term", "term", "duration", ("initial term", "contract term", "duration", "contract period")),
+    ("start", "start date", "date", ("commencement date", "contract start", "term commencement date")),
+    (
         "end",
-        "",
         "end date",
         "date",
-        headings=("expiry date", "expiration date", "termination date", "contract end", "end of term"),
-        field=True,
+        (*("expiry date", "expiration date", "termination date"), "contract end", "end of term"),
     ),
-    Item("payment", "", "payment terms", "duration", headings=("payment term", "terms of payment"), field=True),
-    Item("law", "", "governing law", "text", headings=("applicable law",), field=True),
-    Item("deposit", "", "deposit", "money", headings=("security deposit",), field=True),
+    ("payment", "payment terms", "duration", ("payment term", "terms of payment")),
+    ("law", "governing law", "text", ("applicable law",)),
+    ("deposit", "deposit", "money", ("security deposit",)),
 )
+_LABELS = tuple(Item(role, "", label, type, headings=others, field=True) for role, label, type, others in _LABELLED)

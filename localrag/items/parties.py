@@ -24,6 +24,7 @@ P = {
 }
 _OPENING, _LIST, _BETWEEN = 20_000, 4000, 900  # characters
 _N = {name: lazy_re("|".join(lines), re.S) for name, lines in load_patterns("localrag.items", "parties.txt").items()}
+_NO_SIGNER = re.compile(r"\b(?:By|BY|Its|Name|Title|Signature|Officer|President|Director|Secretary)\b|:")
 _SPACED = re.compile(r"\S(?:[^\n\t ]| (?! {3}))*")  # the columns of a line
 
 
@@ -139,7 +140,7 @@ def _name(text: str, at: int, end: int, later: bool) -> tuple[int, int] | None:
 
 def _clean(name: str) -> str:
     name = _N["before"].sub("", " ".join(name.split()))
-    return name.strip(" ,;")
+    return re.sub(r",? an? [A-Z][\w.]{2,20}$", "", name.strip(" ,;"))  # "The Bankers Bank, a Georgia"
 
 
 def _acts(text: str, term: str, after: int) -> bool:
@@ -168,7 +169,10 @@ def _signing(text: str) -> Iterator[Party]:
                 if (
                     P["form"].search(name)
                     and len(name.split()) <= 12
-                    and not re.search(r"\b(?:By|BY|Its|Name|Title|Signature)\b|:", name)
+                    and not name[0].islower()
+                    and not re.search(
+                        r"\b(?:By|BY|Its|Name|Title|Signature|Officer|President|Director|Secretary)\b|:", name
+                    )
                 ):
                     yield Party(_clean(name), (), at + part.start(), at + part.end(), True)
 

@@ -671,3 +671,18 @@ def test_the_first_page_of_a_thousand_documents_is_made(shelf, settings):
         page = library.overview()
         assert (len(page.documents), page.unread, len(page.timeline)) == (1000, 0, 1000)
         assert all(len(own.facts) == 12 for own in page.documents) and len(page.questions) == 5
+
+
+def test_a_person_adds_a_fact_that_was_not_read(papers):
+    added = papers.decide("lease.txt", "courts", "confirmed", "Harbour Trust")
+    assert (added.state, added.role) == ("confirmed", "courts") and "Harbour Trust" in added.quote
+    assert papers.decide("notes.txt", "deposit", "confirmed", "EUR 4,000").value == "4000 EUR"
+    assert values(papers)["courts"] == "Harbour Trust" and values(papers, "notes.txt")["deposit"] == "4000 EUR"
+    papers.decide("notes.txt", "deposit", "rejected")
+    assert "deposit" not in values(papers, "notes.txt")
+    with pytest.raises(NotFoundError):
+        papers.decide("lease.txt", "colour", "confirmed", "red")
+    with pytest.raises(UsageError):
+        papers.decide("lease.txt", "kind", "confirmed", "banana")
+    with pytest.raises(NotFoundError):  # nothing to confirm
+        papers.decide("notes.txt", "law", "confirmed")

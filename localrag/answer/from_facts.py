@@ -60,8 +60,16 @@ _SENTENCES = {
     "owner": "The document names {value}.",
 }
 # What is asked of a contract in one role stands in a policy in another.
-_ALSO = {"effective": "in force", "in force": "effective", "signed": "date"}
+_ALSO = {"effective": "in force", "in force": "effective"}
+# Kinds of documents that questions for a role are asked of, where these are no contracts.
+_KINDS_OF = {"sender": ("mail",), "date": ("mail",), "company": ("filing",), "period": ("filing",)}
+_NO_PAPERS = (*overview.CONTRACTS, "mail", "filing")
+# Who "owns" a policy need not be who approved it: the label must have the word of the question.
+_OWNING = ("own", "respons", "sponsor", "approv", "investigat")
+_TO = re.compile(r"\b(?:to|for|with)\b")
+_FISCAL = re.compile(r"\bfiscal year\b", re.I)
 _SPANS = ("term", "renewal", "payment", "termination notice", "non-renewal notice")
+_CHANGING = ("end", "start", *_SPANS)
 _LISTED = ("party", "signatory")
 _TYPES: dict[str, Type] = {**dict.fromkeys(_DAYS, "date"), **dict.fromkeys(_SPANS, "duration")}
 _OF_EACH = (*_DAYS, *_SPANS, "law", "party")
@@ -80,10 +88,10 @@ def answer(query: Query, encoder: SentenceEncoder) -> Findings | None:
     """Return the answer that clear facts of one document give; None where they do not, or none is asked for."""
     question = query.question
     text = question.complete
-    # A name in quotation marks makes a question look like one of another kind.
-    kind = question.kind in _KINDS or (question.kind == "calculation" and fact_questions.QUOTED.search(text))
-    whole = query.mode == "auto" and not query.only.pages and not question.parts and kind
-    if not whole or question.asks_whether or not _is_english(query):
+    # A name in quotation marks makes a question look like a calculation.
+    quotes = question.kind == "calculation" and fact_questions.QUOTED.search(text) is not None
+    asks = (question.kind in _KINDS or quotes) and not question.parts and not question.asks_whether
+    if not asks or query.mode != "auto" or query.only.pages or not _is_english(query):
         return None
     if not (role := fact_questions.tell(text, encoder)) or (role not in _DUE and _TURNED.search(text)):
         return None
@@ -159,9 +167,7 @@ def _named(question: str, role: str, asked: Sequence[Known]) -> list[Known]:
     """
     words = set(fact_questions.words(question))
     called = [
-        (_called(own) - SINGULAR.keys() | _titled(own), (pair, own))
-        for pair, own in asked
-        if (own.kind in overview.CONTRACTS if role not in overview.OF_OTHERS else own.of(role))
+        (_called(own) - SINGULAR.keys() | _titled(own), (pair, own)) for pair, own in asked if _may_have(own.kind, role)
     ]
     # An amendment is called by the name of what it amends, too.
     base = [own for own, known in called if known[1].kind != "amendment"] or [own for own, _ in called]
@@ -174,6 +180,13 @@ def _named(question: str, role: str, asked: Sequence[Known]) -> list[Known]:
     best = [known for score, known in scores if score > _MARGIN * most]
     amended = [known for known in best if known[1].kind != "amendment"]
     return best if len(best) == 1 else amended if len(amended) == 1 else []
+
+
+def _may_have(kind: str, role: str) -> bool:
+    """Return whether a question for a role may be about a document of this kind."""
+    if role not in overview.OF_OTHERS:
+        return kind in overview.CONTRACTS
+    return kind in _KINDS_OF[role] if role in _KINDS_OF else kind not in _NO_PAPERS
 
 
 def _called(own: DocumentFacts) -> set[str]:
@@ -191,6 +204,8 @@ def _of_one(query: Query, role: str, pair: Pair, own: DocumentFacts) -> Findings
     role = role if own.of(role) or not own.of(_ALSO.get(role, "")) else _ALSO[role]
     clear = fact_questions.answering(own.facts, asked, role)
     clear = _signing_for(asked, own, clear) if role == "signatory" else clear
+    if not _fits(role, asked, own, clear):
+        return None
     parties = sum(one.role == "party" for one in own.facts)
     form = "It is {value}." if role == "party" and len(clear) < parties else _SENTENCES[role]
     said = form.format(value=_joined([_shown(one) for one in clear])) if clear else ""
@@ -201,7 +216,10 @@ def _of_one(query: Query, role: str, pair: Pair, own: DocumentFacts) -> Findings
     cited = [at for group in groups if (at := fact_questions.cited(*pair, group)) is not None]
     if not said or not cited:
         return None
-    if (new := next(filter(None, (_replaced_by(pair, at) for at in cited)), None)) is not None:
+    new, amended = _in_force(pair, cited)
+    if amended and new is None and role in _CHANGING:
+        return None  # what amends it may say otherwise in words that code does not follow
+    if new is not None:
         type = _TYPES.get(role)
         value = values.read(type, new.quote) if type and values.distinct(type, new.quote) == 1 else None
         if value is None or clear[0].role != role:
@@ -215,13 +233,30 @@ def _of_one(query: Query, role: str, pair: Pair, own: DocumentFacts) -> Findings
     return Findings(text, True, plan, citations=tuple(cited), looked_at=f"the facts of {own.title}")
 
 
-def _replaced_by(pair: Pair, at: Citation) -> Citation | None:
-    """Return the words of a later document that replace those of a quote."""
+def _fits(role: str, asked: str, own: DocumentFacts, clear: Sequence[Fact]) -> bool:
+    """Return whether a question asks for just what facts of mails, filings and papers say."""
+    if role == "owner":
+        words = [word for word in _OWNING if word in asked.casefold()]
+        return all(any(word in one.quote.casefold() for word in words) for one in clear)
+    if role == "period" and _FISCAL.search(asked):
+        return any(one.value == "Form 10-K" for one in own.of("form"))
+    # "The mail to Karl": code does not tell whom a name calls.
+    return role not in ("sender", "date") or not _TO.search(fact_questions.QUOTED.sub("", asked))
+
+
+def _in_force(pair: Pair, cited: Sequence[Citation]) -> tuple[Citation | None, bool]:
+    """Return the words of a later document that replace those of a quote, and whether any amends the document."""
     library, document = pair
     with library.snapshot():
-        found = conflicts.amended(library, document, Related(library, library.documents()))
-        over = (new for old, new in found if old.page == at.page and old.start < at.end and at.start < old.end)
-        return next(over, None)
+        related = Related(library, library.documents())
+        found = list(conflicts.amended(library, document, related))
+        over = (
+            new
+            for at in cited
+            for old, new in found
+            if old.page == at.page and old.start < at.end and at.start < old.end
+        )
+        return next(over, None), bool(found or related.amending(document))
 
 
 def _joined(shown: Sequence[str]) -> str:

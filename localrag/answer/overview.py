@@ -51,7 +51,7 @@ _OWN_DAY = re.compile(
     r"\b(?:effective|commencement|start) date|\bhereof|\bdate (?:of this|above|first)|\b(?:such|that) date|\b\d{4}\b",
     re.I,
 )
-_AHEAD, _MAX_QUESTIONS = 10, 5
+_AHEAD, _MAX_QUESTIONS, _OPENING = 10, 5, 4000
 _QUESTIONS: Mapping[str, str] = {
     "end": "When does “{title}” end?",
     "term": "What is the term of “{title}”?",
@@ -251,10 +251,20 @@ def document_facts(
     kind = by_role.get("kind", "document")
     relation = "amends" if kind == "amendment" else by_role.get("relation", "")
     base = related.base(document) if related and relation else None
+    if base is not None and not _names_parties(library, document, base):
+        base = None
     pages = document.pages if document.paged else None
     title = by_role.get("title", document.title or document.path)
     name, path, language = library.name, document.path, document.language
     return DocumentFacts(name, path, title, kind, language, pages, tuple(facts), base.path if base else "", relation)
+
+
+def _names_parties(library: Library, document: Document, base: Document) -> bool:
+    """Return whether the opening of a document names the parties of another: two of them, or the one that is known."""
+    parties = [one for one in library.facts([base.id]).get(base.id, ()) if one.role == "party"]
+    opening = " ".join(library.page_text(document.id, 0)[:_OPENING].casefold().split())
+    named = sum(short_name(one.value).casefold() in opening for one in parties)
+    return named >= min(2, len(parties))
 
 
 def _distinct(own: DocumentFacts) -> str:

@@ -47,7 +47,7 @@ class Asked:
         return self.finding.answer or self.finding.way
 
     def to_row(self) -> dict[str, Any]:
-        return self.finding.to_row(self.pair, self.columns) | ({"title": self.title} if self.title else {})
+        return self.finding.to_row(self.pair, self.columns) | ({"document_title": self.title} if self.title else {})
 
 
 def answer(query: Query, plan: Plan, engine: Engine) -> Generator[Event, None, Findings]:

@@ -151,7 +151,7 @@ def _line(row: Mapping[str, Any], sources: Sources) -> Line:
         cells = {name: _text(value) for name, value in row.items() if name != "sources"}
         return Line(row, cells, next(iter(own.values()), None), own)
     cells = {name: _text(value) for name, value in row.items() if name not in _HIDDEN}
-    if "found" in row and (name := cells.pop("title", "")):
+    if name := cells.pop("document_title", ""):
         cells["document"] = name
     if row.get("found") is False and not cells.get("answer"):
         cells["answer"] = "nothing found"

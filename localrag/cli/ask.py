@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _MAX_COPIES = 3
 _DRAWN = 1_000_000  # characters kept of what is being written; a worker that was taken over would never end
 # Columns of a survey that are shown elsewhere: quotes below the answer, the library where there are several.
-_HIDDEN = {"library", "quote", "sources", "found", "read", "likelihood", "why_not", "page", "start", "end"}
+_HIDDEN = {"library", "document_title", "quote", "sources", "found", "read", "likelihood", "why_not"}
+_HIDDEN |= {"page", "start", "end"}
 
 
 @click.command("ask")
@@ -255,14 +256,13 @@ def print_table(answer: Answer) -> None:
 
     libraries = {row.get("library") for row in answer.table}
     hidden = _HIDDEN - ({"library"} if len(libraries) > 1 else set())
-    hidden |= {"title"} if any("found" in row for row in answer.table) else set()
     names = [name for name in table_export.columns(answer.table) if name not in hidden]
     if "answer" in names and set(names) - {"side", "library", "document", "answer", "place"}:
         names.remove("answer")  # the fields say the same
     markers = {(one.document, one.place, one.quote): one.marker for one in answer.citations}
     cells = []
     for row in answer.table:
-        named = {**row, "document": row["title"]} if "title" in row and "title" in hidden else row
+        named = {**row, "document": row.get("document_title", row.get("document"))}
         line = {name: " ".join(table_export.cell(named.get(name)).split()) for name in names}
         if "answer" in line and not row.get("found"):
             line["answer"] = "nothing found"

@@ -30,11 +30,13 @@ _MIN_WORD, _SMALL = 5, frozenset({"OF", "AND", "FOR", "THE"})  # a shorter word 
 _VOWEL = re.compile("[AEIOUY]")  # a word without one is an acronym
 _COVER, _COVERS = 6, 20  # pages
 _LINE = re.compile(r"[^\n]+")
-_FORM = lazy_re(r"\bFORM\s+(?P<form>(?:10-K|10-Q|8-K|20-F|6-K|S-1|S-4|DEF\s14A|40-F|11-K)(?:/A)?)\b", re.I)
+_FORM = lazy_re(
+    r"^[^\w\n]*FORM\s+(?P<form>(?:10-K|10-Q|8-K|20-F|6-K|S-1|S-4|DEF\s14A|40-F|11-K)(?:/A)?)[^\w\n]*$", re.I | re.M
+)
 _COMMISSION = lazy_re(r"SECURITIES\s+AND\s+EXCHANGE\s+COMMISSION", re.I)
 _FILED = lazy_re(
-    r"\b(?:commission\s{1,9}file|registration\s{1,9}(?:no|statement)|exact\s{1,9}name\s{1,9}of"
-    r"|report\s{1,9}pursuant\s{1,9}to\s{1,9}section)\b",
+    r"\b(?:commission\s{1,9}file|exact\s{1,9}name\s{1,9}of|report\s{1,9}pursuant\s{1,9}to\s{1,9}section"
+    r"|registration\s{1,9}statement\s{1,9}under)\b",
     re.I,
 )
 _PAPER = lazy_re(r"^[^\w\n]*(?:abstract|summary)\b", re.I | re.M)
@@ -48,16 +50,17 @@ _LEGAL = lazy_re(
     re.I,
 )
 _FILLER = lazy_re(
-    r"^(?:exhibit|ex|schedule|annex|appendix)[\s.-]*[\w().-]{1,12}\s*"
+    r"^(?:exhibit|ex|schedule|annex|appendix)[\s.-]+(?:\d[\w().-]{0,12}(?![\w().-])|(?-i:[A-Z]{1,2})\b(?:[.-]\d{1,3})?)\s*(?!\s*(?:to|of)\b)"
     r"|^(?:form|copy|draft|execution copy|confidential)\s+(?:of\s+)?(?=\w)",
     re.I,
 )
 # A line of contents, one with its page, one that begins with a date or a number.
 _NO_HEADING = lazy_re(r"\.{4}|…|\bpage\s{1,9}\d|^\W*\d{1,2}\s{1,9}[A-Z][a-z]+\s{1,9}\d{4}\b", re.I)
-# What a text calls itself that has no heading: "this Privacy Policy".
+# What a text calls itself in its first sentences that has no heading: "this Privacy Policy".
 _CALLED = lazy_re(
-    r"\b(?:this|our)\s{1,9}(?P<name>(?:[A-Z][a-z]+\s{1,9}){0,3}(?:Policy|Handbook|Manual|Procedure|Protocol|Guideline)s?)\b"
+    r"\bthis\s{1,9}(?P<name>(?:[A-Z][a-z]+\s{1,9}){0,3}(?:Policy|Handbook|Manual|Procedure|Protocol|Guideline)s?)\b"
 )
+_SENTENCES = 600  # characters
 _YEAR = lazy_re(r"\b(?:19|20)\d\d\b")
 
 
@@ -92,7 +95,7 @@ def _headings(document: Document, text: str) -> list[tuple[str, str]]:
     found = [(line, _clean(line)) for line in lines if _is_title(line)]
     found += [(this[0], _clean(this["name"] or this["capitals"])) for this in [_THIS.search(text)] if this]
     stem = re.sub(r"[_]+|(?<=[a-z])-(?=[a-z])", " ", PurePosixPath(document.path).stem)
-    found += [(one[0], _clean(one["name"])) for one in [_CALLED.search(text)] if one]
+    found += [(one[0], _clean(one["name"])) for one in [_CALLED.search(text[:_SENTENCES])] if one]
     titled = [("", _clean(document.title))] if document.title else []
     return (
         (titled if document.title != PurePosixPath(document.path).stem else []) + found + titled + [("", _clean(stem))]

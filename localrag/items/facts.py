@@ -39,7 +39,7 @@ from localrag.types import Document, Fact, FactState, Page
 if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
-VERSION = "2"  # of how facts are read: another one reads them all again
+VERSION = "3"  # of how facts are read: another one reads them all again
 _FIRST = 2000  # characters in which a document says what it is to another one
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
@@ -51,8 +51,8 @@ _LABELLED_PAGES = 12
 # How likely a sentence must be such a clause: for a value that is unclear, and for a clear one. Of 90 sentences with a
 # fitting span in 40 contracts all 40 wrong ones lay below the second, and 4 of 50 right ones.
 _MAYBE, _LIKELY = 0.25, 0.4
-_LABEL = 6  # characters before a label: "2. Effective Date: ..."
-_OPENS = 0.9  # from which likelihood the only date of an opening sentence is its day, whatever is before it
+_OPENS = 0.9  # how likely an opening must be, where no words beside its only date say what it is
+_LABEL = 6  # characters that may stand before a label: "2. Effective Date: ..."
 _MAX_QUOTE, _MAX_SENTENCE, _BEFORE, _AFTER, _ABOVE = 400, 3000, 200, 90, 400
 # The clause whose sentences may state a day of a role.
 _CLAUSE_OF = {
@@ -83,7 +83,7 @@ _CUT = re.compile(
     r"\s{1,9}(?:The|This|Any|Each|Both|If|In|All|Without|Venue|Except|However|Notwithstanding|Exclusive|Section|WITHOUT|EXCEPT|EXCLUSIVE|AND|IN)\b.*$",
     re.S,
 )
-_WITHOUT = re.compile(r"\bwithout\b", re.I)
+_WITHOUT = re.compile(r"\bwithout (?:regard|reference|giving effect|application)\b(?![^.;]*\bexcept\b)", re.I)
 _FULL_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ISO = re.compile(r"P\d+[YMWD]")
 _MONEY = re.compile(r"[$€£¥]|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|dollars?|euros?|pounds?)\b")
@@ -148,9 +148,10 @@ def find(document: Document, pages: Sequence[Page]) -> list[Fact]:
             kind = "contract"
         else:
             facts = [one for one in facts if one.role in _DAYS and one.clear]
-            facts = (other_facts.of_paper(document, pages) if english else []) or facts
-    if kind in _LIKE_CONTRACTS and english:
-        facts += _relation(kind, pages)
+            paper = other_facts.of_paper(document, pages) if english else []
+            facts = [*paper, *(one for one in facts if one.role != "signed" or not paper)]
+    if english and kind in (*_LIKE_CONTRACTS, "policy") and kind != "amendment":
+        facts += _relation(pages)
     title = document_kind.title(document, kind, heading, facts)
     found = [other_facts.known(pages, "kind", kind, line), other_facts.known(pages, "title", title, line), *facts]
     return list({one.id: one for one in reversed(found)}.values())[::-1]
@@ -179,7 +180,8 @@ def added(role: str, value: str, pages: Sequence[Page]) -> Fact:
     if role not in ROLES:
         raise NotFoundError(f"no fact is called {role!r}", f"Name a role: {', '.join(ROLES)}.")
     value = " ".join(clean(value).split())
-    for page in pages:
+    telling = type_of(role) != "text" or " " in value  # a word or a number stands anywhere
+    for page in pages if telling else ():
         if at := locate(value, page.text):
             start, end = next((span for span in sentences(page.text) if span[0] <= at[0] < span[1]), at)
             end = max(at[1], start + len(page.text[start : min(end, start + _MAX_QUOTE)].rstrip()))
@@ -199,11 +201,18 @@ def decided(one: Fact, state: FactState, value: str, by: str, at: str) -> Fact:
     return replace(one, state=state, value=form, words=value or one.words, was=was, why="", by=by, at=at)
 
 
+def type_of(role: str) -> values.Type:
+    """Return the type of the values of a role."""
+    return _TYPES.get(role, "text")
+
+
 def _form(role: str, words: str) -> str:
     """Return the value of what a person wrote for a role: "1 May 2027" is "2027-05-01", "3 years" "P3Y"."""
     if role == "kind" and words not in document_kind.KINDS:
         raise UsageError(f"{words!r} is no kind of document", f"Write one of: {', '.join(document_kind.KINDS)}.")
-    type = _TYPES.get(role, "text")
+    if role == "relation" and words not in RELATIONS:
+        raise UsageError(f"{words!r} is no relation", f"Write one of: {', '.join(RELATIONS)}.")
+    type = type_of(role)
     if type == "duration" and _ISO.fullmatch(words):
         return words
     found = values.read(type, words)
@@ -226,8 +235,10 @@ def _kept(decided: Sequence[Fact], read: Sequence[Fact], pages: Sequence[Page]) 
         if (now := known.get(one.id)) is not None:
             place = {name: getattr(now, name) for name in ("quote", "place", "page", "start", "end")}
             found.append(replace(one, **place))
-        elif not one.quote:
-            found.append(one)
+        elif not one.quote:  # code may know by now where it stands
+            same = (each for each in read if each.role == one.role and each.value in (one.was or one.value, one.value))
+            quoted = {name: getattr(now, name) for now in same for name in ("quote", "place", "page", "start", "end")}
+            found.append(replace(one, **quoted))
         elif at := next(((page, span) for page in pages if (span := locate(one.quote, page.text))), None):
             page, (start, end) = at
             place = {"quote": page.text[start:end], "place": place_at(page, start, end)}
@@ -235,11 +246,12 @@ def _kept(decided: Sequence[Fact], read: Sequence[Fact], pages: Sequence[Page]) 
     return found
 
 
-def _relation(kind: str, pages: Sequence[Page]) -> Iterator[Fact]:
+def _relation(pages: Sequence[Page]) -> Iterator[Fact]:
     """Yield what a document says in its opening to be to another one: that it amends or restates it, or is under it."""
     page = pages[0] if pages else Page("")
-    for value, name in (("restates", "restates"), ("amends", "side_letter"), ("is under", "under")):
-        if kind != "amendment" and (match := P[name].search(page.text[:_FIRST])):
+    text = page.text[:_FIRST]
+    for value in RELATIONS:
+        if match := P[value.replace(" ", "_")].search(text):
             start, end = match.span()
             yield Fact("relation", value, value, match[0], place_at(page, start, end), page.number, start, end)
             return
@@ -393,9 +405,11 @@ def _dates(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
     days: dict[str, list[_Day]] = {role: [] for role in _CLAUSE_OF}
     for sentence in sentences:
         if len(sentence.text) <= _MAX_SENTENCE:
-            for mention in find_dates(sentence.text):
+            mentions = list(find_dates(sentence.text))
+            for mention in mentions:
                 for role in _CLAUSE_OF if mention.certain else ():
-                    if (one := _day(role, sentence, mention, known[role].get(id(sentence)))) is not None:
+                    clause = known[role].get(id(sentence))
+                    if (one := _day(role, sentence, mention, clause, len(mentions) == 1)) is not None:
                         days[role].append(one)
     best = {role: _best(own) for role, own in days.items() if own}
     if "signed" not in best and (signed := _signature_day(sentences)) is not None:
@@ -406,8 +420,11 @@ def _dates(found: Find, sentences: Sequence[_Sentence]) -> Iterator[_Value]:
     yield from best.values()
 
 
-def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | None) -> _Day | None:
-    """Return a day in a sentence, if words beside it give it a role."""
+def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | None, only: bool) -> _Day | None:
+    """Return a day in a sentence, if words beside it give it a role; `only`: the sentence has no other.
+
+    In its opening a document that the classifier takes to say when it was made names that day, in whatever words.
+    """
     text, day = sentence.text, mention.certain
     before = text[max(0, mention.start - _BEFORE) : mention.start]
     defined = _DEFINED.match(text[mention.end : mention.end + _AFTER]) or _MEANS.search(before)
@@ -417,23 +434,21 @@ def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | 
     about = bool(P["own" if role in ("signed", "effective") else "whole"].search(text[: mention.start]))
     label = P["effective_label"].search(before)
     worded = bool(P[role].search(before)) and not (label and role == "signed")
-    # In its opening a document that the classifier takes to say when it was made names that day, in whatever words.
-    opening = (
-        role == "signed" and known and sentence.before <= _OPENING and (worded or not P["effective"].search(before))
-    )
+    first = role == "signed" and known and sentence.before <= _OPENING
+    opening = first and (worded or (only and not P["effective"].search(before)))
     by_words = by_name or worded or (opening and about and clause is not None and clause.probability > _OPENS)
     if day is None or P["other"].search(before) or not by_words:
         return None
     if role == "signed" and not opening and ((sentence.before > _OPENING and not known) or not about):
         return None
-    if label and label.start() <= _LABEL and role == "effective":
+    if label and label.start() <= _LABEL and sentence.before < _FIRST and role == "effective":
         by_name = about = True
     if not (by_name or (about and (role == "effective" or clause)) or (known and role != "effective")):
         return None
     means = by_name and defined is not None and defined.re is _MEANS
     sure = means or (about and (by_name or known or role in ("signed", "effective"))) or opening
     why = "" if sure else "the sentence may be about something else"
-    score = 3.0 * by_name + about + (clause.probability + known if clause else 0) - sentence.before / 1e6
+    score = 3.0 * by_name + about + worded + (clause.probability + known if clause else 0) - sentence.before / 1e6
     return _Day(score, day, _value(role, day.isoformat(), sentence, mention.start, mention.end, why))
 
 
@@ -635,7 +650,9 @@ def _courts(sentences: Sequence[_Sentence]) -> Iterator[_Value]:
         if (match := P["courts"].search(sentence.text)) and P["settled"].search(sentence.text):
             words = _CUT.sub("", match["place"]).strip(" .,")
             start = match.start("place")
-            known = "," in words or " of " in words or P["seated"].search(sentence.text[match.start() : start])
+            other = P["another_seat"].search(sentence.text)
+            seated = P["seated"].search(sentence.text[match.start() : start])
+            known = not other and ("," in words or " of " in words or seated)
             why = "" if known else "it may not be the seat"
             yield _value("courts", " ".join(words.split()), sentence, start, start + len(words), why)
             return
@@ -710,6 +727,7 @@ _TYPES: Mapping[str, values.Type] = {
     **dict.fromkeys(_PERIODS, "duration"),
     **dict.fromkeys(("fee", "cap", "deposit", "minimum"), "money"),
 }
+RELATIONS = ("restates", "amends", "is under")
 ROLES = (
     *("kind", "title", "party", *_DAYS, *_PERIODS, "law", "courts", "fee", "cap", "deposit", "minimum", "signatory"),
     *("notice address", "company", "form", "period", "sender", "recipient", "date", "subject", "number", "version"),

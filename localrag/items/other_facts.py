@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from email.utils import getaddresses
 from pathlib import PurePosixPath
@@ -14,17 +13,16 @@ from localrag.store.locations import place_at
 from localrag.text import running_lines
 from localrag.types import Document, Fact, Page
 
-_COVER = 3  # pages
-_HEADERS = {"From": "sender", "To": "recipient", "Cc": "recipient", "Bcc": "recipient", "Date": "date"}
-_MAX_LINE, _NEAR = 160, 24  # characters of a line that states something, and between a label and its day
-_COMMA = re.compile(r',(?=(?:[^"]{0,200}"[^"]{0,200}"){0,50}[^"]{0,500}$)')  # outside quotation marks
+_FIRST_PAGES = 3
+_HEADERS = ("From", "To", "Cc", "Bcc", "Date", "Subject")
+_MAX_LINE = 160  # characters of a line that states something
 _DATED = {"in force": "paper_force", "updated": "paper_updated"}
 _LABELLED = {"number": "paper_number", "version": "paper_version", "owner": "paper_owner"}
 
 
 def known(pages: Sequence[Page], role: str, value: str, line: str = "", terms: tuple[str, ...] = ()) -> Fact:
     """Return a fact by a line of the first pages, or one that the file itself tells."""
-    for page in pages[:_COVER] if line else ():
+    for page in pages[:_FIRST_PAGES] if line else ():
         if (start := page.text.find(line)) >= 0:
             end = start + len(line)
             return Fact(role, value, value, line, place_at(page, start, end), page.number, start, end, terms=terms)
@@ -34,20 +32,27 @@ def known(pages: Sequence[Page], role: str, value: str, line: str = "", terms: t
 def of_mail(document: Document, pages: Sequence[Page]) -> list[Fact]:
     """Return who sent a mail to whom, when, and its subject, by the lines of its head."""
     head = pages[0].text.split("\n\n", 1)[0] if pages else ""
-    lines = {name: line for line in head.split("\n") if (name := line.partition(":")[0]) in (*_HEADERS, "Subject")}
+    lines = {name: line for line in head.split("\n") if (name := line.partition(":")[0]) in _HEADERS}
     facts = [known(pages, "sender", document.author, lines.get("From", ""))] if document.author else []
-    for name in ("To", "Cc", "Bcc"):
-        line = lines.get(name, "")
-        for part in _COMMA.split(line.partition(":")[2].replace(";", ",")):
-            person, address = getaddresses([part])[0] if "@" in part else (part.strip(), "")
-            if (name := person or address).strip("@") and "undisclosed" not in name.casefold():
-                facts.append(known(pages, "recipient", name, line))
+    for header in ("To", "Cc", "Bcc"):
+        line = lines.get(header, "")
+        facts += [known(pages, "recipient", name, line) for name in _people(line.partition(":")[2])]
     facts += [known(pages, "date", document.date[:10], lines.get("Date", ""))] if document.date else []
     line = lines.get("Subject", "")
     # Without a subject a mail has the name of its file for a title.
     own = document.title if document.title != PurePosixPath(document.path).stem else ""
     subject = " ".join(line.split()[1:]) or own
     return facts + ([known(pages, "subject", subject, line)] if subject else [])
+
+
+def _people(written: str) -> Iterator[str]:
+    """Yield the names, else the addresses, that a header lists: "Ann Lee <ann@x.test>; Bo"."""
+    listed = written.split(";") if ";" in written or "@" in written else written.split(",")
+    for part in listed:
+        pairs = getaddresses([part]) if "@" in part else [(part.strip(), "")]
+        for person, address in pairs:
+            if (name := person or address).strip("@") and "undisclosed" not in name.casefold():
+                yield name
 
 
 def of_filing(document: Document, pages: Sequence[Page]) -> list[Fact]:
@@ -85,7 +90,7 @@ def _lines(pages: Sequence[Page]) -> Iterator[tuple[Page, int, str, bool]]:
     """Yield the lines of the first pages and the last one with their place, and whether each is a running line."""
     running = running_lines([page.text for page in pages])
     for number, page in enumerate(pages):
-        if number < _COVER or number == len(pages) - 1:
+        if number < _FIRST_PAGES or number == len(pages) - 1:
             start = 0
             for at, line in enumerate(page.text.split("\n")):
                 if line.strip() and len(line) <= _MAX_LINE:
@@ -99,11 +104,13 @@ def _in_line(page: Page, start: int, line: str, running: bool) -> Iterator[Fact]
         if match and (running or not line[: match.start()].strip(" #*|•-")):
             yield _fact(page, role, match["value"].strip(), start, line)
     for role, name in _DATED.items():
-        match = P[name].search(line)
-        if match and (running or role == "updated" or not line[: match.start()].strip(" #*|•-")):
-            days = (day for day in find_dates(line) if 0 <= day.start - match.end() <= _NEAR)
-            if (day := next(days, None)) is not None and day.certain:
+        for day in find_dates(line):
+            label = P[name].search(line[: day.start])
+            own = label and (running or P["paper_own"].search(line[: label.start()]))
+            whole = label and (label["colon"] or not line[day.end :].strip(" .)|"))
+            if own and whole and day.certain:
                 yield _fact(page, role, day.certain.isoformat(), start, line)
+                break
 
 
 def _fact(page: Page, role: str, value: str, start: int, line: str) -> Fact:

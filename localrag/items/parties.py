@@ -140,7 +140,7 @@ def _name(text: str, at: int, end: int, later: bool) -> tuple[int, int] | None:
 
 def _clean(name: str) -> str:
     name = _N["before"].sub("", " ".join(name.split()))
-    return re.sub(r",? an? [A-Z][\w.]{2,20}$", "", name.strip(" ,;"))  # "The Bankers Bank, a Georgia"
+    return re.sub(r", an? [A-Z][\w.]{2,20}$", "", name.strip(" ,;"))  # "The Bankers Bank, a Georgia"
 
 
 def _acts(text: str, term: str, after: int) -> bool:
@@ -170,9 +170,7 @@ def _signing(text: str) -> Iterator[Party]:
                     P["form"].search(name)
                     and len(name.split()) <= 12
                     and not name[0].islower()
-                    and not re.search(
-                        r"\b(?:By|BY|Its|Name|Title|Signature|Officer|President|Director|Secretary)\b|:", name
-                    )
+                    and not _NO_SIGNER.search(name)
                 ):
                     yield Party(_clean(name), (), at + part.start(), at + part.end(), True)
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from localrag.events import Reviewed
 from localrag.grounding.stages import Pair
-from localrag.items import positions, values
+from localrag.items import facts, positions, values
 from localrag.items.engine import Engine
 from localrag.items.item import Finding
 from localrag.items.playbook import IMPORTANCES, Playbook, PlaybookItem
 from localrag.items.values import MEASURED
 from localrag.store.library import Library
 from localrag.store.reviews import Kept, Reviews, key_of, now
-from localrag.types import Checked, Citation, Looked, NotRead
+from localrag.types import Checked, Citation, Fact, Looked, NotRead
 
 _VERSION = "9"  # of how an item is looked for: another one asks everything again
 _ORDER = {"deviates": 0, "absent": 1, "unsure": 2, "found": 3}
@@ -52,11 +52,12 @@ def run(pairs: Sequence[Pair], work: Work) -> Iterator[Reviewed]:
         kept = store.of(document)
         done, remark = number * items, work.playbook.remark(document, library.page_text(document.id, 0))
         amended = work.amended((library, document))
-        for item, looked in _of_document((library, document), store, kept, work):
+        for item, key, looked in _of_document((library, document), store, kept, work):
             done += 1
             known = _in_force(item, looked, amended)
             later, new = known is not looked, looked.at >= since
-            finding = _finding(item, known, (library, document), work, kept, earlier, new, remark, later)
+            before = earlier.looked.get(key) if earlier is not None else None
+            finding = _finding(item, known, (library, document), work, kept, before, new, remark, later)
             if later and looked.citation is not None:
                 replaced = f"replaces “{looked.answer or looked.citation.quote}” ({looked.citation.place})"
                 finding = replace(finding, problem="; ".join(filter(None, (finding.problem, replaced))))
@@ -90,14 +91,15 @@ def counts(findings: Sequence[Checked]) -> dict[str, int]:
 # --- one document -------------------------------------------------------------------------------------------
 
 
-def _of_document(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterator[tuple[PlaybookItem, Looked]]:
-    """Yield each item with what is kept of it, then what the engine finds."""
+def _of_document(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterator[tuple[PlaybookItem, str, Looked]]:
+    """Yield each item, and its key, with what is kept of it, then what the engine finds."""
     library, document = pair
-    keys = {item: _key(item, library, work) for item in work.playbook.items}
+    decided = library.decisions(document)
+    keys = {item: _key(item, library, work, decided) for item in work.playbook.items}
     kept = {item: _named(item, known.looked[key], work) for item, key in keys.items() if key in known.looked}
     if renamed := {keys[item]: one for item, one in kept.items() if one != known.looked[keys[item]]}:
         store.keep(document, renamed)  # another playbook asked the same
-    yield from kept.items()
+    yield from ((item, keys[item], one) for item, one in kept.items())
     missing = {item.asked: item for item in keys if item not in kept}
     if not missing or work.stop():
         return
@@ -105,7 +107,7 @@ def _of_document(pair: Pair, store: Reviews, known: Kept, work: Work) -> Iterato
         looked = _named(missing[asked], _looked(found), work)
         work.injections += found.injections
         store.keep(document, {keys[missing[asked]]: looked})  # before anybody sees it, and may decide of it
-        yield missing[asked], looked
+        yield missing[asked], keys[missing[asked]], looked
 
 
 def _named(item: PlaybookItem, looked: Looked, work: Work) -> Looked:
@@ -115,10 +117,14 @@ def _named(item: PlaybookItem, looked: Looked, work: Work) -> Looked:
     return replace(looked, item=item.id, type=item.type, playbook=work.playbook.title)
 
 
-def _key(item: PlaybookItem, library: Library, work: Work) -> str:
-    """Return a name for everything that decides what is found, beside the document."""
+def _key(item: PlaybookItem, library: Library, work: Work, decided: Sequence[Fact]) -> str:
+    """Return a name for everything that decides what is found, beside the document.
+
+    What people decided of the facts of the document counts for items with such a value.
+    """
     asked = (item.question, item.type, item.like, item.name, item.headings, item.clause, item.choices)
-    return key_of(_VERSION, asked, work.model, library.identity.sha256)
+    fitting = [(one.id, one.state, one.value) for one in decided if item.type in (facts.type_of(one.role), "party")]
+    return key_of(_VERSION, asked, work.model, library.identity.sha256, *fitting)
 
 
 def _looked(found: Finding) -> Looked:
@@ -154,7 +160,7 @@ def _finding(
     pair: Pair,
     work: Work,
     kept: Kept,
-    earlier: Kept | None,
+    before: Looked | None,
     new: bool,
     remark: str,
     later: bool,
@@ -168,7 +174,6 @@ def _finding(
         compared = replace(compared, state=state, as_expected=None, problem="")
     # The document may have been renamed, or restored into another library, since it was read.
     cited = at if at is None or later else replace(at, library=library.name, document=document.path)
-    before = earlier.looked.get(_key(item, library, work)) if earlier is not None else None
     return Checked(
         library.name,
         document.path,

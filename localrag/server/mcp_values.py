@@ -308,7 +308,7 @@ def _part(one: Passage) -> tuple[str, str, str]:
 def answered(answer: Answer) -> Answered:
     rows = [_row(row) for row in answer.table]
     parts = [*map(_part, answer.passages)]
-    parts += [(one.document, one.place, one.quote) for one in (*answer.citations, *answer.nearest)]
+    parts += [(one.document, one.place, f"{one.title}\n{one.quote}") for one in (*answer.citations, *answer.nearest)]
     parts += [(row.document, row.place, row.quote) for row in rows]
     return Answered(
         answer=remarks.mark(answer.answer, answer.unsupported, answer.flags),

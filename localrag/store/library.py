@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,6 +60,9 @@ _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.
     FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"""
 
 
+# The title in the facts of a document as they are stored.
+_TITLE = re.compile(r'"title", "value": ("(?:[^"\\]|\\.)*")')
+_NO_TITLE = re.compile(r"^(?:untitled|document ?\d*|microsoft \w+ - .*|.*\.\w{2,4})$", re.I)
 _PLACES = (
     f"SELECT d.id, r.path, {PATH} FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"
 )
@@ -328,20 +332,28 @@ class Library:
             return {row[0]: merged(_facts(row[1]), decided.get(places.get(row[0], ("", "")), ())) for row in rows}
 
     def titles(self, paths: Collection[str]) -> dict[str, str]:
-        """The titles of these documents by path, where each is another and shorter than its path."""
+        """The titles of these documents by path, where each is shorter than its path and belongs to no other document.
+
+        Names of files, and those that programs give, are no titles.
+        """
         if not paths or not self._has_facts:
             return {}
-        ids = {
-            row[0]: row[1]
-            for row in self._select(
-                f"SELECT id, path FROM ({_DOCUMENTS}) WHERE path IN (SELECT CAST(value AS TEXT) FROM json_each(?))",
-                (json.dumps(list(paths)),),
-            )
-        }
+        wanted, places = set(paths), [(row[0], row[2]) for row in self._select(_PLACES)]
+        times = Counter(path for _, path in places)
+        ids = {id: path for id, path in places if path in wanted and times[path] == 1}
         facts = self.facts(ids)
         found = {ids[id]: one.value for id, own in facts.items() for one in own if one.role == "title"}
-        times = Counter(found.values())
-        return {path: title for path, title in found.items() if times[title] == 1 and len(title) < len(path)}
+        # The rows are searched as they stand: to read them all would take a second for ten thousand documents.
+        written = (_TITLE.search(row[0]) for row in self._select("SELECT data FROM facts"))
+        held = Counter(json.loads(title[1]) for title in written if title)
+        decided = (one for own in self._decided().values() for one in own if one.role == "title")
+        held.update(one.value for one in decided if one.was and one.was != one.value)
+        names = {path.rsplit("/", 1)[-1] for path in times}
+        return {
+            path: title
+            for path, title in found.items()
+            if len(title) < len(path) and held[title] == 1 and title not in names and not _NO_TITLE.search(title)
+        }
 
     def decisions(self, document: Document) -> tuple[Fact, ...]:
         """What people decided of the facts of a document, rejected ones included."""

@@ -217,3 +217,133 @@ def test_an_amendment_stands_with_what_it_amends(settings, contracts, folder):
     contracts.ingest(folder({"lease.txt": LEASE, "supply.txt": SUPPLY, "amendment.txt": AMENDMENT}))
     made = contracts.overview()
     assert {own.path: own.base for own in made.documents}["amendment.txt"] == "lease.txt"
+
+
+LONG = (
+    "received/2021/PELLAR_20210322_EX-10.16_3074935_EX-10.16_Lease Agreement with Tarrow Trust and its appendices.txt"
+)
+MAIL = b"From: Ann Lee <ann@x.test>\r\nTo: Bo <bo@x.test>\r\nDate: Tue, 3 Mar 2026 10:00:00 +0000\r\nSubject: Roof repair\r\n\r\nHi\r\n"
+HANDBOOK = "Employee Handbook\n\nVersion: 4.2\nLast updated: 5 March 2026\n\nWork is from nine to five.\n"
+
+
+@pytest.fixture
+def papers(settings, models, folder, monkeypatch):
+    """A contract under a long path, a mail and a handbook."""
+    monkeypatch.setattr(retrieval, "SentenceEncoder", SentenceEncoder)
+    library = api.open_library("contracts", create=True)
+    library.ingest(folder({LONG: LEASE, "roof.eml": MAIL, "handbook.txt": HANDBOOK}))
+    models.loaded.clear()
+    return library
+
+
+def test_every_question_that_is_offered_is_answered_from_facts(settings, papers, models):
+    offered = papers.overview().questions
+    assert len(offered) == 5
+    for question in offered:
+        assert asked(settings, question).plan.signals.get("fact"), question
+    assert "generator" not in models.loaded
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("Who wrote the e-mail about the roof?", "Ann Lee"),
+        ("When was the mail “Roof repair” sent?", "3 March 2026"),
+        ("When was the employee handbook last updated?", "5 March 2026"),
+        ("Which version of the employee handbook is this?", "4.2"),
+    ],
+)
+def test_facts_of_mails_and_papers_answer(settings, papers, question, value):
+    answer = asked(settings, question)
+    assert value in answer.answer and answer.plan.signals["fact"] and answer.citations
+
+
+@pytest.mark.parametrize(
+    "question", ["Who sent the mail about the garden?", "When was the travel policy last updated?"]
+)
+def test_a_paper_that_is_not_there_is_not_answered_for(papers, question, settings):
+    assistant = Assistant(settings)
+    try:
+        query = assistant.prepare(question, ["contracts"], Filter(), "auto", (), lambda: False)
+        assert from_facts.answer(query, assistant.searcher.sentences) is None
+    finally:
+        assistant.close()
+
+
+def test_a_document_is_called_by_its_title_where_that_is_shorter(settings, papers):
+    answer = asked(settings, "Which law governs the lease?")
+    assert [one.name for one in answer.citations] == ["Lease agreement, Pellar Estates and Tarrow Trust, 2021"]
+    assert answer.citations[0].document == LONG
+    assert asked(settings, "When was the employee handbook last updated?").citations[0].name == "handbook.txt"
+    assert papers.titles([LONG, "handbook.txt"]) == {LONG: "Lease agreement, Pellar Estates and Tarrow Trust, 2021"}
+
+
+def test_two_documents_of_one_title_keep_their_paths(settings, papers, folder):
+    papers.ingest(folder({LONG: LEASE, f"copy of {LONG}": LEASE + "\nPage 2 of the copy.\n"}))
+    assert not papers.titles([LONG]) and not papers.titles([LONG, f"copy of {LONG}"])
+
+
+@pytest.fixture
+def without_answer(settings, models, folder, monkeypatch):
+    """Return whether facts leave a question about some files to reading."""
+    monkeypatch.setattr(retrieval, "SentenceEncoder", SentenceEncoder)
+
+    def leave(files, question):
+        library = api.open_library("contracts", create=True)
+        library.ingest(folder(files))
+        library.close()
+        assistant = Assistant(settings)
+        try:
+            query = assistant.prepare(question, ["contracts"], Filter(), "auto", (), lambda: False)
+            return from_facts.answer(query, assistant.searcher.sentences) is None
+        finally:
+            assistant.close()
+
+    return leave
+
+
+TRAVEL = {
+    "travel-policy.txt": "TRAVEL POLICY\n\nTrips are paid.\n",
+    "travel-expenses-policy.txt": "TRAVEL EXPENSES POLICY\n\nOwner: Jane Doe\nEffective date: 1 May 2020\n",
+}
+KARL = {
+    "a.eml": b"From: Karl Kay <k@x.test>\r\nTo: Ann Lee <a@x.test>\r\nDate: Sun, 3 May 2026 10:00:00 +0000\r\nSubject: Roof\r\n\r\nHi\r\n",
+    "b.eml": b"From: Ann Lee <a@x.test>\r\nTo: Karl Kay <k@x.test>\r\nDate: Sun, 7 Jun 2026 10:00:00 +0000\r\nSubject: Re: Roof\r\n\r\nHi\r\n",
+}
+SOLD = {
+    "sold.eml": b"From: Ann <a@x.test>\r\nDate: Wed, 3 May 2023 10:00:00 +0000\r\nSubject: The lease\r\n\r\nSigned on 1 May.\r\n"
+}
+SIDE = (
+    "SIDE LETTER\n\nDear Sirs, this letter amends the Supply Agreement dated 5 May 2022 between Larkspur Foods Ltd and Quill "
+    "Paper GmbH, which shall expire on 31 December 2027.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "question"),
+    [
+        (TRAVEL, "Who owns the travel policy?"),
+        (TRAVEL, "When did the travel policy take effect?"),
+        (TRAVEL, "Who approved the travel expenses policy?"),
+        (KARL, "When was the mail to Karl sent?"),
+        (KARL, "Who sent the mail to Karl?"),
+        (SOLD, "When was the lease signed?"),
+        ({"supply.txt": SUPPLY, "side.txt": SIDE}, "When does the supply agreement end?"),
+    ],
+)
+def test_what_another_document_or_person_is_asked_for_is_read(without_answer, files, question):
+    assert without_answer(files, question)
+
+
+def test_titles_of_two_folders_with_one_path_are_not_mixed_up(settings, models, tmp_path):
+    library = api.open_library("contracts", create=True)
+    for name, text in (("one", LEASE), ("two", SUPPLY)):
+        path = (
+            tmp_path
+            / name
+            / "legal/contract-final-with-a-long-name-that-nobody-would-say-in-a-sentence-of-a-letter.txt"
+        )
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        library.ingest(tmp_path / name)
+    assert len(library.documents()) == 2 and not library.titles([one.path for one in library.documents()])

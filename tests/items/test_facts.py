@@ -288,3 +288,116 @@ def test_facts_have_ids_of_their_own():
     ids = [one.id for one in read(SUPPLY)]
     assert len(set(ids)) == len(ids)
     assert Fact("law", "Ohio", "Ohio").id != Fact("courts", "Ohio", "Ohio").id
+
+
+@pytest.mark.parametrize(
+    ("opening", "day"),
+    [
+        (
+            "This Lease Agreement for the period from 1 January 2021 to 31 December 2022 is made on 5 May 2020",
+            "2020-05-05",
+        ),
+        (
+            "This Supply Agreement, which ends 31 December 2025, was made and entered into as of 1 March 2020",
+            "2020-03-01",
+        ),
+        ("This Supply Agreement (tender of 3 February 2019) is made and entered into as of 1 March 2020", "2020-03-01"),
+        (
+            "This Consulting Agreement, replacing all talks since 2 June 2018, is entered into as of 5 July 2019",
+            "2019-07-05",
+        ),
+    ],
+)
+def test_of_several_days_in_an_opening_that_with_its_words_counts(opening, day):
+    text = f"AGREEMENT\n\n{opening} between Acme Ltd (the “Seller”) and Bolt GmbH (the “Buyer”).\n"
+    assert clear(read(text)).get("signed") == [day]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Version: 12/05/2020",
+        "Revision 5 May 2021",
+        "version 1.2 of the protocol, and nothing older.",
+        "Version 1 is withdrawn.",
+        "The list of partners was last updated on 3 March 2019.",
+        "Effective until 31 December 2025",
+        "Effective date of withdrawal: 31 December 2025",
+        "Effective date: see below. Next review 1 May 2027",
+        "effective 1 January 2021, by law.",
+        "Start date: 1 May 2020",
+    ],
+)
+def test_a_label_in_running_prose_states_nothing(line):
+    found = read(f"TRAVEL POLICY\n\nTrips are paid.\n{line}\n")
+    assert not {one.role for one in found if one.clear} & {"version", "in force", "updated"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LEASE AGREEMENT\n\nThe parties have a Services Agreement dated 1 May 2020, which stays. The premises are shown in the "
+        "Schedule, subject to the terms of this Lease.\n",
+        "SUPPLY AGREEMENT\n\nIt replaces the Services Agreement dated 1 May 2020. There is no side letter.\n",
+        "SUPPLY AGREEMENT\n\nThe certificate of incorporation was amended and restated in its entirety.\n",
+    ],
+)
+def test_a_contract_that_mentions_another_is_nothing_to_it(text):
+    assert not [one for one in read(text) if one.role == "relation"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "title"),
+    [
+        ("EXPENSE POLICY", "Expense policy"),
+        ("EXCLUSIVE LICENCE AGREEMENT", "Exclusive licence agreement"),
+        ("EXHIBIT 10.16 AFFILIATE AGREEMENT", "Affiliate agreement"),
+        ("EX-10.2 SUPPLY AGREEMENT", "Supply agreement"),
+    ],
+)
+def test_only_the_number_of_an_exhibit_is_left_out_of_a_title(heading, title):
+    assert clear(read(f"{heading}\n\nText.\n"))["title"] == [title]
+
+
+def test_a_page_that_links_to_a_policy_is_none():
+    found = clear(read("Welcome to our shop. Before you order please see our Privacy Policy.\n"))
+    assert found["kind"] == ["document"]
+    assert clear(read("Acme respects you; this Privacy Policy says how.\n"))["title"] == ["Privacy Policy"]
+
+
+def test_a_contract_that_speaks_of_filings_is_a_contract():
+    text = (
+        "STOCK PURCHASE AGREEMENT\n\nThis Agreement is made on 3 May 2024 between Acme Ltd (the “Seller”) and Bolt GmbH (the "
+        "“Buyer”). The Annual Report on Form 10-K filed with the Securities and Exchange Commission, and each registration "
+        "statement under the Act, are true. Seller shall sell. Buyer shall buy.\n"
+    )
+    assert clear(read(text))["kind"] == ["contract"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "governed by the laws of the State of New York without regard to conflict of laws rules, except that Section 5 shall "
+        "be governed by the laws of the State of Delaware.",
+        "governed by the laws of England and, without prejudice to that, the laws of Scotland as to the premises.",
+    ],
+)
+def test_a_second_law_makes_the_first_unclear(text):
+    assert "law" not in clear(read(f"SUPPLY AGREEMENT\n\n9. Governing Law. This Agreement shall be {text}\n"))
+
+
+def test_a_company_is_not_the_label_beside_it():
+    cover = (
+        "UNITED STATES\nSECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\nFor the fiscal year ended December 31, 2019\n"
+    )
+    found = clear(
+        read(f"{cover}Commission File Number  Exact name of registrant as specified in its charter\n1-2 Acme Inc.\n")
+    )
+    assert "company" not in found or "Commission" not in found["company"][0]
+
+
+def test_a_header_lists_all_its_recipients():
+    many = ", ".join(f"Person {n} <p{n}@x.test>" for n in range(60))
+    mail = Document(1, "/", "m.eml", "Hello", "", 0, 1, 0, False, author="Ann")
+    found = clear(facts.find(mail, [Page(f"From: Ann\nTo: {many}\nCc: Lee, Bob; Kay, Cy\n\nHi", unit="mail")]))
+    assert len(found["recipient"]) == 62 and found["recipient"][-2:] == ["Lee, Bob", "Kay, Cy"]

@@ -134,6 +134,18 @@ def test_an_unchanged_pair_is_not_looked_for_again(assistant, models, shelf, odd
     assert {one.item for one in reviewed(assistant, "law", other).findings if one.new} == {"secret"}
 
 
+def test_an_item_is_looked_for_again_where_a_person_corrects_its_fact(assistant, shelf, settings, odds):
+    opening = "SUPPLY AGREEMENT\n\nThis Agreement is made on 3 May 2024 between Acme Ltd and Bolt GmbH of Iowa."
+    shelf("law", {"a.txt": f"{opening}\n\n{TEXT}"})
+    with closing(api.open_library("law", settings=settings)) as library:
+        library.read_facts()
+        reviewed(assistant, "law")
+        assert library.decide("a.txt", "law", "confirmed", "Iowa").was == "Kansas"
+    again = by_item(reviewed(assistant, "law"))
+    assert again["law"].new and not again["pay"].new  # a law is no span of time
+    assert not by_item(reviewed(assistant, "law"))["law"].new
+
+
 def test_a_date_belongs_to_the_playbook_that_looked_last(assistant, shelf, odds):
     library = shelf("law", {"a.txt": TEXT})
     for title in ("Test", "Other"):

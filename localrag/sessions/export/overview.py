@@ -75,7 +75,8 @@ def tables(made: Overview) -> dict[str, table_export.Rows]:
 def page(made: Overview, columns: str = FEW) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Yield the tables of the first page that have rows: title, heads, cells; without columns that have no words."""
     found, ahead = tables(made), [one.to_row() for one in made.ahead]
-    related = [row for row in found["documents"] if row["relation"]]
+    # That an amendment has no base is worth a line: its text may govern.
+    related = [row for row in found["documents"] if row["base"] or row["relation"] in ("amends", "restates")]
     others = [f"“{row['base']}”" if row["base"] else "a document that is not clear" for row in related]
     chains = [
         {"chain": f"“{row['title']}” {row['relation']} {other}"} for row, other in zip(related, others, strict=True)

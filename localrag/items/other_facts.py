@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from email.utils import getaddresses
 from pathlib import PurePosixPath
@@ -16,6 +17,7 @@ from localrag.types import Document, Fact, Page
 _FIRST_PAGES = 3
 _HEADERS = ("From", "To", "Cc", "Bcc", "Date", "Subject")
 _MAX_LINE = 160  # characters of a line that states something
+_QUOTED = re.compile(r'"[^"]*"')
 _DATED = {"in force": "paper_force", "updated": "paper_updated"}
 _LABELLED = {"number": "paper_number", "version": "paper_version", "owner": "paper_owner"}
 
@@ -47,11 +49,11 @@ def of_mail(document: Document, pages: Sequence[Page]) -> list[Fact]:
 
 def _people(written: str) -> Iterator[str]:
     """Yield the names, else the addresses, that a header lists: "Ann Lee <ann@x.test>; Bo"."""
-    listed = written.split(";") if ";" in written or "@" in written else written.split(",")
-    for part in listed:
+    mark = ";" if ";" in _QUOTED.sub("", written) else ","
+    for part in re.findall(rf'(?:"[^"]*"|[^"{mark}])+', written):
         pairs = getaddresses([part]) if "@" in part else [(part.strip(), "")]
-        for person, address in pairs:
-            if (name := person or address).strip("@") and "undisclosed" not in name.casefold():
+        for name in (person or address for person, address in pairs):
+            if any(map(str.isalnum, name)) and "undisclosed" not in part.casefold():
                 yield name
 
 

@@ -341,7 +341,7 @@ def _shifted(day: str, one: Fact, way: int) -> date | None:
 def _questions(documents: Sequence[DocumentFacts], events: Sequence[Event], today: str) -> Iterator[str]:
     """Yield questions that clear facts answer: one of each role, of other documents where there are some."""
     ahead = [event.document for event in events if event.day >= today]
-    order = sorted(documents, key=lambda own: (own.path not in ahead, -len(own.facts)))
+    order = sorted(documents, key=lambda own: (own.path not in ahead, " " not in own.title, -len(own.facts)))
     asked: set[str] = set()
     count = 0
     for role, words in _QUESTIONS.items():

@@ -83,7 +83,7 @@ _CUT = re.compile(
     r"\s{1,9}(?:The|This|Any|Each|Both|If|In|All|Without|Venue|Except|However|Notwithstanding|Exclusive|Section|WITHOUT|EXCEPT|EXCLUSIVE|AND|IN)\b.*$",
     re.S,
 )
-_WITHOUT = re.compile(r"\bwithout (?:regard|reference|giving effect|application)\b(?![^.;]*\bexcept\b)", re.I)
+_WITHOUT = re.compile(r"\bwithout (?:regard|reference|giving effect|application)\b(?![^.;]{0,300}\bexcept\b)", re.I)
 _FULL_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ISO = re.compile(r"P\d+[YMWD]")
 _MONEY = re.compile(r"[$€£¥]|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|dollars?|euros?|pounds?)\b")
@@ -596,6 +596,8 @@ def _is_non_renewal(text: str, start: int, end: int) -> bool:
     near = text[max(0, start - _BEFORE) : end + _BEFORE]
     if P["breach"].search(near) or P["without_cause"].search(near) or _AFTERWARDS.match(text, end):
         return False
+    if P["a_term"].match(text, end):  # "renewed for one (1) year terms by notice"
+        return False
     return bool(_is_notice(text, start, end) and P["lapse"].search(text) and _NOTICE.search(text))
 
 
@@ -648,10 +650,13 @@ def _law(sentence: _Sentence) -> _Value | None:
 def _courts(sentences: Sequence[_Sentence]) -> Iterator[_Value]:
     for sentence in sentences:
         if (match := P["courts"].search(sentence.text)) and P["settled"].search(sentence.text):
+            if not P["on_disputes"].search(sentence.text):
+                continue  # a venue of events
             words = _CUT.sub("", match["place"]).strip(" .,")
             start = match.start("place")
             other = P["another_seat"].search(sentence.text)
             seated = P["seated"].search(sentence.text[match.start() : start])
+            other = other or re.fullmatch(r"(?!USA|UK|UAE)[A-Z]{2,6}", words)  # the term of a party
             known = not other and ("," in words or " of " in words or seated)
             why = "" if known else "it may not be the seat"
             yield _value("courts", " ".join(words.split()), sentence, start, start + len(words), why)

@@ -24,6 +24,13 @@ P = {
 }
 _OPENING, _LIST, _BETWEEN = 20_000, 4000, 900  # characters
 _N = {name: lazy_re("|".join(lines), re.S) for name, lines in load_patterns("localrag.items", "parties.txt").items()}
+_LABEL = re.compile(r"(?:[A-Z][a-z]+\s{1,9}){0,3}[Nn]ame(?:\s{1,9}of\s{1,9}[A-Z][a-z]+)?\s{0,9}:\s{0,9}")
+# Rules of arbitration, attachments, and what belongs to a party that is called by its term.
+_NO_PARTY = re.compile(
+    r"^(?:Exhibit|Schedule|Annex|Appendix|Attachment)\b|\b(?:Rules|Arbitration)\b"
+    r"|^(?:Trust|Company|Fund|Bank|Corporation|Client|Buyer|Seller|Issuer|Customer)[’']s\b",
+    re.I,
+)
 _NO_SIGNER = re.compile(r"\b(?:By|BY|Its|Name|Title|Signature|Officer|President|Director|Secretary)\b|:")
 _SPACED = re.compile(r"\S(?:[^\n\t ]| (?! {3}))*")  # the columns of a line
 
@@ -123,7 +130,10 @@ def _name(text: str, at: int, end: int, later: bool) -> tuple[int, int] | None:
     if (other := _N["acting"].search(text, at, min(end, at + 80))) is not None:
         at = other.end()
     found = _N["name"].match(text, at, end)
-    if found is None:
+    if found is not None and (label := _LABEL.match(text, at, end)) is not None:  # "Client Name: Acme Ltd"
+        at = label.end()
+        found = _N["name"].match(text, at, end)
+    if found is None or _NO_PARTY.search(found[0]):
         return None
     whole = found[0]
     if (cut := _N["described"].search(whole)) is not None:

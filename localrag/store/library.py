@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
@@ -348,11 +348,14 @@ class Library:
         held = Counter(json.loads(title[1]) for title in written if title)
         decided = (one for own in self._decided().values() for one in own if one.role == "title")
         held.update(one.value for one in decided if one.was and one.was != one.value)
-        names = {path.rsplit("/", 1)[-1] for path in times}
+        names = {_plain(name) for path in times for name in (path, path.rsplit("/", 1)[-1], PurePath(path).stem)}
         return {
             path: title
             for path, title in found.items()
-            if len(title) < len(path) and held[title] == 1 and title not in names and not _NO_TITLE.search(title)
+            if len(title) < len(path)
+            and held[title] == 1
+            and _plain(title) not in names
+            and not _NO_TITLE.search(title)
         }
 
     def decisions(self, document: Document) -> tuple[Fact, ...]:
@@ -619,6 +622,10 @@ def open_library(settings: Settings, name: str) -> Library:
     """Open a library for reading; see `Library.open`, and `names.check_trusted` for whose it must be."""
     names.check_trusted(settings, names.check_name(name))
     return Library.open(settings.library_dir(name), name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def merged(read: Sequence[Fact], decided: Sequence[Fact]) -> tuple[Fact, ...]:

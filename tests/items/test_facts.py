@@ -401,3 +401,27 @@ def test_a_header_lists_all_its_recipients():
     mail = Document(1, "/", "m.eml", "Hello", "", 0, 1, 0, False, author="Ann")
     found = clear(facts.find(mail, [Page(f"From: Ann\nTo: {many}\nCc: Lee, Bob; Kay, Cy\n\nHi", unit="mail")]))
     assert len(found["recipient"]) == 62 and found["recipient"][-2:] == ["Lee, Bob", "Kay, Cy"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The Promoter shall choose the venue for each event in Springfield.",
+        "Licensee shall not challenge the jurisdiction or venue of the NFLP in any place.",
+    ],
+)
+def test_a_venue_of_events_is_no_court(text):
+    assert "courts" not in clear(read(f"SPONSORSHIP AGREEMENT\n\n7. Events. {text}\n"))
+
+
+def test_a_label_or_the_rules_of_arbitration_are_no_party():
+    text = (
+        "SERVICES AGREEMENT\n\nThis Agreement is made on 3 May 2024 between Client Name: Acme Ltd (the “Client”) and Bolt GmbH "
+        "(“Bolt”) under the Commercial Arbitration Rules (“AAA”). Client shall pay. Bolt shall act. AAA shall rule.\n"
+    )
+    assert clear(read(text))["party"] == ["Acme Ltd", "Bolt GmbH"]
+
+
+def test_the_length_of_a_renewed_term_is_no_notice():
+    text = "The Agreement may be renewed, by notice to the other party before its end, for one (1) year terms.\n"
+    assert "non-renewal notice" not in clear(read(f"SUPPLY AGREEMENT\n\n2. Renewal. {text}"))

@@ -47,8 +47,8 @@ def papers(store, tmp_path, put):
     put(made, "lease.txt", "The rent is 900 pounds.")
     put(made, "secret.txt", "The merger closes in May.")
     facts.refresh(made)
-    kind = made.facts()[made.document("secret.txt").id][0]
-    made.decide(made.document("secret.txt"), [facts.decided(kind, "confirmed", "merger", "anna", "2026-12-01")])
+    title = made.facts()[made.document("secret.txt").id][1]
+    made.decide(made.document("secret.txt"), [facts.decided(title, "confirmed", "merger", "anna", "2026-12-01")])
     yield made
     made.close()
 

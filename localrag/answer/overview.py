@@ -51,6 +51,7 @@ _OWN_DAY = re.compile(
     r"\b(?:effective|commencement|start) date|\bhereof|\bdate (?:of this|above|first)|\b(?:such|that) date|\b\d{4}\b",
     re.I,
 )
+_ANNIVERSARY = re.compile(r"\b(?:until|ending|end|expir\w+|terminat\w+)\b[^.;]{0,80}\banniversary\b", re.I)
 _AHEAD, _MAX_QUESTIONS, _OPENING = 10, 5, 4000
 _QUESTIONS: Mapping[str, str] = {
     "end": "When does “{title}” end?",
@@ -312,7 +313,8 @@ def end_of(own: DocumentFacts) -> tuple[Fact, str] | None:
         or (day := _shifted(start.value, term, 1)) is None
     ):
         return None
-    last = day - timedelta(days=1)  # the term begins on its first day
+    # "Until the third anniversary" is that day; a term of three years ends the day before, as it begins on its first.
+    last = day if _ANNIVERSARY.search(" ".join(term.quote.split())) else day - timedelta(days=1)
     return replace(term, role="end", value=last.isoformat()), f"{shown_value(term)} from {start.value}"
 
 

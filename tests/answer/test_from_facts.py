@@ -347,3 +347,15 @@ def test_titles_of_two_folders_with_one_path_are_not_mixed_up(settings, models, 
         path.write_text(text)
         library.ingest(tmp_path / name)
     assert len(library.documents()) == 2 and not library.titles([one.path for one in library.documents()])
+
+
+def test_a_term_until_an_anniversary_ends_on_it():
+    words, start = "five (5) years", facts.Fact("start", "2020-05-01", "1 May 2020", "on 1 May 2020")
+
+    def ends(quote):
+        term = facts.Fact("term", "P5Y", words, quote)
+        own = overview.DocumentFacts("l", "a.txt", "A", "contract", "english", None, (start, term))
+        return overview.end_of(own)[0].value
+
+    assert ends("The term shall be five (5) years from 1 May 2020.") == "2025-04-30"
+    assert ends("It shall continue until the five (5) year anniversary of 1 May 2020.") == "2025-05-01"

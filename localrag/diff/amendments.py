@@ -329,9 +329,9 @@ def _name(path: str) -> tuple[frozenset[str], frozenset[str]]:
 def _named(amendment: Dated, there: Dated) -> int:
     """Return how many of title, day, reference and parties an amendment names; 0 without title and day."""
     text, names = amendment.opening, _names(there)
-    flat = " ".join(amendment.words)
+    flat = f" {' '.join(amendment.words)} "
     phrases = [_NAME_PART.findall(name.casefold()) for name in names if _AMENDING.search(name) is None]
-    title = any(re.search(rf"\b{re.escape(' '.join(one))}\b", flat) for one in phrases if len(one) >= 2)
+    title = any(f" {' '.join(one)} " in flat for one in phrases if len(one) >= 2)
     kinds = {kind for name in names for kind in _KIND.findall(name)}
     if not title and not any(re.search(rf"\b{re.escape(kind)}\b", text, re.I) for kind in kinds):
         return 0

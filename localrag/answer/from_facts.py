@@ -236,8 +236,8 @@ def _of_one(query: Query, role: str, pair: Pair, own: DocumentFacts) -> Findings
 def _fits(role: str, asked: str, own: DocumentFacts, clear: Sequence[Fact]) -> bool:
     """Return whether a question asks for just what facts of mails, filings and papers say."""
     if role == "owner":
-        words = [word for word in _OWNING if word in asked.casefold()]
-        return all(any(word in one.quote.casefold() for word in words) for one in clear)
+        words = [word for word in _OWNING if re.search(rf"\b{word}", asked, re.I)]
+        return all(any(re.search(rf"\b{word}", one.quote, re.I) for word in words) for one in clear)
     if role == "period" and _FISCAL.search(asked):
         return any(one.value == "Form 10-K" for one in own.of("form"))
     # "The mail to Karl": code does not tell whom a name calls.

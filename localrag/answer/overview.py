@@ -32,6 +32,8 @@ DAYS: Mapping[str, str] = {
 }
 _PAST = ("signed", "sent", "updated")
 CONTRACTS = ("contract", "amendment")
+# Roles of mails, filings, policies, reports and studies.
+OF_OTHERS = ("sender", "date", "company", "period", "version", "updated", "in force", "owner")
 AMOUNTS = ("fee", "cap", "deposit", "minimum")
 # The columns of the table of documents, and the roles that stand in each.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -43,7 +45,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "law": ("law",),
     "other": ("recipient", "form", "version", "number"),
 }
-_SHOWN_WHOLE = ("parties", "other")  # of the other columns the first value stands there
+_SHOWN_WHOLE = ("parties", "other")  # columns with all values of their roles; the others have the first clear one
 # What a span of time is counted from, and the days of a document itself.
 _FROM = re.compile(r"\W{0,3}(?:from|after|following|commencing|beginning|starting)\b ?(?P<day>[^,.;()]{3,60})", re.I)
 _SPAN_WORDS = re.compile(r"^.*?\b(?:years?|months?|weeks?|days?)\b(?:\(s\))?", re.I)
@@ -69,9 +71,6 @@ _QUESTIONS: Mapping[str, str] = {
     "in force": "Since when is “{title}” in force?",
     "owner": "Who is the owner of “{title}”?",
 }
-
-
-OF_OTHERS = ("sender", "date", "company", "period", "version", "updated", "in force", "owner")
 
 
 @dataclass(frozen=True, slots=True)

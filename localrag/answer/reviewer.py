@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from localrag.errors import UsageError
 from localrag.events import Answered, Event, Reviewed, ReviewEnded
-from localrag.grounding import context
+from localrag.grounding import context, stages
 from localrag.grounding.stages import Pair, answer_of
 from localrag.grounding.workspace import Workspace, elsewhere
 from localrag.items.engine import Engine
@@ -60,14 +60,11 @@ class Reviewer:
 
         work = review.Work(playbook, Engine(self._workspace), name, stop, amended)
         findings: list[Checked] = []
-        titles = {
-            one.name: one.titles([document.path for library, document in chosen.documents if library is one])
-            for one in opened
-        }
+        titles = stages.titles(((one.name, document.path) for one, document in chosen.documents), opened)
         with priority.asking(self._workspace.settings.questions_dir):
             for event in review.run(chosen.documents, work):
                 one = event.finding
-                one = replace(one, document_title=titles[one.library].get(one.document, ""))
+                one = replace(one, document_title=titles.get((one.library, one.document), ""))
                 findings.append(one)
                 yield replace(event, finding=one)
         cited = [one.citation for one in findings if one.new and one.citation is not None]

@@ -14,6 +14,7 @@ from typing import Any
 
 from localrag.answer import from_facts, summary
 from localrag.events import Event, Surveyed
+from localrag.grounding import stages
 from localrag.grounding.annotations import laid_out
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items.engine import Engine
@@ -57,11 +58,7 @@ def answer(query: Query, plan: Plan, engine: Engine) -> Generator[Event, None, F
         return (yield from summary.answer(query, plan, engine.workspace))
     began = time.monotonic()
     known = from_facts.findings(query, engine.workspace.searcher.sentences)
-    titles = {
-        (library.name, path): title
-        for library in query.libraries
-        for path, title in library.titles([one.path for own, one in query.documents if own is library]).items()
-    }
+    titles = stages.titles(((library.name, one.path) for library, one in query.documents), query.libraries)
     found: dict[int, Asked] = {
         n: Asked(pair, known[pair[0].name, pair[1].id], title=titles.get((pair[0].name, pair[1].path), ""))
         for n, pair in enumerate(query.documents)

@@ -6,7 +6,7 @@ Query -> Route -> Prompt -> Draft -> Findings -> Answer
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -179,11 +179,16 @@ def answer_of(
     )
 
 
-def _titled(citations: Sequence[Citation], libraries: Sequence[Library]) -> tuple[Citation, ...]:
-    """Return citations with the titles of their documents (`Library.titles`)."""
-    titles = {
+def titles(pairs: Iterable[tuple[str, str]], libraries: Sequence[Library]) -> dict[tuple[str, str], str]:
+    """Return the titles of documents, given as library and path, by these; see `Library.titles`."""
+    places = set(pairs)
+    return {
         (library.name, path): title
         for library in libraries
-        for path, title in library.titles({one.document for one in citations if one.library == library.name}).items()
+        for path, title in library.titles({path for name, path in places if name == library.name}).items()
     }
-    return tuple(replace(one, title=titles.get((one.library, one.document), "")) for one in citations)
+
+
+def _titled(citations: Sequence[Citation], libraries: Sequence[Library]) -> tuple[Citation, ...]:
+    known = titles(((one.library, one.document) for one in citations), libraries)
+    return tuple(replace(one, title=known.get((one.library, one.document), "")) for one in citations)

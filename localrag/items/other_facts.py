@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from email.utils import getaddresses
 from pathlib import PurePosixPath
 
@@ -124,8 +125,4 @@ def _fact(page: Page, role: str, value: str, start: int, line: str) -> Fact:
 
 def _only(found: Sequence[Fact]) -> Fact:
     several = len({one.value.casefold() for one in found}) > 1
-    first = found[0]
-    if not several:
-        return first
-    kept = {name: getattr(first, name) for name in ("quote", "place", "page", "start", "end")}
-    return Fact(first.role, first.value, first.words, **kept, state="unclear", why="other places state another one")
+    return replace(found[0], state="unclear", why="other places state another one") if several else found[0]

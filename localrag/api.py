@@ -285,12 +285,8 @@ class Library:
             before, read = storage.decisions(found), storage.facts([found.id]).get(found.id, ())
             rejected = [one for one in before if one.state == "rejected"]
             known = [*read, *rejected]
-            if (
-                state == "confirmed"
-                and value
-                and not any(fact in (one.id, one.role) for one in known)
-                and "=" not in fact
-            ):
+            exists = "=" in fact or any(fact in (one.id, one.role) for one in known)
+            if state == "confirmed" and value and not exists:
                 one = facts.added(fact, value, storage.pages(found.id))
             else:
                 one = facts.named(known, fact)

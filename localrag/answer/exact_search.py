@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from localrag.errors import NotFoundError
-from localrag.grounding import context
+from localrag.grounding import context, stages
 from localrag.grounding.annotations import laid_out
 from localrag.grounding.locate import comments
 from localrag.quantities import lazy_re, plural
@@ -194,23 +194,17 @@ class _Search:
 
     def rows(self) -> list[Row]:
         """Return a row for each document with a place, in the order of the documents."""
-        return [
+        rows: list[Row] = [
             {"library": library.name, "document": document.path, "count": own.total(), "places": _pages(own)}
             for library, document in self.documents
             if (own := self.places.get((library.name, document.id)))
         ]
-
-    def lines(self) -> list[str]:
-        rows = self.rows()
-        return [
-            f"- {one['document']}: {one['count']:,}{_bracketed(one['places'])}" for one in rows[:_MAX_LINES]
-        ] + more(rows)
+        return _with_titles(rows, self.documents)
 
     def scope(self) -> str:
         """Return what was looked through: "14 documents", "lease.pdf"."""
-        scope = plural(len(self.documents), "document")
-        if self._named:
-            scope = self.documents[0][1].path if len(self.documents) == 1 else f"{scope} of that name"
+        scope = _scope(self.documents) if self._named else plural(len(self.documents), "document")
+        scope += " of that name" if self._named and len(self.documents) > 1 else ""
         return f"{scope} (only on the pages asked for)" if self._only.pages else scope
 
     def answer(self, lines: list[str], rows: Sequence[Row]) -> ExactAnswer:
@@ -238,11 +232,12 @@ def _term_answer(task: TermSearch, search: _Search) -> ExactAnswer:
     if not rows:
         return search.answer([f"“{task.term}” does not occur in {search.scope()}. Only whole words count."], rows)
     if task.kind != "documents" and len(search.documents) == 1:
-        lines = [f"“{task.term}” occurs {times} in {rows[0]['document']}{_bracketed(rows[0]['places'])}."]
+        lines = [f"“{task.term}” occurs {times} in {_name(rows[0])}{_bracketed(rows[0]['places'])}."]
     else:
         where = f"in {len(rows):,} of {search.scope()}"
         line = f"{where}, {times} in all" if task.kind == "documents" else f"{times} {where}"
-        lines = [f"“{task.term}” occurs {line}.", *search.lines()]
+        shown = [f"- {_name(row)}: {row['count']:,}{_bracketed(row['places'])}" for row in rows[:_MAX_LINES]]
+        lines = [f"“{task.term}” occurs {line}.", *shown, *more(rows)]
     if _is_code(task.term) and (other := [form for form in search.forms if form.upper() != task.term.upper()]):
         lines.append(f"It is also written {', '.join(f'“{form}”' for form in other[:5])}.")
     return search.answer(lines, rows)
@@ -254,9 +249,9 @@ def _without_answer(task: TermSearch, search: _Search) -> ExactAnswer:
     lacking = [
         (one.name, document) for one, document in search.documents if (one.name, document.id) not in search.places
     ]
-    rows: list[Row] = [{"library": name, "document": document.path} for name, document in lacking]
+    rows = _with_titles([{"library": name, "document": document.path} for name, document in lacking], search.documents)
     line = f"“{task.term}” does not occur in {len(rows):,} of {search.scope()}{':' if rows else '.'}"
-    shown = [f"- {row['document']}" for row in rows[:_MAX_LINES]]
+    shown = [f"- {_name(row)}" for row in rows[:_MAX_LINES]]
     return ExactAnswer(laid_out([line, *shown, *more(rows)]), bool(rows), (), tuple(rows))
 
 
@@ -323,6 +318,26 @@ def _terms(text: str, language: str) -> frozenset[str]:
     return frozenset(token.term for token in text_analysis.tokens(text, language))
 
 
+def _with_titles(rows: Sequence[Row], documents: Pairs) -> list[Row]:
+    """Return rows with the titles of those documents that have one."""
+    libraries = list({library.name: library for library, _ in documents}.values())
+    titles = stages.titles(((row["library"], row["document"]) for row in rows), libraries)
+    named = [titles.get((row["library"], row["document"])) for row in rows]
+    return [{**row, "document_title": title} if title else row for row, title in zip(rows, named, strict=True)]
+
+
+def _name(row: Row) -> str:
+    return str(row.get("document_title") or row["document"])
+
+
+def _scope(documents: Pairs) -> str:
+    """Return what a document is called, or how many there are."""
+    if len(documents) > 1:
+        return plural(len(documents), "document")
+    library, document = documents[0]
+    return library.titles([document.path]).get(document.path, document.path)
+
+
 def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
     """Count the documents, or list them in an order, all or the first of them."""
     chosen, left_out = _narrow(task, documents)
@@ -343,6 +358,7 @@ def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
         }
         for library, document in (ordered[: task.limit] if task.limit else (*ordered, *undated))
     ]
+    rows = _with_titles(rows, chosen)
     if task.limit and not ordered:
         lines[0] = f"None of {plural(len(chosen), 'document')} has a known date."
     elif task.limit:
@@ -351,7 +367,7 @@ def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
             same = f"{'is' if ties == 1 else 'are'} of the same {task.order}."
             lines.insert(1, f"{plural(ties, 'more document')} {same}")
     if task.kind == "list":
-        lines += [f"- {row['document']}{_facts(row)}" for row in rows[:_MAX_LINES]] + more(rows)
+        lines += [f"- {_name(row)}{_facts(row)}" for row in rows[:_MAX_LINES]] + more(rows)
     return ExactAnswer(laid_out(lines), bool(rows), (), tuple(rows))
 
 
@@ -466,8 +482,9 @@ def _comments(task: CommentSearch, chosen: Pairs, only: Filter, stop: Callable[[
                     others.add(f"{by}{number and f' (clause {number})'}")
             clause = begun[-1][1] if begun else clause
     wanted = f"{task.clause and f' on clause {task.clause}'}{task.by and f' by {task.by}'}"
-    scope = chosen[0][1].path if len(chosen) == 1 else plural(len(chosen), "document")
-    lines = [f"{plural(len(rows), 'comment') if rows else 'No comment'}{wanted} in {scope}{':' if rows else '.'}"]
+    rows = _with_titles(rows, chosen)
+    count = plural(len(rows), "comment") if rows else "No comment"
+    lines = [f"{count}{wanted} in {_scope(chosen)}{':' if rows else '.'}"]
     lines += [*map(_comment_line, rows[:_MAX_LINES]), *more(rows)]
     if others and not rows:
         lines.append(f"There are comments by {', '.join(sorted(others)[:_MAX_LINES])}.")
@@ -476,7 +493,7 @@ def _comments(task: CommentSearch, chosen: Pairs, only: Filter, stop: Callable[[
 
 
 def _comment_line(row: Row) -> str:
-    where = (row["clause"] and f"clause {row['clause']}", row["document"], row["place"])
+    where = (row["clause"] and f"clause {row['clause']}", _name(row), row["place"])
     about = f", on “{row['about']}” [{row['marker'] + 1}]" if row["about"] else ""
     who = ", ".join(filter(None, (row["author"], row["date"])))
     return f"- {who} ({', '.join(filter(None, where))}): “{row['comment']}” [{row['marker']}]{about}"

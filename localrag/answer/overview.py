@@ -195,7 +195,7 @@ class Overview:
                     "relation": own.relation,
                     "base": own.base,
                     "cells": {column: own.cell(column) for column in COLUMNS},
-                    "facts": [one.to_dict() for one in own.facts if one.role not in ("kind", "title")],
+                    "facts": [one.to_dict() for one in own.facts],
                 }
                 for own in self.documents
             ],

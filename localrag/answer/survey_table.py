@@ -148,7 +148,8 @@ def _value(cell: str) -> Measured | None:
 def _line(row: Mapping[str, Any], sources: Sources) -> Line:
     if "sources" in row:  # of an extraction, whose fields have any name
         own = {name: at for name, one in row["sources"].items() if (at := _source({**row, **one}, sources))}
-        cells = {name: _text(value) for name, value in row.items() if name != "sources"}
+        cells = {name: _text(value) for name, value in row.items() if name not in ("sources", "document_title")}
+        cells["document"] = row.get("document_title") or cells["document"]
         return Line(row, cells, next(iter(own.values()), None), own)
     cells = {name: _text(value) for name, value in row.items() if name not in _HIDDEN}
     if name := cells.pop("document_title", ""):

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from localrag import protocol
 from localrag.errors import Cancelled
 from localrag.events import Event, Surveyed
-from localrag.grounding import context
+from localrag.grounding import context, stages
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items import filling, labelled
 from localrag.items.engine import Engine
@@ -47,6 +47,7 @@ class Work:
     query: Query
     engine: Engine
     asks: tuple[str, int]  # the model, and the tokens of text that it is given
+    titles: Mapping[tuple[str, str], str] = field(default_factory=dict)  # of documents, by library and path
     model: str | None = None  # that was asked, now or before
     kept: dict[str, Any] = field(default_factory=dict)  # answers about the document at hand, by key
     answered: dict[str, Given] = field(default_factory=dict)  # that are not kept yet
@@ -70,6 +71,7 @@ class Given:
 def answer(work: Work) -> Generator[Event, None, Findings]:
     """Fill the table document by document; what was done before a stop is kept."""
     query, done = work.query, 0
+    work.titles = stages.titles(((library.name, one.path) for library, one in query.documents), query.libraries)
     with suppress(Cancelled):
         for library, document in query.documents:
             work.kept = dict(Reviews(library).of(document).filled)
@@ -81,7 +83,7 @@ def answer(work: Work) -> Generator[Event, None, Findings]:
             made = [_row((library, document), row, part, work) for part, rows in parts for row in rows]
             work.rows += made
             work.filled += {id(one): one for _, rows in parts for row in rows for one in row.values()}.values()
-            for row in made or [{"library": library.name, "document": document.path}]:
+            for row in made or [_named((library, document), work)]:
                 yield Surveyed(done, len(query.documents), row)
     left = [NotRead(library.name, document.path, "not read, it was stopped") for library, document in query.documents]
     by_model = sum(stated.by_model for stated in work.filled)
@@ -239,7 +241,7 @@ def _keep(pair: Pair, work: Work) -> None:
 
 def _row(pair: Pair, stated: Row, passages: Sequence[Passage], work: Work) -> dict[str, Any]:
     """Return a row: the values for machines, each currency in a column of its own, and the sources by field."""
-    row: dict[str, Any] = {"library": pair[0].name, "document": pair[1].path}
+    row = _named(pair, work)
     if work.each == "section":
         row["section"] = next((" › ".join(one.heading) or one.place for one in passages), "")
     for one in work.schema.all:
@@ -248,6 +250,13 @@ def _row(pair: Pair, stated: Row, passages: Sequence[Passage], work: Work) -> di
         if one.type == "money":
             row[f"{one.id} currency"] = found.value.unit or None if found else None
     return row | {"sources": {name: _source(found) for name, found in stated.items()}}
+
+
+def _named(pair: Pair, work: Work) -> dict[str, Any]:
+    """Return what names a document in its rows."""
+    library, path = pair[0].name, pair[1].path
+    title = work.titles.get((library, path))
+    return {"library": library, "document": path} | ({"document_title": title} if title else {})
 
 
 def _cell(found: Stated | None) -> str | int | float | bool | None:

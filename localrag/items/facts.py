@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
 
 from localrag.errors import NotFoundError, UsageError
@@ -48,6 +49,7 @@ _PERIODS = ("term", "renewal", "non-renewal notice", "termination notice", "paym
 _BATCH = 32  # documents whose facts are committed together
 _MAX_UNTITLED = 150_000  # characters of a contract whose heading does not say that it is one
 _LABELLED_PAGES = 12
+_MAX_NEAR = 5  # facts that are named where none, or several, fit a name
 # How likely a sentence must be such a clause: for a value that is unclear, and for a clear one. Of 90 sentences with a
 # fitting span in 40 contracts all 40 wrong ones lay below the second, and 4 of 50 right ones.
 _MAYBE, _LIKELY = 0.25, 0.4
@@ -167,9 +169,15 @@ def named(facts: Sequence[Fact], name: str) -> Fact:
     ]
     if len(found) == 1:
         return found[0]
-    told = ", ".join(f"{one.id} ({one.role}: {one.value})" for one in (found or facts)[:12]) or "none"
     several = "several facts are" if found else "no fact is"
+    near = found or sorted(facts, key=lambda one: -max(_likeness(role, one.id), _likeness(role, one.role)))
+    told = ", ".join(f"{one.id} ({one.role}: {one.value})" for one in near[:_MAX_NEAR]) or "none"
+    told += "; all: localrag facts show" if len(near) > _MAX_NEAR else ""
     raise NotFoundError(f"{several} called {name!r}", f"Name one by its id: {told}")
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def added(role: str, value: str, pages: Sequence[Page]) -> Fact:

@@ -154,6 +154,7 @@ def _checked(schema: Schema) -> Schema:
             raise UsageError(f"the schema cannot have a field {name!r} here", "Give each field a name of its own.")
     # Columns of a table and its files beside those of the fields; SQLite takes no two that differ in case alone.
     beside = {f"{one.id} {what}".casefold(): one.id for one in schema.all for what in _columns(one)}
+    beside["document_title"] = "document"
     for name in (field.id for field in schema.all):
         if name.casefold() in beside:
             what = f"the schema cannot have a field {name!r}: {beside[name.casefold()]!r} gets a column of that name"

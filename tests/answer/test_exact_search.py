@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localrag.answer import exact_search as search
+from localrag.items import facts
 from localrag.question.exact import DocumentList, TermSearch, parse
 from localrag.search import filters
 from localrag.store.library import Library
@@ -79,6 +80,23 @@ def test_which_documents_hold_a_word_and_which_do_not(library):
     done = ask('Which documents do not mention "notice"?', library)
     assert [row["document"] for row in done.rows] == ["mails/hello.eml", "mails/old.eml"] and not done.citations
     assert not ask('Which documents mention "unicorn"?', library).found
+
+
+def test_documents_are_called_by_their_titles_and_rows_keep_the_paths(shelf):
+    long, short = f"leases/2024/{'scanned and signed ' * 3}.txt", "notes.txt"
+    made = shelf("papers", {long: "LEASE OF ORLO HOUSE\n\nNotice is given.", short: "Notice: it rains."})
+    facts.refresh(made)
+    (title,) = made.titles([long, short]).values()
+    for question, shown in (
+        ("Which documents mention 'notice'?", f"- {title}: 1\n- notes.txt: 1"),
+        ("Which documents do not mention 'unicorn'?", f"- {title}\n- notes.txt"),
+        ("Find 'house' in the Orlo lease", f"occurs 1 time in {title}."),
+        ("Find 'unicorn' in the scanned and signed lease", f"does not occur in {title}."),
+        ("list the documents", f"- {title} (no date"),
+    ):
+        done = ask(question, made)
+        assert shown in done.text and "scanned" not in done.text
+        assert all(row.get("document_title") == (title if row["document"] == long else None) for row in done.rows)
 
 
 def test_an_identifier_is_found_in_other_groupings(library):

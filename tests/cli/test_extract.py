@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, StorageError, UsageError
+from localrag.items import facts
 
 SCHEMA = "vendor party, total money, paid yes/no"
 
@@ -37,6 +38,19 @@ def test_json_has_each_value_with_its_source(bills):
     source = row["sources"]["total"]
     assert bills.page_text(1, 0)[source["start"] : source["end"]] == source["quote"] == "Total: EUR 1.200,50"
     assert (source["form"], source["words"], source["by"]) == ("1200.50", "EUR 1.200,50", "code")
+
+
+def test_the_table_shows_titles_where_files_and_json_keep_paths(shelf, models, tmp_path):
+    long = f"bills/2024/{'scanned and checked ' * 3}.md"
+    library = shelf("bills", {long: "PURCHASE ORDER OF ACME\n\nTotal: $ 99\n", "b.md": "Total: $ 5\n"})
+    facts.refresh(library)
+    (title,) = library.titles([long, "b.md"]).values()
+    shown = run("total money", "--out", str(tmp_path / "a.csv")).stdout
+    assert title in shown and "b.md" in shown and "scanned" not in shown and "document_title" not in shown
+    assert [row["document"] for row in command_line.run_json("extract", "total money")["table"]] == ["b.md", long]
+    assert long in (tmp_path / "a.csv").read_text("utf-8-sig")
+    with pytest.raises(UsageError):
+        run("document_title, total money")  # every row may have a cell of that name
 
 
 @pytest.mark.parametrize(("out", "error"), [("", SystemExit), ("nowhere/rows.csv", StorageError)])

@@ -13,9 +13,12 @@ from docx.enum.section import WD_ORIENT
 from python_calamine import CalamineWorkbook
 
 from localrag import api, policy
+from localrag.answer.overview import Overview
 from localrag.errors import LibraryLocked, NotFoundError, PolicyRefused, StorageError, UsageError
+from localrag.events import Failure
 from localrag.items import facts
 from localrag.security import audit
+from localrag.sessions.export import overview as export
 from localrag.store import names
 
 LEASE = """LEASE AGREEMENT
@@ -210,6 +213,17 @@ def test_an_export_opens_holds_no_formula_and_is_recorded(read, settings, tmp_pa
         assert "2091-03-31" in data.decode() and "cmd\\|" in data.decode()
     events = [one.event for one in audit.entries(settings.library_audit_file("law"))]
     assert events.count("export") == 1
+
+
+def test_a_report_groups_what_was_not_read_and_names_twenty_files(tmp_path, settings):
+    failed = [Failure(f"old/scan-{n}.pdf", "is encrypted") for n in range(30)] + [Failure("a.doc", "is broken")]
+    made = Overview(("law",), (), tuple(failed), 0, (), (), "2026-01-01")
+    export.save(made, tmp_path / "law.docx", settings.library_audit_file)
+    lines = [one.text for one in docx.Document(tmp_path / "law.docx").paragraphs]
+    (encrypted,) = [one for one in lines if "30 files" in one and "is encrypted" in one]
+    assert any("1 file:" in one and "a.doc" in one for one in lines)
+    (rest,) = [one for one in lines if "localrag overview law --json" in one]
+    assert encrypted.count("old/scan-") <= 20 and f"{30 - encrypted.count('old/scan-')} more files" in rest
 
 
 def test_an_export_can_be_encrypted_and_forbidden(law, tmp_path, monkeypatch):

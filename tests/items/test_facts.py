@@ -275,6 +275,15 @@ def test_a_fact_is_named_by_id_role_or_value():
         facts.named(found, "party")
 
 
+def test_a_fact_that_is_not_there_is_answered_with_the_nearest_ones():
+    found = read(SUPPLY)
+    for name, near in (("lawe", "law"), ("party=Nobody", "party"), (f"{facts.named(found, 'law').id[:5]}x", "law")):
+        with pytest.raises(NotFoundError) as error:
+            facts.named(found, name)
+        told = [one for one in found if f"{one.id} (" in error.value.hint]
+        assert len(found) > len(told) == 5 and near in {one.role for one in told}
+
+
 def test_a_correction_keeps_what_code_read_and_its_id():
     one = next(one for one in read(SUPPLY) if one.role == "start")
     new = facts.decided(one, "confirmed", "1 July 2021", "ann", "2026-01-01T00:00:00+00:00")

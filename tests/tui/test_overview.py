@@ -171,7 +171,7 @@ async def test_the_command_and_the_keys_are_listed():
 
 async def test_the_real_engine_reads_facts_and_keeps_decisions(settings, models, shelf):
     shelf("leases", {"lease [1].txt": LEASE, "pond.txt": "The pond is cleaned every spring."}).close()
-    async with LocalragApp(Core(Engine(settings), store_of(settings))).run_test(size=WIDE) as pilot:
+    async with LocalragApp(Core(Engine(settings), store_of(settings))).run_test(size=WIDE, notifications=True) as pilot:
         await open_chat(pilot)
         await see(pilot, "2 documents")
         await opened(pilot)
@@ -185,5 +185,11 @@ async def test_the_real_engine_reads_facts_and_keeps_decisions(settings, models,
         await until(pilot, lambda: (cells(pilot, "value")[at], cells(pilot, "state")[at]) == ("Utah", "✓ corrected"))
         await press(pilot, "u", then=lambda: (cells(pilot, "value")[at], cells(pilot, "state")[at]) == ("Ohio", "sure"))
         await press(pilot, "x", then=lambda: cells(pilot, "state")[at] == "✗ rejected")
+        await press(pilot, *["up"] * at, "e", sees="The right kind")
+        await fill(pilot, "novel", sees="Write one of: amendment")
+        await press(pilot, "down", "e", sees="The right title")
+        await fill(pilot, "Lease of the mill", sees="read as Lease agreement, 2024")
+        assert lines(pilot.app)[0].strip() == "Lease of the mill"
+        assert (cells(pilot, "role")[:2], cells(pilot, "state")[:2]) == (["kind", "title"], ["sure", "✓ corrected"])
     facts = Engine(settings).overview("leases")["documents"][0]["facts"]
     assert facts and "law" not in {one["role"] for one in facts}

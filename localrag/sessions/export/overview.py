@@ -106,12 +106,26 @@ def summary(made: Overview) -> dict[str, str]:
     return {name: text for name, text in lines.items() if text}
 
 
+def _not_read(made: Overview) -> Iterator[str]:
+    """Yield a line for each reason, with how many files it keeps from being read and the first of these."""
+    by_reason: dict[str, list[str]] = {}
+    for one in made.failed:
+        by_reason.setdefault(one.reason, []).append(one.document)
+    groups = sorted(by_reason.items(), key=lambda item: -len(item[1]))[:_MAX_NOT_READ]
+    each, named = _MAX_NOT_READ // max(1, len(groups)), 0
+    for reason, paths in groups:
+        named += len(paths[:each])
+        shown = "; ".join(paths[:each]) + (" …" if len(paths) > each else "")
+        yield f"Not read, {plural(len(paths), 'file')}: {reason.rstrip('.')}: {shown}"
+    if left := len(made.failed) - named:
+        yield f"{plural(left, 'more file')} not read: localrag overview {' '.join(made.libraries)} --json lists all."
+
+
 def contents(made: Overview, title: str) -> Contents:
     """The report: tables, what is ahead with its quotes, and at the end the documents on wide pages."""
     about = [f"{plural(len(made.documents), 'document')}, as of {made.today}. Code reads the facts, no model."]
     about += [f"{name.capitalize()}: {text}." for name, text in summary(made).items()]
-    about += [UNCLEAR, *(f"Not read: {one.document}: {one.reason}" for one in made.failed[:_MAX_NOT_READ])]
-    about += [f"Not read: {left} more."] if (left := len(made.failed) - _MAX_NOT_READ) > 0 else []
+    about += [UNCLEAR, *_not_read(made)]
     quotes = tuple(
         Quote(line(f"{one.day} {one.what}: {source(one.document, one.fact.place)}"), clean(one.fact.quote))
         for one in made.ahead

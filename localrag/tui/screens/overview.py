@@ -150,7 +150,9 @@ class FactsScreen(TableScreen):
         return Text(text, MARKS[line.row["state"]][1] if name == "state" else "")
 
     def _draw_title(self) -> None:
-        own = self._own
+        facts = (line.row for line in self._results.lines)
+        named = {one["role"]: one["value"] for one in facts if one["state"] != "rejected"}
+        own = {**self._own, **{role: named[role] for role in ("kind", "title") if role in named}}
         about = [own["document"], own["kind"], own["pages"] and counted(own["pages"], "page")]
         about += [own["base"] and f"{own['relation']} {own['base']}", "" if self._lines else "no facts"]
         title = (clean_line(own["title"]), "bold")
@@ -165,7 +167,7 @@ class FactsScreen(TableScreen):
         one, cells = line.row, line.cells
         head = [f"{cells['role']}: {cells['value']}", *one["terms"], one["why"], one["was"] and f"read as {one['was']}"]
         head += [one["by"] and f"{one['state']} by {one['by']}, {one['at'][:10]}"]
-        quote = cells["quote"] or "It has no quote: the file itself says so."
+        quote = cells["quote"] or "It has no quote."
         self._about.update(Content.assemble((clean_line(" · ".join(filter(None, head))), "bold"), "\n", quote))
         if self._source.display and line.source != self._source.citation:
             self.action_open_source()

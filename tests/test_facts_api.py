@@ -611,7 +611,7 @@ def test_readers_see_facts_and_decisions_and_may_decide_nothing(pg, store, share
 def test_a_store_of_version_1_is_refused_until_init_brings_it_up(pg, store, shared, settings, root):
     owner = postgres.Store("registry", store.database, store.address)
     shared.close()
-    for table in ("facts", "decided"):
+    for table in ("facts", "decided", "figures"):
         pg.sql(store.database, f"DROP TABLE localrag.{table}")
     pg.sql(store.database, "COMMENT ON SCHEMA localrag IS 'localrag store 1'")
     with pytest.raises(LibraryError) as raised:
@@ -628,10 +628,24 @@ def test_a_store_of_version_1_is_refused_until_init_brings_it_up(pg, store, shar
     assert shared.ingest(root).unchanged == 2 and values(shared)["law"] == "Wales"
     with closing(postgres.Connection(postgres.Store(pg.role("stranger"), store.database, store.address))) as stranger:
         stranger.use(1)
-        for table in ("facts", "decided"):
+        for table in ("facts", "decided", "figures"):
             assert stranger.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0
     held = "SELECT count(*) FROM pg_class WHERE relnamespace = 'localrag'::regnamespace AND relkind = 'r' "
     assert pg.sql(store.database, held + "AND NOT (relrowsecurity AND relforcerowsecurity)") == [[2]]  # who may what
+
+
+@pytest.mark.slow
+def test_a_store_of_version_2_gets_the_figures(pg, store, shared, put):
+    owner = postgres.Store("registry", store.database, store.address)
+    pg.sql(store.database, "DROP TABLE localrag.figures")
+    pg.sql(store.database, "COMMENT ON SCHEMA localrag IS 'localrag store 2'")
+    shared.close()
+    with pytest.raises(LibraryError) as raised:
+        shared.documents()
+    assert "store init" in raised.value.hint
+    assert postgres.initialise(owner) and not postgres.initialise(owner)
+    assert shared.facts("lease.txt")
+    assert pg.sql(store.database, "SELECT count(*) FROM localrag.figures") == [[0]]
 
 
 @pytest.mark.slow

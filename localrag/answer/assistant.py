@@ -27,6 +27,7 @@ from localrag.events import (
     Warmed,
     Writing,
 )
+from localrag.figures.reports import Reports
 from localrag.grounding import context, prompt_injection, prompts
 from localrag.grounding.context import Unit
 from localrag.grounding.stages import Findings, Pair, Prompt, Query, Route, answer_of
@@ -48,6 +49,7 @@ from localrag.types import (
 # Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
 # (docs/decisions/0049-passage-cache.md).
 _AHEAD = 20
+_FORMULA_TOKENS = 60
 _MAX_HIGHLIGHTS = 3  # sentences shown once more before a question for a short answer
 _PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 
@@ -65,6 +67,7 @@ class Assistant(Workspace):
     def __init__(self, settings: Settings, generator: Model | None = None) -> None:
         super().__init__(settings, generator)
         self._clause_questions = ClauseQuestions(self.searcher)
+        self._reports = Reports(self.searcher.sentences)
 
     def ask(
         self,
@@ -95,7 +98,7 @@ class Assistant(Workspace):
         with priority.asking(self.settings.questions_dir):
             query = self.prepare(question, libraries, filters.of(documents), mode, history, stop)
             query = _looked_up(query, query.question.complete)
-            known = self._from_facts(query)
+            known = self._from_facts(query) or self._from_figures(query)
             route = Route(known.plan) if known else self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
@@ -142,8 +145,28 @@ class Assistant(Workspace):
 
         return from_facts.answer(query, self.searcher.sentences)
 
+    def _from_figures(self, query: Query) -> Findings | None:
+        """Return what the figures of one company's documents answer; the model reads free wording, if need be."""
+        from localrag.answer import from_figures
+        from localrag.items.reading import Reading
+
+        read: Reading | None = None
+
+        def write(question: str, shape: str) -> str:
+            nonlocal read
+            read = Reading(self.model(), self.examples_cache(query.libraries), query.stop)
+            return read.write(prompts.formula_prompt(question), shape, _FORMULA_TOKENS)
+
+        try:
+            found = from_figures.answer(query, self._reports, write, short=self.settings.answer_form == "short")
+        except (Cancelled, ModelError):  # the way that the question is answered in instead says so
+            return None
+        if found is None or read is None:
+            return found
+        return replace(found, tokens=read.usage, model=read.model.model)
+
     def _known(self, found: Findings, query: Query, route: Route) -> Way:
-        """Answer by facts, with what later documents say otherwise."""
+        """Answer by facts or figures, with what later documents say otherwise."""
         from localrag.answer import checking
 
         yield from ()
@@ -193,7 +216,7 @@ class Assistant(Workspace):
 
     def _compare(self, query: Query, route: Route) -> Way:
         """Show what comes nearest to each side of a comparison, unless code computes what is asked."""
-        from localrag.answer import comparison
+        from localrag.answer import comparison, from_figures
         from localrag.answer.table_qa import calculation
         from localrag.items.reading import Reading
 
@@ -206,7 +229,8 @@ class Assistant(Workspace):
             return (yield from self._from_passages(query, computed))
         read = Reading(self.model(), self.examples_cache(query.libraries), query.stop)
         try:
-            return comparison.answer(query, route.plan, hits, read, self.passages)
+            figure = partial(from_figures.solve, reports=self._reports, write=None)
+            return comparison.answer(query, route.plan, hits, read, self.passages, figure)
         except Cancelled:
             return Findings(prompts.STOPPED, False, route.plan, tokens=read.usage, stopped=True)
 

@@ -1,4 +1,4 @@
-"""Answer a question that compares: show what comes nearest to each side, in its own document, and claim nothing.
+"""Answer a question that compares: by figures of both sides; else show what comes nearest to each, and claim nothing.
 
 A small model takes the question apart by examples, but what it then reads for a side is too often wrong
 (docs/decisions/0064-comparisons.md).
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import PurePath
 
-from localrag.answer import checking, followups, judging
+from localrag.answer import checking, followups, from_figures, judging
 from localrag.errors import Cancelled, ModelError
 from localrag.grounding import context, prompts
 from localrag.grounding.stages import Findings, Pair, Query
@@ -23,6 +23,7 @@ from localrag.search import retrieval
 from localrag.types import Citation, Passage, Plan
 
 Search = Callable[[Query, int], Sequence[Passage]]
+FindFigure = Callable[[Query], from_figures.Result | None]
 # Questions of which a comparison is made, in lines that end in a question mark.
 _LINES = r"""
 root ::= line ("\n" line){1,3}
@@ -45,9 +46,16 @@ class Side:
     documents: tuple[Pair, ...] = ()
 
 
-def answer(query: Query, plan: Plan, hits: Sequence[Passage], read: Reading, search: Search) -> Findings:
-    """Show what comes nearest to each side; `hits` are those of the whole question. Raises Cancelled if stopped."""
+def answer(
+    query: Query, plan: Plan, hits: Sequence[Passage], read: Reading, search: Search, figure: FindFigure
+) -> Findings:
+    """Compare the figures of all sides if each has one, else show what comes nearest to each.
+
+    `hits` are those of the whole question. Raises Cancelled if stopped.
+    """
     found = _sides(query, hits, read)
+    if (compared := _figures(query, plan, found, figure)) is not None:
+        return replace(compared, tokens=read.usage, model=read.model.model)
     best = [naming.of_passage(own[0], query.documents) for side in found if (own := search(_query(query, side), 1))]
     if len({(library.name, document.id) for pairs in best for library, document in pairs}) == len(found):
         found = [replace(side, documents=documents) for side, documents in zip(found, best, strict=True)]
@@ -80,6 +88,19 @@ def answer(query: Query, plan: Plan, hits: Sequence[Passage], read: Reading, sea
         sure=False,
     )
     return checking.closed(checking.check(shown, query, read_in, checking.EVERY), query, read_in)
+
+
+def _figures(query: Query, plan: Plan, sides: Sequence[Side], figure: FindFigure) -> Findings | None:
+    """Return the comparison of single figures; None where a side has none, or they are of several kinds."""
+    found = [(side.name, result) for side in sides if (result := figure(_query(query, side))) is not None]
+    if not sides or len(found) < len(sides):
+        return None
+    try:
+        text, citations = from_figures.compared(found)
+    except ValueError:
+        return None
+    plan = replace(_told(plan, [name for name, _ in found]), reason="Code found the figure of each side in tables.")
+    return checking.check(Findings(text, True, plan, citations=citations), query, (), checking.EVERY)
 
 
 def _told(plan: Plan, names: Sequence[str]) -> Plan:

@@ -47,6 +47,7 @@ _SCALED = tuple(
 )
 _UNIT_ALONE = re.compile(rf"^(?:{_MONEY}|EUR|USD|GBP|CHF)?\s?(?:m|mn|mm|bn|k|[’'‘`]?000s?|%)?$", re.I)
 _CURRENCY = re.compile(rf"{_MONEY}|\b{CURRENCY_CODE}\b")
+_EXCEPT = re.compile(r"\bexcept\b", re.I)
 # Counted one by one, even in a table of thousands.
 _SINGLE = re.compile(r"\bper (?:\w+ )?(?:share|unit|day|employee|ton)\b|\bje aktie\b|\bpar action\b", re.I)
 _DECIMAL_COMMA = re.compile(r"\d\.\d{3},\d|(?<![\d.])\d{1,3},\d{1,2}(?![\d,])")
@@ -268,6 +269,8 @@ def _words_only(word: str) -> bool:
 def _unit_of(head: str, around: str = "") -> tuple[str, str]:
     """Return the scale and currency in the words of a header; no scale if they name two."""
     found = [name for name, pattern in _SCALED if pattern.search(head)]
+    if len(found) > 1:  # "in millions, except shares in thousands"
+        found = [name for name, pattern in _SCALED if pattern.search(_EXCEPT.split(head)[0])]
     scale = found[0] if len(found) == 1 else "" if found else around
     money = {CURRENCIES.get(m[0].lower(), m[0]) for m in _CURRENCY.finditer(head)}
     return scale, money.pop() if len(money) == 1 else ""

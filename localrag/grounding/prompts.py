@@ -192,6 +192,11 @@ def comparison_prompt(question: str, documents: str) -> list[Message]:
     return _behind_examples("comparison", f"Documents: {documents}\nQuestion: {question}")
 
 
+def formula_prompt(question: str) -> list[Message]:
+    """Return the prompt that writes the formula which a question asks for; its examples are a stable part."""
+    return _behind_examples("formula", question)
+
+
 def _behind_examples(task: str, asked: str) -> list[Message]:
     """Return a prompt behind the examples of a task, which are a stable part."""
     *examples, final = _examples(task)

@@ -25,6 +25,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
 
 from localrag.errors import NotFoundError, UsageError
+from localrag.figures import reports, table
 from localrag.grounding.locate import locate
 from localrag.items import document_kind, labelled, other_facts, parties, values
 from localrag.items.deadlines import SPAN
@@ -40,7 +41,7 @@ from localrag.types import Document, Fact, FactState, Page
 if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
-VERSION = "3"  # of how facts are read: another one reads them all again
+VERSION = "4"  # of how facts and figures are read: another one reads them all again
 _FIRST = 2000  # characters in which a document says what it is to another one
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
@@ -118,7 +119,7 @@ def refresh(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int, str], None] = lambda done, total, path: None,
 ) -> int:
-    """Read the facts of documents that have none of this version; returns how many were read.
+    """Read the facts and figures of documents that have none of this version; returns how many were read.
 
     What people decided of a document stays as long as it has the quote.
     """
@@ -133,6 +134,9 @@ def refresh(
                 progress(done, len(left), document.path)
                 read = find(document, pages)
                 library.save_facts(document, VERSION, read, _kept(library.decisions(document), read, pages))
+                own = {one.role: one.value for one in read if one.clear}
+                period = reports.about(own.get("form", ""), own.get("period", ""))
+                library.save_figures(document, table.rows(table.read(pages, period)))
     return len(left)
 
 

@@ -60,6 +60,11 @@ _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.
     FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"""
 
 
+# The columns of a figure, but its document (schema.sql).
+FIGURE = (
+    *("position", "start", "stop", "line", "line_stop", "text", "value", "unit", "scale", "label", "col", "section"),
+    *("words", "statement", "title", "year", "month", "months"),
+)
 # The title in the facts of a document as they are stored.
 _TITLE = re.compile(r'"title", "value": ("(?:[^"\\]|\\.)*")')
 _NO_TITLE = re.compile(r"^(?:untitled|document ?\d*|microsoft \w+ - .*|.*\.\w{2,4})$", re.I)
@@ -331,6 +336,13 @@ class Library:
         with self._report_bad_rows():
             return {row[0]: merged(_facts(row[1]), decided.get(places.get(row[0], ("", "")), ())) for row in rows}
 
+    def figures(self, document_id: int) -> list[tuple[Any, ...]]:
+        """The figures of a document's tables in order, as `Editor.save_figures` stores them."""
+        if not self._has("figures"):
+            return []
+        sql = f"SELECT {', '.join(FIGURE)} FROM figures WHERE document_id = ? ORDER BY position, start"
+        return [tuple(row) for row in self._select(sql, (document_id,))]
+
     def titles(self, paths: Collection[str]) -> dict[str, str]:
         """The titles of these documents by path, where each is shorter than its path and belongs to no other document.
 
@@ -373,10 +385,13 @@ class Library:
 
     @property
     def _has_facts(self) -> bool:
-        """Whether the library has their tables: one made before there were facts gets them when it is written to."""
+        return self._has("decided")
+
+    def _has(self, table: str) -> bool:
+        """Whether the library has a table: one made by an older version gets those it lacks when it is written to."""
         if not isinstance(self._db, sqlite3.Connection):
             return True
-        return bool(self._select("SELECT 1 FROM sqlite_master WHERE name = 'decided'"))
+        return bool(self._select("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)))
 
     def _decided(self) -> dict[tuple[str, str], tuple[Fact, ...]]:
         rows = self._select("SELECT r.path, d.path, d.data FROM decided d JOIN roots r ON r.id = d.root_id")

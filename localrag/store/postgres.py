@@ -42,9 +42,9 @@ _LOGIN = 60.0  # seconds of silence until a server is given up; later ones may b
 _POLL = 0.2  # seconds between two tries to get a lock
 _HELD, _WRITING = 0x6C72, 0x6C73  # classes of advisory locks: of an ingest, and of a transaction
 _FORBIDDEN, _NO_ROLE, _DAMAGED, _MISSING = "42501", "P0002", ("XX001", "XX002"), ("3F000", "42P01", "42883")
-VERSION = "localrag store 2"  # of `postgres.sql`
-_SINCE = "-- Since store 2"  # where `postgres.sql` goes on from the version before
-_BEFORE = "localrag store 1"
+VERSION = "localrag store 3"  # of `postgres.sql`
+# Where `postgres.sql` goes on from an older version.
+_SINCE = {"localrag store 1": "-- Since store 2", "localrag store 2": "-- Since store 3"}
 _HINTS = {
     "25006": "It is a copy that cannot be written to: connect to the server that it copies.",
     "53100": "Make room on the disk of its server, and run the same command again: it resumes.",
@@ -195,7 +195,7 @@ class Connection:
             raise LibraryError(
                 f"{str(self.store)!r} was prepared by another version of localrag ({version}, here {VERSION})",
                 "Its owner brings it up to date: localrag store init URL"
-                if version == _BEFORE
+                if version in _SINCE
                 else "Use that version, or prepare another database and ingest the documents again.",
             )
         if bypasses:
@@ -434,14 +434,14 @@ def initialise(store: Store) -> bool:
             "SELECT obj_description(to_regnamespace('localrag'), 'pg_namespace'), rolsuper "
             "FROM pg_catalog.pg_roles WHERE rolname = session_user"
         )
-        if version is not None and version != _BEFORE:
+        if version is not None and version not in _SINCE:
             return False
         if bypasses:
             hint = "Let an ordinary role own the database: its functions run with the rights of who makes them."
             raise UsageError(f"{store.user!r} is a superuser", hint)
         tables = resources.files("localrag.store").joinpath("postgres.sql").read_text("utf-8")
-        if version == _BEFORE:
-            tables = f"SET LOCAL search_path = localrag, public; {tables[tables.index(_SINCE) :]}"
+        if version in _SINCE:
+            tables = f"SET LOCAL search_path = localrag, public; {tables[tables.index(_SINCE[version]) :]}"
         native.run(f"BEGIN; {tables}; COMMIT")
     return True
 

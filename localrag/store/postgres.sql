@@ -251,7 +251,7 @@ CREATE POLICY adding ON audit FOR INSERT WITH CHECK (library_id = (SELECT readab
 GRANT SELECT, INSERT (library_id, event, details) ON audit TO PUBLIC;
 GRANT USAGE ON DOMAIN library TO PUBLIC;
 
--- Since store 2, which `store init` makes of a store 1 by what follows.
+-- Since store 2. `store init` makes this version of an older one by what follows it.
 CREATE TABLE facts (
     library_id library REFERENCES libraries ON DELETE CASCADE,
     document_id bigint NOT NULL,
@@ -262,6 +262,18 @@ CREATE TABLE decided (
     root_id bigint NOT NULL,
     path text COLLATE "C" NOT NULL, file text COLLATE "C" NOT NULL, data text NOT NULL,
     PRIMARY KEY (library_id, root_id, path), FOREIGN KEY (library_id, root_id) REFERENCES roots ON DELETE CASCADE);
+
+-- Since store 3.
+CREATE TABLE figures (
+    library_id library REFERENCES libraries ON DELETE CASCADE,
+    document_id bigint NOT NULL,
+    position bigint NOT NULL, start bigint NOT NULL, stop bigint NOT NULL,
+    line bigint NOT NULL, line_stop bigint NOT NULL,
+    text text NOT NULL, value text NOT NULL, unit text NOT NULL, scale text NOT NULL,
+    label text NOT NULL, col text NOT NULL, section text NOT NULL, words text NOT NULL,
+    statement text NOT NULL, title text NOT NULL,
+    year bigint, month bigint, months bigint, PRIMARY KEY (library_id, document_id, position, start),
+    FOREIGN KEY (library_id, document_id) REFERENCES documents ON DELETE CASCADE);
 
 DO $$
 DECLARE name text; columns text;
@@ -281,4 +293,4 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT (%2$s), UPDATE (%2$s), DELETE ON %1$I TO PUBLIC', name, columns);
     END LOOP;
 END $$;
-COMMENT ON SCHEMA localrag IS 'localrag store 2';  -- the number of this file, see `postgres.VERSION`
+COMMENT ON SCHEMA localrag IS 'localrag store 3';  -- the number of this file, see `postgres.VERSION`

@@ -65,3 +65,12 @@ CREATE TABLE IF NOT EXISTS facts (
 CREATE TABLE IF NOT EXISTS decided (
     root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
     path TEXT NOT NULL, file TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (root_id, path));
+-- The figures of tables, each with its labels, its statement and its period (`figures.table`).
+CREATE TABLE IF NOT EXISTS figures (
+    document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    position INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
+    line INTEGER NOT NULL, line_stop INTEGER NOT NULL,
+    text TEXT NOT NULL, value TEXT NOT NULL, unit TEXT NOT NULL, scale TEXT NOT NULL,
+    label TEXT NOT NULL, col TEXT NOT NULL, section TEXT NOT NULL, words TEXT NOT NULL,
+    statement TEXT NOT NULL, title TEXT NOT NULL,
+    year INTEGER, month INTEGER, months INTEGER, PRIMARY KEY (document_id, position, start)) WITHOUT ROWID;

@@ -25,7 +25,7 @@ from localrag.errors import NotFoundError, UsageError
 from localrag.security import storage
 from localrag.store import locations, postgres, text_analysis
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
-from localrag.store.library import PATH, Library, permitted
+from localrag.store.library import FIGURE, PATH, Library, permitted
 from localrag.store.names import DATABASE, SCHEMA, Tombstones, check_name, exists, keep_store
 from localrag.types import Chunk, Document, Fact, Ocr, Page, Part, StoredFile
 
@@ -81,7 +81,7 @@ class Editor(Library):
     def open(cls, folder: Path, name: str) -> Self:
         """Open an existing library, and add the tables that it was made without; errors as of `Library.open`."""
         library = super().open(folder, name)
-        if isinstance(library._db, storage.sqlite3.Connection) and not library._has_facts:
+        if isinstance(library._db, storage.sqlite3.Connection) and not library._has("figures"):
             with storage.storage_errors(folder):
                 library._db.executescript(f"BEGIN; {TABLES[TABLES.index(_SINCE) :]} COMMIT")
         return library
@@ -386,6 +386,16 @@ class Editor(Library):
             row = (document.id, version, json.dumps(protocol.to_plain(facts), ensure_ascii=False))
             self._db.execute("INSERT INTO facts (document_id, version, data) VALUES (?, ?, ?)", row)
             self.decide(document, decided)
+
+    def save_figures(self, document: Document, figures: Sequence[tuple[Any, ...]]) -> None:
+        """Store the figures of a document's tables, a row of the columns FIGURE each, instead of what was there."""
+        with self.transaction(counted=False):
+            if self._db.execute("SELECT 1 FROM documents WHERE id = ?", (document.id,)).fetchone() is None:
+                return
+            self._db.execute("DELETE FROM figures WHERE document_id = ?", (document.id,))
+            places = ", ".join("?" * (1 + len(FIGURE)))
+            sql = f"INSERT INTO figures (document_id, {', '.join(FIGURE)}) VALUES ({places})"
+            self._db.executemany(sql, [(document.id, *row) for row in figures])
 
     def decide(self, document: Document, decided: Sequence[Fact]) -> None:
         """Store what people decided of the facts of a document, instead of what was there."""

@@ -8,6 +8,7 @@ from stores import both_stores
 
 from localrag.items import facts
 from localrag.items.facts import decided, named, refresh
+from localrag.store.library import FIGURE
 
 LEASE = (
     "LEASE AGREEMENT\n\nThis Lease Agreement is made on 1 March 2024 between Acme Ltd (the “Landlord”) and Harbour Trust "
@@ -72,6 +73,22 @@ def test_facts_and_decisions_go_with_their_document(leased, put, how):
     put(leased, "lease.txt", LEASE)
     refresh(leased)
     assert of(leased)["law"].state == "sure"
+
+
+@both_stores
+def test_figures_are_read_with_the_facts_and_go_with_their_document(library, put):
+    put(library, "a.md", "Balance sheet\n\n| In thousands | 2021 | 2020 |\n| Goods | 9 | (7) |\n")
+    put(library, "b.txt", "No table.")
+    refresh(library)
+    made = library.document("a.md")
+    rows = [dict(zip(FIGURE, row, strict=True)) for row in library.figures(made.id)]
+    assert [(row["label"], row["year"], row["value"], row["scale"]) for row in rows] == [
+        ("Goods", 2021, "9", "thousand"),
+        ("Goods", 2020, "-7", "thousand"),
+    ]
+    assert not library.figures(library.document("b.txt").id)
+    library.remove([made])
+    assert library._db.execute("SELECT count(*) FROM figures").fetchone()[0] == 0
 
 
 @both_stores

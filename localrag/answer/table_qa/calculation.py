@@ -109,17 +109,17 @@ def work_out(kind: Kind, selected: Sequence[Cell]) -> Result | None:
     except DecimalException:
         return None
     if kind in ("percentage change", "percentage decrease", "share"):
-        return Result(expression, f"{_number(_round(value * 100, 2))} %", value * 100)
+        return Result(expression, f"{number(rounded(value * 100, 2))} %", value * 100)
     if kind == "ratio":
-        return Result(expression, _number(_round(value, 2)), value)
+        return Result(expression, number(rounded(value, 2)), value)
     exponents = (cell.value.as_tuple().exponent for cell in selected)
     places = max([0, *(-exponent for exponent in exponents if isinstance(exponent, int))])
-    value = _round(value, places + 2 if kind == "average" else places)
+    value = rounded(value, places + 2 if kind == "average" else places)
     unit, scale = next(iter(units), ""), selected[0].scale
     if unit == "%":
         points = "percentage point" if kind in ("change", "decrease", "difference") else "%"
         plural = "s" if points != "%" and abs(value) != 1 else ""
-        return Result(expression, f"{_number(value)} {points}{plural}", value)
+        return Result(expression, f"{number(value)} {points}{plural}", value)
     sign = CURRENCY_SIGNS.get(unit, f"{unit} " if unit else "")
     minus = _MINUS if value < 0 else ""
     return Result(expression, f"{minus}{sign}{format_number(abs(value))}{f' {scale}' if scale else ''}", value)
@@ -186,14 +186,15 @@ def _operand(value: Decimal) -> str:
     return f"({_MINUS}{abs(value):,f})" if value < 0 else f"{abs(value):,f}"
 
 
-def _round(value: Decimal, places: int) -> Decimal:
+def rounded(value: Decimal, places: int) -> Decimal:
     """Round to so many decimals, or to two figures if it is smaller than those show."""
     if value and abs(value) < Decimal(1).scaleb(1 - places):
         places = max(places, 1 - value.adjusted())
     return round(value, places)
 
 
-def _number(value: Decimal) -> str:
+def number(value: Decimal) -> str:
+    """Return a number with separators, and a minus sign where it is negative."""
     return f"{_MINUS if value < 0 else ''}{format_number(abs(value))}"
 
 

@@ -1,0 +1,259 @@
+"""Answer a question for figures by code: which formula it asks for, over which figures of which document.
+
+    "What was Lifeway's gross margin in 2019?"    22,149 / 93,662 = 23.65 %, with a citation for each figure
+
+It answers only where one company and a period are named, each figure is surely the one that a name calls
+(figures/finding.py), and all that the question says of labels is said by theirs; else nothing is claimed, and the
+question is read for as any other. Code reads the formula; free wording is read by the model, which writes no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, DecimalException, localcontext
+
+from localrag.answer.table_qa.calculation import number, rounded
+from localrag.figures import formulas, periods, reading, table
+from localrag.figures.finding import Match, terms
+from localrag.figures.formulas import Figure, Operation
+from localrag.figures.periods import Period
+from localrag.figures.reading import Asked, Reading
+from localrag.figures.reports import Report, Reports
+from localrag.grounding.cells import plain
+from localrag.grounding.citations import clip, without_markup
+from localrag.grounding.stages import Findings, Query
+from localrag.quantities import CURRENCIES, CURRENCY_SIGNS, SCALES, YEAR, format_number
+from localrag.question.question import Question
+from localrag.store.locations import place_at
+from localrag.types import Citation, Plan, Working
+from localrag.types import Figure as Shown
+
+_REASON = "Code found {what} in the tables of {document}."
+_MINUS = "−"
+_MAX_LABEL = 120
+
+
+@dataclass(frozen=True)
+class Result:
+    """A formula worked out over figures of a report, and its expression in their numbers."""
+
+    reading: Reading
+    report: Report
+    matches: Mapping[Figure, Match]
+    value: Decimal
+    expression: str
+
+
+def answer(
+    query: Query, reports: Reports, write: Callable[[str, str], str] | None, *, short: bool = False
+) -> Findings | None:
+    """Return the answer that figures give; None where they do not, or none is asked for.
+
+    `write` has the model write a formula for a question in the shape of a grammar. If `short`, the answer is the
+    figure or the result alone.
+    """
+    question = query.question
+    asks = question.kind in ("look-up", "calculation") and not question.parts and not question.asks_whether
+    if not asks or query.mode != "auto" or query.only.pages:
+        return None
+    result = solve(query, reports, write)
+    return None if result is None else _findings(result, short)
+
+
+def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | None) -> Result | None:
+    """Return the result of the formula that a question asks for; None where it, or a figure, is in doubt."""
+    question = Question(query.question.complete)  # by its own words, without those that it is looked up by
+    asked = periods.asked(question.text)
+    found = reports.called(question.text, query.documents) if asked.periods else []
+    found.sort(key=lambda one: not _is_own(asked.periods[-1], one))
+    each = [Asked.of(asked, question.kind, question.value, one) for one in found]
+    each = [one for one in each if not one.unknown]
+    for one in each:
+        for own in reading.readings(one):
+            if result := _worked(own, one, asked.periods):
+                return result
+    if write is None or not each or question.kind != "calculation":
+        return None
+    text = reading.asked_of_model(each[0])
+    wrote = write(text, reading.grammar(text))
+    for one in each:
+        made = reading.written(wrote, one)
+        if made is not None and (result := _worked(made, one, asked.periods)):
+            return result
+    return None
+
+
+def _is_own(asked: Period, report: Report) -> bool:
+    """Return whether a report is about a period: of several that have its figures, its own is read first."""
+    at = report.dated(asked)
+    return bool(report.period and at and at._replace(months=None).covers(report.period._replace(months=None)))
+
+
+def _worked(own: Reading, asked: Asked, named: Sequence[Period]) -> Result | None:
+    """Return the result of a formula if all its figures are found and go together."""
+    matches = _matches(own, asked.report, named)
+    if not matches or not _together(own, matches, asked):
+        return None
+    values = {figure: match.value for figure, match in matches.items()}
+    shown = values
+    if len({match.entry.cell.scale for match in matches.values()}) == 1:
+        scale = SCALES.get(next(iter(matches.values())).entry.cell.scale, 0)
+        shown = {figure: value.scaleb(-scale) for figure, value in values.items()}
+    try:
+        with localcontext(prec=28):
+            value = formulas.evaluate(own.node, values)
+    except DecimalException:
+        return None
+    return Result(own, asked.report, matches, value, formulas.shown(own.node, shown))
+
+
+def _matches(own: Reading, report: Report, named: Sequence[Period]) -> dict[Figure, Match]:
+    """Return the figures of a formula, empty where one is not there."""
+    found: dict[Figure, Match] = {}
+    for figure in formulas.figures(own.node):
+        at = report.dated(_period(figure, named))
+        match = report.finder.find(figure.name, at, own.also, report.usual, exact=own.single) if at else None
+        if match is None:
+            return {}
+        found[figure] = match
+    return found
+
+
+def _period(figure: Figure, named: Sequence[Period]) -> Period:
+    """Return the period of a figure in a question that names some."""
+    if figure.period is not None:
+        return next((one for one in named if one.year == figure.period.year), figure.period)
+    return named[-1] if not figure.before else named[0] if len(named) == 2 else named[-1].before
+
+
+def _together(own: Reading, matches: Mapping[Figure, Match], asked: Asked) -> bool:
+    """Return whether figures are those that are asked for: other ones, of a kind, with all that is said of labels."""
+    places = {(match.entry.position, match.entry.cell.start) for match in matches.values()}
+    units = {match.entry.cell.unit for match in matches.values()}
+    if own.single:
+        (match,) = matches.values()
+        counted = table.counts(match.entry.cell) or "%" in units
+        if counted if asked.value == "money" else units & set(CURRENCIES.values()):
+            return False
+    elif len(places) < len(matches) or ("%" in units and len(units) > 1):
+        return False
+    labels = frozenset().union(*(_labels(match) for match in matches.values()))
+    return own.stated or asked.terms - reading.names(own.node) - terms(own.name) <= labels
+
+
+def _labels(match: Match) -> frozenset[str]:
+    one = match.entry
+    return terms(f"{one.row} {one.column} {one.cell.section} {one.title}")
+
+
+# --- in words -----------------------------------------------------------------------------------------------
+
+
+def compared(sides: Sequence[tuple[str, Result]]) -> tuple[str, tuple[Citation, ...]]:
+    """Return the single figures of sides, a line each, and which is greater; with their citations.
+
+    Raises ValueError where one is calculated, or they are of several kinds.
+    """
+    units = {match.entry.cell.unit for _, result in sides for match in result.matches.values()}
+    if len(units) > 1 or not all(result.reading.single for _, result in sides):
+        raise ValueError("no figures of one kind")
+    lines, citations = [], []
+    for at, (name, result) in enumerate(sides, 1):
+        ((figure, match),) = result.matches.items()
+        lines.append(f"- {name}: {_label(match, figure.name)}, {_when(match)}: {_amount(match)} [{at}]")
+        citations.append(replace(_cited(match, result.report), marker=at))
+    values = [result.value for _, result in sides]
+    greatest = max(range(len(sides)), key=values.__getitem__)
+    equal = values.count(values[greatest]) > 1
+    first = "The figures are equal." if equal else f"{sides[greatest][0]} has the greater figure."
+    return "\n".join([first, "", *lines]), tuple(citations)
+
+
+def _findings(result: Result, short: bool) -> Findings:
+    citations = {figure: _cited(match, result.report) for figure, match in result.matches.items()}
+    distinct = list(dict.fromkeys(citations.values()))
+    marked = {one: replace(one, marker=at) for at, one in enumerate(distinct, 1)}
+    library, document = result.report.pair
+    title = library.titles([document.path]).get(document.path, document.path)
+    if result.reading.single:
+        ((figure, match),) = result.matches.items()
+        text = _amount(match) if short else f"{_label(match, figure.name)}, {_when(match)}: {_amount(match)}"
+        return _found(f"{text} [1].", "the figure", title, tuple(marked.values()))
+    shown = tuple(
+        Shown(match.entry.cell.text, citations[figure].place, marked[citations[figure]].marker)
+        for figure, match in result.matches.items()
+    )
+    value = _result(result)
+    working = Working(result.expression, value, float(result.value), shown)
+    listed = [
+        f"{_label(match, figure.name)}, {_when(match)}: {_amount(match)} [{marked[citations[figure]].marker}]"
+        for figure, match in result.matches.items()
+    ]
+    text = f"The {result.reading.name or 'result'} is {value}, from {'; '.join(listed[:-1])} and {listed[-1]}."
+    if short:
+        text = f"{value} {''.join(f'[{one.marker}]' for one in marked.values())}."
+    return _found(text, "each figure", title, tuple(marked.values()), (working,))
+
+
+def _found(
+    text: str, what: str, title: str, citations: tuple[Citation, ...], workings: tuple[Working, ...] = ()
+) -> Findings:
+    plan = Plan("exact", _REASON.format(what=what, document=title), {"read": "figures"})
+    return Findings(text, True, plan, citations=citations, workings=workings)
+
+
+def _cited(match: Match, report: Report) -> Citation:
+    """Cite the row of a figure, or the part of it around the figure."""
+    library, document = report.pair
+    page = library.pages(document.id)[match.entry.position]
+    cell = match.entry.cell
+    start, end = clip(page.text, (cell.line, cell.stop), (cell.start, cell.end))
+    place = place_at(page, start, end)
+    quote = page.text[start:end]
+    return Citation(library.name, document.path, page.number, page.label, place, quote, start, end, 0, unit=page.unit)
+
+
+def _label(match: Match, name: str) -> str:
+    """Return what a figure is called: its row, its column, and the section above it where the row lacks the name."""
+    one = match.entry
+    named = not terms(one.row).isdisjoint(reading.names(Figure(name)))
+    section = "" if named or YEAR.search(one.cell.section) else one.cell.section.rstrip(": ")
+    parts = (section, plain(one.row), one.column)
+    text = without_markup(", ".join(dict.fromkeys(part for part in parts if part)))
+    return text if len(text) <= _MAX_LABEL else f"{text[:_MAX_LABEL].rsplit(' ', 1)[0]} …"
+
+
+def _when(match: Match) -> str:
+    """Return the period of a figure in the words of its column, else in ours."""
+    for words in (match.entry.cell.column, match.entry.cell.section, match.entry.cell.row):
+        if periods.of_column(words, (), None) and len(words) < _MAX_LABEL and not match.entry.column:
+            return " ".join(words.split())
+    return str(match.entry.period)
+
+
+def _amount(match: Match) -> str:
+    """Return a figure with its currency and scale: "$1,178 thousand"."""
+    cell = match.entry.cell
+    value = abs(cell.value) if match.value >= 0 else cell.value
+    return _money(value, cell.unit, cell.scale)
+
+
+def _money(value: Decimal, unit: str, scale: str) -> str:
+    if unit == "%":
+        return f"{number(value)} %"
+    sign = CURRENCY_SIGNS.get(unit, f"{unit} " if unit else "")
+    return f"{_MINUS if value < 0 else ''}{sign}{format_number(abs(value))}{f' {scale}' if scale else ''}"
+
+
+def _result(result: Result) -> str:
+    node, value = result.reading.node, result.value
+    if result.reading.unit == "%":
+        return f"{number(rounded(value * 100, 2))} %"
+    if isinstance(node, Operation) and node.sign in "+-":
+        first = next(iter(result.matches.values())).entry.cell
+        exponent = SCALES.get(first.scale, 0)
+        shown = value.scaleb(-exponent)
+        places = max(0, *(-int(match.entry.cell.value.as_tuple().exponent) for match in result.matches.values()), 0)
+        return _money(rounded(shown, places), first.unit, first.scale)
+    return number(rounded(value, 2))

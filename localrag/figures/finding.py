@@ -1,0 +1,254 @@
+"""Find the figure that a name calls among those of a document: which row by its labels, which column by its period.
+
+A name is compared with the labels of each row: by the words that they share, weighted by rarity, and by meaning. The
+weights were trained on questions about tables of other reports (benchmarks/figures/train.py). A name of a line in
+lines.toml is looked for under each of its names. Words of a question that are labels of the document ("Services") must
+be among those of the row, its section or its column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from math import exp, log
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from localrag.embeddings.sentence_encoder import SentenceEncoder
+from localrag.figures import formulas
+from localrag.figures.formulas import Line, flat
+from localrag.figures.periods import Period
+from localrag.figures.table import Entry
+from localrag.quantities import MONTHS, YEAR
+from localrag.store import text_analysis
+
+if TYPE_CHECKING:
+    from localrag.embeddings import Vectors
+
+_DISTINGUISHING = frozenset("other before after without".split())  # common words that tell rows apart
+_EMPTY = (text_analysis.COMMON["english"] - _DISTINGUISHING) | frozenset(
+    "amount amounts value values number figure figures year years fiscal ended period company respective overall "
+    "billion million thousand much many total sum net".split()
+)
+# Of the log odds that a label is the one called: of `Finder.features`. Trained by benchmarks/figures/train.py.
+_WEIGHTS, _BIAS = (2.9, 3.58, 2.22, 0.88, 2.24), -8.91
+_EXACT, _HARDLY = 0.99, 0.3
+SURE = 0.8  # the probability from which a figure is the one meant
+_ROUNDED = Decimal("0.006")  # relative difference of one figure in thousands and in millions
+_FALLS = re.compile(r"purchase|payment|repayment|paid|acquisition|addition|expenditure|repurchase|expense|cost", re.I)
+_BOTH_SIGNS = re.compile(r"\(|\bnet\b", re.I)
+_NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]*")
+_ASIDE = re.compile(r"\([^()]{0,200}\)|[®™*†‡:]")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The entry that a name calls, and how likely it is the one."""
+
+    entry: Entry
+    probability: float
+    outflow: bool = False
+
+    @property
+    def value(self) -> Decimal:
+        """The figure as a formula takes it: money that goes out is positive."""
+        value = self.entry.value
+        falls = self.outflow or (_FALLS.search(self.entry.row) and not _BOTH_SIGNS.search(self.entry.row))
+        return abs(value) if falls and value < 0 else value
+
+
+@lru_cache(50_000)
+def terms(text: str) -> frozenset[str]:
+    """Return the terms of a text that tell labels apart: without years, months, small numbers and empty words."""
+    return frozenset(
+        token.term
+        for token in text_analysis.tokens(YEAR.sub(" ", text.replace("/", " ").replace("&", " ")), "english")
+        if token.word not in _EMPTY and token.word not in MONTHS and not token.word.isdigit()
+    )
+
+
+@lru_cache(50_000)
+def stems(text: str) -> str:
+    """Return the stems of a text's words: "Purchases of property" and "purchase of property" are alike."""
+    return " ".join(token.term for token in text_analysis.tokens(flat(text), "english"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """What a row and column are called: their words and terms, and those of the section above."""
+
+    row: str
+    column: str
+    section: str
+    statement: str
+    title: str
+
+
+class Finder:
+    """Finds figures among the entries of one document."""
+
+    def __init__(self, entries: Sequence[Entry], encoder: SentenceEncoder) -> None:
+        self._encoder = encoder
+        self.entries: dict[_Label, list[Entry]] = defaultdict(list)
+        for one in entries:
+            label = _Label(one.row, one.column, one.cell.section, one.statement, one.title)
+            self.entries[label].append(one)
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """The terms of all labels of rows, columns and sections."""
+        return frozenset().union(*(terms(f"{one.row} {one.column} {one.section}") for one in self.entries))
+
+    @cached_property
+    def _labels(self) -> frozenset[frozenset[str]]:
+        """The terms of each label of a row, a column or a section."""
+        every = (part for one in self.entries for part in (one.row, one.column, one.section))
+        return frozenset(terms(_ASIDE.sub(" ", part)) for part in every) - {frozenset()}
+
+    def said(self, text: str) -> frozenset[str]:
+        """Return the terms of the labels that a question says whole, and of its names: "Services", "iPhone"."""
+        asked = terms(text)
+        names = terms(" ".join(_NAME.findall(text))) & self.vocabulary
+        return names.union(*(label for label in self._labels if label <= asked))
+
+    @cached_property
+    def _weights(self) -> tuple[Mapping[str, float], float]:
+        held = Counter(term for one in self.entries for term in terms(f"{one.row} {one.section}"))
+        weights = {term: log(1 + len(self.entries) / count) for term, count in held.items()}
+        return weights, 0.8 * max(weights.values(), default=1.0)
+
+    def _weigh(self, found: Iterable[str]) -> float:
+        weights, unknown = self._weights
+        return sum(weights.get(term, unknown) for term in found)
+
+    def find(
+        self, name: str, period: Period, also: frozenset[str] = frozenset(), usual: int = 12, exact: bool = False
+    ) -> Match | None:
+        """Return the figure of a period that a name calls; None where none is near or two differ.
+
+        `also` are terms that its labels must have besides. A figure of a day may stand beside those of a period in a
+        formula, unless `exact`; where only a day is named, the period has the `usual` months.
+        """
+        line, more = self._line(name)
+        also |= more
+        if line and exact and line.statement == "balance" and period.months:
+            # What stands at the end of a period is no figure of the period.
+            return self.find(line.of_period, period, also, usual, exact=True) if line.of_period else None
+        names = line.names if line else (name,)
+        where = line.statement if line else ""
+        ranked: list[tuple[float, Entry]] = []
+        for label, own in self.entries.items():
+            fitting = [one for one in own if one.period and _covers(period, one.period, usual, exact)]
+            if not fitting:
+                continue
+            probability = self._fits(label, names, name, also)
+            if probability < SURE / 2:
+                continue
+            if where and not also:
+                probability *= 1.0 if label.statement == where else 0.93 if not label.statement else 0.6
+            unsure = exact and period.months is not None and not label.statement
+            for one in fitting:
+                timeless = unsure and one.period is not None and one.period.months is None
+                ranked.append((probability * (0.85 if timeless else 1.0), one))
+        return _clear(ranked, name, bool(line and line.outflow))
+
+    def _line(self, name: str) -> tuple[Line | None, frozenset[str]]:
+        """Return the line of statements that a name is or has, and the terms besides that labels have."""
+        known = formulas.lines()
+        words = flat(name)
+        for own in (words, re.sub(r"^(?:total|net) ", "", words)):
+            if own in known:
+                return known[own], frozenset()
+        inside = next((own for own in sorted(known, key=len, reverse=True) if f" {own} " in f" {words} "), "")
+        if not inside:
+            return None, frozenset()
+        left = terms(f" {words} ".replace(f" {inside} ", " ")) & (self.vocabulary | _DISTINGUISHING)
+        return known[inside], left
+
+    def _fits(self, label: _Label, names: Sequence[str], name: str, also: frozenset[str]) -> float:
+        """Return how likely it is that a label is called by one of some names."""
+        row, column, section = terms(label.row), terms(label.column), terms(label.section)
+        own = row | column | section
+        if names == (name,) and not terms(name) <= own | terms(label.title):
+            return 0.0
+        if also and (not also & own or not also <= own | terms(label.title)):
+            return 0.0
+        core = label.row
+        if also and row <= also:  # "Services", under "Net sales:"
+            core = label.section or label.column
+        elif not label.row:
+            core = label.section
+        extra = column - also - terms(name)
+        core = " ".join(word for word in core.split() if not also or not terms(word) or not terms(word) <= also)
+        best = max(self._similar(one, core, label, also) for one in names)
+        return best * (0.5 if extra else 1.0)
+
+    def _similar(self, name: str, core: str, label: _Label, also: frozenset[str]) -> float:
+        """Return how likely it is that a name calls what the words of a label say without those asked for besides."""
+        if stems(name) in (stems(core), stems(_ASIDE.sub(" ", core))):
+            return _EXACT
+        around = terms(label.section) | terms(label.column)
+        features = self.features(terms(name) - also, terms(core) - also, around, name, core)
+        return 0.0 if features is None else 1 / (1 + exp(-_BIAS - float(np.dot(_WEIGHTS, features))))
+
+    def features(
+        self, wanted: frozenset[str], own: frozenset[str], around: frozenset[str], name: str, core: str
+    ) -> list[float] | None:
+        """Return what is known of a name and a label, in the order of the weights; None where they hardly fit.
+
+        The share of the name's words in the label or around it, and of the label's words in the name, both weighted by
+        rarity; whether the name has the whole label; whether both are totals, or neither; their cosine by meaning.
+        """
+        if not wanted or not own:
+            return None
+        covered = self._weigh(wanted & (own | around)) / self._weigh(wanted)
+        precise = self._weigh(own & wanted) / self._weigh(own)
+        if covered < _HARDLY and precise < _HARDLY:
+            return None
+        within = f" {flat(core)} " in f" {flat(name)} "
+        totals = ("total" in core.lower()) == ("total" in name.lower())
+        near = float(_vector(self._encoder, name) @ _vector(self._encoder, core))
+        return [covered, precise, float(within), float(totals), near]
+
+
+def _clear(ranked: Sequence[tuple[float, Entry]], name: str, outflow: bool) -> Match | None:
+    """Return the best entry, if no other that is as near has another figure."""
+
+    def rank(one: tuple[float, Entry]) -> tuple[float, bool, bool]:
+        own = stems(_ASIDE.sub(" ", one[1].row))
+        return -round(one[0], 1), own != stems(name), not own.startswith("total")
+
+    # Of the same figure in several tables, the statement's own comes first, then the first page.
+    ranked = sorted(ranked, key=lambda one: (rank(one), not one[1].statement, one[1].position))
+    if not ranked or ranked[0][0] < SURE:
+        return None
+    probability, best = ranked[0]
+    for other in ranked[1:]:
+        if rank(other) != rank(ranked[0]):
+            break
+        if not _same(other[1].value, best.value) and bool(other[1].statement) == bool(best.statement):
+            return None
+    return Match(best, probability, outflow)
+
+
+def _same(one: Decimal, other: Decimal) -> bool:
+    one, other = abs(one), abs(other)
+    return abs(one - other) <= _ROUNDED * max(one, other)
+
+
+def _covers(period: Period, column: Period, usual: int, exact: bool) -> bool:
+    if exact or column.months is None:
+        return period.covers(column)
+    if column.months == 0:
+        return period._replace(months=0).covers(column)
+    return (period if period.months else period._replace(months=usual)).covers(column)
+
+
+@lru_cache(20_000)
+def _vector(encoder: SentenceEncoder, text: str) -> Vectors:
+    return encoder.question(text)

@@ -1,0 +1,305 @@
+"""Read the formula that a question asks for: operations over figures, called by their names.
+
+    "gross profit / revenue"                                          a ratio of lines.toml
+    "accounts payable divided by cost of sales, multiplied by 365"    in words, read from left to right
+    "365 * average accounts payable / (COGS + change in inventory)"   in signs, which have their precedence
+
+Figures are looked up by name (table.py); nothing is executed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from operator import add, mul, sub, truediv
+from typing import Any, NamedTuple
+
+from localrag.figures import periods
+from localrag.figures.periods import Period
+from localrag.quantities import lazy_re
+
+Sign = str
+_OPERATORS: Mapping[Sign, tuple[str, Callable[[Decimal, Decimal], Decimal]]] = {
+    "+": ("+", add),
+    "-": ("−", sub),
+    "*": ("×", mul),
+    "/": ("/", truediv),
+}
+_STRENGTH = {"+": 1, "-": 1, "*": 2, "/": 2}
+_SIGNS = lazy_re(
+    r"(?P<divided>\bdivided by\b|(?<!-)\bover\b(?!-)|÷|/|\brelative to\b"
+    r"|\bas an? (?:percentage|share|proportion|multiple|percent|%) of\b)"
+    r"|(?P<times>\bmultiplied by\b|\btimes\b|\*|×|\bx(?=\s?\d))"
+    r"|(?P<netted>\bnet of\b)"
+    r"|(?P<less>\bless\b|\bminus\b|\breduced by\b|\bafter deducting\b|(?<=[\s)])[−–-](?=[\s(]))"
+    r"|(?P<more>\bplus\b|\+)|(?P<open>\()|(?P<close>\))",
+    re.I,
+)
+_BY_NAME = {"divided": "/", "times": "*", "netted": "-", "less": "-", "more": "+"}
+_SYMBOLS = "+-*/−–÷×"
+_AVERAGE = lazy_re(r"\b(?:average|avg\.?|mean)\b(?: of)?(?: (?:the|its))?", re.I)
+_CHANGE = lazy_re(r"^(?:the )?change in\b", re.I)
+# What is said of a figure besides its name.
+_S = r"\s{1,9}"
+_ASIDE = lazy_re(
+    rf"\b(?:at|for|in|of|during|over|between|from){_S}(?:the{_S})?"
+    r"(?:start|end|beginning|close|years?|quarter|period|half|same|both)\b.*$"
+    rf"|\b(?:year|quarter|period)[\s-]ends?\b|^(?:the|its|their|an?|of|then|all|if|going by){_S}"
+    rf"|\b(?:the{_S})?(?:year|quarter|period)[’']s\b|\bqtr\b|\bbetween\b(?:\s{{0,9}}and\b)?$"
+    r"|\bFY\b|\bas the measure\b.*$|[’']s?$|^[’']s\s{1,9}",
+    re.I,
+)
+# Where a formula begins, behind what it defines.
+_DEFINES = lazy_re(
+    r"\b(?:is|are) (?:defined|calculated|computed|measured|taken|understood) (?:as|by)\b:?|\bdefined as\b:?"
+    r"|\bmeaning\b|\bthat is\b,?|\btaking\b|=|\bis\b|\bare\b|:|\bdividing\b",
+    re.I,
+)
+# What stands in brackets behind a word: "cost of goods sold (depreciation included)".
+_BRACKETS = re.compile(r"(?<=[\w’'])\s{0,3}\((?P<inside>[^()]{0,200})\)")
+_NUMBER = re.compile(r"(?:a year of )?(\d{1,3})(?:\s?(?:days?|d))?(?:[\s,].*)?")
+_MAX_TOKENS, _MAX_WORDS, _MAX_YEARS = 24, 10, 9
+
+
+class Figure(NamedTuple):
+    """A figure of a formula by its name; of the period asked about, of the one `before`, or of its own."""
+
+    name: str
+    before: bool = False
+    period: Period | None = None
+
+
+class Operation(NamedTuple):
+    """Two parts of a formula and the sign between them."""
+
+    sign: Sign
+    left: Node
+    right: Node
+
+
+Node = Figure | Decimal | Operation
+
+
+def figures(node: Node) -> tuple[Figure, ...]:
+    """Return the figures of a formula, each once, in order."""
+    if isinstance(node, Operation):
+        return tuple(dict.fromkeys((*figures(node.left), *figures(node.right))))
+    return (node,) if isinstance(node, Figure) else ()
+
+
+def evaluate(node: Node, values: Mapping[Figure, Decimal]) -> Decimal:
+    """Return the value of a formula; raises DecimalException on division by zero."""
+    if isinstance(node, Operation):
+        return _OPERATORS[node.sign][1](evaluate(node.left, values), evaluate(node.right, values))
+    return values[node] if isinstance(node, Figure) else node
+
+
+def shown(node: Node, values: Mapping[Figure, Decimal], strength: int = 0) -> str:
+    """Return a formula in numbers: "(1,204 − 1,100) / 1,100"."""
+    if isinstance(node, Operation):
+        own = _STRENGTH[node.sign]
+        text = (
+            f"{shown(node.left, values, own)} {_OPERATORS[node.sign][0]} "
+            f"{shown(node.right, values, own + (node.sign in '-/'))}"
+        )
+        return f"({text})" if own < strength else text
+    value = values[node] if isinstance(node, Figure) else node
+    return f"(−{abs(value):,f})" if value < 0 else f"{value:,f}"
+
+
+# --- words and signs ----------------------------------------------------------------------------------------
+
+
+def in_words(text: str) -> Iterator[Node]:
+    """Yield the formulas that a text may state, the longest first.
+
+    "inventory turnover is the total cost of goods sold over the average of inventories": what stands behind "is".
+    """
+    found: list[Operation] = []
+    for part in re.split(r"(?<=[\w)])[.?;](?:\s|$)", text):
+        starts = sorted({0, *(match.end() for match in _DEFINES.finditer(part))}, reverse=True)
+        for clause in (*(part[start:] for start in starts), *re.findall(r"\(([^()]+)\)", part)):
+            if isinstance(one := parse(clause), Operation):
+                found.append(one)
+    yield from sorted(found, key=lambda one: (-_size(one), sum(len(figure.name) for figure in figures(one))))
+
+
+def _size(node: Node) -> int:
+    return 1 + _size(node.left) + _size(node.right) if isinstance(node, Operation) else 0
+
+
+@cache
+def parse(text: str) -> Node | None:
+    """Return the formula that a whole text is; None where it is none."""
+    tokens = _tokens(text)
+    if not tokens or len(tokens) > _MAX_TOKENS:
+        return None
+    signs = [token for token in tokens if isinstance(token, str) and token[0] not in "()"]
+    found = _Parser(tokens, words=not all(sign[-1] in _SYMBOLS for sign in signs)).whole()
+    return found if found is None or figures(found) else None
+
+
+def _tokens(text: str) -> list[str | Node]:
+    """Return the parts of a formula: brackets, signs ("/" and the word for it) and figures; empty for no formula."""
+    text = _BRACKETS.sub(lambda aside: aside[0] if _SIGNS.search(aside["inside"]) else " ", text)
+    found: list[str | Node] = []
+    last = 0
+    for match in [*_SIGNS.finditer(text), None]:
+        piece = text[last : match.start()] if match else text[last:]
+        if piece.strip(" ,"):
+            operand = _operand(piece)
+            if operand is None:
+                return []
+            found.append(operand)
+        if match is not None:
+            name = match.lastgroup or ""
+            found.append({"open": "(", "close": ")"}.get(name) or f"{_BY_NAME[name]} {name} {match[0]}")
+            last = match.end()
+    return found
+
+
+def _operand(piece: str) -> Node | None:
+    """Return the figure that words name, or the number that they are."""
+    words = piece.strip(" ,")
+    if number := _NUMBER.fullmatch(words):
+        return Decimal(number[1])
+    own = periods.asked(words)
+    words = own.rest
+    if average := _AVERAGE.search(words):
+        words = _AVERAGE.sub(" ", words, count=1)
+    if change := _CHANGE.match(words.strip()):
+        words = words.strip()[change.end() :]
+    before = ""
+    while before != words:
+        before = words
+        words = _ASIDE.sub(" ", words.strip(" ,:")).strip(" ,:")
+    name = " ".join(words.split())
+    if not any(map(str.isalpha, name)) or len(name.split()) > _MAX_WORDS:
+        return None
+    if name.endswith(" before"):
+        return Figure(name.removesuffix(" before"), True)
+    now = Figure(name, False, own.periods[-1] if own.periods else None)
+    then = Figure(name, len(own.periods) < 2, own.periods[0] if own.periods else None)
+    if average:
+        return _average(now, then)
+    return Operation("-", now, then) if change else now
+
+
+def _average(now: Figure, then: Figure) -> Operation:
+    """Return the average of a figure of two periods; of all years from one to another."""
+    every = [then, now]
+    if now.period is not None and then.period is not None and 1 < now.period.year - then.period.year <= _MAX_YEARS:
+        every = [Figure(now.name, False, Period(at)) for at in range(then.period.year, now.period.year + 1)]
+    total: Node = every[0]
+    for one in every[1:]:
+        total = Operation("+", total, one)
+    return Operation("/", total, Decimal(len(every)))
+
+
+class _Parser:
+    """Reads tokens from left to right; between signs (not words) division and multiplication bind first."""
+
+    def __init__(self, tokens: Sequence[str | Node], words: bool) -> None:
+        self._tokens, self._words, self._at = tokens, words, 0
+
+    def whole(self) -> Node | None:
+        found = self._sum()
+        return found if self._at == len(self._tokens) else None
+
+    def _next(self) -> str | Node | None:
+        return self._tokens[self._at] if self._at < len(self._tokens) else None
+
+    def _sign(self, signs: str) -> str:
+        token = self._next()
+        return token if isinstance(token, str) and token[0] in signs else ""
+
+    def _sum(self) -> Node | None:
+        return self._chain("+-*/" if self._words else "+-", self._atom if self._words else self._product)
+
+    def _product(self) -> Node | None:
+        return self._chain("*/", self._atom)
+
+    def _chain(self, signs: str, part: Callable[[], Node | None]) -> Node | None:
+        found = part()
+        while found is not None and (sign := self._sign(signs)):
+            self._at += 1
+            right = part()
+            if right is None:
+                return None
+            found = Operation(sign[0], found, right)
+        return found
+
+    def _atom(self) -> Node | None:
+        token = self._next()
+        self._at += 1
+        if token == "(":
+            found = self._sum()
+            if self._next() != ")":
+                return None
+            self._at += 1
+        elif isinstance(token, str) or token is None:
+            return None
+        else:
+            found = token
+        while found is not None and "netted" in self._sign("-"):
+            self._at += 1
+            right = self._atom()
+            if right is None:
+                return None
+            found = Operation("-", found, right)
+        return found
+
+
+# --- the file of lines and ratios ---------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """A line of the statements: the statement it stands in, its names, and whether it is money that goes out."""
+
+    statement: str
+    names: tuple[str, ...]
+    outflow: bool = False
+    of_period: str = ""  # the line that is meant where a period is asked about
+
+
+class Ratio(NamedTuple):
+    """A ratio: its name, the formulas that give it, best first, and "%" where it is a share."""
+
+    name: str
+    formulas: tuple[str, ...]
+    unit: str = ""
+
+
+@cache
+def lines() -> Mapping[str, Line]:
+    """Return the lines of statements by each of their names."""
+    rows = _data()["lines"]
+    made = (
+        Line(row["statement"], tuple(row["names"]), row.get("outflow", False), row.get("of_period", ""))
+        for row in rows.values()
+    )
+    return {name: line for line in made for name in line.names}
+
+
+@cache
+def ratios() -> Mapping[str, Ratio]:
+    """Return the ratios by each of their names."""
+    rows = _data()["ratios"]
+    made = ((row["names"], tuple(row["formulas"]), row.get("unit", "")) for row in rows.values())
+    return {name: Ratio(names[0], formulas, unit) for names, formulas, unit in made for name in names}
+
+
+@cache
+def _data() -> Mapping[str, Mapping[str, dict[str, Any]]]:
+    text = resources.files("localrag.figures").joinpath("lines.toml").read_text("utf-8")
+    data: Mapping[str, Mapping[str, dict[str, Any]]] = tomllib.loads(text)
+    return data
+
+
+def flat(text: str) -> str:
+    """Return the words of a text in small letters: "R&D, net" is "r d net"."""
+    return " ".join(re.sub(r"[^\w\s]", " ", re.sub(r"\bnon-", "non", text.lower())).split())

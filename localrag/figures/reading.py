@@ -1,0 +1,288 @@
+"""Read which formula a question asks for: one that it states, a ratio by its name, a calculation, or one figure.
+
+What is left is read by the model, in the words and signs of formulas.py; it writes no number that the question lacks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cache, cached_property
+
+from localrag.figures import formulas, periods
+from localrag.figures.finding import terms
+from localrag.figures.formulas import Figure, Node, Operation, figures, flat
+from localrag.figures.periods import Period
+from localrag.figures.reports import Report
+from localrag.quantities import YEAR
+from localrag.question import calculation, lookup
+from localrag.question.calculation import Request
+from localrag.question.kinds import Kind, Value
+from localrag.store.text_analysis import COMMON
+
+# What questions for figures say besides names.
+_FRAME = terms(
+    "statement sheet report shows percent percentage ratio margin three six nine twelve months quarter first second "
+    "third fourth end start beginning before paid like day days year share rate based relying details shown answer "
+    "part taking large big thousand thousands fy yoy m mn bn spend"
+)
+_MIN_COMMON = 2  # common words that make a sentence of a question
+_NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
+_DAYS = re.compile(r"\b(36[0-6]|9[0-2])[\s-]{0,3}d(?:ays?)?\b")
+_PERCENT = re.compile(
+    r"%|\bper ?cent|\bshare\b|\bproportion\b|\bportion\b|\bfraction\b|\bmargin\b|\brate\b|\bgrow", re.I
+)
+_RATIO = re.compile(r"\bratio\b|\btimes\b|\bmultiple\b|\bfor (?:each|every)\b", re.I)
+_FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|lost|loss|lower|reduc)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A formula that a question may ask for.
+
+    Attributes:
+        name: what it is called ("gross margin"), if it has a name.
+        unit: "%" where the result is a share.
+        also: terms that the labels of each figure must have besides its name ("Services").
+        stated: whether the question has its words, so that the rest of the question need not be among the labels.
+    """
+
+    node: Node
+    name: str = ""
+    unit: str = ""
+    also: frozenset[str] = frozenset()
+    stated: bool = False
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one figure, and no calculation."""
+        return isinstance(self.node, Figure)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question for a figure of one report, without the names of its company and with the years of its periods.
+
+    `content` leaves out how it is to be answered; `value` is the kind of value that it asks for.
+    """
+
+    text: str
+    content: str
+    kind: Kind
+    value: Value
+    report: Report
+
+    @classmethod
+    def of(cls, asked: periods.Asked, kind: Kind, value: Value, report: Report) -> Asked:
+        content = lookup.read(asked.text, ("english",)).text
+        return cls(_nameless(asked.text, report), _nameless(content, report), kind, value, report)
+
+    @property
+    def said(self) -> frozenset[str]:
+        """The terms of labels that the question says whole."""
+        return self.report.finder.said(self.content) - _FRAME - self._names
+
+    @property
+    def terms(self) -> frozenset[str]:
+        """The terms that labels of the document have, too."""
+        return (terms(self.content) - _FRAME - self._names) & self.report.finder.vocabulary
+
+    @cached_property
+    def unknown(self) -> frozenset[str]:
+        """The terms that no label and no line has, and that may name a part of the company; of a sentence its names."""
+        known = self.report.finder.vocabulary | _FRAME | self._names | _known_names()
+        words = self.content.split()
+        sentence = sum(word.lower().strip("?,.") in COMMON["english"] for word in words) >= _MIN_COMMON
+        whole = self.kind == "look-up" and not sentence
+        named = self.content if whole else " ".join(_NAME.findall(self.content))
+        return terms(named) - known
+
+    @property
+    def _names(self) -> frozenset[str]:
+        return terms(" ".join(self.report.names))
+
+
+@cache
+def _known_names() -> frozenset[str]:
+    return terms(" ".join((*formulas.lines(), *formulas.ratios())))
+
+
+def _nameless(text: str, report: Report) -> str:
+    pattern = "|".join(map(re.escape, sorted(report.names, key=len, reverse=True)))
+    found = re.sub(rf"\b(?:{pattern})(?:[’']s?)?(?=\W|$)", " ", text, flags=re.I) if pattern else text
+    return " ".join(found.split())
+
+
+# --- by code ------------------------------------------------------------------------------------------------
+
+
+def readings(asked: Asked) -> Iterator[Reading]:
+    """Yield the formulas that a question may ask for, the one that it states itself first."""
+    words = f" {flat(asked.content)} "
+    ratios = formulas.ratios()
+    named = [name for name in sorted(ratios, key=len, reverse=True) if f" {name} " in words]
+    stated = [node for node in formulas.in_words(asked.text) if all(_known(one, asked) for one in figures(node))]
+    for node in stated:
+        also = asked.said - names(node) - terms(" ".join(named))
+        yield Reading(node, "", _unit(node, asked), also, stated=True)
+    if stated:
+        return
+    if named and (asked.kind == "calculation" or asked.value in ("share", "number", "words", "duration")):
+        for formula in ratios[named[0]].formulas:
+            ratio, made = ratios[named[0]], formulas.parse(formula.replace("days", _days(asked)))
+            if made is not None:
+                yield Reading(made, ratio.name, ratio.unit, asked.said - names(made) - terms(named[0]))
+    elif (request := calculation.parse(asked.content)) is not None:
+        for reading in _of_request(request):
+            if _fits(reading.node, asked):
+                yield replace(reading, also=asked.said - names(reading.node))
+    elif asked.kind == "look-up" and asked.value in ("money", "number"):
+        yield from _single(asked, words)
+
+
+def _known(figure: Figure, asked: Asked) -> bool:
+    """Return whether the document or the lines of statements have a word of a figure's name."""
+    return bool(terms(figure.name) & asked.report.finder.vocabulary) or flat(figure.name) in formulas.lines()
+
+
+def _days(asked: Asked) -> str:
+    """Return the days that a question counts a period as, else those of a year; "?" where neither is known."""
+    said = _DAYS.search(asked.text)
+    return said[1] if said else "365" if asked.report.usual == 12 else "?"
+
+
+def _unit(node: Node, asked: Asked) -> str:
+    divides = isinstance(node, Operation) and node.sign == "/"
+    return "%" if divides and _PERCENT.search(asked.content) and not _RATIO.search(asked.content) else ""
+
+
+def _single(asked: Asked, words: str) -> Iterator[Reading]:
+    """Yield the one figure that a question names, by the name of a line or by the words that labels have."""
+    lines = sorted(formulas.lines(), key=len, reverse=True)
+    if name := next((name for name in lines if f" {name} " in words), ""):
+        figure = Figure(name)
+        yield Reading(figure, name, also=asked.said - names(figure))
+        return
+    kept = (word for word in YEAR.sub(" ", asked.content).split() if terms(word) & asked.terms)
+    if name := " ".join(kept):
+        yield Reading(Figure(name))
+
+
+def _of_request(request: Request) -> Iterator[Reading]:
+    """Yield the formulas of a calculation that a question asks for."""
+    if len(request.subjects) == 1:
+        now, then = Figure(request.subjects[0]), Figure(request.subjects[0], True)
+        every = [Figure(request.subjects[0], False, Period(year)) for year in request.years]
+        if request.kind in ("average", "sum"):
+            total: Node = every[0] if every else now
+            for one in every[1:]:
+                total = Operation("+", total, one)
+            if len(every) > 1:
+                divided = Operation("/", total, Decimal(len(every)))
+                yield Reading(divided if request.kind == "average" else total, request.name)
+            return
+        if len(request.years) == 2:
+            now, then = (Figure(request.subjects[0], False, Period(year)) for year in reversed(request.years))
+        nodes = {
+            "percentage change": Operation("/", Operation("-", now, then), then),
+            "percentage decrease": Operation("/", Operation("-", then, now), then),
+            "change": Operation("-", now, then),
+            "decrease": Operation("-", then, now),
+        }
+        if request.kind in nodes:
+            yield Reading(nodes[request.kind], request.name, "%" if request.kind.startswith("percentage") else "")
+    elif len(request.subjects) == 2:
+        first, second = (f"{subject} {request.common}".strip() for subject in request.subjects)
+        sign = {"share": "/", "ratio": "/", "difference": "-", "sum": "+"}.get(request.kind)
+        unit = "%" if request.kind == "share" else ""
+        if sign:
+            yield Reading(Operation(sign, Figure(first), Figure(second)), request.name, unit)
+        if request.kind == "share":  # "what share of sales came from services": their sales
+            yield Reading(Operation("/", Figure(f"{first} {second}"), Figure(second)), request.name, unit)
+
+
+def names(node: Node) -> frozenset[str]:
+    """Return the terms of the names of a formula's figures, and of the lines that they are."""
+    lines = formulas.lines()
+    found: set[str] = set()
+    for figure in figures(node):
+        found |= terms(figure.name)
+        own = f" {flat(figure.name)} "
+        found.update(*(terms(" ".join(lines[name].names)) for name in lines if f" {name} " in own))
+    return frozenset(found)
+
+
+# --- by the model -------------------------------------------------------------------------------------------
+
+
+def grammar(text: str) -> str:
+    """Return the shape of a formula (GBNF): names, signs, and no number that the text lacks."""
+    numbers = dict.fromkeys(re.findall(r"(?<![\d.,])\d{1,3}(?![\d.,]\d|\d)", text))
+    number = " | ".join(f'"{one}"' for one in numbers)
+    return "\n".join(
+        (
+            "root ::= sum",
+            'sum ::= product ((" + " | " - ") product)*',
+            'product ::= atom ((" / " | " * ") atom)*',
+            f'atom ::= "(" sum ")" | name{" | number" if number else ""}',
+            'name ::= word (" " word){0,9}',
+            "word ::= [A-Za-z] [A-Za-z'&-]{0,24}",
+            *([f"number ::= {number}"] if number else ()),
+        )
+    )
+
+
+def asked_of_model(asked: Asked) -> str:
+    """Return the question as the model reads it: without years, which it must not use."""
+    return " ".join(
+        re.sub(r"(?:\b(?:in|for|at|of|during)\s)?(?:\bfiscal\s)?\b(?:19|20)\d\d\b", " ", asked.content).split()
+    )
+
+
+def written(text: str, asked: Asked) -> Reading | None:
+    """Return the formula that the model wrote; None where it is none for the kind of value that is asked for."""
+    node = formulas.parse(text)
+    if not isinstance(node, Operation):
+        return None
+    change = _as_change(node, asked)
+    if not _measured(node) or not _fits(node, asked):
+        return None
+    return Reading(change or node, "change" if change else "", _unit(node, asked), asked.said - names(node))
+
+
+def _fits(node: Node, asked: Asked) -> bool:
+    """Return whether a formula gives the kind of value that is asked for: a share by a division, money by none."""
+    if not isinstance(node, Operation):
+        return False
+    average = isinstance(node.right, Decimal)
+    divides = node.sign in "/*" and not average
+    if asked.value == "duration":
+        return _multiplies(node)
+    return {"share": divides or average, "money": not divides}.get(asked.value, True)
+
+
+def _measured(node: Node) -> bool:
+    """Return whether no bare number is added to a figure."""
+    if not isinstance(node, Operation):
+        return True
+    mixed = node.sign in "+-" and any(isinstance(part, Decimal) for part in (node.left, node.right))
+    return not mixed and _measured(node.left) and _measured(node.right)
+
+
+def _multiplies(node: Operation) -> bool:
+    """Return whether a formula counts a share in the days that it names."""
+    parts = (node.left, node.right)
+    own = node.sign == "*" and any(isinstance(part, Decimal) for part in parts)
+    return own or any(isinstance(part, Operation) and _multiplies(part) for part in parts)
+
+
+def _as_change(node: Operation, asked: Asked) -> Operation | None:
+    """Return a change relative to the period before, with the sign that the question gives it."""
+    own = figures(node)
+    if len(own) != 2 or own[0].name != own[1].name or own[0].before == own[1].before or node.sign != "/":
+        return None
+    now, then = sorted(own, key=lambda one: one.before)
+    change = Operation("-", then, now) if _FALL.search(asked.content) else Operation("-", now, then)
+    return Operation("/", change, then)

@@ -1,0 +1,125 @@
+"""Documents with figures: what they are called, their own period, and where their figures are found."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePosixPath
+
+from localrag.embeddings.sentence_encoder import SentenceEncoder
+from localrag.figures import periods, table
+from localrag.figures.finding import Finder
+from localrag.figures.formulas import flat
+from localrag.figures.periods import Period
+from localrag.grounding.stages import Pair
+from localrag.store.text_analysis import FALLBACK
+
+_KEPT = 24  # reports whose figures are kept in memory
+_GENERIC = frozenset(
+    "inc corp corporation company co ltd limited plc group holdings the and of com form annual report quarterly "
+    "financial statements filing".split()
+)
+_MAX_SHARE = 0.7  # a word in the names of more documents tells none from another
+_POSSESSIVE = re.compile(r"[’']s?\b")
+_YEAR, _QUARTERLY = 12, "Form 10-Q"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A document with figures, the period that it is about, and its fiscal quarter (0, 0 in an annual report)."""
+
+    pair: Pair
+    finder: Finder
+    period: Period | None
+    quarter: tuple[int, int]
+    names: frozenset[str]
+
+    @property
+    def usual(self) -> int:
+        """The months of its own period."""
+        return (self.period.months if self.period else None) or _YEAR
+
+    def dated(self, asked: Period) -> Period | None:
+        """Return a period asked about with the month that its quarter has here; None where it has none."""
+        number, year = self.quarter
+        if not asked.quarter:
+            return asked
+        if self.period is None or number != asked.quarter:
+            return None
+        return Period(self.period.year + asked.year - year, self.period.month, 3)
+
+
+@dataclass(frozen=True)
+class _Named:
+    pair: Pair
+    names: frozenset[str]
+    company: str
+    form: str
+    period: str
+
+
+class Reports:
+    """Finds the documents that a question for a figure names, and keeps the figures of the last ones."""
+
+    def __init__(self, encoder: SentenceEncoder) -> None:
+        self._encoder = encoder
+        self._kept: OrderedDict[tuple[str, int, int], Report | None] = OrderedDict()
+
+    def called(self, text: str, documents: Sequence[Pair]) -> list[Report]:
+        """Return the reports of the company that a question names, or of the only one; empty where it names several."""
+        known = [one for pair in documents if (one := _named(pair)) is not None]
+        words = set(flat(_POSSESSIVE.sub(" ", text)).split())
+        held = Counter(word for one in known for word in one.names)
+        rare = {word for word in words if 0 < held[word] <= _MAX_SHARE * len(known)}
+        best = max((len(one.names & rare) for one in known), default=0)
+        chosen = [one for one in known if best and one.names & rare] or (known if _one_company(known) else [])
+        if not _one_company(chosen):
+            return []
+        return [report for one in chosen if (report := self._report(one)) is not None]
+
+    def _report(self, one: _Named) -> Report | None:
+        library, document = one.pair
+        key = (library.name, document.id, library.generation)
+        if key not in self._kept:
+            self._kept[key] = _read(one, self._encoder)
+        self._kept.move_to_end(key)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+def _named(pair: Pair) -> _Named | None:
+    library, document = pair
+    if document.language not in (FALLBACK, ""):
+        return None
+    facts = {one.role: one.value for one in library.facts([document.id]).get(document.id, ()) if one.clear}
+    company = facts.get("company", "")
+    stem = re.sub(r"[_\-.]", " ", PurePosixPath(document.path).stem)
+    words = (word for word in flat(f"{stem} {company}").split() if word not in _GENERIC and len(word) > 1)
+    names = frozenset(word for word in words if not any(map(str.isdigit, word)))
+    return _Named(pair, names, flat(company), facts.get("form", ""), facts.get("period", ""))
+
+
+def _one_company(known: Sequence[_Named]) -> bool:
+    """Return whether documents are of one company: there is one, or each shares a name with the first."""
+    return len(known) == 1 or (bool(known) and all(one.names & known[0].names for one in known))
+
+
+def _read(one: _Named, encoder: SentenceEncoder) -> Report | None:
+    library, document = one.pair
+    own = about(one.form, one.period)
+    pages = library.pages(document.id) if one.form.startswith(_QUARTERLY) else []
+    entries = list(table.stored(library.figures(document.id))) or table.read(library.pages(document.id), own)
+    quarter = periods.fiscal_quarter(page.text for page in pages)
+    return Report(one.pair, Finder(entries, encoder), own, quarter, one.names) if entries else None
+
+
+def about(form: str, period: str) -> Period | None:
+    """Return the period that a filing is about, by the facts of its form and of the last day of its period."""
+    if len(period) != len("2026-12-31"):
+        return None
+    day = date.fromisoformat(period)
+    return Period(*periods.ended(day.year, day.month, day.day), 3 if form.startswith(_QUARTERLY) else _YEAR)

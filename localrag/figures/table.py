@@ -1,0 +1,133 @@
+"""Read the figures of a document's tables: each with its labels, the statement it stands in, and its period."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from localrag.figures import periods
+from localrag.figures.periods import Period
+from localrag.grounding import cells
+from localrag.grounding.cells import UNNAMED, Cell
+from localrag.quantities import SCALES, YEAR, find_dates, lazy_re
+from localrag.types import Page, Passage
+
+_OF = r"\bstatements? of (?:consolidated )?"
+_STATEMENTS = {
+    "cash": lazy_re(rf"{_OF}cash flows?\b|\bcash flows? statements?\b", re.I),
+    "balance": lazy_re(rf"\bbalance sheets?\b|{_OF}financial (?:position|condition)\b", re.I),
+    "equity": lazy_re(rf"{_OF}(?:changes in )?(?:\w{{1,20}} )?(?:stock|share)holders[’'] equity\b", re.I),
+    "comprehensive": lazy_re(rf"{_OF}comprehensive\b", re.I),
+    "income": lazy_re(
+        rf"{_OF}(?:income|operations|earnings|profit)\b|\bincome statements?\b|\bprofit and loss\b", re.I
+    ),
+}
+# What stands in the head of a column besides its name and its period.
+_LENGTHS = lazy_re(
+    r"\b(?:(?:three|six|nine|twelve|3|6|9|12) months|quarters?|(?:fiscal )?years?|period)\s{1,9}ended\b"
+    r"|\bas of\b|\bat\b|\bended\b|\((?:un)?audited\)|\bin (?:thousands|millions|billions)\b",
+    re.I,
+)
+_COUNTED = re.compile(r"\b(?:shares|number|employees|units|headcount|stores|days|weighted)\b|%", re.I)
+_NOTE = re.compile(r"\(\w\)|\*")  # a note below a statement
+_MAX_PAGE = 1_000_000  # characters: a longer sheet holds records, of which each is looked up
+_WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A figure of a table: its cell, the page and the kind of statement that it stands on, and its period.
+
+    `column` are the words of its column that tell no period; `group` numbers the row.
+    """
+
+    cell: Cell
+    position: int
+    statement: str
+    title: str
+    period: Period | None
+    column: str
+
+    @property
+    def row(self) -> str:
+        return "" if self.cell.row == UNNAMED else self.cell.row
+
+    @property
+    def value(self) -> Decimal:
+        """The figure in single units: of "1,178" in a table of thousands 1,178,000."""
+        return self.cell.value.scaleb(SCALES.get(self.cell.scale, 0))
+
+
+def read(pages: Sequence[Page], about: Period | None) -> list[Entry]:
+    """Return the figures of all pages; `about` is the period that a report is about."""
+    found: list[Entry] = []
+    for position, page in enumerate(pages):
+        if "| " not in page.text or len(page.text) > _MAX_PAGE:
+            continue
+        passage = Passage("", "", page.number, page.label, (), page.text, 0, len(page.text), 0.0, position=position)
+        found += [_entry(cell, page, position, about) for cell in _in_money(cells.find([passage]))]
+    return found
+
+
+def _in_money(found: Sequence[Cell]) -> Iterator[Cell]:
+    """Yield cells with the currency of their table, where only its first and last rows show it."""
+    money = {cell.table: cell.unit for cell in reversed(found) if cell.unit not in ("", "%")}
+    for cell in found:
+        known = cell.unit or cell.table not in money or counts(cell)
+        yield cell if known else replace(cell, unit=money[cell.table])
+
+
+def counts(cell: Cell) -> bool:
+    """Return whether a figure is a number of things by its labels, and no amount of money."""
+    return _COUNTED.search(f"{cell.row} {cell.section} {cell.column}") is not None
+
+
+def rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
+    """Return figures as a library stores them, in the columns `store.library.FIGURE`."""
+    found = []
+    for one in entries:
+        cell, at = one.cell, one.period
+        place = (one.position, cell.start, cell.end, cell.line, cell.stop)
+        what = (cell.text, str(cell.value), cell.unit, cell.scale, cell.row, cell.column, cell.section)
+        when = (at.year, at.month, at.months) if at else (None, None, None)
+        found.append((*place, *what, one.column, one.statement, one.title, *when))
+    return found
+
+
+def stored(found: Iterable[tuple[Any, ...]]) -> Iterator[Entry]:
+    """Yield the figures of rows that a library stores."""
+    for position, start, end, line, stop, text, value, unit, scale, row, column, section, *more in found:
+        words, statement, title, year, month, months = more
+        at = None if year is None else Period(year, month, months)
+        numbers = (start, end, line, stop, text, Decimal(value), unit, scale, row, column, section)
+        yield Entry(Cell(0, 0, (0, 0), *numbers, frozenset(), False, False), position, statement, title, at, words)
+
+
+def _entry(cell: Cell, page: Page, position: int, own: Period | None) -> Entry:
+    heading = next((one.title for one in reversed(page.headings) if one.start <= cell.line), "")
+    title = f"{heading} {cell.caption}".strip()
+    statement = "" if _NOTE.match(cell.section) else statement_of(title)
+    around = [*([] if statement == "" and not cell.section else [cell.section]), cell.caption, heading]
+    at = periods.of_column(cell.column, (cell.row if _dated(cell.row) else "", *around), own)
+    if at is not None and at.months is None:
+        lasting = statement in ("income", "cash", "comprehensive") and own and own.months == 12
+        at = at._replace(months=0 if statement == "balance" else 12 if lasting else None)
+    return Entry(cell, position, statement, title, at, _words(cell.column))
+
+
+def _dated(row: str) -> bool:
+    return bool(YEAR.search(row)) or any(find_dates(row))
+
+
+def statement_of(text: str) -> str:
+    """Return the kind of statement that a title names: "cash", "balance", "income", or nothing."""
+    return next((kind for kind, pattern in _STATEMENTS.items() if pattern.search(text)), "")
+
+
+def _words(column: str) -> str:
+    """Return the words of a column that tell no period."""
+    rest = periods.asked(_LENGTHS.sub(" ", column)).rest
+    return " ".join(_WORD.findall(rest))

@@ -1,0 +1,150 @@
+"""Questions for figures, answered by code from the tables of reports."""
+
+import pytest
+
+from localrag.events import Answered
+from localrag.items import facts
+
+ORLO = """ORLO FOODS, INC. AND SUBSIDIARIES
+Consolidated Statements of Operations
+For the Years Ended December 31, 2021 and 2020
+
+| (In thousands, except per share data) | 2021 | 2020 |
+| --- | --- | --- |
+| Net sales: |  |  |
+| Goods | $900 | $800 |
+| Services | 340 | 200 |
+| Total net sales | 1,240 | 1,000 |
+| Cost of sales: |  |  |
+| Goods | 500 | 480 |
+| Services | 120 | 100 |
+| Total cost of sales | 620 | 580 |
+| Gross profit | 620 | 420 |
+| Research and development | 40 | 50 |
+| Operating income | 310 | (20) |
+| Diluted earnings per share | $0.31 | $(0.02) |
+
+Consolidated Balance Sheets
+
+| (In thousands) | December 31, 2021 | December 31, 2020 |
+| --- | --- | --- |
+| Current assets: |  |  |
+| Inventories | $70 | $50 |
+| Total current assets | 300 | 200 |
+| Property and equipment, net | 900 | 800 |
+| Current liabilities: |  |  |
+| Accounts payable | 62 | 40 |
+| Total current liabilities | 150 | 100 |
+
+Consolidated Statements of Cash Flows
+
+| (In thousands) | 2021 | 2020 |
+| --- | --- | --- |
+| Net cash provided by operating activities | $200 | $90 |
+| Purchases of property and equipment | (80) | (60) |
+"""
+TESS = ORLO.replace("ORLO FOODS", "TESS MILLS").replace(
+    "Research and development | 40", "Research and development | 75"
+)
+
+
+@pytest.fixture
+def reports(shelf):
+    library = shelf("mill", {"orlo-foods_2021.md": ORLO, "tess-mills_2021.md": TESS})
+    facts.refresh(library)
+    return library
+
+
+@pytest.fixture
+def ask(assistant, models, reports):
+    def asked(question):
+        *_, last = assistant.ask(question, libraries=["mill"])
+        assert isinstance(last, Answered)
+        return last.answer
+
+    return asked
+
+
+@pytest.mark.parametrize(
+    "question, shown, expression",
+    [
+        ("What was Orlo's gross margin in 2021?", "50 %", "620 / 1,240"),
+        ("orlo current ratio fy2021", "2", "300 / 150"),
+        ("By what percentage did Orlo's net sales grow in 2021?", "24 %", "(1,240 − 1,000) / 1,000"),
+        ("What was the inventory turnover of Orlo in 2021?", "10.33", "620 / ((50 + 70) / 2)"),
+        (
+            "How many days payable did Orlo have in 2021 (accounts payable / cost of sales x 365)?",
+            "36.5",
+            "62 / 620 × 365",
+        ),
+        ("What was Orlo's free cash flow in 2021?", "$120 thousand", "200 − 80"),
+        ("What was the gross margin of Orlo's Services in 2021?", "64.71 %", "(340 − 120) / 340"),
+        ("What share of Orlo's net sales came from services in 2021?", "27.42 %", "340 / 1,240"),
+        ("What was Orlo's operating margin in 2020?", "−2 %", "(−20) / 1,000"),
+    ],
+)
+def test_a_ratio_is_worked_out_with_a_citation_for_each_figure(ask, reports, question, shown, expression):
+    answer = ask(question)
+    (working,) = answer.workings
+    assert (working.expression, working.result) == (expression, shown)
+    assert answer.found and answer.plan.kind == "exact" and answer.model is None
+    assert {one.document for one in answer.citations} == {"orlo-foods_2021.md"}
+    text = reports.page_text(reports.document("orlo-foods_2021.md").id, 0)
+    assert all(text[one.start : one.end] == one.quote for one in answer.citations)
+
+
+@pytest.mark.parametrize(
+    "question, amount",
+    [
+        ("How much did Orlo spend on capex in 2021?", "$80 thousand"),
+        ("What did Orlo put into property and equipment in 2020?", "$60 thousand"),
+        ("What were Orlo's inventories at December 31, 2020?", "$50 thousand"),
+        ("tess r&d 2021", "$75 thousand"),
+        ("How much revenue did Orlo make with services in 2020?", "$200 thousand"),
+    ],
+)
+def test_a_figure_is_given_with_currency_and_scale(ask, question, amount):
+    answer = ask(question)
+    assert f"{amount} [1]" in answer.answer and answer.plan.kind == "exact" and not answer.workings
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What was Orlo's gross margin in 2015?",  # no such year
+        "What was the gross margin in 2021?",  # of whom?
+        "What was Orlo's goodwill at December 31, 2021?",  # no such line
+        "How many employees did Orlo have at December 31, 2021?",
+        "What was the gross margin of Orlo's Bakery in 2021?",  # no such part
+        "How many services did Orlo sell in 2021?",  # a number, not an amount
+        "What was Orlo's gross margin in the third quarter of 2021?",
+    ],
+)
+def test_what_no_figure_surely_answers_is_left_to_others(ask, question):
+    assert ask(question).plan.kind != "exact"
+
+
+def test_free_wording_is_read_by_the_model_which_writes_no_number(ask, models):
+    models.generator.script = [("Of each hundred", "research and development / net sales")]
+    answer = ask("Of each hundred dollars that Orlo sold in 2021, how many percent went into research?")
+    assert [one.expression for one in answer.workings] == ["40 / 1,240"] and answer.model is not None
+
+
+def test_figures_are_read_once_and_go_with_their_document(reports):
+    (orlo, tess) = reports.documents()
+    assert len(reports.figures(orlo.id)) == len(reports.figures(tess.id)) > 30
+    reports.remove([orlo])
+    assert not reports.figures(orlo.id) and reports.figures(tess.id)
+
+
+def test_figures_of_two_companies_are_compared(ask, models):
+    models.generator.script = [
+        (
+            "Which company spent more",
+            "How much did Orlo spend on research and development in 2021?\n"
+            "How much did Tess spend on research and development in 2021?",
+        )
+    ]
+    answer = ask("Which company spent more on research and development in 2021, Orlo or Tess?")
+    assert answer.answer.startswith("Tess") and "$40 thousand" in answer.answer and "$75 thousand" in answer.answer
+    assert [one.document for one in answer.citations] == ["orlo-foods_2021.md", "tess-mills_2021.md"]

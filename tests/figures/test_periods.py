@@ -1,0 +1,70 @@
+"""The periods that questions and columns name."""
+
+import time
+
+import pytest
+
+from localrag.figures import periods
+from localrag.figures.periods import Period
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("capex in 2019", [Period(2019, 0, 12)]),
+        ("capex fy2019", [Period(2019)]),
+        ("inventories at December 31, 2019", [Period(2019, 12, 0)]),
+        ("inventories at the end of 2019", [Period(2019, 0, 0)]),
+        ("revenue in the three months ended July 1, 2023", [Period(2023, 6, 3)]),
+        ("revenue for the fiscal year that ended on October 31, 2009", [Period(2009, 10, 12)]),
+        ("revenue in Q3 2023", [Period(2023, 0, 3, 3)]),
+        ("revenue in the first quarter of fiscal 2024", [Period(2024, 0, 3, 1)]),
+        ("revenue june qtr 2023", [Period(2023, 6, 3)]),
+        ("buybacks from January to September 2022", [Period(2022, 9, 9)]),
+        ("revenue in the three months (not nine) ended July 1, 2023", [Period(2023, 6, 3)]),
+        ("revenue in the quarter ended April 30, 2023, the first of fiscal 2024", [Period(2023, 4, 3)]),
+        ("change in sales from 2018 to 2019", [Period(2018), Period(2019)]),
+        ("revenue", []),
+    ],
+)
+def test_a_question_names_periods(text, found):
+    assert [one._replace(months=one.months) for one in periods.asked(text).periods] == found
+
+
+def test_the_text_of_a_question_keeps_only_the_years():
+    assert periods.asked("sales in the quarter ended July 1, 2023, please").text == "sales in 2023 , please"
+
+
+@pytest.mark.parametrize(
+    "label, around, own, found",
+    [
+        ("Three Months Ended Apr 1, 2023", (), None, Period(2023, 3, 3)),
+        ("2019", ("For the Years Ended December 31, 2019 and 2018",), Period(2019, 12, 12), Period(2019, 12, 12)),
+        ("Oct 1, 2022", ("Balance sheets as of",), None, Period(2022, 9, 0)),
+        ("Networking", ("Three Months Ended October 29, 2023",), None, Period(2023, 10, 3)),
+        ("Change", ("2019 and 2018",), None, None),
+        ("Total", (), None, None),
+    ],
+)
+def test_a_column_has_a_period(label, around, own, found):
+    assert periods.of_column(label, around, own) == found
+
+
+def test_a_period_covers_only_columns_of_its_length():
+    quarter = Period(2023, 9, 3)
+    assert quarter.covers(Period(2023, 9, 3)) and not quarter.covers(Period(2023, 9, 9))
+    assert not Period(2023, 0, 12).covers(Period(2023, 9, 3))
+    assert quarter.before == Period(2022, 9, 3)
+
+
+def test_a_report_speaks_of_its_own_quarter_and_of_the_one_before():
+    text = "In the third quarter of 2023 sales rose, compared with the third quarter of 2022. Q3 2023 was good."
+    assert periods.fiscal_quarter([text]) == (3, 2023)
+    assert periods.fiscal_quarter(["Nothing."]) == (0, 0)
+
+
+@pytest.mark.parametrize("piece", ["1 January ", "three months ended ", "q1 ", "not ", "end of the fiscal year "])
+def test_long_questions_are_read_in_time(piece):
+    began = time.process_time()
+    periods.asked(piece * 500)
+    assert time.process_time() - began < 5

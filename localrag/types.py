@@ -60,21 +60,27 @@ class Flag(_Value):
 
 @dataclass(frozen=True, slots=True)
 class Figure(_Value):
-    """A figure as the text writes it; `marker` is the number of its citation."""
+    """A figure as the text writes it; `marker` is the number of its citation, `value` what is calculated with."""
 
     text: str
     place: str
     marker: int
+    name: str = ""
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Working(_Value):
-    """A calculation by code: the expression over quoted figures, its result as shown, and the figures."""
+    """A calculation by code: the expression over quoted figures, its result as shown, and the figures.
+
+    `formula` has the numbers of figures, from 0, in braces: "{0} / {1}"; empty where only the expression is known.
+    """
 
     expression: str
     result: str
     value: float
     figures: tuple[Figure, ...] = ()
+    formula: str = ""
 
     @property
     def shown(self) -> str:

@@ -15,8 +15,8 @@ from decimal import Decimal, DecimalException, localcontext
 
 from localrag.answer.table_qa.calculation import number, rounded
 from localrag.figures import formulas, periods, reading, table
-from localrag.figures.finding import Match, terms
-from localrag.figures.formulas import Figure, Operation
+from localrag.figures.finding import DISTINGUISHING, Match, terms
+from localrag.figures.formulas import Figure, Node, Operation
 from localrag.figures.periods import Period
 from localrag.figures.reading import Asked, Reading
 from localrag.figures.reports import Report, Reports
@@ -32,16 +32,18 @@ from localrag.types import Figure as Shown
 _REASON = "Code found {what} in the tables of {document}."
 _MINUS = "−"
 _MAX_LABEL = 120
+_MONEY = frozenset(CURRENCIES.values())
 
 
 @dataclass(frozen=True)
 class Result:
-    """A formula worked out over figures of a report, and its expression in their numbers."""
+    """A formula worked out over figures of a report; `values` are those shown, of one scale where they can be."""
 
     reading: Reading
     report: Report
     matches: Mapping[Figure, Match]
     value: Decimal
+    values: Mapping[Figure, Decimal]
     expression: str
 
 
@@ -68,10 +70,10 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     found = reports.called(question.text, query.documents) if asked.periods else []
     found.sort(key=lambda one: not _is_own(asked.periods[-1], one))
     each = [Asked.of(asked, question.kind, question.value, one) for one in found]
-    each = [one for one in each if not one.unknown]
+    each = [one for one in each if not one.unknown_names]
     for one in each:
         for own in reading.readings(one):
-            if result := _worked(own, one, asked.periods):
+            if (own.stated or not one.unknown) and (result := _worked(own, one, asked.periods)):
                 return result
     if write is None or not each or question.kind != "calculation":
         return None
@@ -93,9 +95,9 @@ def _is_own(asked: Period, report: Report) -> bool:
 def _worked(own: Reading, asked: Asked, named: Sequence[Period]) -> Result | None:
     """Return the result of a formula if all its figures are found and go together."""
     matches = _matches(own, asked.report, named)
-    if not matches or not _together(own, matches, asked):
-        return None
     values = {figure: match.value for figure, match in matches.items()}
+    if not matches or not _together(own, matches, asked) or not _rises(own.node, values):
+        return None
     shown = values
     if len({match.entry.cell.scale for match in matches.values()}) == 1:
         scale = SCALES.get(next(iter(matches.values())).entry.cell.scale, 0)
@@ -105,7 +107,7 @@ def _worked(own: Reading, asked: Asked, named: Sequence[Period]) -> Result | Non
             value = formulas.evaluate(own.node, values)
     except DecimalException:
         return None
-    return Result(own, asked.report, matches, value, formulas.shown(own.node, shown))
+    return Result(own, asked.report, matches, value, shown, formulas.shown(own.node, shown))
 
 
 def _matches(own: Reading, report: Report, named: Sequence[Period]) -> dict[Figure, Match]:
@@ -129,17 +131,33 @@ def _period(figure: Figure, named: Sequence[Period]) -> Period:
 
 def _together(own: Reading, matches: Mapping[Figure, Match], asked: Asked) -> bool:
     """Return whether figures are those that are asked for: other ones, of a kind, with all that is said of labels."""
-    places = {(match.entry.position, match.entry.cell.start) for match in matches.values()}
-    units = {match.entry.cell.unit for match in matches.values()}
+    found = [match.entry.cell for match in matches.values()]
+    units = {cell.unit for cell in found}
     if own.single:
-        (match,) = matches.values()
-        counted = table.counts(match.entry.cell) or "%" in units
-        if counted if asked.value == "money" else units & set(CURRENCIES.values()):
+        (cell,) = found
+        other = table.counts(cell) or "%" in units if asked.value != "number" else cell.scale or units & _MONEY
+        if other and not table.per_share(cell):
             return False
-    elif len(places) < len(matches) or ("%" in units and len(units) > 1):
+    elif len({(match.entry.position, match.entry.cell.start) for match in matches.values()}) < len(matches):
+        return False
+    unscaled = any(not cell.scale and cell.unit in _MONEY and not table.per_share(cell) for cell in found)
+    if (asked.report.finder.scaled and unscaled) or ("%" in units and len(units) > 1):
         return False
     labels = frozenset().union(*(_labels(match) for match in matches.values()))
+    rows = frozenset().union(*(terms(match.entry.row) for match in matches.values()))
+    if not asked.terms & terms(" ".join(DISTINGUISHING)) <= rows:
+        return False
     return own.stated or asked.terms - reading.names(own.node) - terms(own.name) <= labels
+
+
+def _rises(node: Node, values: Mapping[Figure, Decimal]) -> bool:
+    """Return whether changes can be told: no share of what is not positive, no fall of a loss."""
+    if not isinstance(node, Operation):
+        return True
+    if node.sign == "/" and isinstance(node.left, Operation) and node.left.sign == "-":
+        return formulas.evaluate(node.right, values) > 0
+    same = node.sign == "-" and len({figure.name for figure in formulas.figures(node)}) == 1
+    return not same or all(values[figure] >= 0 for figure in formulas.figures(node))
 
 
 def _labels(match: Match) -> frozenset[str]:
@@ -181,11 +199,18 @@ def _findings(result: Result, short: bool) -> Findings:
         text = _amount(match) if short else f"{_label(match, figure.name)}, {_when(match)}: {_amount(match)}"
         return _found(f"{text} [1].", "the figure", title, tuple(marked.values()))
     shown = tuple(
-        Shown(match.entry.cell.text, citations[figure].place, marked[citations[figure]].marker)
+        Shown(
+            match.entry.cell.text,
+            citations[figure].place,
+            marked[citations[figure]].marker,
+            f"{_label(match, figure.name)}, {_when(match)}",
+            float(result.values[figure]),
+        )
         for figure, match in result.matches.items()
     )
     value = _result(result)
-    working = Working(result.expression, value, float(result.value), shown)
+    exact = float(formulas.evaluate(result.reading.node, result.values))
+    working = Working(result.expression, value, exact, shown, formulas.numbered(result.reading.node))
     listed = [
         f"{_label(match, figure.name)}, {_when(match)}: {_amount(match)} [{marked[citations[figure]].marker}]"
         for figure, match in result.matches.items()
@@ -235,8 +260,7 @@ def _when(match: Match) -> str:
 def _amount(match: Match) -> str:
     """Return a figure with its currency and scale: "$1,178 thousand"."""
     cell = match.entry.cell
-    value = abs(cell.value) if match.value >= 0 else cell.value
-    return _money(value, cell.unit, cell.scale)
+    return _money(match.value.scaleb(-SCALES.get(cell.scale, 0)), cell.unit, cell.scale)
 
 
 def _money(value: Decimal, unit: str, scale: str) -> str:
@@ -247,13 +271,25 @@ def _money(value: Decimal, unit: str, scale: str) -> str:
 
 
 def _result(result: Result) -> str:
-    node, value = result.reading.node, result.value
+    """Return a result as it is shown: a share in percent, an amount with the currency and scale of the first figure."""
     if result.reading.unit == "%":
-        return f"{number(rounded(value * 100, 2))} %"
-    if isinstance(node, Operation) and node.sign in "+-":
-        first = next(iter(result.matches.values())).entry.cell
-        exponent = SCALES.get(first.scale, 0)
-        shown = value.scaleb(-exponent)
-        places = max(0, *(-int(match.entry.cell.value.as_tuple().exponent) for match in result.matches.values()), 0)
-        return _money(rounded(shown, places), first.unit, first.scale)
-    return number(rounded(value, 2))
+        return f"{number(rounded(result.value * 100, 2))} %"
+    if not _is_amount(result.reading.node):
+        return number(rounded(result.value, 2))
+    cells = [match.entry.cell for match in result.matches.values()]
+    value = result.value.scaleb(-SCALES.get(cells[0].scale, 0))
+    places = max(-int(cell.value.as_tuple().exponent) for cell in cells)
+    return _money(rounded(value, max(places, 0)), cells[0].unit, cells[0].scale)
+
+
+def _is_amount(node: Node) -> bool:
+    """Return whether a formula gives what its figures are, such as money, and no ratio of them."""
+    if isinstance(node, Operation):
+        parts = (node.left, node.right)
+        return (
+            _is_amount(node.left)
+            if node.sign in "+-"
+            else any(isinstance(part, Decimal) for part in parts)
+            and all(isinstance(part, Decimal) or _is_amount(part) for part in parts)
+        )
+    return isinstance(node, Figure)

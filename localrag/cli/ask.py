@@ -55,7 +55,7 @@ _HIDDEN |= {"page", "start", "end"}
     "file",
     type=options.FILE,
     metavar="FILE",
-    help="Also write rows of a survey or count to FILE (.xlsx, .csv, .json, .md), replacing it.",
+    help="Also write rows of a survey or count, or the figures of a calculation, to FILE (.xlsx, .csv, .json, .md).",
 )
 @recipient_options
 @options.json_option
@@ -139,14 +139,15 @@ def ask_command(
 def save_table(answer: Answer, path: Path, settings: Settings, recipients: Recipients | None) -> None:
     from localrag.sessions import table_export
 
-    if not answer.table and answer.stopped:
+    rows = answer.table or tuple(table_export.workings(answer))
+    if not rows and answer.stopped:
         echo(f"Stopped before the first row, so {path} was not written.", err=True)
         return
-    if not answer.table:
+    if not rows:
         problem = f"cannot write {str(path)!r}: an answer in mode {answer.plan.kind!r} has no rows"
         raise UsageError(problem, "Ask each document: --mode survey.")
-    path = table_export.save(answer.table, path, answer.question, settings.library_audit_file, recipients)
-    echo(f"Wrote {counted(len(answer.table), 'row')} to {path}.", err=True)
+    path = table_export.save(rows, path, answer.question, settings.library_audit_file, recipients)
+    echo(f"Wrote {counted(len(rows), 'row')} to {path}.", err=True)
 
 
 def follow(asking: Asking, silent: bool) -> Answer:

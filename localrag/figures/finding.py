@@ -30,8 +30,9 @@ from localrag.store import text_analysis
 if TYPE_CHECKING:
     from localrag.embeddings import Vectors
 
-_DISTINGUISHING = frozenset("other before after without".split())  # common words that tell rows apart
-_EMPTY = (text_analysis.COMMON["english"] - _DISTINGUISHING) | frozenset(
+# Words that tell rows apart, or say that something else is measured.
+DISTINGUISHING = frozenset("other before after without adjusted organic comparable underlying core".split())
+_EMPTY = (text_analysis.COMMON["english"] - DISTINGUISHING) | frozenset(
     "amount amounts value values number figure figures year years fiscal ended period company respective overall "
     "billion million thousand much many total sum net".split()
 )
@@ -41,7 +42,7 @@ _EXACT, _HARDLY = 0.99, 0.3
 SURE = 0.8  # the probability from which a figure is the one meant
 _ROUNDED = Decimal("0.006")  # relative difference of one figure in thousands and in millions
 _FALLS = re.compile(r"purchase|payment|repayment|paid|acquisition|addition|expenditure|repurchase|expense|cost", re.I)
-_BOTH_SIGNS = re.compile(r"\(|\bnet\b", re.I)
+_BENEFIT = re.compile(r"(?:income tax )?benefit\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]*")
 _ASIDE = re.compile(r"\([^()]{0,200}\)|[®™*†‡:]")
 
@@ -56,9 +57,11 @@ class Match:
 
     @property
     def value(self) -> Decimal:
-        """The figure as a formula takes it: money that goes out is positive."""
-        value = self.entry.value
-        falls = self.outflow or (_FALLS.search(self.entry.row) and not _BOTH_SIGNS.search(self.entry.row))
+        """The figure as a formula takes it: money that goes out is positive, a "(benefit)" in its row negative."""
+        value, row = self.entry.value, self.entry.row
+        if self.outflow and _BENEFIT.match(row):
+            return -value
+        falls = (self.outflow or _FALLS.search(row)) and "(" not in row
         return abs(value) if falls and value < 0 else value
 
 
@@ -137,25 +140,32 @@ class Finder:
         line, more = self._line(name)
         also |= more
         if line and exact and line.statement == "balance" and period.months:
-            # What stands at the end of a period is no figure of the period.
-            return self.find(line.of_period, period, also, usual, exact=True) if line.of_period else None
-        names = line.names if line else (name,)
-        where = line.statement if line else ""
+            return None  # what stands at the end of a period is no figure of the period
+        names, where = (line.names, line.statement) if line else ((name,), "")
         ranked: list[tuple[float, Entry]] = []
         for label, own in self.entries.items():
-            fitting = [one for one in own if one.period and _covers(period, one.period, usual, exact)]
-            if not fitting:
+            # What stands elsewhere may be a part's or another company's, unless it is said whose it is.
+            if where and not also and where in self._statements and label.statement != where:
                 continue
-            probability = self._fits(label, names, name, also)
+            fitting = [one for one in own if one.period and _covers(period, one.period, usual, exact)]
+            probability = self._fits(label, names, name, also) if fitting else 0.0
             if probability < SURE / 2:
                 continue
-            if where and not also:
-                probability *= 1.0 if label.statement == where else 0.93 if not label.statement else 0.6
             unsure = exact and period.months is not None and not label.statement
             for one in fitting:
                 timeless = unsure and one.period is not None and one.period.months is None
                 ranked.append((probability * (0.85 if timeless else 1.0), one))
         return _clear(ranked, name, bool(line and line.outflow))
+
+    @cached_property
+    def _statements(self) -> frozenset[str]:
+        """The kinds of statements that the document has."""
+        return frozenset(one.statement for one in self.entries)
+
+    @cached_property
+    def scaled(self) -> bool:
+        """Whether the statements are in thousands or more, so that an amount without a scale is in doubt."""
+        return any(one.cell.scale for own in self.entries.values() for one in own if one.statement)
 
     def _line(self, name: str) -> tuple[Line | None, frozenset[str]]:
         """Return the line of statements that a name is or has, and the terms besides that labels have."""
@@ -167,7 +177,7 @@ class Finder:
         inside = next((own for own in sorted(known, key=len, reverse=True) if f" {own} " in f" {words} "), "")
         if not inside:
             return None, frozenset()
-        left = terms(f" {words} ".replace(f" {inside} ", " ")) & (self.vocabulary | _DISTINGUISHING)
+        left = terms(f" {words} ".replace(f" {inside} ", " ")) - terms(formulas.frame())
         return known[inside], left
 
     def _fits(self, label: _Label, names: Sequence[str], name: str, also: frozenset[str]) -> float:
@@ -237,8 +247,7 @@ def _clear(ranked: Sequence[tuple[float, Entry]], name: str, outflow: bool) -> M
 
 
 def _same(one: Decimal, other: Decimal) -> bool:
-    one, other = abs(one), abs(other)
-    return abs(one - other) <= _ROUNDED * max(one, other)
+    return abs(one - other) <= _ROUNDED * max(abs(one), abs(other))
 
 
 def _covers(period: Period, column: Period, usual: int, exact: bool) -> bool:

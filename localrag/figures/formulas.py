@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from operator import add, mul, sub, truediv
 from typing import Any, NamedTuple
@@ -63,6 +63,7 @@ _DEFINES = lazy_re(
 _BRACKETS = re.compile(r"(?<=[\w’'])\s{0,3}\((?P<inside>[^()]{0,200})\)")
 _NUMBER = re.compile(r"(?:a year of )?(\d{1,3})(?:\s?(?:days?|d))?(?:[\s,].*)?")
 _MAX_TOKENS, _MAX_WORDS, _MAX_YEARS = 24, 10, 9
+_MAX_TEXT, _MAX_STARTS, _MAX_OPERAND = 1000, 8, 160
 
 
 class Figure(NamedTuple):
@@ -111,6 +112,20 @@ def shown(node: Node, values: Mapping[Figure, Decimal], strength: int = 0) -> st
     return f"(−{abs(value):,f})" if value < 0 else f"{value:,f}"
 
 
+def numbered(node: Node) -> str:
+    """Return a formula with the numbers of its figures in braces, as spreadsheets write signs: "({0} - {1}) / {1}"."""
+    order = {figure: f"{{{at}}}" for at, figure in enumerate(figures(node))}
+
+    def part(node: Node, strength: int) -> str:
+        if not isinstance(node, Operation):
+            return order[node] if isinstance(node, Figure) else str(node)
+        own = _STRENGTH[node.sign]
+        text = f"{part(node.left, own)} {node.sign} {part(node.right, own + (node.sign in '-/'))}"
+        return f"({text})" if own < strength else text
+
+    return part(node, 0)
+
+
 # --- words and signs ----------------------------------------------------------------------------------------
 
 
@@ -120,8 +135,10 @@ def in_words(text: str) -> Iterator[Node]:
     "inventory turnover is the total cost of goods sold over the average of inventories": what stands behind "is".
     """
     found: list[Operation] = []
+    if len(text) > _MAX_TEXT:
+        return
     for part in re.split(r"(?<=[\w)])[.?;](?:\s|$)", text):
-        starts = sorted({0, *(match.end() for match in _DEFINES.finditer(part))}, reverse=True)
+        starts = sorted({0, *(match.end() for match in _DEFINES.finditer(part))}, reverse=True)[:_MAX_STARTS]
         for clause in (*(part[start:] for start in starts), *re.findall(r"\(([^()]+)\)", part)):
             if isinstance(one := parse(clause), Operation):
                 found.append(one)
@@ -132,10 +149,13 @@ def _size(node: Node) -> int:
     return 1 + _size(node.left) + _size(node.right) if isinstance(node, Operation) else 0
 
 
-@cache
-def parse(text: str) -> Node | None:
-    """Return the formula that a whole text is; None where it is none."""
-    tokens = _tokens(text)
+@lru_cache(1000)
+def parse(text: str, marked: bool = False) -> Node | None:
+    """Return the formula that a whole text is; None where it is none.
+
+    If `marked`, "sales before" are the sales of the period before.
+    """
+    tokens = _tokens(text, marked) if len(text) <= _MAX_TEXT else []
     if not tokens or len(tokens) > _MAX_TOKENS:
         return None
     signs = [token for token in tokens if isinstance(token, str) and token[0] not in "()"]
@@ -143,7 +163,7 @@ def parse(text: str) -> Node | None:
     return found if found is None or figures(found) else None
 
 
-def _tokens(text: str) -> list[str | Node]:
+def _tokens(text: str, marked: bool) -> list[str | Node]:
     """Return the parts of a formula: brackets, signs ("/" and the word for it) and figures; empty for no formula."""
     text = _BRACKETS.sub(lambda aside: aside[0] if _SIGNS.search(aside["inside"]) else " ", text)
     found: list[str | Node] = []
@@ -151,7 +171,7 @@ def _tokens(text: str) -> list[str | Node]:
     for match in [*_SIGNS.finditer(text), None]:
         piece = text[last : match.start()] if match else text[last:]
         if piece.strip(" ,"):
-            operand = _operand(piece)
+            operand = _operand(piece, marked)
             if operand is None:
                 return []
             found.append(operand)
@@ -162,9 +182,11 @@ def _tokens(text: str) -> list[str | Node]:
     return found
 
 
-def _operand(piece: str) -> Node | None:
+def _operand(piece: str, marked: bool) -> Node | None:
     """Return the figure that words name, or the number that they are."""
     words = piece.strip(" ,")
+    if len(words) > _MAX_OPERAND:
+        return None
     if number := _NUMBER.fullmatch(words):
         return Decimal(number[1])
     own = periods.asked(words)
@@ -180,7 +202,7 @@ def _operand(piece: str) -> Node | None:
     name = " ".join(words.split())
     if not any(map(str.isalpha, name)) or len(name.split()) > _MAX_WORDS:
         return None
-    if name.endswith(" before"):
+    if marked and name.endswith(" before"):
         return Figure(name.removesuffix(" before"), True)
     now = Figure(name, False, own.periods[-1] if own.periods else None)
     then = Figure(name, len(own.periods) < 2, own.periods[0] if own.periods else None)
@@ -263,7 +285,7 @@ class Line(NamedTuple):
     statement: str
     names: tuple[str, ...]
     outflow: bool = False
-    of_period: str = ""  # the line that is meant where a period is asked about
+    of_period: str = ""  # the line of what is spent on it
 
 
 class Ratio(NamedTuple):
@@ -298,6 +320,12 @@ def _data() -> Mapping[str, Mapping[str, dict[str, Any]]]:
     text = resources.files("localrag.figures").joinpath("lines.toml").read_text("utf-8")
     data: Mapping[str, Mapping[str, dict[str, Any]]] = tomllib.loads(text)
     return data
+
+
+@cache
+def frame() -> str:
+    """Return what questions for figures say besides names."""
+    return " ".join(_data()["words"]["frame"])
 
 
 def flat(text: str) -> str:

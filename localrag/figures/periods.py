@@ -47,11 +47,19 @@ _LENGTH = lazy_re(
     r"|\b(?P<year>(?:fiscal|full|whole|the) year|years? ended|annual)\b",
     re.I,
 )
+# "since 2018", "the first half of 2019", "52 weeks", "late 2019", "FY2019/20"
+_OPEN = lazy_re(
+    rf"\b(?:since|until|till|before|after|late|early|mid){_S}(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?(?:{_NAMES}|(?:19|20)\d\d)\b"
+    r"|\b(?:first|second)\s(?:half|six|two)\b|\bH[12]\b|\bweeks?\b|\bhalf[\s-]year|\b(?:two|three|five|\d)[\s-]years?\b"
+    r"|(?<!\d)(?:19|20)\d\d/\d\d\b",
+    re.I,
+)
+_START = lazy_re(rf"\b(?:beginning|start|opening){_S}(?:of{_S})?(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?$", re.I)
 _BEFORE = 40  # characters before a date that tell whether it is a day or the end of a period
 _OFTEN = 0.3
 _AT = lazy_re(
     rf"\b(?:at|as (?:of|at)|on){_S}(?:(?:the|fiscal|year|day){_S}){{0,3}}$"
-    rf"|\b(?:end|close|last day|beginning|start){_S}(?:of{_S})?(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?$",
+    rf"|\b(?:end|close|last day){_S}(?:of{_S})?(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?$",
     re.I,
 )
 _CLOSED = lazy_re(r"\b(?:end(?:ed|ing)|closed)\b", re.I)
@@ -123,8 +131,17 @@ class Asked(NamedTuple):
         return " ".join(YEAR.sub(" ", self.text).split())
 
 
+def without(text: str) -> str:
+    """Return a text without the periods that it names."""
+    return _read(text).rest
+
+
 def asked(text: str) -> Asked:
-    """Return the periods that a question names."""
+    """Return the periods that a question names; none where it bounds one in a way that no column has."""
+    return Asked((), text) if _OPEN.search(text) else _read(text)
+
+
+def _read(text: str) -> Asked:
     text = _NOT.sub(" ", text)
     months = length(text)
     found: list[Period] = []
@@ -144,14 +161,18 @@ def asked(text: str) -> Asked:
         text = text[:start] + taken(Period(year, month, _months(text, start, months))) + text[end:]
     for match in YEAR.finditer(text):
         year = int(match["year"] or f"20{match['short']}")
-        if not any(one.year == year for one in found):
+        if _START.search(text[max(0, match.start() - _BEFORE) : match.start()]):
+            found.append(Period(year - 1, 0, 0))  # the start of a year is the end of the one before
+        elif not any(one.year == year for one in found):
             found.append(Period(year, 0, _months(text, match.start(), 12 if months == 3 else months)))
     dated = {one.year for one in found if one.month}
     # "the quarter that ended in April 2023, the first of fiscal 2024"
     own = {one for one in found if one.month or (one.quarter and one.year not in dated) or not (dated or one.quarter)}
     text = YEAR.sub(lambda match: match["year"] or f"20{match['short']}", text)
     text = _ENDED.sub(" in ", text)
-    return Asked(tuple(sorted(own or set(found), key=lambda one: (one.year, one.month))), " ".join(text.split()))
+    return Asked(
+        tuple(sorted(own or set(found), key=lambda one: (one.year, one.month, one.quarter))), " ".join(text.split())
+    )
 
 
 def _months(text: str, start: int, said: int | None) -> int | None:
@@ -175,7 +196,8 @@ def _of_month_quarter(match: re.Match[str]) -> Period:
 def _of_quarter(match: re.Match[str]) -> Period:
     quarter = match["q1"] or match["q2"] or str(_ORDINALS[match["q3"].lower()])
     year = int(match["year"])
-    return Period(year if year > 99 else 2000 + year, 0, 3, int(quarter))
+    century = 0 if year > 99 else 2000 if year < 70 else 1900
+    return Period(century + year, 0, 3, int(quarter))
 
 
 def of_column(label: str, around: Iterable[str], own: Period | None) -> Period | None:

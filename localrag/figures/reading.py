@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cache, cached_property
 
 from localrag.figures import formulas, periods
-from localrag.figures.finding import terms
+from localrag.figures.finding import DISTINGUISHING, terms
 from localrag.figures.formulas import Figure, Node, Operation, figures, flat
 from localrag.figures.periods import Period
 from localrag.figures.reports import Report
@@ -20,21 +20,15 @@ from localrag.quantities import YEAR
 from localrag.question import calculation, lookup
 from localrag.question.calculation import Request
 from localrag.question.kinds import Kind, Value
-from localrag.store.text_analysis import COMMON
 
-# What questions for figures say besides names.
-_FRAME = terms(
-    "statement sheet report shows percent percentage ratio margin three six nine twelve months quarter first second "
-    "third fourth end start beginning before paid like day days year share rate based relying details shown answer "
-    "part taking large big thousand thousands fy yoy m mn bn spend"
-)
-_MIN_COMMON = 2  # common words that make a sentence of a question
-_NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
+_FRAME = terms(formulas.frame())
 _DAYS = re.compile(r"\b(36[0-6]|9[0-2])[\s-]{0,3}d(?:ays?)?\b")
 _PERCENT = re.compile(
     r"%|\bper ?cent|\bshare\b|\bproportion\b|\bportion\b|\bfraction\b|\bmargin\b|\brate\b|\bgrow", re.I
 )
 _RATIO = re.compile(r"\bratio\b|\btimes\b|\bmultiple\b|\bfor (?:each|every)\b", re.I)
+_NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
+_SPENDS = re.compile(r"\b(?:spen[dt]|invest|purchas|bought|buy|put|la(?:y|id)|pa(?:y|id))", re.I)
 _FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|lost|loss|lower|reduc)", re.I)
 
 
@@ -91,13 +85,13 @@ class Asked:
 
     @cached_property
     def unknown(self) -> frozenset[str]:
-        """The terms that no label and no line has, and that may name a part of the company; of a sentence its names."""
-        known = self.report.finder.vocabulary | _FRAME | self._names | _known_names()
-        words = self.content.split()
-        sentence = sum(word.lower().strip("?,.") in COMMON["english"] for word in words) >= _MIN_COMMON
-        whole = self.kind == "look-up" and not sentence
-        named = self.content if whole else " ".join(_NAME.findall(self.content))
-        return terms(named) - known
+        """The terms that neither labels nor lines have: they may name a part, a condition or another thing."""
+        return terms(self.content) - self.report.finder.vocabulary - _FRAME - self._names - _known_names()
+
+    @property
+    def unknown_names(self) -> frozenset[str]:
+        """Those of the unknown terms that have a capital inside the question."""
+        return self.unknown & terms(" ".join(_NAME.findall(self.content)))
 
     @property
     def _names(self) -> frozenset[str]:
@@ -138,7 +132,7 @@ def readings(asked: Asked) -> Iterator[Reading]:
         for reading in _of_request(request):
             if _fits(reading.node, asked):
                 yield replace(reading, also=asked.said - names(reading.node))
-    elif asked.kind == "look-up" and asked.value in ("money", "number"):
+    elif asked.kind == "look-up" and asked.value in ("money", "number", "words"):
         yield from _single(asked, words)
 
 
@@ -162,8 +156,11 @@ def _single(asked: Asked, words: str) -> Iterator[Reading]:
     """Yield the one figure that a question names, by the name of a line or by the words that labels have."""
     lines = sorted(formulas.lines(), key=len, reverse=True)
     if name := next((name for name in lines if f" {name} " in words), ""):
-        figure = Figure(name)
+        line = formulas.lines()[name]
+        figure = Figure(line.of_period if line.of_period and _SPENDS.search(words) else name)
         yield Reading(figure, name, also=asked.said - names(figure))
+        return
+    if asked.value == "words":
         return
     kept = (word for word in YEAR.sub(" ", asked.content).split() if terms(word) & asked.terms)
     if name := " ".join(kept):
@@ -210,7 +207,10 @@ def names(node: Node) -> frozenset[str]:
     for figure in figures(node):
         found |= terms(figure.name)
         own = f" {flat(figure.name)} "
-        found.update(*(terms(" ".join(lines[name].names)) for name in lines if f" {name} " in own))
+        called = [lines[name] for name in lines if f" {name} " in own]
+        found.update(*(terms(" ".join(line.names)) - DISTINGUISHING for line in called))
+        if any(line.statement == "cash" for line in called):  # of cash "paid" says nothing more
+            found |= terms("pay paid")
     return frozenset(found)
 
 
@@ -243,7 +243,7 @@ def asked_of_model(asked: Asked) -> str:
 
 def written(text: str, asked: Asked) -> Reading | None:
     """Return the formula that the model wrote; None where it is none for the kind of value that is asked for."""
-    node = formulas.parse(text)
+    node = formulas.parse(text, marked=True)
     if not isinstance(node, Operation):
         return None
     change = _as_change(node, asked)

@@ -66,7 +66,7 @@ class Reports:
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         self._encoder = encoder
-        self._kept: OrderedDict[tuple[str, int, int], Report | None] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], Report | None] = OrderedDict()
 
     def called(self, text: str, documents: Sequence[Pair]) -> list[Report]:
         """Return the reports of the company that a question names, or of the only one; empty where it names several."""
@@ -74,15 +74,14 @@ class Reports:
         words = set(flat(_POSSESSIVE.sub(" ", text)).split())
         held = Counter(word for one in known for word in one.names)
         rare = {word for word in words if 0 < held[word] <= _MAX_SHARE * len(known)}
-        best = max((len(one.names & rare) for one in known), default=0)
-        chosen = [one for one in known if best and one.names & rare] or (known if _one_company(known) else [])
+        chosen = [one for one in known if one.names & rare] or (known if _one_company(known) else [])
         if not _one_company(chosen):
             return []
         return [report for one in chosen if (report := self._report(one)) is not None]
 
     def _report(self, one: _Named) -> Report | None:
         library, document = one.pair
-        key = (library.name, document.id, library.generation)
+        key = (library.name, document.id, library.generation, one.form, one.period)
         if key not in self._kept:
             self._kept[key] = _read(one, self._encoder)
         self._kept.move_to_end(key)

@@ -13,6 +13,7 @@ from localrag.figures.periods import Period
 from localrag.grounding import cells
 from localrag.grounding.cells import UNNAMED, Cell
 from localrag.quantities import SCALES, YEAR, find_dates, lazy_re
+from localrag.store.text_analysis import COMMON
 from localrag.types import Page, Passage
 
 _OF = r"\bstatements? of (?:consolidated )?"
@@ -31,6 +32,7 @@ _LENGTHS = lazy_re(
     r"|\bas of\b|\bat\b|\bended\b|\((?:un)?audited\)|\bin (?:thousands|millions|billions)\b",
     re.I,
 )
+_PER_SHARE = re.compile(r"\bper\b.{0,40}\bshares?\b|\beps\b", re.I)
 _COUNTED = re.compile(r"\b(?:shares|number|employees|units|headcount|stores|days|weighted)\b|%", re.I)
 _NOTE = re.compile(r"\(\w\)|\*")  # a note below a statement
 _MAX_PAGE = 1_000_000  # characters: a longer sheet holds records, of which each is looked up
@@ -41,7 +43,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 class Entry:
     """A figure of a table: its cell, the page and the kind of statement that it stands on, and its period.
 
-    `column` are the words of its column that tell no period; `group` numbers the row.
+    `column` are the words of its column that tell no period.
     """
 
     cell: Cell
@@ -76,8 +78,15 @@ def _in_money(found: Sequence[Cell]) -> Iterator[Cell]:
     """Yield cells with the currency of their table, where only its first and last rows show it."""
     money = {cell.table: cell.unit for cell in reversed(found) if cell.unit not in ("", "%")}
     for cell in found:
+        if _PER_SHARE.search(f"{cell.row} {cell.section} {cell.column}"):
+            cell = replace(cell, scale="")
         known = cell.unit or cell.table not in money or counts(cell)
         yield cell if known else replace(cell, unit=money[cell.table])
+
+
+def per_share(cell: Cell) -> bool:
+    """Return whether a figure is of one share by its labels, so that it has no scale."""
+    return _PER_SHARE.search(f"{cell.row} {cell.section} {cell.column}") is not None
 
 
 def counts(cell: Cell) -> bool:
@@ -129,5 +138,5 @@ def statement_of(text: str) -> str:
 
 def _words(column: str) -> str:
     """Return the words of a column that tell no period."""
-    rest = periods.asked(_LENGTHS.sub(" ", column)).rest
-    return " ".join(_WORD.findall(rest))
+    rest = _WORD.findall(periods.without(_LENGTHS.sub(" ", column)))
+    return "" if all(word.lower() in COMMON["english"] for word in rest) else " ".join(rest)

@@ -212,7 +212,10 @@ class _Table:
 
     def _of(self, row: int, line: Line, columns: Sequence[str], header: Sequence[Line], section: str) -> Iterator[Cell]:
         label = _label(line, self.decimal_comma)
-        scale, money = _unit_of(" ".join(cell[2] for one in header for cell in one.cells), self.around)
+        head = " ".join(cell[2] for one in header for cell in one.cells)
+        above = _unit_of(self.caption) if not _unit_of(head)[0] else ("", "")
+        scale, money = _unit_of(head, above[0] or self.around)
+        money = money or above[1]
         caption = years(section) or years(" ".join(one.cells[0][2] for one in header))
         if any(years(column) for column in columns if not _DERIVED.search(column)):
             caption = frozenset()

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from localrag.errors import UsageError
 from localrag.quantities import find_dates
 from localrag.security import audit, storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
-from localrag.types import source
+from localrag.types import Answer, source
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
@@ -101,7 +102,7 @@ def written(rows: Rows, path: Path, title: str = "") -> bytes:
     _check_suffix(path)
     suffix = path.suffix.lower()
     if suffix == ".json":
-        text = json.dumps([dict(row) for row in rows], ensure_ascii=False, indent=2) + "\n"
+        text = json.dumps([dict(row) for row in rows], ensure_ascii=False, indent=2, default=str) + "\n"
         return text.encode("utf-8", "replace")
     if suffix == ".db":
         return _database(rows)
@@ -121,6 +122,38 @@ def written(rows: Rows, path: Path, title: str = "") -> bytes:
     shown = [[re.sub(r"([\\|<>`*_\[\]])", r"\\\1", " ".join(text.split())) for text in line] for line in lines]
     shown.insert(1, ["---"] * len(names))
     return "".join(f"| {' | '.join(line)} |\n" for line in shown if names).encode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A cell that a spreadsheet calculates: its formula, its value now, and how that is shown."""
+
+    text: str
+    value: float
+    shown: str
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+def workings(answer: Answer) -> list[dict[str, Any]]:
+    """Return the figures that an answer was calculated from, a row each with its quote, and the result below them.
+
+    In Excel the result is a formula over the cells of the figures.
+    """
+    cited = {one.marker: one for one in answer.citations}
+    rows: list[dict[str, Any]] = []
+    for one in answer.workings:
+        first = len(rows) + 2  # below the head of the sheet
+        for figure in one.figures:
+            at = cited[figure.marker]
+            value = figure.text if figure.value is None else figure.value
+            about = {"library": at.library, "figure": figure.name or figure.text, "value": value}
+            rows.append(about | {"document": at.document, "place": at.place, "quote": at.quote})
+        cells = [f"C{first + n}" for n in range(len(one.figures))]
+        made = Formula(f"={one.formula.format(*cells)}", one.value, one.result) if one.formula else one.result
+        rows.append({"library": answer.citations[0].library, "figure": "result", "value": made})
+    return rows
 
 
 def columns(rows: Rows) -> list[str]:
@@ -243,8 +276,12 @@ def _fill(sheet: Worksheet, rows: Rows, form: Callable[..., Format]) -> None:
         sheet.set_column(at, at, min(_MAX_WIDTH, max(_MIN_WIDTH, len(name) + 4, longest + 1)))
     for line, row in enumerate(rows, 1):
         for at, name in enumerate(names):
-            number, shape = valued(row.get(name))
-            if isinstance(number, date):
+            value = row.get(name)
+            number, shape = valued(value)
+            if isinstance(value, Formula):
+                share = "0.00%" if value.shown.endswith("%") else "#,##0.00"
+                sheet.write_formula(line, at, value.text, form(share), value.value)
+            elif isinstance(number, date):
                 sheet.write_datetime(line, at, datetime(number.year, number.month, number.day), form(shape))
             elif number is not None:
                 sheet.write_number(line, at, number, form(shape))

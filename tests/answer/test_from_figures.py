@@ -1,9 +1,15 @@
 """Questions for figures, answered by code from the tables of reports."""
 
+import io
+import json
+import re
+import zipfile
+
 import pytest
 
 from localrag.events import Answered
 from localrag.items import facts
+from localrag.sessions import table_export
 
 ORLO = """ORLO FOODS, INC. AND SUBSIDIARIES
 Consolidated Statements of Operations
@@ -35,6 +41,19 @@ Consolidated Balance Sheets
 | Current liabilities: |  |  |
 | Accounts payable | 62 | 40 |
 | Total current liabilities | 150 | 100 |
+
+Inventories consist of:
+
+| | December 31, 2021 | December 31, 2020 |
+| --- | --- | --- |
+| Finished goods | $45 | $30 |
+
+The tax of the years ended December 31 was as follows (in thousands):
+
+| | 2021 | 2020 |
+| --- | --- | --- |
+| Income before taxes | $300 | $(20) |
+| Provision (benefit) for taxes | 75 | (5) |
 
 Consolidated Statements of Cash Flows
 
@@ -81,6 +100,8 @@ def ask(assistant, models, reports):
         ("What was the gross margin of Orlo's Services in 2021?", "64.71 %", "(340 − 120) / 340"),
         ("What share of Orlo's net sales came from services in 2021?", "27.42 %", "340 / 1,240"),
         ("What was Orlo's operating margin in 2020?", "−2 %", "(−20) / 1,000"),
+        ("What was Orlo's effective tax rate in 2020?", "25 %", "(−5) / (−20)"),
+        ("What was the average of Orlo's inventories for 2020 and 2021?", "$60 thousand", "(50 + 70) / 2"),
     ],
 )
 def test_a_ratio_is_worked_out_with_a_citation_for_each_figure(ask, reports, question, shown, expression):
@@ -99,6 +120,8 @@ def test_a_ratio_is_worked_out_with_a_citation_for_each_figure(ask, reports, que
         ("How much did Orlo spend on capex in 2021?", "$80 thousand"),
         ("What did Orlo put into property and equipment in 2020?", "$60 thousand"),
         ("What were Orlo's inventories at December 31, 2020?", "$50 thousand"),
+        ("How large an inventory did Orlo have at the start of 2021?", "$50 thousand"),
+        ("What was Orlo's diluted earnings per share in 2020?", "−$0.02"),
         ("tess r&d 2021", "$75 thousand"),
         ("How much revenue did Orlo make with services in 2020?", "$200 thousand"),
     ],
@@ -118,6 +141,14 @@ def test_a_figure_is_given_with_currency_and_scale(ask, question, amount):
         "What was the gross margin of Orlo's Bakery in 2021?",  # no such part
         "How many services did Orlo sell in 2021?",  # a number, not an amount
         "What was Orlo's gross margin in the third quarter of 2021?",
+        "What was the revenue of Orlo from yogurt in 2021?",  # a part that has no label
+        "orlo net sales in france 2021",
+        "What was Orlo's adjusted operating income in 2021?",
+        "What was Orlo's gross margin in the first half of 2021?",
+        "What were Orlo's net sales since 2020?",
+        "What was Orlo's property and equipment in 2021?",  # a day is asked about, or what was spent
+        "By what percentage did Orlo's operating income grow in 2021?",  # over a loss
+        "How much did Orlo pay in research in 2021?",  # an expense is not what was paid
     ],
 )
 def test_what_no_figure_surely_answers_is_left_to_others(ask, question):
@@ -128,6 +159,16 @@ def test_free_wording_is_read_by_the_model_which_writes_no_number(ask, models):
     models.generator.script = [("Of each hundred", "research and development / net sales")]
     answer = ask("Of each hundred dollars that Orlo sold in 2021, how many percent went into research?")
     assert [one.expression for one in answer.workings] == ["40 / 1,240"] and answer.model is not None
+
+
+def test_the_figures_of_a_calculation_are_written_with_a_live_formula(ask, tmp_path):
+    answer = ask("What was the gross margin of Orlo's Services in 2021?")
+    rows = table_export.workings(answer)
+    assert [row["value"] for row in rows[:-1]] == [340.0, 120.0]
+    with zipfile.ZipFile(io.BytesIO(table_export.written(rows, tmp_path / "a.xlsx"))) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert re.search(r"<f>\(C2 - C3\) / C2</f><v>0\.647", sheet)
+    assert json.loads(table_export.written(rows, tmp_path / "a.json"))[-1]["value"] == "64.71 %"
 
 
 def test_figures_are_read_once_and_go_with_their_document(reports):

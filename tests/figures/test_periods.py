@@ -24,6 +24,12 @@ from localrag.figures.periods import Period
         ("revenue in the three months (not nine) ended July 1, 2023", [Period(2023, 6, 3)]),
         ("revenue in the quarter ended April 30, 2023, the first of fiscal 2024", [Period(2023, 4, 3)]),
         ("change in sales from 2018 to 2019", [Period(2018), Period(2019)]),
+        ("cash at the beginning of 2018", [Period(2017, 0, 0)]),
+        ("revenue in Q3 2022 and Q1 2022", [Period(2022, 0, 3, 1), Period(2022, 0, 3, 3)]),
+        ("revenue since 2018", []),
+        ("revenue in the first half of 2019", []),
+        ("revenue of the 52 weeks to June 2019", []),
+        ("revenue in FY2019/20", []),
         ("revenue", []),
     ],
 )

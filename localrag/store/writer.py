@@ -81,7 +81,7 @@ class Editor(Library):
     def open(cls, folder: Path, name: str) -> Self:
         """Open an existing library, and add the tables that it was made without; errors as of `Library.open`."""
         library = super().open(folder, name)
-        if isinstance(library._db, storage.sqlite3.Connection) and not library._has("figures"):
+        if isinstance(library._db, storage.sqlite3.Connection) and not all(map(library._has, ("decided", "figures"))):
             with storage.storage_errors(folder):
                 library._db.executescript(f"BEGIN; {TABLES[TABLES.index(_SINCE) :]} COMMIT")
         return library

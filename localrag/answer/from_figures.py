@@ -80,9 +80,9 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     text = reading.asked_of_model(each[0])
     wrote = write(text, reading.grammar(text))
     for one in each:
-        made = reading.written(wrote, one)
-        if made is not None and (result := _worked(made, one, asked.periods)):
-            return result
+        for own in reading.written(wrote, one):
+            if result := _worked(own, one, asked.periods):
+                return result
     return None
 
 
@@ -107,6 +107,8 @@ def _worked(own: Reading, asked: Asked, named: Sequence[Period]) -> Result | Non
             value = formulas.evaluate(own.node, values)
     except DecimalException:
         return None
+    if asked.value == "share" and not own.stated and not _is_change(own.node) and abs(value) > 1:
+        return None  # a part and its whole, exchanged
     return Result(own, asked.report, matches, value, shown, formulas.shown(own.node, shown))
 
 
@@ -154,10 +156,17 @@ def _rises(node: Node, values: Mapping[Figure, Decimal]) -> bool:
     """Return whether changes can be told: no share of what is not positive, no fall of a loss."""
     if not isinstance(node, Operation):
         return True
-    if node.sign == "/" and isinstance(node.left, Operation) and node.left.sign == "-":
+    if _is_change(node):
         return formulas.evaluate(node.right, values) > 0
     same = node.sign == "-" and len({figure.name for figure in formulas.figures(node)}) == 1
     return not same or all(values[figure] >= 0 for figure in formulas.figures(node))
+
+
+def _is_change(node: Node) -> bool:
+    """Return whether a formula is a change relative to a figure: a difference over something."""
+    if not isinstance(node, Operation) or node.sign != "/":
+        return False
+    return isinstance(node.left, Operation) and node.left.sign == "-"
 
 
 def _labels(match: Match) -> frozenset[str]:

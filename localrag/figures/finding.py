@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from math import exp, log
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,13 @@ def terms(text: str) -> frozenset[str]:
 def stems(text: str) -> str:
     """Return the stems of a text's words: "Purchases of property" and "purchase of property" are alike."""
     return " ".join(token.term for token in text_analysis.tokens(flat(text), "english"))
+
+
+@cache
+def _lines() -> Mapping[str, Line]:
+    """Return the lines of statements by the stems of each of their names, the longest first."""
+    known = formulas.lines()
+    return {stems(name): known[name] for name in sorted(known, key=len, reverse=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,16 +176,15 @@ class Finder:
 
     def _line(self, name: str) -> tuple[Line | None, frozenset[str]]:
         """Return the line of statements that a name is or has, and the terms besides that labels have."""
-        known = formulas.lines()
-        words = flat(name)
+        known, words = _lines(), stems(name)
         for own in (words, re.sub(r"^(?:total|net) ", "", words)):
             if own in known:
                 return known[own], frozenset()
-        inside = next((own for own in sorted(known, key=len, reverse=True) if f" {own} " in f" {words} "), "")
+        inside = next((own for own in known if f" {own} " in f" {words} "), "")
         if not inside:
             return None, frozenset()
-        left = terms(f" {words} ".replace(f" {inside} ", " ")) - terms(formulas.frame())
-        return known[inside], left
+        stemmed = frozenset(f" {words} ".replace(f" {inside} ", " ").split())
+        return known[inside], (terms(name) & stemmed) - terms(formulas.frame())
 
     def _fits(self, label: _Label, names: Sequence[str], name: str, also: frozenset[str]) -> float:
         """Return how likely it is that a label is called by one of some names."""

@@ -54,6 +54,12 @@ _OPEN = lazy_re(
     r"|(?<!\d)(?:19|20)\d\d/\d\d\b",
     re.I,
 )
+# "against the year before": the period that changes are told from anyway
+_EARLIER = lazy_re(
+    rf"\b(?:(?:against|than|compared (?:to|with)|over|from){_S})(?:the{_S})?(?:(?:same|prior|previous){_S})?"
+    rf"(?:year|quarter|period)(?:{_S}(?:before|earlier|ago))?\b",
+    re.I,
+)
 _START = lazy_re(rf"\b(?:beginning|start|opening){_S}(?:of{_S})?(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?$", re.I)
 _BEFORE = 40  # characters before a date that tell whether it is a day or the end of a period
 _OFTEN = 0.3
@@ -142,7 +148,7 @@ def asked(text: str) -> Asked:
 
 
 def _read(text: str) -> Asked:
-    text = _NOT.sub(" ", text)
+    text = _EARLIER.sub(" ", _NOT.sub(" ", text))
     months = length(text)
     found: list[Period] = []
 

@@ -27,6 +27,7 @@ _PERCENT = re.compile(
     r"%|\bper ?cent|\bshare\b|\bproportion\b|\bportion\b|\bfraction\b|\bmargin\b|\brate\b|\bgrow", re.I
 )
 _RATIO = re.compile(r"\bratio\b|\btimes\b|\bmultiple\b|\bfor (?:each|every)\b", re.I)
+_PER_SHARE = re.compile(r"\bper (?:\w+ )?share\b|\bshares\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
 _SPENDS = re.compile(r"\b(?:spen[dt]|invest|purchas|bought|buy|put|la(?:y|id)|pa(?:y|id))", re.I)
 _FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|lost|loss|lower|reduc)", re.I)
@@ -76,26 +77,28 @@ class Asked:
     @property
     def said(self) -> frozenset[str]:
         """The terms of labels that the question says whole."""
-        return self.report.finder.said(self.content) - _FRAME - self._names
+        return self.report.finder.said(self.content) - self._frame
 
     @property
     def terms(self) -> frozenset[str]:
         """The terms that labels of the document have, too."""
-        return (terms(self.content) - _FRAME - self._names) & self.report.finder.vocabulary
+        return (terms(self.content) - self._frame) & self.report.finder.vocabulary
 
     @cached_property
     def unknown(self) -> frozenset[str]:
         """The terms that neither labels nor lines have: they may name a part, a condition or another thing."""
-        return terms(self.content) - self.report.finder.vocabulary - _FRAME - self._names - _known_names()
+        return terms(self.content) - self.report.finder.vocabulary - self._frame - _known_names()
 
     @property
     def unknown_names(self) -> frozenset[str]:
         """Those of the unknown terms that have a capital inside the question."""
         return self.unknown & terms(" ".join(_NAME.findall(self.content)))
 
-    @property
-    def _names(self) -> frozenset[str]:
-        return terms(" ".join(self.report.names))
+    @cached_property
+    def _frame(self) -> frozenset[str]:
+        """The terms that name no figure; a share of the whole is none, a share of stock is."""
+        frame = _FRAME | terms(" ".join(self.report.names))
+        return frame if _PER_SHARE.search(self.content) else frame | terms("share")
 
 
 @cache
@@ -241,15 +244,22 @@ def asked_of_model(asked: Asked) -> str:
     )
 
 
-def written(text: str, asked: Asked) -> Reading | None:
-    """Return the formula that the model wrote; None where it is none for the kind of value that is asked for."""
+def written(text: str, asked: Asked) -> Iterator[Reading]:
+    """Yield the formula that the model wrote, if it gives the kind of value that is asked for.
+
+    Of a share, the part may be called by the whole, too: "services / net sales" are the sales of services.
+    """
     node = formulas.parse(text, marked=True)
     if not isinstance(node, Operation):
-        return None
+        return
     change = _as_change(node, asked)
     if not _measured(node) or not _fits(node, asked):
-        return None
-    return Reading(change or node, "change" if change else "", _unit(node, asked), asked.said - names(node))
+        return
+    made = Reading(change or node, "change" if change else "", _unit(node, asked), asked.said - names(node))
+    yield made
+    if node.sign == "/" and isinstance(node.left, Figure) and isinstance(node.right, Figure):
+        part = Figure(f"{node.left.name} {node.right.name}")
+        yield replace(made, node=Operation("/", part, node.right))
 
 
 def _fits(node: Node, asked: Asked) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache, partial
 from typing import Any
 
 from localrag.figures import periods
@@ -36,6 +37,7 @@ _PER_SHARE = re.compile(r"\bper\b.{0,40}\bshares?\b|\beps\b", re.I)
 _COUNTED = re.compile(r"\b(?:shares|number|employees|units|headcount|stores|days|weighted)\b|%", re.I)
 _NOTE = re.compile(r"\(\w\)|\*")  # a note below a statement
 _MAX_PAGE = 1_000_000  # characters: a longer sheet holds records, of which each is looked up
+_DIGITS = re.compile(r"\d\d")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -65,13 +67,29 @@ class Entry:
 
 def read(pages: Sequence[Page], about: Period | None) -> list[Entry]:
     """Return the figures of all pages; `about` is the period that a report is about."""
+    # What heads a column or a table is read once for all the figures below it.
+    at, kind, words = cache(partial(periods.of_column, own=about)), cache(statement_of), cache(_words)
     found: list[Entry] = []
     for position, page in enumerate(pages):
         if "| " not in page.text or len(page.text) > _MAX_PAGE:
             continue
         passage = Passage("", "", page.number, page.label, (), page.text, 0, len(page.text), 0.0, position=position)
-        found += [_entry(cell, page, position, about) for cell in _in_money(cells.find([passage]))]
+        for cell in _in_money(cells.find([passage])):
+            heading = next((one.title for one in reversed(page.headings) if one.start <= cell.line), "")
+            title = f"{heading} {cell.caption}".strip()
+            statement = "" if _NOTE.match(cell.section) else kind(title)
+            row = cell.row if _dated(cell.row) else ""
+            period = _lasting(at(cell.column, (row, cell.section, cell.caption, heading)), statement, about)
+            found.append(Entry(cell, position, statement, title, period, words(cell.column)))
     return found
+
+
+def _lasting(at: Period | None, statement: str, about: Period | None) -> Period | None:
+    """Return a period with its months where its statement tells them: a balance is of a day, an annual income of 12."""
+    if at is None or at.months is not None:
+        return at
+    annual = statement in ("income", "cash", "comprehensive") and about is not None and about.months == 12
+    return at._replace(months=0 if statement == "balance" else 12 if annual else None)
 
 
 def _in_money(found: Sequence[Cell]) -> Iterator[Cell]:
@@ -115,20 +133,9 @@ def stored(found: Iterable[tuple[Any, ...]]) -> Iterator[Entry]:
         yield Entry(Cell(0, 0, (0, 0), *numbers, frozenset(), False, False), position, statement, title, at, words)
 
 
-def _entry(cell: Cell, page: Page, position: int, own: Period | None) -> Entry:
-    heading = next((one.title for one in reversed(page.headings) if one.start <= cell.line), "")
-    title = f"{heading} {cell.caption}".strip()
-    statement = "" if _NOTE.match(cell.section) else statement_of(title)
-    around = [*([] if statement == "" and not cell.section else [cell.section]), cell.caption, heading]
-    at = periods.of_column(cell.column, (cell.row if _dated(cell.row) else "", *around), own)
-    if at is not None and at.months is None:
-        lasting = statement in ("income", "cash", "comprehensive") and own and own.months == 12
-        at = at._replace(months=0 if statement == "balance" else 12 if lasting else None)
-    return Entry(cell, position, statement, title, at, _words(cell.column))
-
-
 def _dated(row: str) -> bool:
-    return bool(YEAR.search(row)) or any(find_dates(row))
+    """Return whether a row names a year, before anything slower is tried."""
+    return _DIGITS.search(row) is not None and (YEAR.search(row) is not None or any(find_dates(row)))
 
 
 def statement_of(text: str) -> str:

@@ -40,7 +40,11 @@ _LONG_LABEL = 50  # longer: a column of running text beside a table on its page
 _SCALED = tuple(
     (name, lazy_re(pattern, re.I))
     for name, pattern in (
-        ("thousand", rf"\b(?:thousands|tausend|TEUR|milliers|miles)\b|{_MONEY}?\s?[’'‘`]000s?\b|{_MONEY}000|[$€£]k\b"),
+        (
+            "thousand",
+            rf"\b(?:thousands|{CURRENCY_CODE} thousand|in thousand|tausend|TEUR|milliers|miles)\b"
+            rf"|{_MONEY}?\s?[’'‘`]000s?\b|{_MONEY}000|[$€£]k\b",
+        ),
         ("million", rf"\b(?:millions?|mio\.?|millionen|millones)\b|{_MONEY}\s?(?:m|mn|mm)\b|\b(?:EUR|USD|GBP) ?m\b"),
         ("billion", rf"\b(?:billions?|mrd\.?|milliarden|milliards)\b|{_MONEY}\s?bn\b"),
     )

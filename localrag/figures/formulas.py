@@ -312,7 +312,7 @@ def ratios() -> Mapping[str, Ratio]:
     """Return the ratios by each of their names."""
     rows = _data()["ratios"]
     made = ((row["names"], tuple(row["formulas"]), row.get("unit", "")) for row in rows.values())
-    return {name: Ratio(names[0], formulas, unit) for names, formulas, unit in made for name in names}
+    return {flat(name): Ratio(names[0], formulas, unit) for names, formulas, unit in made for name in names}
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
 
@@ -15,7 +15,9 @@ from localrag.figures.finding import Finder
 from localrag.figures.formulas import flat
 from localrag.figures.periods import Period
 from localrag.grounding.stages import Pair
+from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK
+from localrag.types import Document, Fact
 
 _KEPT = 24  # reports whose figures are kept in memory
 _GENERIC = frozenset(
@@ -54,9 +56,9 @@ class Report:
 
 @dataclass(frozen=True)
 class _Named:
-    pair: Pair
+    """What a document is called, and what its facts say of its form and period."""
+
     names: frozenset[str]
-    company: str
     form: str
     period: str
 
@@ -66,54 +68,66 @@ class Reports:
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         self._encoder = encoder
+        self._named: dict[str, tuple[object, dict[int, _Named]]] = {}
         self._kept: OrderedDict[tuple[object, ...], Report | None] = OrderedDict()
 
     def called(self, text: str, documents: Sequence[Pair]) -> list[Report]:
         """Return the reports of the company that a question names, or of the only one; empty where it names several."""
-        known = [one for pair in documents if (one := _named(pair)) is not None]
+        known = [(pair, one) for pair in documents if (one := self._names_in(pair[0]).get(pair[1].id)) is not None]
         words = set(flat(_POSSESSIVE.sub(" ", text)).split())
-        held = Counter(word for one in known for word in one.names)
+        held = Counter(word for _, one in known for word in one.names)
         rare = {word for word in words if 0 < held[word] <= _MAX_SHARE * len(known)}
-        chosen = [one for one in known if one.names & rare] or (known if _one_company(known) else [])
+        chosen = [(pair, one) for pair, one in known if one.names & rare] or (known if _one_company(known) else [])
         if not _one_company(chosen):
             return []
-        return [report for one in chosen if (report := self._report(one)) is not None]
+        return [report for pair, one in chosen[:_KEPT] if (report := self._report(pair, one)) is not None]
 
-    def _report(self, one: _Named) -> Report | None:
-        library, document = one.pair
-        key = (library.name, document.id, library.generation, one.form, one.period)
+    def _names_in(self, library: Library) -> dict[int, _Named]:
+        """Return what documents of a library are called, read once for each of its generations."""
+        key = library.uid, library.generation
+        kept = self._named.get(library.name)
+        if kept is None or kept[0] != key:
+            facts = library.facts()
+            found = {one.id: _named(one, facts.get(one.id, ())) for one in library.documents() if _is_english(one)}
+            kept = self._named[library.name] = key, found
+        return kept[1]
+
+    def _report(self, pair: Pair, one: _Named) -> Report | None:
+        library, document = pair
+        key = (library.name, library.uid, document.id, library.generation)
         if key not in self._kept:
-            self._kept[key] = _read(one, self._encoder)
+            self._kept[key] = _read(pair, one, self._encoder)
         self._kept.move_to_end(key)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        return self._kept[key]
+        kept = self._kept[key]
+        return None if kept is None else replace(kept, pair=pair)  # the library may have been opened again
 
 
-def _named(pair: Pair) -> _Named | None:
-    library, document = pair
-    if document.language not in (FALLBACK, ""):
-        return None
-    facts = {one.role: one.value for one in library.facts([document.id]).get(document.id, ()) if one.clear}
-    company = facts.get("company", "")
+def _is_english(document: Document) -> bool:
+    return document.language in (FALLBACK, "")
+
+
+def _named(document: Document, read: Sequence[Fact]) -> _Named:
+    facts = {one.role: one.value for one in read if one.clear}
     stem = re.sub(r"[_\-.]", " ", PurePosixPath(document.path).stem)
-    words = (word for word in flat(f"{stem} {company}").split() if word not in _GENERIC and len(word) > 1)
-    names = frozenset(word for word in words if not any(map(str.isdigit, word)))
-    return _Named(pair, names, flat(company), facts.get("form", ""), facts.get("period", ""))
+    words = (word for word in flat(f"{stem} {facts.get('company', '')}").split() if word not in _GENERIC)
+    names = frozenset(word for word in words if len(word) > 1 and not any(map(str.isdigit, word)))
+    return _Named(names, facts.get("form", ""), facts.get("period", ""))
 
 
-def _one_company(known: Sequence[_Named]) -> bool:
+def _one_company(known: Sequence[tuple[Pair, _Named]]) -> bool:
     """Return whether documents are of one company: there is one, or each shares a name with the first."""
-    return len(known) == 1 or (bool(known) and all(one.names & known[0].names for one in known))
+    return len(known) == 1 or (bool(known) and all(one.names & known[0][1].names for _, one in known))
 
 
-def _read(one: _Named, encoder: SentenceEncoder) -> Report | None:
-    library, document = one.pair
+def _read(pair: Pair, one: _Named, encoder: SentenceEncoder) -> Report | None:
+    library, document = pair
     own = about(one.form, one.period)
     pages = library.pages(document.id) if one.form.startswith(_QUARTERLY) else []
     entries = list(table.stored(library.figures(document.id))) or table.read(library.pages(document.id), own)
     quarter = periods.fiscal_quarter(page.text for page in pages)
-    return Report(one.pair, Finder(entries, encoder), own, quarter, one.names) if entries else None
+    return Report(pair, Finder(entries, encoder), own, quarter, one.names) if entries else None
 
 
 def about(form: str, period: str) -> Period | None:

@@ -73,7 +73,7 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     each = [one for one in each if not one.unknown_names]
     for one in each:
         for own in reading.readings(one):
-            if (own.stated or not one.unknown) and (result := _worked(own, one, asked.periods)):
+            if (own.stated or one.unknown <= reading.names(own.node)) and (result := _worked(own, one, asked.periods)):
                 return result
     if write is None or not each or question.kind != "calculation":
         return None

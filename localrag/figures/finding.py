@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localrag.embeddings.sentence_encoder import SentenceEncoder
-from localrag.figures import formulas
+from localrag.figures import formulas, table
 from localrag.figures.formulas import Line, flat
 from localrag.figures.periods import Period
 from localrag.figures.table import Entry
@@ -38,13 +38,13 @@ _EMPTY = (text_analysis.COMMON["english"] - DISTINGUISHING) | frozenset(
 )
 # Of the log odds that a label is the one called: of `Finder.features`. Trained by benchmarks/figures/train.py.
 _WEIGHTS, _BIAS = (2.9, 3.58, 2.22, 0.88, 2.24), -8.91
-_EXACT, _HARDLY = 0.99, 0.3
+_EXACT, _TITLED, _HARDLY = 0.99, 0.85, 0.3
 SURE = 0.8  # the probability from which a figure is the one meant
 _ROUNDED = Decimal("0.006")  # relative difference of one figure in thousands and in millions
 _FALLS = re.compile(r"purchase|payment|repayment|paid|acquisition|addition|expenditure|repurchase|expense|cost", re.I)
 _BENEFIT = re.compile(r"(?:income tax )?benefit\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]*")
-_ASIDE = re.compile(r"\([^()]{0,200}\)|[®™*†‡:]")
+_ASIDE = re.compile(r"\([^()]{0,200}\)|,? (?:less|net of) .{0,120}$|[®™*†‡:]", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +155,8 @@ class Finder:
             if where and not also and where in self._statements and label.statement != where:
                 continue
             fitting = [one for one in own if one.period and _covers(period, one.period, usual, exact)]
+            if line and line.per_share:
+                fitting = [one for one in fitting if table.per_share(one.cell)]
             probability = self._fits(label, names, name, also) if fitting else 0.0
             if probability < SURE / 2:
                 continue
@@ -195,8 +197,10 @@ class Finder:
         if also and (not also & own or not also <= own | terms(label.title)):
             return 0.0
         core = label.row
-        if also and row <= also:  # "Services", under "Net sales:"
+        if also and row <= also:  # "Services", under "Net sales:", or in a table of net sales
             core = label.section or label.column
+            if not core and terms(name) <= terms(label.title):
+                return _TITLED
         elif not label.row:
             core = label.section
         extra = column - also - terms(name)

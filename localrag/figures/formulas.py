@@ -286,6 +286,7 @@ class Line(NamedTuple):
     names: tuple[str, ...]
     outflow: bool = False
     of_period: str = ""  # the line of what is spent on it
+    per_share: bool = False
 
 
 class Ratio(NamedTuple):
@@ -300,10 +301,8 @@ class Ratio(NamedTuple):
 def lines() -> Mapping[str, Line]:
     """Return the lines of statements by each of their names."""
     rows = _data()["lines"]
-    made = (
-        Line(row["statement"], tuple(row["names"]), row.get("outflow", False), row.get("of_period", ""))
-        for row in rows.values()
-    )
+    known = (dict(row) for row in rows.values())
+    made = (Line(row.pop("statement"), tuple(row.pop("names")), **row) for row in known)
     return {name: line for line in made for name in line.names}
 
 

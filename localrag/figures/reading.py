@@ -30,6 +30,12 @@ _RATIO = re.compile(r"\bratio\b|\btimes\b|\bmultiple\b|\bfor (?:each|every)\b", 
 _PER_SHARE = re.compile(r"\bper (?:\w+ )?share\b|\bshares\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
 _SPENDS = re.compile(r"\b(?:spen[dt]|invest|purchas|bought|buy|put|la(?:y|id)|pa(?:y|id))", re.I)
+# What makes a calculation of a question, whatever kind its words seem to be of.
+_WORKED_OUT = re.compile(
+    r"%|\bper ?cent|\b(?:share|proportion|portion|fraction|margin|rate|ratio|times|multiple|average|mean|sum)\b"
+    r"|\b(?:grow|chang|increas|decreas|declin|differ|rise|rose|fall|fell|drop|exceed|more|less|higher|lower|than|minus)",
+    re.I,
+)
 _FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|lost|loss|lower|reduc)", re.I)
 
 
@@ -126,7 +132,8 @@ def readings(asked: Asked) -> Iterator[Reading]:
         yield Reading(node, "", _unit(node, asked), also, stated=True)
     if stated:
         return
-    if named and (asked.kind == "calculation" or asked.value in ("share", "number", "words", "duration")):
+    # "Gross margin" is an amount, too.
+    if named and (asked.kind == "calculation" or asked.value != "money" or named[0] not in formulas.lines()):
         for formula in ratios[named[0]].formulas:
             ratio, made = ratios[named[0]], formulas.parse(formula.replace("days", _days(asked)))
             if made is not None:
@@ -135,7 +142,7 @@ def readings(asked: Asked) -> Iterator[Reading]:
         for reading in _of_request(request):
             if _fits(reading.node, asked):
                 yield replace(reading, also=asked.said - names(reading.node))
-    elif asked.kind == "look-up" and asked.value in ("money", "number", "words"):
+    elif asked.value in ("money", "number", "words") or not _WORKED_OUT.search(asked.content):
         yield from _single(asked, words)
 
 
@@ -163,7 +170,7 @@ def _single(asked: Asked, words: str) -> Iterator[Reading]:
         figure = Figure(line.of_period if line.of_period and _SPENDS.search(words) else name)
         yield Reading(figure, name, also=asked.said - names(figure))
         return
-    if asked.value == "words":
+    if asked.kind != "look-up" or asked.value not in ("money", "number"):
         return
     kept = (word for word in YEAR.sub(" ", asked.content).split() if terms(word) & asked.terms)
     if name := " ".join(kept):

@@ -28,14 +28,18 @@ For the Years Ended December 31, 2021 and 2020
 | Gross profit | 620 | 420 |
 | Research and development | 40 | 50 |
 | Operating income | 310 | (20) |
-| Diluted earnings per share | $0.31 | $(0.02) |
+| Earnings per share: |  |  |
+| Diluted | $0.31 | $(0.02) |
+| Weighted shares: |  |  |
+| Diluted | 1,000 | 990 |
 
 Consolidated Balance Sheets
 
 | (In thousands) | December 31, 2021 | December 31, 2020 |
 | --- | --- | --- |
 | Current assets: |  |  |
-| Inventories | $70 | $50 |
+| Accounts receivable, less allowances of $5 and $4 | $124 | $90 |
+| Inventories | 70 | 50 |
 | Total current assets | 300 | 200 |
 | Property and equipment, net | 900 | 800 |
 | Current liabilities: |  |  |
@@ -61,6 +65,7 @@ Consolidated Statements of Cash Flows
 | --- | --- | --- |
 | Net cash provided by operating activities | $200 | $90 |
 | Purchases of property and equipment | (80) | (60) |
+| Dividends paid | (12) | (10) |
 """
 TESS = ORLO.replace("ORLO FOODS", "TESS MILLS").replace(
     "Research and development | 40", "Research and development | 75"
@@ -99,6 +104,8 @@ def ask(assistant, models, reports):
         ("What was Orlo's free cash flow in 2021?", "$120 thousand", "200 − 80"),
         ("What was the gross margin of Orlo's Services in 2021?", "64.71 %", "(340 − 120) / 340"),
         ("What share of Orlo's net sales came from services in 2021?", "27.42 %", "340 / 1,240"),
+        ("What was Orlo's working capital at December 31, 2021?", "$150 thousand", "300 − 150"),
+        ("orlo dso 2021", "36.5", "124 / 1,240 × 365"),
         ("What was Orlo's operating margin in 2020?", "−2 %", "(−20) / 1,000"),
         ("What was Orlo's effective tax rate in 2020?", "25 %", "(−5) / (−20)"),
         ("What was the average of Orlo's inventories for 2020 and 2021?", "$60 thousand", "(50 + 70) / 2"),
@@ -123,6 +130,7 @@ def test_a_ratio_is_worked_out_with_a_citation_for_each_figure(ask, reports, que
         ("How large an inventory did Orlo have at the start of 2021?", "$50 thousand"),
         ("What was Orlo's diluted earnings per share in 2020?", "−$0.02"),
         ("tess r&d 2021", "$75 thousand"),
+        ("How much did Orlo pay in dividends in 2021?", "$12 thousand"),
         ("How much revenue did Orlo make with services in 2020?", "$200 thousand"),
     ],
 )

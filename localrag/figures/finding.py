@@ -17,8 +17,6 @@ from functools import cache, cached_property, lru_cache
 from math import exp, log
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from localrag.embeddings.sentence_encoder import SentenceEncoder
 from localrag.figures import formulas, table
 from localrag.figures.formulas import Line, flat
@@ -214,7 +212,9 @@ class Finder:
             return _EXACT
         around = terms(label.section) | terms(label.column)
         features = self.features(terms(name) - also, terms(core) - also, around, name, core)
-        return 0.0 if features is None else 1 / (1 + exp(-_BIAS - float(np.dot(_WEIGHTS, features))))
+        if features is None:
+            return 0.0
+        return 1 / (1 + exp(-_BIAS - sum(weight * one for weight, one in zip(_WEIGHTS, features, strict=True))))
 
     def features(
         self, wanted: frozenset[str], own: frozenset[str], around: frozenset[str], name: str, core: str

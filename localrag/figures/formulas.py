@@ -4,7 +4,7 @@
     "accounts payable divided by cost of sales, multiplied by 365"    in words, read from left to right
     "365 * average accounts payable / (COGS + change in inventory)"   in signs, which have their precedence
 
-Figures are looked up by name (table.py); nothing is executed.
+Figures are looked up by name (finding.py); nothing is executed.
 """
 
 from __future__ import annotations

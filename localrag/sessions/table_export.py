@@ -144,6 +144,8 @@ def workings(answer: Answer) -> list[dict[str, Any]]:
     cited = {one.marker: one for one in answer.citations}
     rows: list[dict[str, Any]] = []
     for one in answer.workings:
+        if not one.figures or any(figure.marker not in cited for figure in one.figures):
+            continue  # its figures were withheld
         first = len(rows) + 2  # below the head of the sheet
         for figure in one.figures:
             at = cited[figure.marker]
@@ -152,7 +154,7 @@ def workings(answer: Answer) -> list[dict[str, Any]]:
             rows.append(about | {"document": at.document, "place": at.place, "quote": at.quote})
         cells = [f"C{first + n}" for n in range(len(one.figures))]
         made = Formula(f"={one.formula.format(*cells)}", one.value, one.result) if one.formula else one.result
-        rows.append({"library": answer.citations[0].library, "figure": "result", "value": made})
+        rows.append({"library": cited[one.figures[0].marker].library, "figure": "result", "value": made})
     return rows
 
 

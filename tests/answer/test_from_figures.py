@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -177,6 +178,11 @@ def test_the_figures_of_a_calculation_are_written_with_a_live_formula(ask, tmp_p
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert re.search(r"<f>\(C2 - C3\) / C2</f><v>0\.647", sheet)
     assert json.loads(table_export.written(rows, tmp_path / "a.json"))[-1]["value"] == "64.71 %"
+
+
+def test_figures_that_were_withheld_are_not_written(ask):
+    answer = ask("What was Orlo's gross margin in 2021?")
+    assert table_export.workings(replace(answer, citations=())) == []
 
 
 def test_figures_are_read_once_and_go_with_their_document(reports):

@@ -20,6 +20,7 @@ from localrag.figures.formulas import Figure, Node, Operation
 from localrag.figures.periods import Period
 from localrag.figures.reading import Asked, Reading
 from localrag.figures.reports import Report, Reports
+from localrag.figures.table import Entry
 from localrag.grounding.cells import plain
 from localrag.grounding.citations import clip, without_markup
 from localrag.grounding.stages import Findings, Query
@@ -32,16 +33,29 @@ from localrag.types import Figure as Shown
 _REASON = "Code found {what} in the tables of {document}."
 _MINUS = "−"
 _MAX_LABEL = 120
+_KINDS = frozenset(("look-up", "calculation", "compare", "existence"))
+_VALUES = frozenset(("money", "number", "share", "duration", "words"))
 _MONEY = frozenset(CURRENCIES.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A figure of a formula: the entry that its name calls, and the report that has it."""
+
+    match: Match
+    report: Report
+
+    @property
+    def entry(self) -> Entry:
+        return self.match.entry
 
 
 @dataclass(frozen=True)
 class Result:
-    """A formula worked out over figures of a report; `values` are those shown, of one scale where they can be."""
+    """A formula worked out over figures; `values` are those shown, of one scale where they can be."""
 
     reading: Reading
-    report: Report
-    matches: Mapping[Figure, Match]
+    found: Mapping[Figure, Found]
     value: Decimal
     values: Mapping[Figure, Decimal]
     expression: str
@@ -55,12 +69,10 @@ def answer(
     `write` has the model write a formula for a question in the shape of a grammar. If `short`, the answer is the
     figure or the result alone.
     """
-    question = query.question
-    asks = question.kind in ("look-up", "calculation") and not question.parts and not question.asks_whether
-    if not asks or query.mode != "auto" or query.only.pages:
+    if query.question.kind not in _KINDS or query.question.parts or query.mode != "auto" or query.only.pages:
         return None
     result = solve(query, reports, write)
-    return None if result is None else _findings(result, short)
+    return None if result is None else _findings(result, query.question, short)
 
 
 def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | None) -> Result | None:
@@ -71,17 +83,20 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     found.sort(key=lambda one: not _is_own(asked.periods[-1], one))
     each = [Asked.of(asked, question.kind, question.value, one) for one in found]
     each = [one for one in each if not one.unknown_names]
-    for one in each:
+    whether = question.asks_whether
+    for one in each if not whether else ():
         for own in reading.readings(one):
-            if (own.stated or one.unknown <= reading.names(own.node)) and (result := _worked(own, one, asked.periods)):
-                return result
-    if write is None or not each or question.kind != "calculation":
+            if own.stated or one.unknown <= reading.names(own.node):
+                if result := _worked(own, one, found, asked.periods):
+                    return result
+    if write is None or not each or not (whether or question.value in _VALUES):
         return None
     text = reading.asked_of_model(each[0])
-    wrote = write(text, reading.grammar(text))
+    wrote = write(text, reading.grammar(text, compares=whether))
     for one in each:
         for own in reading.written(wrote, one):
-            if result := _worked(own, one, asked.periods):
+            crossed = own.compares and len(asked.periods) == 2 and not reading.one_name(own.node)
+            if not crossed and (result := _worked(own, one, found, asked.periods)):
                 return result
     return None
 
@@ -92,36 +107,42 @@ def _is_own(asked: Period, report: Report) -> bool:
     return bool(report.period and at and at._replace(months=None).covers(report.period._replace(months=None)))
 
 
-def _worked(own: Reading, asked: Asked, named: Sequence[Period]) -> Result | None:
+def _worked(own: Reading, asked: Asked, reports: Sequence[Report], named: Sequence[Period]) -> Result | None:
     """Return the result of a formula if all its figures are found and go together."""
-    matches = _matches(own, asked.report, named)
-    values = {figure: match.value for figure, match in matches.items()}
-    if not matches or not _together(own, matches, asked) or not _rises(own.node, values):
+    found = _found_in(own, asked.report, reports, named)
+    values = {figure: one.match.value for figure, one in found.items()}
+    if not found or not _together(own, found, asked) or not _rises(own, values):
         return None
     shown = values
-    if len({match.entry.cell.scale for match in matches.values()}) == 1:
-        scale = SCALES.get(next(iter(matches.values())).entry.cell.scale, 0)
+    if len({one.entry.cell.scale for one in found.values()}) == 1:
+        scale = SCALES.get(next(iter(found.values())).entry.cell.scale, 0)
         shown = {figure: value.scaleb(-scale) for figure, value in values.items()}
     try:
         with localcontext(prec=28):
             value = formulas.evaluate(own.node, values)
     except DecimalException:
         return None
-    if asked.value == "share" and not own.stated and not _is_change(own.node) and abs(value) > 1:
+    if asked.value == "share" and not own.stated and not _is_change(own.node) and not own.compares and abs(value) > 1:
         return None  # a part and its whole, exchanged
-    return Result(own, asked.report, matches, value, shown, formulas.shown(own.node, shown))
+    return Result(own, found, value, shown, formulas.shown(own.node, shown))
 
 
-def _matches(own: Reading, report: Report, named: Sequence[Period]) -> dict[Figure, Match]:
-    """Return the figures of a formula, empty where one is not there."""
-    found: dict[Figure, Match] = {}
+def _found_in(
+    own: Reading, report: Report, reports: Sequence[Report], named: Sequence[Period]
+) -> dict[Figure, Found]:
+    """Return the figures of a formula, one at least of a report, the others of any; empty where one is not there."""
+    found: dict[Figure, Found] = {}
     for figure in formulas.figures(own.node):
-        at = report.dated(_period(figure, named))
-        match = report.finder.find(figure.name, at, own.also, report.usual, exact=own.single) if at else None
-        if match is None:
+        for one in (report, *(other for other in reports if other is not report)):
+            at = one.dated(_period(figure, named))
+            at = at.start if at and figure.began else at
+            match = one.finder.find(figure.name, at, own.also, one.usual, exact=own.single) if at else None
+            if match is not None:
+                found[figure] = Found(match, one)
+                break
+        else:
             return {}
-        found[figure] = match
-    return found
+    return found if any(one.report is report for one in found.values()) else {}
 
 
 def _period(figure: Figure, named: Sequence[Period]) -> Period:
@@ -131,29 +152,27 @@ def _period(figure: Figure, named: Sequence[Period]) -> Period:
     return named[-1] if not figure.before else named[0] if len(named) == 2 else named[-1].before
 
 
-def _together(own: Reading, matches: Mapping[Figure, Match], asked: Asked) -> bool:
+def _together(own: Reading, figures: Mapping[Figure, Found], asked: Asked) -> bool:
     """Return whether figures are those that are asked for: other ones, of a kind, with all that is said of labels."""
-    found = [match.entry.cell for match in matches.values()]
+    found = [one.entry.cell for one in figures.values()]
     units = {cell.unit for cell in found}
-    if own.single:
-        (cell,) = found
-        other = table.counts(cell) or "%" in units if asked.value != "number" else cell.scale or units & _MONEY
-        if other and not table.per_share(cell):
-            return False
-    elif len({(match.entry.position, match.entry.cell.start) for match in matches.values()}) < len(matches):
-        return False
+    places = {(one.report.pair[1].id, one.entry.position, one.entry.cell.start) for one in figures.values()}
     unscaled = any(not cell.scale and cell.unit in _MONEY and not table.per_share(cell) for cell in found)
-    if (asked.report.finder.scaled and unscaled) or ("%" in units and len(units) > 1):
+    if len(places) < len(figures) or (asked.report.finder.scaled and unscaled) or ("%" in units and len(units) > 1):
         return False
-    labels = frozenset().union(*(_labels(match) for match in matches.values()))
-    rows = frozenset().union(*(terms(match.entry.row) for match in matches.values()))
+    labels = frozenset().union(*(_labels(one.match) for one in figures.values()))
+    rows = frozenset().union(*(terms(one.entry.row) for one in figures.values()))
     if not asked.terms & terms(" ".join(DISTINGUISHING)) <= rows:
         return False
     return own.stated or asked.terms - reading.names(own.node) - terms(own.name) <= labels
 
 
-def _rises(node: Node, values: Mapping[Figure, Decimal]) -> bool:
+def _rises(own: Reading, values: Mapping[Figure, Decimal]) -> bool:
     """Return whether changes can be told: no share of what is not positive, no fall of a loss."""
+    return own.compares != "" or _tells_change(own.node, values)
+
+
+def _tells_change(node: Node, values: Mapping[Figure, Decimal]) -> bool:
     if not isinstance(node, Operation):
         return True
     if _is_change(node):
@@ -182,14 +201,14 @@ def compared(sides: Sequence[tuple[str, Result]]) -> tuple[str, tuple[Citation, 
 
     Raises ValueError where one is calculated, or they are of several kinds.
     """
-    units = {match.entry.cell.unit for _, result in sides for match in result.matches.values()}
+    units = {one.entry.cell.unit for _, result in sides for one in result.found.values()}
     if len(units) > 1 or not all(result.reading.single for _, result in sides):
         raise ValueError("no figures of one kind")
     lines, citations = [], []
     for at, (name, result) in enumerate(sides, 1):
-        ((figure, match),) = result.matches.items()
-        lines.append(f"- {name}: {_label(match, figure.name)}, {_when(match)}: {_amount(match)} [{at}]")
-        citations.append(replace(_cited(match, result.report), marker=at))
+        ((figure, one),) = result.found.items()
+        lines.append(f"- {name}: {_told(figure, one)} [{at}]")
+        citations.append(replace(_cited(one), marker=at))
     values = [result.value for _, result in sides]
     greatest = max(range(len(sides)), key=values.__getitem__)
     equal = values.count(values[greatest]) > 1
@@ -197,51 +216,85 @@ def compared(sides: Sequence[tuple[str, Result]]) -> tuple[str, tuple[Citation, 
     return "\n".join([first, "", *lines]), tuple(citations)
 
 
-def _findings(result: Result, short: bool) -> Findings:
-    citations = {figure: _cited(match, result.report) for figure, match in result.matches.items()}
+def _findings(result: Result, question: Question, short: bool) -> Findings:
+    citations = {figure: _cited(one) for figure, one in result.found.items()}
     distinct = list(dict.fromkeys(citations.values()))
     marked = {one: replace(one, marker=at) for at, one in enumerate(distinct, 1)}
-    library, document = result.report.pair
+    library, document = next(iter(result.found.values())).report.pair
     title = library.titles([document.path]).get(document.path, document.path)
     if result.reading.single:
-        ((figure, match),) = result.matches.items()
-        text = _amount(match) if short else f"{_label(match, figure.name)}, {_when(match)}: {_amount(match)}"
-        return _found(f"{text} [1].", "the figure", title, tuple(marked.values()))
+        ((figure, one),) = result.found.items()
+        text = _amount(one.match) if short else _told(figure, one)
+        return _findings_of(f"{text} [1].", "the figure", title, tuple(marked.values()))
     shown = tuple(
         Shown(
-            match.entry.cell.text,
+            one.entry.cell.text,
             citations[figure].place,
             marked[citations[figure]].marker,
-            f"{_label(match, figure.name)}, {_when(match)}",
+            f"{_label(one.match, figure.name)}, {_when(one.match)}",
             float(result.values[figure]),
         )
-        for figure, match in result.matches.items()
+        for figure, one in result.found.items()
     )
     value = _result(result)
     exact = float(formulas.evaluate(result.reading.node, result.values))
     working = Working(result.expression, value, exact, shown, formulas.numbered(result.reading.node))
-    listed = [
-        f"{_label(match, figure.name)}, {_when(match)}: {_amount(match)} [{marked[citations[figure]].marker}]"
-        for figure, match in result.matches.items()
-    ]
-    text = f"The {result.reading.name or 'result'} is {value}, from {'; '.join(listed[:-1])} and {listed[-1]}."
-    if short:
+    listed = {
+        figure: f"{_told(figure, one)} [{marked[citations[figure]].marker}]" for figure, one in result.found.items()
+    }
+    *most, last = listed.values()
+    text = f"The {result.reading.name or 'result'} is {value}, from {'; '.join(most)} and {last}."
+    if result.reading.compares:
+        text = _comparison(result, listed, question)
+    elif short:
         text = f"{value} {''.join(f'[{one.marker}]' for one in marked.values())}."
-    return _found(text, "each figure", title, tuple(marked.values()), (working,))
+    return _findings_of(text, "each figure", title, tuple(marked.values()), (working,))
 
 
-def _found(
+def _comparison(result: Result, listed: Mapping[Figure, str], question: Question) -> str:
+    """Return which side of a comparison is greater, and by how much; yes or no where that is asked."""
+    node = result.reading.node
+    assert isinstance(node, Operation)
+    values = [formulas.evaluate(side, {f: one.match.value for f, one in result.found.items()}) for side in node[1:]]
+    sides = [figures[0] for side in node[1:] if (figures := formulas.figures(side))]
+    same = len({figure.name for figure in sides}) == 1
+    greater = values[0] > values[1]
+    if values[0] == values[1]:
+        text = "The figures are equal"
+    elif same:
+        now, then = sides if not sides[0].before else sides[::-1]
+        rose = greater == (now is sides[0])
+        text = f"It {'rose' if rose else 'fell'} by {_result(result).lstrip(_MINUS)}"
+        before = values[0] if then is sides[0] else values[1]
+        if before > 0 and all(value > 0 for value in values):
+            text += f" ({number(rounded(abs(values[0] - values[1]) / before * 100, 2))} %)"
+    else:
+        high = sides[0] if greater else sides[1]
+        text = f"{high.name[:1].upper()}{high.name[1:]} is greater by {_result(result).lstrip(_MINUS)}"
+    *most, last = listed.values()
+    said = f"{text}, from {'; '.join(most)} and {last}."
+    if not question.asks_whether or reading.falls(question.text) != (result.reading.compares == "less"):
+        return said
+    return f"{'Yes' if greater == (result.reading.compares == 'greater') else 'No'}. {said}"
+
+
+def _findings_of(
     text: str, what: str, title: str, citations: tuple[Citation, ...], workings: tuple[Working, ...] = ()
 ) -> Findings:
     plan = Plan("exact", _REASON.format(what=what, document=title), {"read": "figures"})
     return Findings(text, True, plan, citations=citations, workings=workings)
 
 
-def _cited(match: Match, report: Report) -> Citation:
+def _told(figure: Figure, one: Found) -> str:
+    """Return a figure in words: its label, its period and its amount."""
+    return f"{_label(one.match, figure.name)}, {_when(one.match)}: {_amount(one.match)}"
+
+
+def _cited(one: Found) -> Citation:
     """Cite the row of a figure, or the part of it around the figure."""
-    library, document = report.pair
-    page = library.pages(document.id)[match.entry.position]
-    cell = match.entry.cell
+    library, document = one.report.pair
+    page = library.pages(document.id)[one.entry.position]
+    cell = one.entry.cell
     start, end = clip(page.text, (cell.line, cell.stop), (cell.start, cell.end))
     place = place_at(page, start, end)
     quote = page.text[start:end]
@@ -285,7 +338,7 @@ def _result(result: Result) -> str:
         return f"{number(rounded(result.value * 100, 2))} %"
     if not _is_amount(result.reading.node):
         return number(rounded(result.value, 2))
-    cells = [match.entry.cell for match in result.matches.values()]
+    cells = [one.entry.cell for one in result.found.values()]
     value = result.value.scaleb(-SCALES.get(cells[0].scale, 0))
     places = max(-int(cell.value.as_tuple().exponent) for cell in cells)
     return _money(rounded(value, max(places, 0)), cells[0].unit, cells[0].scale)

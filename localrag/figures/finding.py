@@ -37,6 +37,7 @@ _EMPTY = (text_analysis.COMMON["english"] - DISTINGUISHING) | frozenset(
 # Of the log odds that a label is the one called: of `Finder.features`. Trained by benchmarks/figures/train.py.
 _WEIGHTS, _BIAS = (2.9, 3.58, 2.22, 0.88, 2.24), -8.91
 _EXACT, _TITLED, _HARDLY = 0.99, 0.85, 0.3
+_YEAR = 12  # months
 SURE = 0.8  # the probability from which a figure is the one meant
 _ROUNDED = Decimal("0.006")  # relative difference of one figure in thousands and in millions
 _FALLS = re.compile(r"purchase|payment|repayment|paid|acquisition|addition|expenditure|repurchase|expense|cost", re.I)
@@ -77,6 +78,11 @@ def terms(text: str) -> frozenset[str]:
 def stems(text: str) -> str:
     """Return the stems of a text's words: "Purchases of property" and "purchase of property" are alike."""
     return " ".join(token.term for token in text_analysis.tokens(flat(text), "english"))
+
+
+@cache
+def _frame() -> frozenset[str]:
+    return terms(formulas.frame())
 
 
 @cache
@@ -142,11 +148,11 @@ class Finder:
         `also` are terms that its labels must have besides. A figure of a day may stand beside those of a period in a
         formula, unless `exact`; where only a day is named, the period has the `usual` months.
         """
-        line, more = self._line(name)
+        line, more = self._line(name) if stems(name) not in self._rows else (None, frozenset())
         also |= more
         if line and exact and line.statement == "balance" and period.months:
             return None  # what stands at the end of a period is no figure of the period
-        names, where = (line.names, line.statement) if line else ((name,), "")
+        names, where = ((*line.names, *line.labels), line.statement) if line else ((name,), "")
         ranked: list[tuple[float, Entry]] = []
         for label, own in self.entries.items():
             # What stands elsewhere may be a part's or another company's, unless it is said whose it is.
@@ -163,6 +169,12 @@ class Finder:
                 timeless = unsure and one.period is not None and one.period.months is None
                 ranked.append((probability * (0.85 if timeless else 1.0), one))
         return _clear(ranked, name, bool(line and line.outflow))
+
+    @cached_property
+    def _rows(self) -> frozenset[str]:
+        """The stems of the rows that no line of the statements has a name for: "Sales and marketing"."""
+        found = {re.sub(r"^(?:total|net) ", "", stems(_ASIDE.sub(" ", one.row))) for one in self.entries}
+        return frozenset(found - set(_lines()))
 
     @cached_property
     def _statements(self) -> frozenset[str]:
@@ -184,7 +196,7 @@ class Finder:
         if not inside:
             return None, frozenset()
         stemmed = frozenset(f" {words} ".replace(f" {inside} ", " ").split())
-        return known[inside], (terms(name) & stemmed) - terms(formulas.frame())
+        return known[inside], (terms(name) & stemmed) - _frame()
 
     def _fits(self, label: _Label, names: Sequence[str], name: str, also: frozenset[str]) -> float:
         """Return how likely it is that a label is called by one of some names."""
@@ -195,9 +207,9 @@ class Finder:
         if also and (not also & own or not also <= own | terms(label.title)):
             return 0.0
         core = label.row
-        if also and row <= also:  # "Services", under "Net sales:", or in a table of net sales
+        if also and row - _frame() <= also:  # "Services", under "Net sales:", or in a table of net sales
             core = label.section or label.column
-            if not core and terms(name) <= terms(label.title):
+            if not core and any(terms(one) <= terms(label.title) for one in (name, *names)):
                 return _TITLED
         elif not label.row:
             core = label.section
@@ -261,6 +273,9 @@ def _same(one: Decimal, other: Decimal) -> bool:
 
 
 def _covers(period: Period, column: Period, usual: int, exact: bool) -> bool:
+    """Return whether a column is of a period; one of a quarterly report that tells too little of itself is of none."""
+    if usual != _YEAR and ((period.month and not column.month) or (period.months and column.months is None)):
+        return False
     if exact or column.months is None:
         return period.covers(column)
     if column.months == 0:

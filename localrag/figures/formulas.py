@@ -41,37 +41,48 @@ _SIGNS = lazy_re(
 )
 _BY_NAME = {"divided": "/", "times": "*", "netted": "-", "less": "-", "more": "+"}
 _SYMBOLS = "+-*/−–÷×"
-_AVERAGE = lazy_re(r"\b(?:average|avg\.?|mean)\b(?: of)?(?: (?:the|its))?", re.I)
+_AVERAGE = lazy_re(
+    r"(?<!weighted[\s-])\b(?:average|avg\.?|mean)\b(?: of)?(?: (?:the|its))?"
+    r"(?: (?:opening|beginning|start) and (?:closing|ending|end)\b)?",
+    re.I,
+)
 _CHANGE = lazy_re(r"^(?:the )?change in\b", re.I)
 # What is said of a figure besides its name.
 _S = r"\s{1,9}"
 _ASIDE = lazy_re(
     rf"\b(?:at|for|in|of|during|over|between|from){_S}(?:the{_S})?"
     r"(?:start|end|beginning|close|years?|quarter|period|half|same|both)\b.*$"
-    rf"|\b(?:year|quarter|period)[\s-]ends?\b|^(?:the|its|their|an?|of|then|all|if|going by){_S}"
+    rf"|\b(?:year|quarter|period)[\s-]ends?\b|\s(?:line|row)\b(?:{_S}of\b.*)?$|^(?:the|its|their|an?|of|then|all|if|going by){_S}"
     rf"|\b(?:the{_S})?(?:year|quarter|period)[’']s\b|\bqtr\b|\bbetween\b(?:\s{{0,9}}and\b)?$"
-    r"|\bFY\b|\bas the measure\b.*$|[’']s?$|^[’']s\s{1,9}",
+    rf"|\bFY\b|\bas the measure\b.*$|[’']s?$|^[’']s\s{{1,9}}|,?\s(?:in{_S})?(?:percent|per cent|%)$",
     re.I,
 )
 # Where a formula begins, behind what it defines.
 _DEFINES = lazy_re(
     r"\b(?:is|are) (?:defined|calculated|computed|measured|taken|understood) (?:as|by)\b:?|\bdefined as\b:?"
-    r"|\bmeaning\b|\bthat is\b,?|\btaking\b|=|\bis\b|\bare\b|:|\bdividing\b",
+    r"|\bmeaning\b|\bthat is\b,?|\b(?:tak|us)(?:e|ing)\b|=|\bis\b|\bare\b|:",
     re.I,
 )
+_DIVIDE = lazy_re(r"\bdivid(?:e|ing)\s(?P<of>[^?;]{3,160}?)\sby\b", re.I)
 # What stands in brackets behind a word: "cost of goods sold (depreciation included)".
 _BRACKETS = re.compile(r"(?<=[\w’'])\s{0,3}\((?P<inside>[^()]{0,200})\)")
+# "A, B, and C" by its commas, "A, B and C" by the last "and", too.
+_LISTS = (re.compile(r",\s?(?:and\s)?"), re.compile(r",\s?(?:and\s)?|\sand\s(?!.*\sand\s)"))
+_JOINTLY = re.compile(r"\b(?:together|combined|jointly|the sum of|all)\b", re.I)
+# What stands in brackets, and is no part of a formula around them.
+_BY_ITSELF = re.compile(r"(?<![+*/×÷−-] )(?<![+*/×÷−-])\(([^()]+)\)(?!\s?[+*/×÷−-])")
 _NUMBER = re.compile(r"(?:a year of )?(\d{1,3})(?:\s?(?:days?|d))?(?:[\s,].*)?")
 _MAX_TOKENS, _MAX_WORDS, _MAX_YEARS = 24, 10, 9
 _MAX_TEXT, _MAX_STARTS, _MAX_OPERAND = 1000, 8, 160
 
 
 class Figure(NamedTuple):
-    """A figure of a formula by its name; of the period asked about, of the one `before`, or of its own."""
+    """A figure of a formula by its name; of the period asked about, the one `before`, its own, or as it `began`."""
 
     name: str
     before: bool = False
     period: Period | None = None
+    began: bool = False
 
 
 class Operation(NamedTuple):
@@ -137,12 +148,28 @@ def in_words(text: str) -> Iterator[Node]:
     found: list[Operation] = []
     if len(text) > _MAX_TEXT:
         return
+    text = _DIVIDE.sub(r"taking \g<of> divided by", text)
     for part in re.split(r"(?<=[\w)])[.?;](?:\s|$)", text):
         starts = sorted({0, *(match.end() for match in _DEFINES.finditer(part))}, reverse=True)[:_MAX_STARTS]
-        for clause in (*(part[start:] for start in starts), *re.findall(r"\(([^()]+)\)", part)):
-            if isinstance(one := parse(clause), Operation):
+        for clause in (*(part[start:] for start in starts), *_BY_ITSELF.findall(part)):
+            one = parse(clause)
+            if isinstance(one, Operation) and (_SIGNS.search(clause) or all(own.period for own in figures(one))):
                 found.append(one)
-    yield from sorted(found, key=lambda one: (-_size(one), sum(len(figure.name) for figure in figures(one))))
+    for one in sorted(found, key=lambda one: (-_size(one), sum(len(figure.name) for figure in figures(one)))):
+        yield from dict.fromkeys((one, *(_summed(one, parts) for parts in _LISTS)))
+
+
+def _summed(node: Node, parts: re.Pattern[str]) -> Node:
+    """Return a formula with each list of names as their sum: "cash, securities and receivables over ..."."""
+    if isinstance(node, Operation):
+        return Operation(node.sign, _summed(node.left, parts), _summed(node.right, parts))
+    if not isinstance(node, Figure) or not parts.search(node.name):
+        return node
+    names = [name for part in parts.split(node.name) if (name := _JOINTLY.sub(" ", part).strip())]
+    total: Node = node._replace(name=names[0]) if names else node
+    for name in names[1:]:
+        total = Operation("+", total, node._replace(name=name))
+    return total
 
 
 def _size(node: Node) -> int:
@@ -213,7 +240,7 @@ def _operand(piece: str, marked: bool) -> Node | None:
 
 def _average(now: Figure, then: Figure) -> Operation:
     """Return the average of a figure of two periods; of all years from one to another."""
-    every = [then, now]
+    every = [then._replace(before=False, began=then.before), now]
     if now.period is not None and then.period is not None and 1 < now.period.year - then.period.year <= _MAX_YEARS:
         every = [Figure(now.name, False, Period(at)) for at in range(then.period.year, now.period.year + 1)]
     total: Node = every[0]
@@ -280,13 +307,17 @@ class _Parser:
 
 
 class Line(NamedTuple):
-    """A line of the statements: the statement it stands in, its names, and whether it is money that goes out."""
+    """A line of the statements: the statement it stands in, its names, and whether it is money that goes out.
+
+    `labels` are what rows call it below a section that has its name, such as "Diluted".
+    """
 
     statement: str
     names: tuple[str, ...]
     outflow: bool = False
     of_period: str = ""  # the line of what is spent on it
     per_share: bool = False
+    labels: tuple[str, ...] = ()
 
 
 class Ratio(NamedTuple):
@@ -302,7 +333,9 @@ def lines() -> Mapping[str, Line]:
     """Return the lines of statements by each of their names."""
     rows = _data()["lines"]
     known = (dict(row) for row in rows.values())
-    made = (Line(row.pop("statement"), tuple(row.pop("names")), **row) for row in known)
+    made = (
+        Line(row.pop("statement"), tuple(row.pop("names")), labels=tuple(row.pop("labels", ())), **row) for row in known
+    )
     return {name: line for line in made for name in line.names}
 
 

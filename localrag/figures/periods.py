@@ -29,6 +29,12 @@ _QUARTER = lazy_re(
     rf"(?:\s{{0,9}}|\b\W{{0,2}}){_FISCAL}\b",
     re.I,
 )
+# "the first half of 2023", "H1 2023", "9M FY23", "the first six months of 2023"
+_FIRST_MONTHS = lazy_re(
+    rf"\b(?:(?P<half>(?:first|1st){_S}half|1?H1?)|(?:(?:the{_S})?first{_S})?(?P<n>six|nine|6|9)[\s-]{{0,3}}(?:months?|mo?))"
+    rf"(?:\s{{0,9}}|\b\W{{0,2}}){_FISCAL}\b",
+    re.I,
+)
 _OWN_QUARTER = lazy_re(
     r"\b(?:(first|second|third|fourth) quarter (?:of )?(?:the )?(?:fiscal )?(?:year )?|Q([1-4]) )(20\d\d)\b", re.I
 )
@@ -50,7 +56,7 @@ _LENGTH = lazy_re(
 # "since 2018", "the first half of 2019", "52 weeks", "late 2019", "FY2019/20"
 _OPEN = lazy_re(
     rf"\b(?:since|until|till|before|after|late|early|mid){_S}(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?(?:{_NAMES}|(?:19|20)\d\d)\b"
-    r"|\b(?:first|second)\s(?:half|six|two)\b|\bH[12]\b|\bweeks?\b|\bhalf[\s-]year|\b(?:two|three|five|\d)[\s-]years?\b"
+    r"|\b(?:second|last|latter)\s(?:half|six|two|nine|three)\b|\bfirst\stwo\b|\bH2\b|\b2H\b|\bweeks?\b|\bhalf[\s-]year|\b(?:two|three|five|\d)[\s-]years?\b"
     r"|(?<!\d)(?:19|20)\d\d/\d\d\b",
     re.I,
 )
@@ -82,7 +88,7 @@ _AS_OF = lazy_re(r"\b(?:as of|at|as at)\b", re.I)
 class Period(NamedTuple):
     """A period, by the year and month of its end (month 0: not said) and its months (0: a day, None: not said).
 
-    `quarter` is that of a fiscal year, where the question names no month.
+    `quarter` is that of a fiscal year in which it ends, where the question names no month.
     """
 
     year: int
@@ -94,6 +100,12 @@ class Period(NamedTuple):
     def before(self) -> Period:
         """The same period a year before."""
         return self._replace(year=self.year - 1)
+
+    @property
+    def start(self) -> Period:
+        """The day on which it begins: the end of the one before."""
+        end = 12 * self.year + self.month - 1 - (self.months or 12)
+        return Period(end // 12, end % 12 + 1, 0) if self.month else Period(self.year - 1, 0, 0)
 
     def covers(self, column: Period) -> bool:
         """Return whether a column's figures are those of this period."""
@@ -156,7 +168,8 @@ def _read(text: str) -> Asked:
         found.append(period)
         return f" {period.year} "
 
-    for pattern, read in ((_MONTHS, _of_months), (_MONTH_QUARTER, _of_month_quarter), (_QUARTER, _of_quarter)):
+    forms = (_MONTHS, _of_months), (_MONTH_QUARTER, _of_month_quarter), (_QUARTER, _of_quarter)
+    for pattern, read in (*forms, (_FIRST_MONTHS, _of_first_months)):
         for match in reversed(list(pattern.finditer(text))):
             text = text[: match.start()] + taken(read(match)) + text[match.end() :]
     for mention in reversed(list(find_dates(text))):
@@ -173,7 +186,11 @@ def _read(text: str) -> Asked:
             found.append(Period(year, 0, _months(text, match.start(), 12 if months == 3 else months)))
     dated = {one.year for one in found if one.month}
     # "the quarter that ended in April 2023, the first of fiscal 2024"
-    own = {one for one in found if one.month or (one.quarter and one.year not in dated) or not (dated or one.quarter)}
+    own = {
+        one
+        for one in found
+        if one.month or one.months == 0 or (one.quarter and one.year not in dated) or not (dated or one.quarter)
+    }
     text = YEAR.sub(lambda match: match["year"] or f"20{match['short']}", text)
     text = _ENDED.sub(" in ", text)
     return Asked(
@@ -201,9 +218,17 @@ def _of_month_quarter(match: re.Match[str]) -> Period:
 
 def _of_quarter(match: re.Match[str]) -> Period:
     quarter = match["q1"] or match["q2"] or str(_ORDINALS[match["q3"].lower()])
-    year = int(match["year"])
-    century = 0 if year > 99 else 2000 if year < 70 else 1900
-    return Period(century + year, 0, 3, int(quarter))
+    return Period(_whole(match["year"]), 0, 3, int(quarter))
+
+
+def _of_first_months(match: re.Match[str]) -> Period:
+    months = 6 if match["half"] else _NUMBERS.get(match["n"].lower(), 0) or int(match["n"])
+    return Period(_whole(match["year"]), 0, months, months // 3)
+
+
+def _whole(year: str) -> int:
+    """Return a year with its century."""
+    return int(year) + (0 if len(year) > 2 else 2000 if int(year) < 70 else 1900)
 
 
 def of_column(label: str, around: Iterable[str], own: Period | None) -> Period | None:
@@ -238,15 +263,24 @@ def _months_of(text: str) -> Iterator[int]:
         yield ended(2000, month, day)[1]
 
 
-def fiscal_quarter(texts: Iterable[str]) -> tuple[int, int]:
-    """Return the quarter and fiscal year that a report calls its own most often, or zeros."""
+def fiscal_quarter(own: Period, balances: Iterable[Period], texts: Iterable[str]) -> tuple[int, int]:
+    """Return the quarter and the fiscal year of a quarterly report, or zeros.
+
+    Beside its own day, its balance sheet shows the last one of the fiscal year before. A fiscal year is called by the
+    year in which it ends, unless the report calls it otherwise.
+    """
+    end = 12 * own.year + own.month
+    passed = Counter(end - 12 * one.year - one.month for one in balances if one.month)
+    before = [months for months, _ in passed.most_common() if 0 < months < 12]
+    if not before or (months := before[0]) % 3:
+        return 0, 0
+    quarter, year = months // 3, (end - months + 11) // 12
     said = Counter(
-        (int(match[2] or _ORDINALS[match[1].lower()]), int(match[3]))
+        int(match[3])
         for text in texts
         for match in _OWN_QUARTER.finditer(text)
+        if int(match[2] or _ORDINALS[match[1].lower()]) == quarter
     )
-    if not said:
-        return 0, 0
-    quarter, most = said.most_common(1)[0][0][0], said.most_common(1)[0][1]
     # Beside its own quarter a report speaks of the same one a year before.
-    return quarter, max(year for (own, year), count in said.items() if own == quarter and count >= _OFTEN * most)
+    often = [one for one, count in said.items() if count >= _OFTEN * max(said.values())]
+    return quarter, max(often) if often and abs(max(often) - year) < 2 else year

@@ -48,6 +48,7 @@ class Reading:
         unit: "%" where the result is a share.
         also: terms that the labels of each figure must have besides its name ("Services").
         stated: whether the question has its words, so that the rest of the question need not be among the labels.
+        compares: "greater" or "less", where the question compares the two sides of its difference.
     """
 
     node: Node
@@ -55,6 +56,7 @@ class Reading:
     unit: str = ""
     also: frozenset[str] = frozenset()
     stated: bool = False
+    compares: str = ""
 
     @property
     def single(self) -> bool:
@@ -142,7 +144,7 @@ def readings(asked: Asked) -> Iterator[Reading]:
         for reading in _of_request(request):
             if _fits(reading.node, asked):
                 yield replace(reading, also=asked.said - names(reading.node))
-    elif asked.value in ("money", "number", "words") or not _WORKED_OUT.search(asked.content):
+    else:
         yield from _single(asked, words)
 
 
@@ -168,13 +170,14 @@ def _single(asked: Asked, words: str) -> Iterator[Reading]:
     if name := next((name for name in lines if f" {name} " in words), ""):
         line = formulas.lines()[name]
         figure = Figure(line.of_period if line.of_period and _SPENDS.search(words) else name)
-        yield Reading(figure, name, also=asked.said - names(figure))
+        if not _WORKED_OUT.search(words.replace(f" {name} ", " ")):
+            yield Reading(figure, name, also=asked.said - names(figure))
+            return
+    if asked.kind == "calculation" or asked.value == "yes or no":
         return
-    if asked.kind != "look-up" or asked.value not in ("money", "number"):
-        return
-    kept = (word for word in YEAR.sub(" ", asked.content).split() if terms(word) & asked.terms)
-    if name := " ".join(kept):
-        yield Reading(Figure(name))
+    kept = [word for word in YEAR.sub(" ", asked.content).split() if terms(word) & asked.terms]
+    if kept and not _WORKED_OUT.search(" ".join(word for word in asked.content.split() if word not in kept)):
+        yield Reading(Figure(" ".join(kept)))
 
 
 def _of_request(request: Request) -> Iterator[Reading]:
@@ -227,19 +230,20 @@ def names(node: Node) -> frozenset[str]:
 # --- by the model -------------------------------------------------------------------------------------------
 
 
-def grammar(text: str) -> str:
-    """Return the shape of a formula (GBNF): names, signs, and no number that the text lacks."""
-    numbers = dict.fromkeys(re.findall(r"(?<![\d.,])\d{1,3}(?![\d.,]\d|\d)", text))
+def grammar(text: str, *, compares: bool) -> str:
+    """Return the shape of a formula (GBNF): names, signs, and no number that the text lacks; two sides of a comparison."""
+    numbers = dict.fromkeys((*re.findall(r"(?<![\d.,])\d{1,3}(?![\d.,]\d|\d)", text), "100"))
     number = " | ".join(f'"{one}"' for one in numbers)
     return "\n".join(
         (
-            "root ::= sum",
+            f"root ::= sum {'sign sum' if compares else '(sign sum)?'}",
+            'sign ::= " > " | " < "',
             'sum ::= product ((" + " | " - ") product)*',
             'product ::= atom ((" / " | " * ") atom)*',
-            f'atom ::= "(" sum ")" | name{" | number" if number else ""}',
+            'atom ::= "(" sum ")" | name | number',
             'name ::= word (" " word){0,9}',
             "word ::= [A-Za-z] [A-Za-z'&-]{0,24}",
-            *([f"number ::= {number}"] if number else ()),
+            f"number ::= {number}",
         )
     )
 
@@ -256,17 +260,63 @@ def written(text: str, asked: Asked) -> Iterator[Reading]:
 
     Of a share, the part may be called by the whole, too: "services / net sales" are the sales of services.
     """
-    node = formulas.parse(text, marked=True)
+    if ">" in text or "<" in text:
+        yield from _compared(text, asked)
+        return
+    node = formulas.parse(text.removesuffix(" * 100"), marked=True)
+    if isinstance(node, Figure):
+        yield Reading(node._replace(before=False), "", "", asked.said - names(node))
     if not isinstance(node, Operation):
         return
     change = _as_change(node, asked)
-    if not _measured(node) or not _fits(node, asked):
+    if not _measured(node) or not _fits(node, asked) or _upside_down(node):
         return
     made = Reading(change or node, "change" if change else "", _unit(node, asked), asked.said - names(node))
     yield made
     if node.sign == "/" and isinstance(node.left, Figure) and isinstance(node.right, Figure):
         part = Figure(f"{node.left.name} {node.right.name}")
         yield replace(made, node=Operation("/", part, node.right))
+
+
+def _compared(text: str, asked: Asked) -> Iterator[Reading]:
+    """Yield the comparison that the model wrote, as the difference of its sides."""
+    sides = re.split(r" ([<>]) ", text)
+    if len(sides) != 3:
+        return
+    left, right = formulas.parse(sides[0], marked=True), formulas.parse(sides[2], marked=True)
+    if left is None or right is None or left == right or not figures(left) or not figures(right):
+        return
+    node = Operation("-", left, right)
+    yield Reading(node, "", "", asked.said - names(node), compares="greater" if sides[1] == ">" else "less")
+
+
+def one_name(node: Node) -> bool:
+    """Return whether all figures of a formula have one name."""
+    return len({figure.name for figure in figures(node)}) == 1
+
+
+def _upside_down(node: Operation) -> bool:
+    """Return whether a ratio that has a name is the inverse of a formula."""
+    part = node.left if node.sign == "*" and isinstance(node.left, Operation) else node
+    return part.sign == "/" and (_line(part.right), _line(part.left)) in _quotients()
+
+
+@cache
+def _quotients() -> frozenset[tuple[object, object]]:
+    """The lines whose quotient is a ratio with a name."""
+    found = set()
+    for ratio in formulas.ratios().values():
+        for node in filter(None, map(formulas.parse, (formula.replace("days", "365") for formula in ratio.formulas))):
+            part = node.left if isinstance(node, Operation) and isinstance(node.right, Decimal) else node
+            if isinstance(part, Operation) and part.sign == "/":
+                found.add((_line(part.left), _line(part.right)))
+    return frozenset(found)
+
+
+def _line(node: Node) -> object:
+    """Return the line of statements that a part of a formula is, or is an average of; else the part itself."""
+    own = figures(node)
+    return formulas.lines().get(flat(own[0].name), node) if own and one_name(node) else node
 
 
 def _fits(node: Node, asked: Asked) -> bool:
@@ -298,8 +348,13 @@ def _multiplies(node: Operation) -> bool:
 def _as_change(node: Operation, asked: Asked) -> Operation | None:
     """Return a change relative to the period before, with the sign that the question gives it."""
     own = figures(node)
-    if len(own) != 2 or own[0].name != own[1].name or own[0].before == own[1].before or node.sign != "/":
+    if len(own) != 2 or not one_name(node) or own[0].before == own[1].before or node.sign != "/":
         return None
     now, then = sorted(own, key=lambda one: one.before)
-    change = Operation("-", then, now) if _FALL.search(asked.content) else Operation("-", now, then)
+    change = Operation("-", then, now) if falls(asked.content) else Operation("-", now, then)
     return Operation("/", change, then)
+
+
+def falls(text: str) -> bool:
+    """Return whether a question asks for a decrease, or for what is less."""
+    return _FALL.search(text) is not None

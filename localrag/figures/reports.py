@@ -51,7 +51,7 @@ class Report:
             return asked
         if self.period is None or number != asked.quarter:
             return None
-        return Period(self.period.year + asked.year - year, self.period.month, 3)
+        return Period(self.period.year + asked.year - year, self.period.month, asked.months)
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,11 @@ def _one_company(known: Sequence[tuple[Pair, _Named]]) -> bool:
 def _read(pair: Pair, one: _Named, encoder: SentenceEncoder) -> Report | None:
     library, document = pair
     own = about(one.form, one.period)
-    pages = library.pages(document.id) if one.form.startswith(_QUARTERLY) else []
     entries = list(table.stored(library.figures(document.id))) or table.read(library.pages(document.id), own)
-    quarter = periods.fiscal_quarter(page.text for page in pages)
+    quarter = 0, 0
+    if own is not None and one.form.startswith(_QUARTERLY):
+        balances = [entry.period for entry in entries if entry.statement == "balance" and entry.period]
+        quarter = periods.fiscal_quarter(own, balances, (page.text for page in library.pages(document.id)))
     return Report(pair, Finder(entries, encoder), own, quarter, one.names) if entries else None
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, partial
+from itertools import groupby
 from typing import Any
 
 from localrag.figures import periods
 from localrag.figures.periods import Period
 from localrag.grounding import cells
 from localrag.grounding.cells import UNNAMED, Cell
-from localrag.quantities import SCALES, YEAR, find_dates, lazy_re
+from localrag.quantities import SCALES, YEAR, find_dates, find_months, lazy_re
 from localrag.store.text_analysis import COMMON
 from localrag.types import Page, Passage
 
@@ -37,6 +38,7 @@ _PER_SHARE = re.compile(r"\bper\b.{0,40}\bshares?\b|\beps\b", re.I)
 _COUNTED = re.compile(r"\b(?:shares|number|employees|units|headcount|stores|days|weighted)\b|%", re.I)
 _NOTE = re.compile(r"\(\w\)|\*")  # a note below a statement
 _MAX_PAGE = 1_000_000  # characters: a longer sheet holds records, of which each is looked up
+_LAST_YEAR = re.compile(r"\b((?:19|20)\d\d)$")
 _DIGITS = re.compile(r"\d\d")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
@@ -74,14 +76,64 @@ def read(pages: Sequence[Page], about: Period | None) -> list[Entry]:
         if "| " not in page.text or len(page.text) > _MAX_PAGE:
             continue
         passage = Passage("", "", page.number, page.label, (), page.text, 0, len(page.text), 0.0, position=position)
-        for cell in _in_money(cells.find([passage])):
+        found_here = list(_in_money(cells.find([passage])))
+        heads = _heads(found_here)
+        for cell in found_here:
             heading = next((one.title for one in reversed(page.headings) if one.start <= cell.line), "")
             title = f"{heading} {cell.caption}".strip()
             statement = "" if _NOTE.match(cell.section) else kind(title)
             row = cell.row if _dated(cell.row) else ""
-            period = _lasting(at(cell.column, (row, cell.section, cell.caption, heading)), statement, about)
+            around = (row, cell.section, cell.corner, cell.caption, heading)
+            period = _lasting(at(heads[cell.table, cell.at[1], cell.column], around), statement, about)
             found.append(Entry(cell, position, statement, title, period, words(cell.column)))
     return found
+
+
+def _heads(found: Iterable[Cell]) -> dict[tuple[int, int, str], str]:
+    """Return the words that tell the period of each column, by its table, its place and its own words.
+
+    A PDF has words that stand over several columns in one of them: "2023 | Three Months Ended March 31, 2022 | 2023 |
+    Nine Months Ended March 31, 2022" are two groups of two columns.
+    """
+    heads: dict[tuple[int, int, str], str] = {}
+    for table, of_table in groupby(found, key=lambda cell: cell.table):
+        columns: dict[int, str] = {}
+        for cell in of_table:
+            if columns.get(cell.at[1], cell.column) != cell.column:  # another header begins
+                heads |= {(table, *at): words for at, words in _spread(columns).items()}
+                columns = {}
+            if not cell.derived:
+                columns[cell.at[1]] = cell.column
+            heads.setdefault((table, cell.at[1], cell.column), cell.column)
+        heads |= {(table, *at): words for at, words in _spread(columns).items()}
+    return heads
+
+
+def _spread(columns: Mapping[int, str]) -> dict[tuple[int, str], str]:
+    """Return the heads of columns that share words which stand over one of them."""
+    order = sorted(columns.items())
+    last = [match[1] for _, words in order if (match := _LAST_YEAR.search(words))]
+    if len(last) == len(set(last)) == len(order) and any(len(YEAR.findall(words)) > 1 for _, words in order):
+        sentence = YEAR.sub(" ", " ".join(words for _, words in order))  # broken over the heads
+        return {one: f"{sentence} {year}" for one, year in zip(order, last, strict=True)}
+    over = [one for one in order if _tells_period(one[1])]
+    size = len(order) // len(over) if over else 0
+    if size < 2 or size * len(over) != len(order):
+        return {}
+    made = {}
+    for first, shared in zip(range(0, len(order), size), over, strict=True):
+        group = order[first : first + size]
+        named = [match[0] for _, words in group if (match := YEAR.search(words))]
+        if [one for one in group if one in over] != [shared] or len(set(named)) < len(named):
+            return {}
+        for one in group:
+            words = YEAR.sub(" ", shared[1]) if YEAR.search(one[1]) else shared[1]
+            made[one] = shared[1] if one == shared else f"{words} {one[1]}"
+    return made
+
+
+def _tells_period(column: str) -> bool:
+    return periods.length(column) is not None or any(find_dates(column)) or any(find_months(column))
 
 
 def _lasting(at: Period | None, statement: str, about: Period | None) -> Period | None:

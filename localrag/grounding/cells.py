@@ -63,7 +63,8 @@ class Cell:
     """A figure of a table. `start` and `end` are its offsets in the passage, `line` and `stop` those of its row.
 
     `unit` is "%", a currency or empty, `scale` "thousand", "million", "billion" or empty. `years` are those of its
-    column if `across`, else of its row; `derived` marks a column that compares others; `caption` is the line above.
+    column if `across`, else of its row; `derived` marks a column that compares others; `caption` is the line above,
+    `corner` what the header has above the labels of rows.
     """
 
     passage: int
@@ -84,6 +85,7 @@ class Cell:
     across: bool
     derived: bool
     caption: str = ""
+    corner: str = ""
 
     @property
     def name(self) -> str:
@@ -220,7 +222,8 @@ class _Table:
         above = _unit_of(self.caption) if not _unit_of(head)[0] else ("", "")
         scale, money = _unit_of(head, above[0] or self.around)
         money = money or above[1]
-        caption = years(section) or years(" ".join(one.cells[0][2] for one in header))
+        corner = " ".join(one.cells[0][2] for one in header)
+        caption = years(section) or years(corner)
         if any(years(column) for column in columns if not _DERIVED.search(column)):
             caption = frozenset()
         for at, (start, end, text) in enumerate(line.cells):
@@ -254,6 +257,7 @@ class _Table:
                 bool(own),
                 derived,
                 self.caption,
+                corner,
             )
 
 

@@ -41,7 +41,7 @@ from localrag.types import Document, Fact, FactState, Page
 if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
-VERSION = "5"  # of how facts and figures are read: another one reads them all again
+VERSION = "6"  # of how facts and figures are read: another one reads them all again
 _FIRST = 2000  # characters in which a document says what it is to another one
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")

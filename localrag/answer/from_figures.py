@@ -34,7 +34,6 @@ _REASON = "Code found {what} in the tables of {document}."
 _MINUS = "−"
 _MAX_LABEL = 120
 _KINDS = frozenset(("look-up", "calculation", "compare", "existence"))
-_VALUES = frozenset(("money", "number", "share", "duration", "words"))
 _MONEY = frozenset(CURRENCIES.values())
 
 
@@ -86,10 +85,11 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     whether = question.asks_whether
     for one in each if not whether else ():
         for own in reading.readings(one):
-            if own.stated or one.unknown <= reading.names(own.node):
-                if result := _worked(own, one, found, asked.periods):
-                    return result
-    if write is None or not each or not (whether or question.value in _VALUES):
+            said = own.stated or one.unknown <= reading.names(own.node)
+            alone = own.single and len(asked.periods) > 1  # one figure of several that are asked for
+            if said and not alone and (result := _worked(own, one, found, asked.periods)):
+                return result
+    if write is None or not each:
         return None
     text = reading.asked_of_model(each[0])
     wrote = write(text, reading.grammar(text, compares=whether))
@@ -114,7 +114,7 @@ def _worked(own: Reading, asked: Asked, reports: Sequence[Report], named: Sequen
     if not found or not _together(own, found, asked) or not _rises(own, values):
         return None
     shown = values
-    if len({one.entry.cell.scale for one in found.values()}) == 1:
+    if len({one.entry.cell.scale for one in found.values()}) == 1 and not own.bounded:
         scale = SCALES.get(next(iter(found.values())).entry.cell.scale, 0)
         shown = {figure: value.scaleb(-scale) for figure, value in values.items()}
     try:
@@ -127,9 +127,7 @@ def _worked(own: Reading, asked: Asked, reports: Sequence[Report], named: Sequen
     return Result(own, found, value, shown, formulas.shown(own.node, shown))
 
 
-def _found_in(
-    own: Reading, report: Report, reports: Sequence[Report], named: Sequence[Period]
-) -> dict[Figure, Found]:
+def _found_in(own: Reading, report: Report, reports: Sequence[Report], named: Sequence[Period]) -> dict[Figure, Found]:
     """Return the figures of a formula, one at least of a report, the others of any; empty where one is not there."""
     found: dict[Figure, Found] = {}
     for figure in formulas.figures(own.node):
@@ -255,27 +253,29 @@ def _comparison(result: Result, listed: Mapping[Figure, str], question: Question
     """Return which side of a comparison is greater, and by how much; yes or no where that is asked."""
     node = result.reading.node
     assert isinstance(node, Operation)
-    values = [formulas.evaluate(side, {f: one.match.value for f, one in result.found.items()}) for side in node[1:]]
-    sides = [figures[0] for side in node[1:] if (figures := formulas.figures(side))]
-    same = len({figure.name for figure in sides}) == 1
-    greater = values[0] > values[1]
-    if values[0] == values[1]:
-        text = "The figures are equal"
-    elif same:
-        now, then = sides if not sides[0].before else sides[::-1]
-        rose = greater == (now is sides[0])
-        text = f"It {'rose' if rose else 'fell'} by {_result(result).lstrip(_MINUS)}"
-        before = values[0] if then is sides[0] else values[1]
-        if before > 0 and all(value > 0 for value in values):
-            text += f" ({number(rounded(abs(values[0] - values[1]) / before * 100, 2))} %)"
+    own = {figure: one.match.value for figure, one in result.found.items()}
+    left, right = (formulas.evaluate(side, own) for side in (node.left, node.right))
+    difference = _result(result).lstrip(_MINUS)
+    if result.reading.bounded:
+        share = f"It is {number(rounded(left * 100, 2))} %, from " if result.reading.unit else ""
+        text = share or ("It is " if len(own) == 1 else "It comes from ")
+    elif left == right:
+        text = "The figures are equal: "
+    elif reading.one_name(node) or result.reading.unit:
+        earlier, later = (left, right) if formulas.figures(node.left)[0].before else (right, left)
+        text = f"It {'rose' if later > earlier else 'fell'} by {difference}"
+        if earlier > 0 and later > 0 and not result.reading.unit:
+            text += f" ({number(rounded(abs(left - right) / earlier * 100, 2))} %)"
+        text += ", from "
     else:
-        high = sides[0] if greater else sides[1]
-        text = f"{high.name[:1].upper()}{high.name[1:]} is greater by {_result(result).lstrip(_MINUS)}"
+        high = formulas.figures(node.left if left > right else node.right)[0].name
+        text = f"{high[:1].upper()}{high[1:]} is greater by {difference}, from "
     *most, last = listed.values()
-    said = f"{text}, from {'; '.join(most)} and {last}."
-    if not question.asks_whether or reading.falls(question.text) != (result.reading.compares == "less"):
+    said = f"{text}{'; '.join(most)}{' and ' if most else ''}{last}."
+    whether = question.asks_whether or question.kind == "existence"
+    if not whether or reading.falls(question.text) != (result.reading.compares == "less"):
         return said
-    return f"{'Yes' if greater == (result.reading.compares == 'greater') else 'No'}. {said}"
+    return f"{'Yes' if (left > right) == (result.reading.compares == 'greater') and left != right else 'No'}. {said}"
 
 
 def _findings_of(
@@ -334,8 +334,9 @@ def _money(value: Decimal, unit: str, scale: str) -> str:
 
 def _result(result: Result) -> str:
     """Return a result as it is shown: a share in percent, an amount with the currency and scale of the first figure."""
-    if result.reading.unit == "%":
-        return f"{number(rounded(result.value * 100, 2))} %"
+    if result.reading.unit:
+        unit = "%" if result.reading.unit == "%" else "percentage points"
+        return f"{number(rounded(result.value * 100, 2))} {unit}"
     if not _is_amount(result.reading.node):
         return number(rounded(result.value, 2))
     cells = [one.entry.cell for one in result.found.values()]

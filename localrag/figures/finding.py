@@ -161,6 +161,8 @@ class Finder:
             fitting = [one for one in own if one.period and _covers(period, one.period, usual, exact)]
             if line and line.per_share:
                 fitting = [one for one in fitting if table.per_share(one.cell)]
+            if line and line.counted:
+                fitting = [one for one in fitting if table.counts(one.cell) and not table.per_share(one.cell)]
             probability = self._fits(label, names, name, also) if fitting else 0.0
             if probability < SURE / 2:
                 continue
@@ -169,6 +171,10 @@ class Finder:
                 timeless = unsure and one.period is not None and one.period.months is None
                 ranked.append((probability * (0.85 if timeless else 1.0), one))
         return _clear(ranked, name, bool(line and line.outflow))
+
+    def has(self, name: str) -> bool:
+        """Return whether a row has the very words of a name."""
+        return any(terms(_ASIDE.sub(" ", one.row)) == terms(name) for one in self.entries)
 
     @cached_property
     def _rows(self) -> frozenset[str]:
@@ -211,6 +217,8 @@ class Finder:
             core = label.section or label.column
             if not core and any(terms(one) <= terms(label.title) for one in (name, *names)):
                 return _TITLED
+        elif also <= row and any(stems(label.section) == stems(one) for one in names):  # "Advertising services"
+            return _TITLED
         elif not label.row:
             core = label.section
         extra = column - also - terms(name)
@@ -222,6 +230,8 @@ class Finder:
         """Return how likely it is that a name calls what the words of a label say without those asked for besides."""
         if stems(name) in (stems(core), stems(_ASIDE.sub(" ", core))):
             return _EXACT
+        if len(terms(name)) > 1 and terms(name) == terms(core):
+            return _TITLED
         around = terms(label.section) | terms(label.column)
         features = self.features(terms(name) - also, terms(core) - also, around, name, core)
         if features is None:

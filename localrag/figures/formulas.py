@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from localrag.figures import periods
 from localrag.figures.periods import Period
-from localrag.quantities import lazy_re
+from localrag.quantities import SCALES, lazy_re
 
 Sign = str
 _OPERATORS: Mapping[Sign, tuple[str, Callable[[Decimal, Decimal], Decimal]]] = {
@@ -52,7 +52,8 @@ _S = r"\s{1,9}"
 _ASIDE = lazy_re(
     rf"\b(?:at|for|in|of|during|over|between|from){_S}(?:the{_S})?"
     r"(?:start|end|beginning|close|years?|quarter|period|half|same|both)\b.*$"
-    rf"|\b(?:year|quarter|period)[\s-]ends?\b|\s(?:line|row)\b(?:{_S}of\b.*)?$|^(?:the|its|their|an?|of|then|all|if|going by){_S}"
+    rf"|\b(?:year|quarter|period)[\s-]ends?\b|\s(?:line|row)\b(?:{_S}of\b.*)?$"
+    rf"|^(?:the|its|their|an?|of|then|all|if|going by){_S}"
     rf"|\b(?:the{_S})?(?:year|quarter|period)[’']s\b|\bqtr\b|\bbetween\b(?:\s{{0,9}}and\b)?$"
     rf"|\bFY\b|\bas the measure\b.*$|[’']s?$|^[’']s\s{{1,9}}|,?\s(?:in{_S})?(?:percent|per cent|%)$",
     re.I,
@@ -71,6 +72,7 @@ _LISTS = (re.compile(r",\s?(?:and\s)?"), re.compile(r",\s?(?:and\s)?|\sand\s(?!.
 _JOINTLY = re.compile(r"\b(?:together|combined|jointly|the sum of|all)\b", re.I)
 # What stands in brackets, and is no part of a formula around them.
 _BY_ITSELF = re.compile(r"(?<![+*/×÷−-] )(?<![+*/×÷−-])\(([^()]+)\)(?!\s?[+*/×÷−-])")
+AMOUNT = re.compile(r"(?P<number>\d[\d,]{0,12}(?:\.\d{1,3})?)\s?(?P<scale>thousand|million|billion|bn)\b", re.I)
 _NUMBER = re.compile(r"(?:a year of )?(\d{1,3})(?:\s?(?:days?|d))?(?:[\s,].*)?")
 _MAX_TOKENS, _MAX_WORDS, _MAX_YEARS = 24, 10, 9
 _MAX_TEXT, _MAX_STARTS, _MAX_OPERAND = 1000, 8, 160
@@ -214,6 +216,8 @@ def _operand(piece: str, marked: bool) -> Node | None:
     words = piece.strip(" ,")
     if len(words) > _MAX_OPERAND:
         return None
+    if amount := AMOUNT.fullmatch(words):
+        return Decimal(amount["number"].replace(",", "")).scaleb(SCALES[amount["scale"].lower()])
     if number := _NUMBER.fullmatch(words):
         return Decimal(number[1])
     own = periods.asked(words)
@@ -318,6 +322,7 @@ class Line(NamedTuple):
     of_period: str = ""  # the line of what is spent on it
     per_share: bool = False
     labels: tuple[str, ...] = ()
+    counted: bool = False
 
 
 class Ratio(NamedTuple):
@@ -358,6 +363,16 @@ def _data() -> Mapping[str, Mapping[str, dict[str, Any]]]:
 def frame() -> str:
     """Return what questions for figures say besides names."""
     return " ".join(_data()["words"]["frame"])
+
+
+@cache
+def _short() -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w&])(?:{'|'.join(_data()['words']['short'])})(?![\w&])", re.I)
+
+
+def whole(text: str) -> str:
+    """Return a text with the words that abbreviations stand for: "ads rev" is "advertising revenue"."""
+    return _short().sub(lambda match: _data()["words"]["short"][match[0].lower()], text)
 
 
 def flat(text: str) -> str:

@@ -74,6 +74,7 @@ _AT = lazy_re(
     rf"|\b(?:end|close|last day){_S}(?:of{_S})?(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?$",
     re.I,
 )
+_TO_END = lazy_re(rf"\bto{_S}the{_S}end{_S}of{_S}$", re.I)
 _CLOSED = lazy_re(r"\b(?:end(?:ed|ing)|closed)\b", re.I)
 _IN = lazy_re(rf"\b(?:in|during|for|over){_S}(?:the{_S})?(?:fiscal{_S})?(?:years?{_S})?$", re.I)
 _ENDED = lazy_re(
@@ -201,6 +202,8 @@ def _read(text: str) -> Asked:
 def _months(text: str, start: int, said: int | None) -> int | None:
     """Return the months of a period by the words before its end: "at" and "as of" name a day, "in" a period."""
     before = text[max(0, start - _BEFORE) : start]
+    if said and _TO_END.search(before):
+        return said
     if _AT.search(before) and not _CLOSED.search(before):
         return 0
     return 12 if said is None and _IN.search(before) else said

@@ -45,7 +45,7 @@ class Reading:
 
     Attributes:
         name: what it is called ("gross margin"), if it has a name.
-        unit: "%" where the result is a share.
+        unit: "%" where the result is a share, "points" where it is the difference of two.
         also: terms that the labels of each figure must have besides its name ("Services").
         stated: whether the question has its words, so that the rest of the question need not be among the labels.
         compares: "greater" or "less", where the question compares the two sides of its difference.
@@ -57,6 +57,11 @@ class Reading:
     also: frozenset[str] = frozenset()
     stated: bool = False
     compares: str = ""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it compares with an amount of the question."""
+        return self.compares != "" and isinstance(self.node, Operation) and not figures(self.node.right)
 
     @property
     def single(self) -> bool:
@@ -79,8 +84,9 @@ class Asked:
 
     @classmethod
     def of(cls, asked: periods.Asked, kind: Kind, value: Value, report: Report) -> Asked:
-        content = lookup.read(asked.text, ("english",)).text
-        return cls(_nameless(asked.text, report), _nameless(content, report), kind, value, report)
+        text = formulas.whole(asked.text)
+        content = lookup.read(text, ("english",)).text
+        return cls(_nameless(text, report), _nameless(content, report), kind, value, report)
 
     @property
     def said(self) -> frozenset[str]:
@@ -160,8 +166,11 @@ def _days(asked: Asked) -> str:
 
 
 def _unit(node: Node, asked: Asked) -> str:
-    divides = isinstance(node, Operation) and node.sign == "/"
-    return "%" if divides and _PERCENT.search(asked.content) and not _RATIO.search(asked.content) else ""
+    if not isinstance(node, Operation) or _RATIO.search(asked.content):
+        return ""
+    if node.sign == "-" and all(isinstance(part, Operation) and part.sign == "/" for part in (node.left, node.right)):
+        return "points"
+    return "%" if node.sign == "/" and _PERCENT.search(asked.content) else ""
 
 
 def _single(asked: Asked, words: str) -> Iterator[Reading]:
@@ -173,11 +182,13 @@ def _single(asked: Asked, words: str) -> Iterator[Reading]:
         if not _WORKED_OUT.search(words.replace(f" {name} ", " ")):
             yield Reading(figure, name, also=asked.said - names(figure))
             return
-    if asked.kind == "calculation" or asked.value == "yes or no":
+    if asked.value == "yes or no":
         return
     kept = [word for word in YEAR.sub(" ", asked.content).split() if terms(word) & asked.terms]
     if kept and not _WORKED_OUT.search(" ".join(word for word in asked.content.split() if word not in kept)):
-        yield Reading(Figure(" ".join(kept)))
+        name = " ".join(kept)
+        if asked.kind != "calculation" or asked.report.finder.has(name):
+            yield Reading(Figure(name))
 
 
 def _of_request(request: Request) -> Iterator[Reading]:
@@ -231,8 +242,13 @@ def names(node: Node) -> frozenset[str]:
 
 
 def grammar(text: str, *, compares: bool) -> str:
-    """Return the shape of a formula (GBNF): names, signs, and no number that the text lacks; two sides of a comparison."""
-    numbers = dict.fromkeys((*re.findall(r"(?<![\d.,])\d{1,3}(?![\d.,]\d|\d)", text), "100"))
+    """Return the shape of a formula (GBNF): names, signs, and no number that the text lacks.
+
+    If it `compares`, it has two sides.
+    """
+    amounts = (" ".join(match.groups()) for match in formulas.AMOUNT.finditer(text))
+    half = ("50",) if re.search(r"\bhalf\b", text) else ()
+    numbers = dict.fromkeys((*amounts, *re.findall(r"(?<![\d.,])\d{1,3}(?![\d.,]\d|\d)", text), *half, "100"))
     number = " | ".join(f'"{one}"' for one in numbers)
     return "\n".join(
         (
@@ -269,7 +285,7 @@ def written(text: str, asked: Asked) -> Iterator[Reading]:
     if not isinstance(node, Operation):
         return
     change = _as_change(node, asked)
-    if not _measured(node) or not _fits(node, asked) or _upside_down(node):
+    if not _measured(node) or not (_fits(node, asked) or _quotient(node)) or _quotient(node, inverse=True):
         return
     made = Reading(change or node, "change" if change else "", _unit(node, asked), asked.said - names(node))
     yield made
@@ -284,10 +300,12 @@ def _compared(text: str, asked: Asked) -> Iterator[Reading]:
     if len(sides) != 3:
         return
     left, right = formulas.parse(sides[0], marked=True), formulas.parse(sides[2], marked=True)
-    if left is None or right is None or left == right or not figures(left) or not figures(right):
+    if left is None or right is None or left == right or not figures(left):
         return
     node = Operation("-", left, right)
-    yield Reading(node, "", "", asked.said - names(node), compares="greater" if sides[1] == ">" else "less")
+    yield Reading(
+        node, "", _unit(node, asked), asked.said - names(node), compares="greater" if sides[1] == ">" else "less"
+    )
 
 
 def one_name(node: Node) -> bool:
@@ -295,10 +313,11 @@ def one_name(node: Node) -> bool:
     return len({figure.name for figure in figures(node)}) == 1
 
 
-def _upside_down(node: Operation) -> bool:
-    """Return whether a ratio that has a name is the inverse of a formula."""
+def _quotient(node: Operation, inverse: bool = False) -> bool:
+    """Return whether a formula is a ratio that has a name, or the inverse of one."""
     part = node.left if node.sign == "*" and isinstance(node.left, Operation) else node
-    return part.sign == "/" and (_line(part.right), _line(part.left)) in _quotients()
+    lines = (_line(part.left), _line(part.right))
+    return part.sign == "/" and (lines[::-1] if inverse else lines) in _quotients()
 
 
 @cache
@@ -324,7 +343,7 @@ def _fits(node: Node, asked: Asked) -> bool:
     if not isinstance(node, Operation):
         return False
     average = isinstance(node.right, Decimal)
-    divides = node.sign in "/*" and not average
+    divides = (node.sign in "/*" and not average) or _unit(node, asked) == "points"
     if asked.value == "duration":
         return _multiplies(node)
     return {"share": divides or average, "money": not divides}.get(asked.value, True)
@@ -339,10 +358,11 @@ def _measured(node: Node) -> bool:
 
 
 def _multiplies(node: Operation) -> bool:
-    """Return whether a formula counts a share in the days that it names."""
-    parts = (node.left, node.right)
-    own = node.sign == "*" and any(isinstance(part, Decimal) for part in parts)
-    return own or any(isinstance(part, Operation) and _multiplies(part) for part in parts)
+    """Return whether a formula counts a share in the days that it names: "a / b * 365"."""
+    part = node.left
+    if node.sign != "*" or not isinstance(node.right, Decimal) or not isinstance(part, Operation):
+        return False
+    return part.sign == "/" and not set(figures(part.left)) & set(figures(part.right))
 
 
 def _as_change(node: Operation, asked: Asked) -> Operation | None:

@@ -15,6 +15,7 @@ from localrag.figures.finding import Finder
 from localrag.figures.formulas import flat
 from localrag.figures.periods import Period
 from localrag.grounding.stages import Pair
+from localrag.quantities import MONTHS
 from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK
 from localrag.types import Document, Fact
@@ -26,6 +27,8 @@ _GENERIC = frozenset(
 )
 _MAX_SHARE = 0.7  # a word in the names of more documents tells none from another
 _POSSESSIVE = re.compile(r"[’']s?\b")
+_PART = re.compile(r"\b[A-Z]{2,20}\b|(?<=[\w,’'] )[A-Z][a-z]{2,30}\b")
+_DATED = re.compile(rf"(?:[QH]\d|FY|YOY|{'|'.join(MONTHS)})", re.I)
 _YEAR, _QUARTERLY = 12, "Form 10-Q"
 
 
@@ -72,12 +75,16 @@ class Reports:
         self._kept: OrderedDict[tuple[object, ...], Report | None] = OrderedDict()
 
     def called(self, text: str, documents: Sequence[Pair]) -> list[Report]:
-        """Return the reports of the company that a question names, or of the only one; empty where it names several."""
+        """Return the reports of the company that a question names; empty where it names several.
+
+        It may name it by a part that only its figures have ("AWS"). Where all documents are of one company, it is that.
+        """
         known = [(pair, one) for pair in documents if (one := self._names_in(pair[0]).get(pair[1].id)) is not None]
         words = set(flat(_POSSESSIVE.sub(" ", text)).split())
         held = Counter(word for _, one in known for word in one.names)
         rare = {word for word in words if 0 < held[word] <= _MAX_SHARE * len(known)}
-        chosen = [(pair, one) for pair, one in known if one.names & rare] or (known if _one_company(known) else [])
+        chosen = [(pair, one) for pair, one in known if one.names & rare]
+        chosen = chosen or (known if _one_company(known) else _with_parts(text, known))
         if not _one_company(chosen):
             return []
         return [report for pair, one in chosen[:_KEPT] if (report := self._report(pair, one)) is not None]
@@ -114,6 +121,14 @@ def _named(document: Document, read: Sequence[Fact]) -> _Named:
     words = (word for word in flat(f"{stem} {facts.get('company', '')}").split() if word not in _GENERIC)
     names = frozenset(word for word in words if len(word) > 1 and not any(map(str.isdigit, word)))
     return _Named(names, facts.get("form", ""), facts.get("period", ""))
+
+
+def _with_parts(text: str, known: Sequence[tuple[Pair, _Named]]) -> list[tuple[Pair, _Named]]:
+    """Return the documents in whose figures each name of a question is a label."""
+    names = [word for word in _PART.findall(text) if not _DATED.fullmatch(word)] or text.split()[:1]
+    libraries = {library.name: library for (library, _), _ in known}
+    holds = {name: [library.with_figures(word) for word in names] for name, library in libraries.items()}
+    return [(pair, one) for pair, one in known if all(pair[1].id in ids for ids in holds[pair[0].name])]
 
 
 def _one_company(known: Sequence[tuple[Pair, _Named]]) -> bool:

@@ -343,6 +343,14 @@ class Library:
         sql = f"SELECT {', '.join(FIGURE)} FROM figures WHERE document_id = ? ORDER BY position, start"
         return [tuple(row) for row in self._select(sql, (document_id,))]
 
+    def with_figures(self, word: str) -> set[int]:
+        """The ids of documents that have a word in a row, a column or a section of their figures."""
+        if not self._has("figures"):
+            return set()
+        like = f"%{word.lower()}%"
+        sql = "SELECT DISTINCT document_id FROM figures WHERE lower(label || ' ' || col || ' ' || section) LIKE ?"
+        return {row[0] for row in self._select(sql, (like,))}
+
     def titles(self, paths: Collection[str]) -> dict[str, str]:
         """The titles of these documents by path, where each is shorter than its path and belongs to no other document.
 

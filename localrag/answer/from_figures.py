@@ -83,6 +83,7 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     each = [Asked.of(asked, question.kind, question.value, one) for one in found]
     each = [one for one in each if not one.unknown_names]
     whether = question.asks_whether
+    kind = "existence" if whether else question.kind
     for one in each if not whether else ():
         for own in reading.readings(one):
             said = own.stated or one.unknown <= reading.names(own.node)
@@ -94,9 +95,11 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     text = reading.asked_of_model(each[0])
     wrote = write(text, reading.grammar(text, compares=whether))
     for one in each:
-        for own in reading.written(wrote, one):
-            crossed = own.compares and len(asked.periods) == 2 and not reading.one_name(own.node)
-            if not crossed and (result := _worked(own, one, found, asked.periods)):
+        for own in reading.written(wrote, one, compares=whether):
+            # Two figures are compared of one period, and if it is asked whether, of one kind: "even though sales fell".
+            same = reading.one_name(own.node) or own.bounded
+            apart = len(asked.periods) == 2 or (kind == "existence" and not reading.shared_terms(own.node))
+            if not (own.compares and apart and not same) and (result := _worked(own, one, found, asked.periods)):
                 return result
     return None
 
@@ -273,7 +276,7 @@ def _comparison(result: Result, listed: Mapping[Figure, str], question: Question
     *most, last = listed.values()
     said = f"{text}{'; '.join(most)}{' and ' if most else ''}{last}."
     whether = question.asks_whether or question.kind == "existence"
-    if not whether or reading.falls(question.text) != (result.reading.compares == "less"):
+    if not whether or reading.direction(question.text) != result.reading.compares:
         return said
     return f"{'Yes' if (left > right) == (result.reading.compares == 'greater') and left != right else 'No'}. {said}"
 

@@ -61,7 +61,7 @@ _ASIDE = lazy_re(
 # Where a formula begins, behind what it defines.
 _DEFINES = lazy_re(
     r"\b(?:is|are) (?:defined|calculated|computed|measured|taken|understood) (?:as|by)\b:?|\bdefined as\b:?"
-    r"|\bmeaning\b|\bthat is\b,?|\b(?:tak|us)(?:e|ing)\b|=|\bis\b|\bare\b|:",
+    r"|\bmeaning\b|\bthat is\b,?|\b(?:tak|us)(?:e|ing)\b|=|\b(?:is|are|was|were)\b|:",
     re.I,
 )
 _DIVIDE = lazy_re(r"\bdivid(?:e|ing)\s(?P<of>[^?;]{3,160}?)\sby\b", re.I)

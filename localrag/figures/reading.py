@@ -36,7 +36,10 @@ _WORKED_OUT = re.compile(
     r"|\b(?:grow|chang|increas|decreas|declin|differ|rise|rose|fall|fell|drop|exceed|more|less|higher|lower|than|minus)",
     re.I,
 )
-_FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|lost|loss|lower|reduc)", re.I)
+_FALL = re.compile(
+    r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|lost|loss|low|reduc|less|smaller|fewer|below|down\b)", re.I
+)
+_RISE = re.compile(r"\b(?:r[io]se|grow|grew|increas|more\b|high|great|larger|bigger|exceed|above|up\b|gain)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,13 +274,14 @@ def asked_of_model(asked: Asked) -> str:
     )
 
 
-def written(text: str, asked: Asked) -> Iterator[Reading]:
+def written(text: str, asked: Asked, *, compares: bool) -> Iterator[Reading]:
     """Yield the formula that the model wrote, if it gives the kind of value that is asked for.
 
-    Of a share, the part may be called by the whole, too: "services / net sales" are the sales of services.
+    If it `compares`, it has two sides. Of a share, the part may be called by the whole, too: "services / net sales" are the sales of services.
     """
     if ">" in text or "<" in text:
         yield from _compared(text, asked)
+    if compares or ">" in text or "<" in text:
         return
     node = formulas.parse(text.removesuffix(" * 100"), marked=True)
     if isinstance(node, Figure):
@@ -299,18 +303,21 @@ def _compared(text: str, asked: Asked) -> Iterator[Reading]:
     sides = re.split(r" ([<>]) ", text)
     if len(sides) != 3:
         return
-    left, right = formulas.parse(sides[0], marked=True), formulas.parse(sides[2], marked=True)
-    if left is None or right is None or left == right or not figures(left):
+    node = formulas.parse(f"({sides[0]}) - ({sides[2]})", marked=True)
+    if not isinstance(node, Operation) or node.left == node.right or not figures(node.left):
         return
-    node = Operation("-", left, right)
-    yield Reading(
-        node, "", _unit(node, asked), asked.said - names(node), compares="greater" if sides[1] == ">" else "less"
-    )
+    than = "greater" if sides[1] == ">" else "less"
+    yield Reading(node, "", _unit(node, asked), asked.said - names(node), compares=than)
 
 
 def one_name(node: Node) -> bool:
     """Return whether all figures of a formula have one name."""
     return len({figure.name for figure in figures(node)}) == 1
+
+
+def shared_terms(node: Node) -> frozenset[str]:
+    """Return the terms that the names of all figures of a formula have."""
+    return frozenset.intersection(*(terms(figure.name) for figure in figures(node)))
 
 
 def _quotient(node: Operation, inverse: bool = False) -> bool:
@@ -371,10 +378,11 @@ def _as_change(node: Operation, asked: Asked) -> Operation | None:
     if len(own) != 2 or not one_name(node) or own[0].before == own[1].before or node.sign != "/":
         return None
     now, then = sorted(own, key=lambda one: one.before)
-    change = Operation("-", then, now) if falls(asked.content) else Operation("-", now, then)
+    change = Operation("-", then, now) if direction(asked.content) == "less" else Operation("-", now, then)
     return Operation("/", change, then)
 
 
-def falls(text: str) -> bool:
-    """Return whether a question asks for a decrease, or for what is less."""
-    return _FALL.search(text) is not None
+def direction(text: str) -> str:
+    """Return what a question asks for: "greater", "less", or nothing where it says neither or both."""
+    falls, rises = (pattern.search(text) is not None for pattern in (_FALL, _RISE))
+    return "" if falls == rises else "less" if falls else "greater"

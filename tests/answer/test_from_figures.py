@@ -154,6 +154,7 @@ def test_a_figure_is_given_with_currency_and_scale(ask, question, amount):
         "orlo net sales in france 2021",
         "What was Orlo's adjusted operating income in 2021?",
         "What was Orlo's gross margin in the first half of 2021?",
+        "orlo gross profit 2021 vs 2020?",  # two figures, not one
         "What were Orlo's net sales since 2020?",
         "What was Orlo's property and equipment in 2021?",  # a day is asked about, or what was spent
         "By what percentage did Orlo's operating income grow in 2021?",  # over a loss
@@ -168,6 +169,98 @@ def test_free_wording_is_read_by_the_model_which_writes_no_number(ask, models):
     models.generator.script = [("Of each hundred", "research and development / net sales")]
     answer = ask("Of each hundred dollars that Orlo sold in 2021, how many percent went into research?")
     assert [one.expression for one in answer.workings] == ["40 / 1,240"] and answer.model is not None
+
+
+@pytest.mark.parametrize(
+    "question, formula, said",
+    [
+        (
+            "Did Orlo's inventories rise or fall in 2021, and by how much?",
+            "inventories > inventories before",
+            "It rose by $20 thousand (40 %), from Inventories",
+        ),
+        (
+            "Were Orlo's research costs lower in 2021 than in 2020?",
+            "research and development < research and development before",
+            "Yes. It fell by $10 thousand",
+        ),
+        (
+            "Was Orlo's gross profit less in 2021 than in 2020?",
+            "gross profit < gross profit before",
+            "No. It rose by $200 thousand",
+        ),
+        # The model's sign and the question's words differ: neither yes nor no.
+        (
+            "Was Orlo's gross profit less in 2021 than in 2020?",
+            "gross profit > gross profit before",
+            "It rose by $200 thousand",
+        ),
+        (
+            "Did Orlo's gross profit deteriorate in 2021?",
+            "gross profit > gross profit before",
+            "It rose by $200 thousand",
+        ),
+        (
+            "Which was greater at Orlo in 2021, goods sales or services sales?",
+            "goods sales > services sales",
+            "Goods sales is greater by $560 thousand",
+        ),
+        (
+            "Did Orlo have net sales of more than $1 million in 2021?",
+            "net sales > 1 million",
+            "Yes. It is Total net sales",
+        ),
+        (
+            "Were services more than half of Orlo's net sales in 2021?",
+            "services sales / net sales > 50 / 100",
+            "No. It is 27.42 %, from",
+        ),
+        (
+            "By how many points was Orlo's margin of services above that of goods in 2021?",
+            "services sales / net sales - goods sales / net sales",
+            "The result is −45.16 percentage points",
+        ),
+    ],
+)
+def test_a_comparison_is_read_by_the_model_and_made_by_code(ask, models, question, formula, said):
+    models.generator.script = [("", formula)]
+    answer = ask(question)
+    assert answer.plan.kind == "exact" and answer.answer.startswith(said)
+
+
+@pytest.mark.parametrize(
+    "question, formula",
+    [
+        # A ratio that has a name, upside down.
+        (
+            "How many days did Orlo take to pay in 2021, with cost of sales and 365 days?",
+            "cost of sales / accounts payable * 365",
+        ),
+        # Two things are asked.
+        ("Did Orlo earn more in 2021 than in 2020 although its sales fell?", "operating income > net sales"),
+        ("Was Orlo's operating income higher in 2021 despite lower sales?", "operating income > net sales"),
+        ("Did the profit that Orlo had in 2021 exceed 40%?", "operating income"),
+    ],
+)
+def test_a_formula_that_does_not_fit_is_not_used(ask, models, question, formula):
+    models.generator.script = [("", formula)]
+    assert ask(question).plan.kind != "exact"
+
+
+def test_a_company_is_found_by_a_part_that_only_its_figures_have(ask, reports, shelf):
+    shelf("mill", {"zeno-bank_2021.md": ORLO.replace("ORLO FOODS", "ZENO BANK").replace("Services", "Kiosks")})
+    facts.refresh(reports)
+    answer = ask("What share of net sales came from the Kiosks in 2021?")
+    assert [one.expression for one in answer.workings] == ["340 / 1,240"]
+    assert {one.document for one in answer.citations} == {"zeno-bank_2021.md"}
+    assert ask("What share of net sales came from the Goods in 2021?").plan.kind != "exact"  # of whom?
+
+
+def test_a_list_is_summed(ask):
+    answer = ask(
+        "In 2021, what were Orlo's accounts payable, inventories and dividends paid together, divided by net sales?"
+    )
+    assert [one.expression for one in answer.workings] == ["(62 + 70 + 12) / 1,240"]
 
 
 def test_the_figures_of_a_calculation_are_written_with_a_live_formula(ask, tmp_path):

@@ -13,7 +13,9 @@ def shape(node):
     """Write a formula with every bracket."""
     if isinstance(node, Operation):
         return f"({shape(node.left)} {node.sign} {shape(node.right)})"
-    return f"{node.name}{' before' if node.before else ''}" if isinstance(node, Figure) else str(node)
+    if not isinstance(node, Figure):
+        return str(node)
+    return f"{node.name}{' before' if node.before else ' at first' if node.began else ''}"
 
 
 @pytest.mark.parametrize(
@@ -27,8 +29,9 @@ def shape(node):
         ),
         ("cash flow less purchases net of proceeds", "(cash flow - (purchases - proceeds))"),
         ("payables divided by cost of sales, multiplied by 365 days", "((payables / cost of sales) * 365)"),
+        ("(sales) - (60 billion)", "(sales - 6.0E+10)"),
         ("(cash + receivables) / current liabilities", "((cash + receivables) / current liabilities)"),
-        ("cost of sales / average inventories", "(cost of sales / ((inventories before + inventories) / 2))"),
+        ("cost of sales / average inventories", "(cost of sales / ((inventories at first + inventories) / 2))"),
         ("cost of goods (depreciation included) over stock", "(cost of goods / stock)"),
     ],
 )
@@ -47,6 +50,16 @@ def test_a_question_states_its_formula_behind_what_it_defines():
     text = "Ratio is defined as: (cash + receivables) / current liabilities."
     assert shape(next(formulas.in_words(text))) == "((cash + receivables) / current liabilities)"
     assert not list(formulas.in_words("What was the year-over-year growth of sales?"))
+    assert not list(formulas.in_words("the weighted average of shares"))
+    one = next(formulas.in_words("Divide rent, wages and fuel by sales in percent."))
+    assert shape(one) == "(rent, wages and fuel / sales)"
+    assert "(((rent + wages) + fuel) / sales)" in map(shape, formulas.in_words("Divide rent, wages and fuel by sales."))
+    assert not list(formulas.in_words("(interest paid - interest earned) / profit of the (good) year less"))
+
+
+def test_abbreviations_are_whole_words():
+    assert formulas.whole("ads rev, AR & op inc") == "advertising revenue, accounts receivable & operating inc"
+    assert formulas.whole("R&D of Adobe") == "R&D of Adobe"
 
 
 @pytest.mark.parametrize("piece", ["is ", "x is ", ": ", "of the ", "divided by ", "(", "average "])

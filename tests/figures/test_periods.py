@@ -26,8 +26,13 @@ from localrag.figures.periods import Period
         ("change in sales from 2018 to 2019", [Period(2018), Period(2019)]),
         ("cash at the beginning of 2018", [Period(2017, 0, 0)]),
         ("revenue in Q3 2022 and Q1 2022", [Period(2022, 0, 3, 1), Period(2022, 0, 3, 3)]),
+        ("revenue in the first half of 2019", [Period(2019, 0, 6, 2)]),
+        ("revenue 9M FY23", [Period(2023, 0, 9, 3)]),
+        ("revenue in the first six months of fiscal 2023", [Period(2023, 0, 6, 2)]),
+        ("revenue in the nine months up to the end of March 2023", [Period(2023, 3, 9)]),
+        ("was debt lower at June 30, 2023 than at the end of 2022?", [Period(2022, 0, 0), Period(2023, 6, 0)]),
         ("revenue since 2018", []),
-        ("revenue in the first half of 2019", []),
+        ("revenue in the second half of 2019", []),
         ("revenue of the 52 weeks to June 2019", []),
         ("revenue in FY2019/20", []),
         ("revenue", []),
@@ -63,10 +68,26 @@ def test_a_period_covers_only_columns_of_its_length():
     assert quarter.before == Period(2022, 9, 3)
 
 
-def test_a_report_speaks_of_its_own_quarter_and_of_the_one_before():
-    text = "In the third quarter of 2023 sales rose, compared with the third quarter of 2022. Q3 2023 was good."
-    assert periods.fiscal_quarter([text]) == (3, 2023)
-    assert periods.fiscal_quarter(["Nothing."]) == (0, 0)
+@pytest.mark.parametrize(
+    "own, year_end, said, found",
+    [
+        (Period(2023, 9, 3), Period(2022, 12, 0), "", (3, 2023)),
+        (Period(2023, 3, 3), Period(2022, 6, 0), "In the first quarter of 2022 a benefit was booked.", (3, 2023)),
+        (Period(2022, 12, 3), Period(2022, 9, 0), "", (1, 2023)),
+        (Period(2023, 4, 3), Period(2023, 1, 0), "The first quarter of 2023 began well.", (1, 2023)),  # its own name
+        (Period(2023, 9, 3), Period(2023, 8, 0), "", (0, 0)),
+        (Period(2023, 9, 3), Period(2020, 12, 0), "", (0, 0)),
+    ],
+)
+def test_a_balance_sheet_tells_which_quarter_a_report_is_about(own, year_end, said, found):
+    balances = [own._replace(months=0), year_end, year_end]
+    assert periods.fiscal_quarter(own, balances, [said]) == found
+
+
+def test_a_period_starts_where_the_one_before_ends():
+    assert Period(2023, 3, 3).start == Period(2022, 12, 0)
+    assert Period(2023, 6, 6).start == Period(2022, 12, 0)
+    assert Period(2023).start == Period(2022, 0, 0)
 
 
 @pytest.mark.parametrize("piece", ["1 January ", "three months ended ", "q1 ", "not ", "end of the fiscal year "])

@@ -96,12 +96,22 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     wrote = write(text, reading.grammar(text, compares=whether))
     for one in each:
         for own in reading.written(wrote, one, compares=whether):
-            # Two figures are compared of one period, and if it is asked whether, of one kind: "even though sales fell".
-            same = reading.one_name(own.node) or own.bounded
-            apart = len(asked.periods) == 2 or (kind == "existence" and not reading.shared_terms(own.node))
-            if not (own.compares and apart and not same) and (result := _worked(own, one, found, asked.periods)):
+            if _compares_well(own, kind, len(asked.periods)) and (result := _worked(own, one, found, asked.periods)):
                 return result
     return None
+
+
+def _compares_well(own: Reading, kind: str, named: int) -> bool:
+    """Return whether the sides of a comparison belong together.
+
+    Of two periods one figure is compared, with an amount that of one period; where it is asked whether, two figures of
+    one kind: not earnings with sales in "did it earn more although sales fell?".
+    """
+    if not own.compares:
+        return True
+    if own.bounded:
+        return named == 1
+    return reading.one_name(own.node) or (named == 1 and (kind != "existence" or bool(reading.shared_terms(own.node))))
 
 
 def _is_own(asked: Period, report: Report) -> bool:

@@ -21,6 +21,7 @@ from localrag.question import calculation, lookup
 from localrag.question.calculation import Request
 from localrag.question.kinds import Kind, Value
 
+_LEAST_AMOUNT = 1000  # what a figure is compared with has a scale
 _FRAME = terms(formulas.frame())
 _DAYS = re.compile(r"\b(36[0-6]|9[0-2])[\s-]{0,3}d(?:ays?)?\b")
 _PERCENT = re.compile(
@@ -39,7 +40,7 @@ _WORKED_OUT = re.compile(
 _FALL = re.compile(
     r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|lost|loss|low|reduc|less|smaller|fewer|below|down\b)", re.I
 )
-_RISE = re.compile(r"\b(?:r[io]se|grow|grew|increas|more\b|high|great|larger|bigger|exceed|above|up\b|gain)", re.I)
+_RISE = re.compile(r"\b(?:r[io]se|grow|grew|increas|more\b|high|great|larger|bigger|exceed|above|up\b|gain)|>", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +278,8 @@ def asked_of_model(asked: Asked) -> str:
 def written(text: str, asked: Asked, *, compares: bool) -> Iterator[Reading]:
     """Yield the formula that the model wrote, if it gives the kind of value that is asked for.
 
-    If it `compares`, it has two sides. Of a share, the part may be called by the whole, too: "services / net sales" are the sales of services.
+    If it `compares`, it has two sides. Of a share, the part may be called by the whole, too: "services / net sales" are
+    the sales of services.
     """
     if ">" in text or "<" in text:
         yield from _compared(text, asked)
@@ -305,6 +307,8 @@ def _compared(text: str, asked: Asked) -> Iterator[Reading]:
         return
     node = formulas.parse(f"({sides[0]}) - ({sides[2]})", marked=True)
     if not isinstance(node, Operation) or node.left == node.right or not figures(node.left):
+        return
+    if isinstance(node.right, Decimal) and node.right < _LEAST_AMOUNT:
         return
     than = "greater" if sides[1] == ">" else "less"
     yield Reading(node, "", _unit(node, asked), asked.said - names(node), compares=than)

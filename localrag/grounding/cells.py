@@ -129,13 +129,13 @@ def _scale(text: str) -> str:
 def tables(passage: Passage) -> Iterator[tuple[str, list[Line]]]:
     """Yield each table, without rules between its lines, with the line above it."""
     lines: list[Line] = []
-    before = [_line(-1, text) for text in passage.header.split("\n") if text.startswith("|")]
+    before = [read_line(-1, text) for text in passage.header.split("\n") if text.startswith("|")]
     start, caption, last = 0, "", ""
     for text in passage.text.split("\n"):
         if text.startswith("|"):
             caption = last if not lines else caption
             if not re.fullmatch(r"[|\s:-]*", text):
-                lines.append(_line(start, text))
+                lines.append(read_line(start, text))
         elif text.strip() and lines:
             yield caption, [*before, *lines]
             before, lines = [], []
@@ -145,7 +145,8 @@ def tables(passage: Passage) -> Iterator[tuple[str, list[Line]]]:
         yield caption, [*before, *lines]
 
 
-def _line(start: int, text: str) -> Line:
+def read_line(start: int, text: str) -> Line:
+    """Return the cells of a line of a table that begins at an offset."""
     cells: list[tuple[int, int, str]] = []
     at = 1
     body = text.rstrip()

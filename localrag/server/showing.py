@@ -44,6 +44,7 @@ MAX_LISTED = 300  # lines of each list below them
 MAX_AHEAD = 3  # libraries whose next days and questions the home page shows
 MAX_REMARKS = 6
 MAX_UNREAD = 4  # lines shown at once; more are folded
+_TABLE_ROOM = 100  # characters of a table in columns
 PICTURE_WIDTH = 1000  # pixels, where the page does not say
 _COMMAND = re.compile(r"[`:(] ?localrag [a-z]")
 _MARKER = re.compile(rf"\[(\d{{1,4}})\]|{marks.MARK}")
@@ -327,15 +328,19 @@ def encoded(query: Mapping[str, Any]) -> str:
 def _parts(
     text: str, start: int, end: int, quote: cited_page.Found | None, others: Sequence[cited_page.Found | None]
 ) -> list[tuple[str, str]]:
-    """Return a text in pieces, each with what it is: "quote", "other" or ""."""
+    """Return a text in pieces, each with what it is: "quote", "other" or "".
+
+    Tables are in columns: the pieces are set in letters of one width.
+    """
     spans = [(one.start, one.end, "other") for one in others if one]
     spans += [(quote.start, quote.end, "quote")] if quote is not None else []
     edges = sorted({start, end, *(at for first, last, _ in spans for at in (first, last) if start < at < end)})
+    shown, places = cited_page.in_columns(text[start:end], _TABLE_ROOM)
     pieces: list[tuple[str, str]] = []
     for first, last in pairwise(edges):
         kinds = {kind for begin, stop, kind in spans if begin <= first and last <= stop}
         kind = "quote" if "quote" in kinds else "other" if kinds else ""
-        pieces.append((text[first:last], kind))
+        pieces.append((shown[places[first - start] : places[last - start]], kind))
     return pieces
 
 

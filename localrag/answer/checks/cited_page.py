@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from localrag.grounding import cells
 from localrag.ingest.source_files import FileState
 from localrag.types import Citation, Document, Page
 
 WINDOW = 20_000  # characters of a long page shown on each side of the quote
+_GAP = 2  # spaces between columns
+_RULE = re.compile(r"[|\s:-]*")
 STATES: dict[FileState, str] = {
     "changed": "! The file has changed since it was read. This is the text that was read.",
     "missing": "! The file is no longer there. This is the text that was read.",
@@ -62,3 +68,47 @@ def notes(
         reasons = [one.reason for one in document.skipped if one.number == page.number]
         lines.append(f"This page has no text{''.join(f': {reason}' for reason in reasons)}.")
     return lines
+
+
+def in_columns(text: str, room: int) -> tuple[str, Sequence[int]]:
+    """Return a text with its tables laid out in columns, and where each of its offsets is then.
+
+    A table that is wider than `room` characters stays as it was read.
+    """
+    shown: list[str] = []
+    places: list[int] = []
+    length = 0
+    for is_table, lines in groupby(text.split("\n"), key=lambda line: line.startswith("|")):
+        run = list(lines)
+        widths = _widths(run) if is_table else ()
+        fits = is_table and sum(widths) + _GAP * len(widths) <= room
+        for line in run:
+            made, own = _in_columns(line, widths) if fits else (line, range(len(line) + 1))
+            shown.append(made)
+            places += [length + at for at in own]
+            length += len(made) + 1
+    return "\n".join(shown), places
+
+
+def _widths(lines: Sequence[str]) -> Sequence[int]:
+    rows = [
+        [len(words) for _, _, words in cells.read_line(0, line).cells] for line in lines if not _RULE.fullmatch(line)
+    ]
+    return [max((row[at] for row in rows if at < len(row)), default=0) for at in range(max(map(len, rows), default=0))]
+
+
+def _in_columns(line: str, widths: Sequence[int]) -> tuple[str, Sequence[int]]:
+    """Return a line of a table with its cells in columns, figures to the right, and where each of its offsets is."""
+    if _RULE.fullmatch(line):
+        made = "─" * (sum(widths) + _GAP * (len(widths) - 1))
+        return made, [0] * (len(line) + 1)
+    made, last, places = "", 0, [0] * (len(line) + 1)
+    for (start, end, words), width in zip(cells.read_line(0, line).cells, widths, strict=False):
+        made += " " * _GAP if start > 2 else ""
+        right = cells.read(words) is not None
+        begin = len(made) + (width - len(words) if right else 0)
+        made += f"{words:>{width}}" if right else f"{words:<{width}}"
+        places[last : end + 1] = [begin] * (start - last) + [begin + at for at in range(end + 1 - start)]
+        last = end + 1
+    places[last:] = [len(made)] * (len(places) - last)
+    return made.rstrip(), [min(at, len(made.rstrip())) for at in places]

@@ -22,7 +22,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from localrag.answer.checks import cited_page
-from localrag.answer.checks.cited_page import Found, locate, neighbour, window
+from localrag.answer.checks.cited_page import Found, in_columns, locate, neighbour, window
 from localrag.errors import LocalragError
 from localrag.ingest import source_files
 from localrag.ingest.source_files import PagePicture
@@ -49,17 +49,17 @@ class Drawn:
     at: int = 0
 
 
-def draw(text: str, start: int, end: int, quote: Found | None, others: Sequence[Found] = ()) -> Drawn:
-    """Draw the part [start, end) of a text with the quotes in it marked."""
+def draw(text: str, start: int, end: int, quote: Found | None, others: Sequence[Found] = (), room: int = 0) -> Drawn:
+    """Draw the part [start, end) of a text with the quotes in it marked, tables of up to `room` cells in columns."""
     head = f"… {start:,} characters before this are not shown; [ shows them …\n" if start else ""
     tail = f"\n… {len(text) - end:,} more characters are not shown; ] shows them …" if end < len(text) else ""
-    content = Content(head + clean_in_place(text[start:end]) + tail)
-    offset = len(head) - start
+    body, places = in_columns(clean_in_place(text[start:end]), room)
+    content = Content(head + body + tail)
     for mark, style in [*((one, OTHER) for one in others if one != quote), *([(quote, QUOTE)] if quote else [])]:
         first, last = max(mark.start, start), min(mark.end, end)
         if first < last:
-            content = content.stylize(style, first + offset, last + offset)
-    at = quote.start + offset if quote and start <= quote.start < end else 0
+            content = content.stylize(style, len(head) + places[first - start], len(head) + places[last - start])
+    at = len(head) + places[quote.start - start] if quote and start <= quote.start < end else 0
     return Drawn(content, start, end, at)
 
 
@@ -249,7 +249,8 @@ class SourcePane(Vertical):
         quote = locate(citation, page)
         others = [found for other in self._others if (found := locate(other, page))]
         notes = cited_page.notes(opened.document, page, opened.state, citation, quote)
-        self._show("\n".join(map(clean_line, notes)), draw(page.text, start, end, quote, others), show_from)
+        drawn = draw(page.text, start, end, quote, others, self._text.content_size.width)
+        self._show("\n".join(map(clean_line, notes)), drawn, show_from)
         if self.as_picture and source_files.has_pictures(opened.document):
             self._fetch_picture(opened, quote, [one for one in others if one != quote])
 

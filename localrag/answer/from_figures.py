@@ -82,13 +82,12 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     found.sort(key=lambda one: not _is_own(asked.periods[-1], one))
     each = [Asked.of(asked, question.kind, question.value, one) for one in found]
     each = [one for one in each if not one.unknown_names]
-    whether = question.asks_whether
+    whether = question.asks_whether or (question.kind == "existence" and reading.direction(question.text) != "")
     kind = "existence" if whether else question.kind
     for one in each if not whether else ():
         for own in reading.readings(one):
             said = own.stated or one.unknown <= reading.names(own.node)
-            alone = own.single and len(asked.periods) > 1  # one figure of several that are asked for
-            if said and not alone and (result := _worked(own, one, found, asked.periods)):
+            if said and (result := _worked(own, one, found, asked.periods)):
                 return result
     if write is None or not each:
         return None
@@ -121,10 +120,18 @@ def _is_own(asked: Period, report: Report) -> bool:
 
 
 def _worked(own: Reading, asked: Asked, reports: Sequence[Report], named: Sequence[Period]) -> Result | None:
-    """Return the result of a formula if all its figures are found and go together."""
+    """Return the result of a formula if all its figures are found and go together, of all periods that are named."""
+    if not own.stated and not reading.names_all(own, asked):
+        return None
+    named = _distinct(named, asked.report)
+    if len(named) == 2:
+        own = reading.over_time(own)
     found = _found_in(own, asked.report, reports, named)
     values = {figure: one.match.value for figure, one in found.items()}
     if not found or not _together(own, found, asked) or not _rises(own, values):
+        return None
+    years = {one.entry.period.year for one in found.values() if one.entry.period}
+    if len(named) > 2 or not {at.year for one in named if (at := asked.report.dated(one))} <= years:
         return None
     shown = values
     if len({one.entry.cell.scale for one in found.values()}) == 1 and not own.bounded:
@@ -135,9 +142,16 @@ def _worked(own: Reading, asked: Asked, reports: Sequence[Report], named: Sequen
             value = formulas.evaluate(own.node, values)
     except DecimalException:
         return None
-    if asked.value == "share" and not own.stated and not _is_change(own.node) and not own.compares and abs(value) > 1:
+    if asked.value == "share" and abs(value) > 1 and not own.stated and _may_be_share(own, asked):
         return None  # a part and its whole, exchanged
     return Result(own, found, value, shown, formulas.shown(own.node, shown))
+
+
+def _may_be_share(own: Reading, asked: Asked) -> bool:
+    """Return whether what seems to ask for a share can have asked for one by this formula."""
+    if own.single:
+        return asked.kind != "look-up" or reading.works_out(asked.content)
+    return formulas.dimension(own.node) == "ratio" and not _is_change(own.node) and not own.compares
 
 
 def _found_in(own: Reading, report: Report, reports: Sequence[Report], named: Sequence[Period]) -> dict[Figure, Found]:
@@ -156,17 +170,30 @@ def _found_in(own: Reading, report: Report, reports: Sequence[Report], named: Se
     return found if any(one.report is report for one in found.values()) else {}
 
 
+def _distinct(named: Sequence[Period], report: Report) -> Sequence[Period]:
+    """Return periods without days on which another of them ends."""
+    ends = [(at.year, at.month) for at in (report.dated(one) or one for one in named)]
+    return [
+        one
+        for one, end in zip(named, ends, strict=True)
+        if one.months != 0 or not any(end == other and long.months for other, long in zip(ends, named, strict=True))
+    ]
+
+
 def _period(figure: Figure, named: Sequence[Period]) -> Period:
     """Return the period of a figure in a question that names some."""
     if figure.period is not None:
         return next((one for one in named if one.year == figure.period.year), figure.period)
-    return named[-1] if not figure.before else named[0] if len(named) == 2 else named[-1].before
+    last = next((one for one in reversed(named) if one.months), named[-1])
+    return last if not figure.before else named[0] if len(named) == 2 else last.before
 
 
 def _together(own: Reading, figures: Mapping[Figure, Found], asked: Asked) -> bool:
     """Return whether figures are those that are asked for: other ones, of a kind, with all that is said of labels."""
     found = [one.entry.cell for one in figures.values()]
     units = {cell.unit for cell in found}
+    if own.single and not any(map(str.isdigit, found[0].text)):
+        return False  # a dash may stand for what is not reported
     places = {(one.report.pair[1].id, one.entry.position, one.entry.cell.start) for one in figures.values()}
     unscaled = any(not cell.scale and cell.unit in _MONEY and not table.per_share(cell) for cell in found)
     if len(places) < len(figures) or (asked.report.finder.scaled and unscaled) or ("%" in units and len(units) > 1):
@@ -274,21 +301,31 @@ def _comparison(result: Result, listed: Mapping[Figure, str], question: Question
         text = share or ("It is " if len(own) == 1 else "It comes from ")
     elif left == right:
         text = "The figures are equal: "
-    elif reading.one_name(node) or result.reading.unit:
-        earlier, later = (left, right) if formulas.figures(node.left)[0].before else (right, left)
+    elif (reading.earlier(node.left), reading.earlier(node.right)) in ((True, False), (False, True)):
+        earlier, later = (left, right) if reading.earlier(node.left) else (right, left)
         text = f"It {'rose' if later > earlier else 'fell'} by {difference}"
-        if earlier > 0 and later > 0 and not result.reading.unit:
+        if formulas.dimension(node) == "ratio":
+            scale, unit = (100, " %") if result.reading.unit else (1, "")
+            first, last = (f"{number(rounded(one * scale, 2))}{unit}" for one in (earlier, later))
+            text = f"{text}, from {first} to {last}"
+        elif earlier > 0 and later > 0:
             text += f" ({number(rounded(abs(left - right) / earlier * 100, 2))} %)"
         text += ", from "
     else:
         high = formulas.figures(node.left if left > right else node.right)[0].name
         text = f"{high[:1].upper()}{high[1:]} is greater by {difference}, from "
-    *most, last = listed.values()
-    said = f"{text}{'; '.join(most)}{' and ' if most else ''}{last}."
+    *most, final = listed.values()
+    said = f"{text}{'; '.join(most)}{' and ' if most else ''}{final}."
     whether = question.asks_whether or question.kind == "existence"
-    if not whether or reading.direction(question.text) != result.reading.compares:
+    doubtful = not result.reading.bounded and reading.bounds(question.text)
+    direction = reading.direction(question.text)
+    if not whether or doubtful or not direction:
         return said
-    return f"{'Yes' if (left > right) == (result.reading.compares == 'greater') and left != right else 'No'}. {said}"
+    if reading.earlier(node.right):  # a change: the model's own sign tells nothing more
+        return f"{'Yes' if left != right and (left > right) == (direction == 'greater') else 'No'}. {said}"
+    if direction != result.reading.compares:
+        return said
+    return f"{'Yes' if left != right and (left > right) == (direction == 'greater') else 'No'}. {said}"
 
 
 def _findings_of(

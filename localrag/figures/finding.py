@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, cached_property, lru_cache
@@ -34,6 +34,7 @@ _EMPTY = (text_analysis.COMMON["english"] - DISTINGUISHING) | frozenset(
     "amount amounts value values number figure figures year years fiscal ended period company respective overall "
     "billion million thousand much many total sum net".split()
 )
+_IRREGULAR = {"paid": "pay", "sold": "sell", "held": "hold", "bought": "buy", "spent": "spend", "lost": "lose"}
 # Of the log odds that a label is the one called: of `Finder.features`. Trained by benchmarks/figures/train.py.
 _WEIGHTS, _BIAS = (2.9, 3.58, 2.22, 0.88, 2.24), -8.91
 _EXACT, _TITLED, _HARDLY = 0.99, 0.85, 0.3
@@ -43,7 +44,8 @@ _ROUNDED = Decimal("0.006")  # relative difference of one figure in thousands an
 _FALLS = re.compile(r"purchase|payment|repayment|paid|acquisition|addition|expenditure|repurchase|expense|cost", re.I)
 _BENEFIT = re.compile(r"(?:income tax )?benefit\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]*")
-_ASIDE = re.compile(r"\([^()]{0,200}\)|,? (?:less|net of) .{0,120}$|[®™*†‡:]", re.I)
+_NETTED = re.compile(r"\b(?:net of|less|excluding)\b", re.I)
+_ASIDE = re.compile(r"\([^()]{0,200}\)|,? (?:less|net of|including) .{0,120}$|[®™*†‡:]", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Match:
 def terms(text: str) -> frozenset[str]:
     """Return the terms of a text that tell labels apart: without years, months, small numbers and empty words."""
     return frozenset(
-        token.term
+        _IRREGULAR.get(token.term, token.term)
         for token in text_analysis.tokens(YEAR.sub(" ", text.replace("/", " ").replace("&", " ")), "english")
         if token.word not in _EMPTY and token.word not in MONTHS and not token.word.isdigit()
     )
@@ -152,25 +154,41 @@ class Finder:
         also |= more
         if line and exact and line.statement == "balance" and period.months:
             return None  # what stands at the end of a period is no figure of the period
-        names, where = ((*line.names, *line.labels), line.statement) if line else ((name,), "")
-        ranked: list[tuple[float, Entry]] = []
+        where = line.statement if line and not also and line.statement in self._statements else ""
+        ranked = list(self._ranked(name, line, period, also, usual, exact, where))
+        if where and not ranked:
+            # What stands elsewhere may be a part's or another company's, so that it has to have the very name.
+            outside = self._ranked(name, line, period, also, usual, exact, "")
+            ranked = [one for one in outside if one[0] >= _EXACT and not one[1].cell.section]
+            if len({one.value for _, one in ranked}) > 1:
+                return None
+        return _clear(ranked, name, bool(line and line.outflow), period)
+
+    def _ranked(
+        self, name: str, line: Line | None, period: Period, also: frozenset[str], usual: int, exact: bool, where: str
+    ) -> Iterator[tuple[float, Entry]]:
+        """Yield the figures of a period that a name may call, of a statement or (for "") of all tables."""
+        names = (*line.names, *line.labels) if line else (name,)
+        money = line is not None and not line.per_share and not line.counted and not table.names_share(name)
         for label, own in self.entries.items():
-            # What stands elsewhere may be a part's or another company's, unless it is said whose it is.
-            if where and not also and where in self._statements and label.statement != where:
+            if where and label.statement != where:
                 continue
             fitting = [one for one in own if one.period and _covers(period, one.period, usual, exact)]
             if line and line.per_share:
                 fitting = [one for one in fitting if table.per_share(one.cell)]
             if line and line.counted:
-                fitting = [one for one in fitting if table.counts(one.cell) and not table.per_share(one.cell)]
+                fitting = [one for one in fitting if table.counts(one.cell)]
+            if money:
+                fitting = [one for one in fitting if not table.per_share(one.cell)]
+            if any(one.cell.unit != "%" for one in fitting) or money:  # amounts rather than their shares beside them
+                fitting = [one for one in fitting if one.cell.unit != "%"]
             probability = self._fits(label, names, name, also) if fitting else 0.0
             if probability < SURE / 2:
                 continue
             unsure = exact and period.months is not None and not label.statement
             for one in fitting:
                 timeless = unsure and one.period is not None and one.period.months is None
-                ranked.append((probability * (0.85 if timeless else 1.0), one))
-        return _clear(ranked, name, bool(line and line.outflow))
+                yield probability * (0.85 if timeless else 1.0), one
 
     def has(self, name: str) -> bool:
         """Return whether a row has the very words of a name."""
@@ -217,7 +235,9 @@ class Finder:
             core = label.section or label.column
             if not core and any(terms(one) <= terms(label.title) for one in (name, *names)):
                 return _TITLED
-        elif also <= row and any(stems(label.section) == stems(one) for one in names):  # "Advertising services"
+        elif (
+            also and also <= row and any(stems(label.section) == stems(one) for one in names)
+        ):  # "Advertising services"
             return _TITLED
         elif not label.row:
             core = label.section
@@ -230,7 +250,8 @@ class Finder:
         """Return how likely it is that a name calls what the words of a label say without those asked for besides."""
         if stems(name) in (stems(core), stems(_ASIDE.sub(" ", core))):
             return _EXACT
-        if len(terms(name)) > 1 and terms(name) == terms(core):
+        netted = (_NETTED.search(one) is not None for one in (name, core))
+        if len(terms(name)) > 1 and terms(name) == terms(core) and len(set(netted)) == 1:
             return _TITLED
         around = terms(label.section) | terms(label.column)
         features = self.features(terms(name) - also, terms(core) - also, around, name, core)
@@ -258,8 +279,8 @@ class Finder:
         return [covered, precise, float(within), float(totals), near]
 
 
-def _clear(ranked: Sequence[tuple[float, Entry]], name: str, outflow: bool) -> Match | None:
-    """Return the best entry, if no other that is as near has another figure."""
+def _clear(ranked: Sequence[tuple[float, Entry]], name: str, outflow: bool, period: Period) -> Match | None:
+    """Return the best entry, if no other that is as near has another figure, nor a length where none is asked."""
 
     def rank(one: tuple[float, Entry]) -> tuple[float, bool, bool]:
         own = stems(_ASIDE.sub(" ", one[1].row))
@@ -273,6 +294,9 @@ def _clear(ranked: Sequence[tuple[float, Entry]], name: str, outflow: bool) -> M
     for other in ranked[1:]:
         if rank(other) != rank(ranked[0]):
             break
+        lengths = {one.period.months for one in (other[1], best) if one.period}
+        if period.months is None and len(lengths) > 1 and not lengths & {0, None}:
+            return None
         if not _same(other[1].value, best.value) and bool(other[1].statement) == bool(best.statement):
             return None
     return Match(best, probability, outflow)

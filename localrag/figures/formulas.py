@@ -69,7 +69,7 @@ _DIVIDE = lazy_re(r"\bdivid(?:e|ing)\s(?P<of>[^?;]{3,160}?)\sby\b", re.I)
 _BRACKETS = re.compile(r"(?<=[\w’'])\s{0,3}\((?P<inside>[^()]{0,200})\)")
 # "A, B, and C" by its commas, "A, B and C" by the last "and", too.
 _LISTS = (re.compile(r",\s?(?:and\s)?"), re.compile(r",\s?(?:and\s)?|\sand\s(?!.*\sand\s)"))
-_JOINTLY = re.compile(r"\b(?:together|combined|jointly|the sum of|all)\b", re.I)
+_JOINTLY = re.compile(r"\b(?:together|combined|jointly|the sum of)\b", re.I)
 # What stands in brackets, and is no part of a formula around them.
 _BY_ITSELF = re.compile(r"(?<![+*/×÷−-] )(?<![+*/×÷−-])\(([^()]+)\)(?!\s?[+*/×÷−-])")
 AMOUNT = re.compile(r"(?P<number>\d[\d,]{0,12}(?:\.\d{1,3})?)\s?(?P<scale>thousand|million|billion|bn)\b", re.I)
@@ -103,6 +103,27 @@ def figures(node: Node) -> tuple[Figure, ...]:
     if isinstance(node, Operation):
         return tuple(dict.fromkeys((*figures(node.left), *figures(node.right))))
     return (node,) if isinstance(node, Figure) else ()
+
+
+def dimension(node: Node) -> str:
+    """Return whether a formula gives an "amount", a "ratio" of amounts or a bare "number"; "" for what has no sense."""
+    if not isinstance(node, Operation):
+        return "amount" if isinstance(node, Figure) else "number"
+    left, right = dimension(node.left), dimension(node.right)
+    if node.sign in "+-":
+        return left if left == right else ""
+    if left == right == "amount":
+        return "ratio" if node.sign == "/" else ""
+    if "number" not in (left, right) or (node.sign == "/" and (right != "number" or not left)):
+        return ""
+    return left if right == "number" else right
+
+
+def before(node: Node) -> Node:
+    """Return a formula with all its figures of the period before."""
+    if isinstance(node, Operation):
+        return Operation(node.sign, before(node.left), before(node.right))
+    return node._replace(before=True) if isinstance(node, Figure) else node
 
 
 def evaluate(node: Node, values: Mapping[Figure, Decimal]) -> Decimal:
@@ -155,6 +176,9 @@ def in_words(text: str) -> Iterator[Node]:
         starts = sorted({0, *(match.end() for match in _DEFINES.finditer(part))}, reverse=True)[:_MAX_STARTS]
         for clause in (*(part[start:] for start in starts), *_BY_ITSELF.findall(part)):
             one = parse(clause)
+            if isinstance(one, Figure) and _JOINTLY.search(clause):
+                sums = (_summed(one, parts) for parts in _LISTS)
+                found += [made for made in sums if isinstance(made, Operation)]
             if isinstance(one, Operation) and (_SIGNS.search(clause) or all(own.period for own in figures(one))):
                 found.append(one)
     for one in sorted(found, key=lambda one: (-_size(one), sum(len(figure.name) for figure in figures(one)))):
@@ -167,7 +191,7 @@ def _summed(node: Node, parts: re.Pattern[str]) -> Node:
         return Operation(node.sign, _summed(node.left, parts), _summed(node.right, parts))
     if not isinstance(node, Figure) or not parts.search(node.name):
         return node
-    names = [name for part in parts.split(node.name) if (name := _JOINTLY.sub(" ", part).strip())]
+    names = [name for part in parts.split(node.name) if (name := _JOINTLY.sub(" ", part).strip()) not in ("", "net")]
     total: Node = node._replace(name=names[0]) if names else node
     for name in names[1:]:
         total = Operation("+", total, node._replace(name=name))
@@ -254,7 +278,7 @@ def _average(now: Figure, then: Figure) -> Operation:
 
 
 class _Parser:
-    """Reads tokens from left to right; between signs (not words) division and multiplication bind first."""
+    """Reads tokens from left to right: of signs "*" and "/" bind first; in words "plus" and "less" do."""
 
     def __init__(self, tokens: Sequence[str | Node], words: bool) -> None:
         self._tokens, self._words, self._at = tokens, words, 0
@@ -271,10 +295,8 @@ class _Parser:
         return token if isinstance(token, str) and token[0] in signs else ""
 
     def _sum(self) -> Node | None:
-        return self._chain("+-*/" if self._words else "+-", self._atom if self._words else self._product)
-
-    def _product(self) -> Node | None:
-        return self._chain("*/", self._atom)
+        first, then = ("+-", "*/") if self._words else ("*/", "+-")
+        return self._chain(then, lambda: self._chain(first, self._atom))
 
     def _chain(self, signs: str, part: Callable[[], Node | None]) -> Node | None:
         found = part()

@@ -63,7 +63,8 @@ _OPEN = lazy_re(
 # "against the year before": the period that changes are told from anyway
 _EARLIER = lazy_re(
     rf"\b(?:(?:against|than|compared (?:to|with)|over|from){_S})(?:the{_S})?(?:(?:same|prior|previous){_S})?"
-    rf"(?:year|quarter|period)(?:{_S}(?:before|earlier|ago))?\b",
+    rf"(?:year|quarter|period)(?:{_S}(?:of{_S}the{_S}year{_S})?(?:before|earlier|ago))?\b"
+    rf"|\b(?:the|a){_S}year{_S}(?:before|earlier|ago)\b",
     re.I,
 )
 _START = lazy_re(rf"\b(?:beginning|start|opening){_S}(?:of{_S})?(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?$", re.I)
@@ -71,6 +72,7 @@ _BEFORE = 40  # characters before a date that tell whether it is a day or the en
 _OFTEN = 0.3
 _AT = lazy_re(
     rf"\b(?:at|as (?:of|at)|on){_S}(?:(?:the|fiscal|year|day){_S}){{0,3}}$"
+    rf"|\b(?:at|as (?:of|at)|on){_S}(?:{_NAMES}){_S}\d{{1,2}},{_S}\d{{4}}{_S}and{_S}$"
     rf"|\b(?:end|close|last day){_S}(?:of{_S})?(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?$",
     re.I,
 )
@@ -190,8 +192,14 @@ def _read(text: str) -> Asked:
     own = {
         one
         for one in found
-        if one.month or one.months == 0 or (one.quarter and one.year not in dated) or not (dated or one.quarter)
+        if one.month
+        or one.months == 0
+        or (one.quarter and (one.year not in dated or not any(d.month and d.months == one.months for d in found)))
+        or not (dated or one.quarter)
     }
+    # "as of June 30, 2023, due in 2026": of another year; a fiscal year may be called by the one after.
+    if own and any(all(abs(one.year - kept.year) > 1 for kept in own) for one in found):
+        own, found = set(), []
     text = YEAR.sub(lambda match: match["year"] or f"20{match['short']}", text)
     text = _ENDED.sub(" in ", text)
     return Asked(
@@ -246,6 +254,8 @@ def of_column(label: str, around: Iterable[str], own: Period | None) -> Period |
     for text in texts:
         ends = [ended(day.year, day.month, day.day) for one in find_dates(text) if (day := one.certain)]
         ends += [(year, month) for _, _, year, month in find_months(text)] if not ends else []
+        if ends and length(text) is None and _AS_OF.search(text):
+            months = 0
         if ends:
             return Period(*ends[0], months) if len(set(ends)) == 1 or text is label else None
         years = {int(match["year"] or f"20{match['short']}") for match in YEAR.finditer(text)}

@@ -21,6 +21,7 @@ from localrag.question import calculation, lookup
 from localrag.question.calculation import Request
 from localrag.question.kinds import Kind, Value
 
+_BOUND = re.compile(r"\bhal[fv]|\b(?:doubl|tripl|twice|third|percent)|%|\bby \$?\d", re.I)
 _LEAST_AMOUNT = 1000  # what a figure is compared with has a scale
 _FRAME = terms(formulas.frame())
 _DAYS = re.compile(r"\b(36[0-6]|9[0-2])[\s-]{0,3}d(?:ays?)?\b")
@@ -28,6 +29,7 @@ _PERCENT = re.compile(
     r"%|\bper ?cent|\bshare\b|\bproportion\b|\bportion\b|\bfraction\b|\bmargin\b|\brate\b|\bgrow", re.I
 )
 _RATIO = re.compile(r"\bratio\b|\btimes\b|\bmultiple\b|\bfor (?:each|every)\b", re.I)
+_PER_UNIT = re.compile(r"\bper\b", re.I)
 _PER_SHARE = re.compile(r"\bper (?:\w+ )?share\b|\bshares\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
 _SPENDS = re.compile(r"\b(?:spen[dt]|invest|purchas|bought|buy|put|la(?:y|id)|pa(?:y|id))", re.I)
@@ -105,7 +107,18 @@ class Asked:
     @cached_property
     def unknown(self) -> frozenset[str]:
         """The terms that neither labels nor lines have: they may name a part, a condition or another thing."""
-        return terms(self.content) - self.report.finder.vocabulary - self._frame - _known_names()
+        words = terms(self.content.replace("-", " "))
+        return words - self.report.finder.vocabulary - self._frame - _known_names()
+
+    @cached_property
+    def lines(self) -> dict[str, formulas.Line]:
+        """The lines of statements that it names, by their names in it, the longest of those that overlap."""
+        words, found = f" {flat(self.content)} ", {}
+        for name in sorted(formulas.lines(), key=len, reverse=True):
+            if f" {name} " in words:
+                words = words.replace(f" {name} ", " | ")
+                found[name] = formulas.lines()[name]
+        return found
 
     @property
     def unknown_names(self) -> frozenset[str]:
@@ -116,7 +129,7 @@ class Asked:
     def _frame(self) -> frozenset[str]:
         """The terms that name no figure; a share of the whole is none, a share of stock is."""
         frame = _FRAME | terms(" ".join(self.report.names))
-        return frame if _PER_SHARE.search(self.content) else frame | terms("share")
+        return frame if _PER_SHARE.search(self.content) else frame | terms("share per")
 
 
 @cache
@@ -130,6 +143,23 @@ def _nameless(text: str, report: Report) -> str:
     return " ".join(found.split())
 
 
+def over_time(own: Reading) -> Reading:
+    """Return a formula of one period as the comparison with the period before; one of two periods as it is."""
+    if own.compares or any(one.before or one.began or one.period for one in figures(own.node)):
+        return own
+    unit = "points" if own.unit == "%" else ""
+    return replace(own, node=Operation("-", own.node, formulas.before(own.node)), unit=unit, compares="greater")
+
+
+def names_all(own: Reading, asked: Asked) -> bool:
+    """Return whether a formula has all the lines of statements that the question names."""
+    called = figures(own.node)
+    return all(
+        any(_line(one) == line or terms(name) <= terms(f"{one.name} {own.name}") | own.also for one in called)
+        for name, line in asked.lines.items()
+    )
+
+
 # --- by code ------------------------------------------------------------------------------------------------
 
 
@@ -140,8 +170,9 @@ def readings(asked: Asked) -> Iterator[Reading]:
     named = [name for name in sorted(ratios, key=len, reverse=True) if f" {name} " in words]
     stated = [node for node in formulas.in_words(asked.text) if all(_known(one, asked) for one in figures(node))]
     for node in stated:
-        also = asked.said - names(node) - terms(" ".join(named))
-        yield Reading(node, "", _unit(node, asked), also, stated=True)
+        also = _also(node, asked) - terms(" ".join(named))
+        if formulas.dimension(node):
+            yield Reading(node, "", _unit(node, asked), also, stated=True)
     if stated:
         return
     # "Gross margin" is an amount, too.
@@ -149,13 +180,27 @@ def readings(asked: Asked) -> Iterator[Reading]:
         for formula in ratios[named[0]].formulas:
             ratio, made = ratios[named[0]], formulas.parse(formula.replace("days", _days(asked)))
             if made is not None:
-                yield Reading(made, ratio.name, ratio.unit, asked.said - names(made) - terms(named[0]))
+                yield Reading(made, ratio.name, ratio.unit, _also(made, asked) - terms(named[0]))
     elif (request := calculation.parse(asked.content)) is not None:
         for reading in _of_request(request):
             if _fits(reading.node, asked):
-                yield replace(reading, also=asked.said - names(reading.node))
+                yield replace(reading, also=_also(reading.node, asked))
     else:
         yield from _single(asked, words)
+
+
+def _also(node: Node, asked: Asked) -> frozenset[str]:
+    """Return the terms of labels that a question says besides the figures of a formula, such as a part ("Products")."""
+    own = frozenset().union(*(terms(figure.name) for figure in figures(node)))
+    parts = frozenset(term for term in names(node) - own if asked.report.finder.has(term) and term not in _lone())
+    return asked.said - (names(node) - parts)
+
+
+@cache
+def _lone() -> frozenset[str]:
+    """The terms that alone are the name of a line, such as "revenue"."""
+    found = (terms(name) for name in formulas.lines())
+    return frozenset(term for one in found if len(one) == 1 for term in one)
 
 
 def _known(figure: Figure, asked: Asked) -> bool:
@@ -184,7 +229,7 @@ def _single(asked: Asked, words: str) -> Iterator[Reading]:
         line = formulas.lines()[name]
         figure = Figure(line.of_period if line.of_period and _SPENDS.search(words) else name)
         if not _WORKED_OUT.search(words.replace(f" {name} ", " ")):
-            yield Reading(figure, name, also=asked.said - names(figure))
+            yield Reading(figure, name, also=_also(figure, asked) - terms(name))
             return
     if asked.value == "yes or no":
         return
@@ -286,14 +331,16 @@ def written(text: str, asked: Asked, *, compares: bool) -> Iterator[Reading]:
     if compares or ">" in text or "<" in text:
         return
     node = formulas.parse(text.removesuffix(" * 100"), marked=True)
+    if " / 100" in text:  # what a small model adds to shares
+        return
     if isinstance(node, Figure):
-        yield Reading(node._replace(before=False), "", "", asked.said - names(node))
+        yield Reading(node._replace(before=False), "", "", _also(node, asked))
     if not isinstance(node, Operation):
         return
     change = _as_change(node, asked)
-    if not _measured(node) or not (_fits(node, asked) or _quotient(node)) or _quotient(node, inverse=True):
+    if not formulas.dimension(node) or not (_fits(node, asked) or _quotient(node)) or _quotient(node, inverse=True):
         return
-    made = Reading(change or node, "change" if change else "", _unit(node, asked), asked.said - names(node))
+    made = Reading(change or node, "change" if change else "", _unit(node, asked), _also(node, asked))
     yield made
     if node.sign == "/" and isinstance(node.left, Figure) and isinstance(node.right, Figure):
         part = Figure(f"{node.left.name} {node.right.name}")
@@ -308,10 +355,14 @@ def _compared(text: str, asked: Asked) -> Iterator[Reading]:
     node = formulas.parse(f"({sides[0]}) - ({sides[2]})", marked=True)
     if not isinstance(node, Operation) or node.left == node.right or not figures(node.left):
         return
-    if isinstance(node.right, Decimal) and node.right < _LEAST_AMOUNT:
+    if formulas.dimension(node.right) == "number":  # an amount, or a share of a hundred
+        amount = isinstance(node.right, Decimal) and node.right >= _LEAST_AMOUNT
+        if formulas.dimension(node.left) != ("amount" if amount else "ratio"):
+            return
+    elif not formulas.dimension(node):
         return
     than = "greater" if sides[1] == ">" else "less"
-    yield Reading(node, "", _unit(node, asked), asked.said - names(node), compares=than)
+    yield Reading(node, "", _unit(node, asked), _also(node, asked), compares=than)
 
 
 def one_name(node: Node) -> bool:
@@ -357,15 +408,8 @@ def _fits(node: Node, asked: Asked) -> bool:
     divides = (node.sign in "/*" and not average) or _unit(node, asked) == "points"
     if asked.value == "duration":
         return _multiplies(node)
-    return {"share": divides or average, "money": not divides}.get(asked.value, True)
-
-
-def _measured(node: Node) -> bool:
-    """Return whether no bare number is added to a figure."""
-    if not isinstance(node, Operation):
-        return True
-    mixed = node.sign in "+-" and any(isinstance(part, Decimal) for part in (node.left, node.right))
-    return not mixed and _measured(node.left) and _measured(node.right)
+    per_unit = divides and (_RATIO.search(asked.content) or _PER_UNIT.search(asked.content))
+    return {"share": divides or average, "money": not divides or per_unit is not None}.get(asked.value, True)
 
 
 def _multiplies(node: Operation) -> bool:
@@ -390,3 +434,18 @@ def direction(text: str) -> str:
     """Return what a question asks for: "greater", "less", or nothing where it says neither or both."""
     falls, rises = (pattern.search(text) is not None for pattern in (_FALL, _RISE))
     return "" if falls == rises else "less" if falls else "greater"
+
+
+def works_out(text: str) -> bool:
+    """Return whether words ask for a calculation."""
+    return _WORKED_OUT.search(text) is not None
+
+
+def bounds(text: str) -> bool:
+    """Return whether a question compares with an amount or a multiple: "more than halved", "by 20 %"."""
+    return _BOUND.search(YEAR.sub(" ", text)) is not None
+
+
+def earlier(node: Node) -> bool:
+    """Return whether all figures of a formula are of the period before."""
+    return all(one.before for one in figures(node))

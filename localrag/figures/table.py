@@ -35,7 +35,7 @@ _LENGTHS = lazy_re(
     re.I,
 )
 _PER_SHARE = re.compile(r"\bper\b.{0,40}\bshares?\b|\beps\b", re.I)
-_COUNTED = re.compile(r"\b(?:shares|number|employees|units|headcount|stores|days|weighted)\b|%", re.I)
+_COUNTED = re.compile(r"\b(?:shares|number|employees|staff|people|units|headcount|stores|days|weighted)\b|%", re.I)
 _NOTE = re.compile(r"\(\w\)|\*")  # a note below a statement
 _MAX_PAGE = 1_000_000  # characters: a longer sheet holds records, of which each is looked up
 _LAST_YEAR = re.compile(r"\b((?:19|20)\d\d)$")
@@ -157,6 +157,11 @@ def _in_money(found: Sequence[Cell]) -> Iterator[Cell]:
 def per_share(cell: Cell) -> bool:
     """Return whether a figure is of one share by its labels, so that it has no scale."""
     return _PER_SHARE.search(f"{cell.row} {cell.section} {cell.column}") is not None
+
+
+def names_share(text: str) -> bool:
+    """Return whether words name a figure of one share."""
+    return _PER_SHARE.search(text) is not None
 
 
 def counts(cell: Cell) -> bool:

@@ -189,11 +189,11 @@ def test_free_wording_is_read_by_the_model_which_writes_no_number(ask, models):
             "gross profit < gross profit before",
             "No. It rose by $200 thousand",
         ),
-        # The model's sign and the question's words differ: neither yes nor no.
+        # Of a change the question's own words tell which way is meant.
         (
             "Was Orlo's gross profit less in 2021 than in 2020?",
             "gross profit > gross profit before",
-            "It rose by $200 thousand",
+            "No. It rose by $200 thousand",
         ),
         (
             "Did Orlo's gross profit deteriorate in 2021?",

@@ -9,7 +9,7 @@ question is read for as any other. Code reads the formula; free wording is read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException, localcontext
 
@@ -131,7 +131,8 @@ def _worked(own: Reading, asked: Asked, reports: Sequence[Report], named: Sequen
     if not found or not _together(own, found, asked) or not _rises(own, values):
         return None
     years = {one.entry.period.year for one in found.values() if one.entry.period}
-    if len(named) > 2 or not {at.year for one in named if (at := asked.report.dated(one))} <= years:
+    several = len(named) > 2 and not all(figure.period for figure in found)
+    if several or not {at.year for one in named if (at := asked.report.dated(one))} <= years:
         return None
     shown = values
     if len({one.entry.cell.scale for one in found.values()}) == 1 and not own.bounded:
@@ -277,16 +278,42 @@ def _findings(result: Result, question: Question, short: bool) -> Findings:
     value = _result(result)
     exact = float(formulas.evaluate(result.reading.node, result.values))
     working = Working(result.expression, value, exact, shown, formulas.numbered(result.reading.node))
+    told = {figure: _told(figure, one) for figure, one in result.found.items()}
     listed = {
-        figure: f"{_told(figure, one)} [{marked[citations[figure]].marker}]" for figure, one in result.found.items()
+        figure: f"{f'{figure.name}: ' if _is_alike(words, told.values()) else ''}{words}"
+        f" [{marked[citations[figure]].marker}]"
+        for figure, words in told.items()
     }
     *most, last = listed.values()
-    text = f"The {result.reading.name or 'result'} is {value}, from {'; '.join(most)} and {last}."
+    text = f"The {result.reading.name or 'result'} is {value}"
+    if moved := _moved(result):
+        text = f"It {moved} by {value.lstrip(_MINUS)}"
+    text += f", from {'; '.join(most)} and {last}."
     if result.reading.compares:
         text = _comparison(result, listed, question)
     elif short:
         text = f"{value} {''.join(f'[{one.marker}]' for one in marked.values())}."
     return _findings_of(text, "each figure", title, tuple(marked.values()), (working,))
+
+
+def _is_alike(words: str, others: Iterable[str]) -> bool:
+    """Return whether two figures are called alike, so that their labels tell them apart no more."""
+    label = words.rpartition(":")[0]
+    return sum(other.rpartition(":")[0] == label for other in others) > 1
+
+
+def _moved(result: Result) -> str:
+    """Return "rose" or "fell" for a change of one figure between two periods; else nothing."""
+    node, found = result.reading.node, result.found
+    difference = isinstance(node, Operation) and (node.sign == "-" or _is_change(node))
+    if not difference or len(found) != 2 or not reading.one_name(node):
+        return ""
+    ends = {figure: (at.year, at.month) for figure, one in found.items() if (at := one.entry.period)}
+    if len(set(ends.values())) != 2:
+        return ""
+    then, now = sorted(found, key=lambda figure: ends[figure])
+    before, after = found[then].match.value, found[now].match.value
+    return "" if before == after else "rose" if after > before else "fell"
 
 
 def _comparison(result: Result, listed: Mapping[Figure, str], question: Question) -> str:

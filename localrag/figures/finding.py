@@ -159,7 +159,7 @@ class Finder:
         if where and not ranked:
             # What stands elsewhere may be a part's or another company's, so that it has to have the very name.
             outside = self._ranked(name, line, period, also, usual, exact, "")
-            ranked = [one for one in outside if one[0] >= _EXACT and not one[1].cell.section]
+            ranked = [one for one in outside if one[0] >= _EXACT and _is_whole(one[1], where)]
             if len({one.value for _, one in ranked}) > 1:
                 return None
         return _clear(ranked, name, bool(line and line.outflow), period)
@@ -277,6 +277,12 @@ class Finder:
         totals = ("total" in core.lower()) == ("total" in name.lower())
         near = float(_vector(self._encoder, name) @ _vector(self._encoder, core))
         return [covered, precise, float(within), float(totals), near]
+
+
+def _is_whole(one: Entry, statement: str) -> bool:
+    """Return whether a figure outside a statement is of the whole company by the section that it stands in."""
+    section = one.cell.section
+    return not section or not one.row or table.statement_of(section) == statement or terms(section) <= terms(one.row)
 
 
 def _clear(ranked: Sequence[tuple[float, Entry]], name: str, outflow: bool, period: Period) -> Match | None:

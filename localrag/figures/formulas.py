@@ -28,8 +28,9 @@ _OPERATORS: Mapping[Sign, tuple[str, Callable[[Decimal, Decimal], Decimal]]] = {
     "-": ("−", sub),
     "*": ("×", mul),
     "/": ("/", truediv),
+    "^": ("^", pow),
 }
-_STRENGTH = {"+": 1, "-": 1, "*": 2, "/": 2}
+_STRENGTH = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 3}
 _SIGNS = lazy_re(
     r"(?P<divided>\bdivided by\b|(?<!-)\bover\b(?!-)|÷|/|\brelative to\b"
     r"|\bas an? (?:percentage|share|proportion|multiple|percent|%) of\b)"
@@ -112,6 +113,8 @@ def dimension(node: Node) -> str:
     left, right = dimension(node.left), dimension(node.right)
     if node.sign in "+-":
         return left if left == right else ""
+    if node.sign == "^":
+        return "number" if left in ("ratio", "number") and right == "number" else ""
     if left == right == "amount":
         return "ratio" if node.sign == "/" else ""
     if "number" not in (left, right) or (node.sign == "/" and (right != "number" or not left)):

@@ -16,7 +16,7 @@ from localrag.figures.finding import DISTINGUISHING, terms
 from localrag.figures.formulas import Figure, Node, Operation, figures, flat
 from localrag.figures.periods import Period
 from localrag.figures.reports import Report
-from localrag.quantities import YEAR
+from localrag.quantities import YEAR, years
 from localrag.question import calculation, lookup
 from localrag.question.calculation import Request
 from localrag.question.kinds import Kind, Value
@@ -29,6 +29,7 @@ _PERCENT = re.compile(
     r"%|\bper ?cent|\bshare\b|\bproportion\b|\bportion\b|\bfraction\b|\bmargin\b|\brate\b|\bgrow", re.I
 )
 _RATIO = re.compile(r"\bratio\b|\btimes\b|\bmultiple\b|\bfor (?:each|every)\b", re.I)
+_COMPOUND = re.compile(r"\bcagr\b|\bcompound(?:ed)? (?:annual|yearly)\b", re.I)
 _PER_UNIT = re.compile(r"\bper\b", re.I)
 _PER_SHARE = re.compile(r"\bper (?:\w+ )?share\b|\bshares\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
@@ -175,6 +176,9 @@ def readings(asked: Asked) -> Iterator[Reading]:
             yield Reading(node, "", _unit(node, asked), also, stated=True)
     if stated:
         return
+    if _COMPOUND.search(asked.content):
+        yield from _compound(asked)
+        return
     # "Gross margin" is an amount, too.
     if named and (asked.kind == "calculation" or asked.value != "money" or named[0] not in formulas.lines()):
         for formula in ratios[named[0]].formulas:
@@ -187,6 +191,16 @@ def readings(asked: Asked) -> Iterator[Reading]:
                 yield replace(reading, also=_also(reading.node, asked))
     else:
         yield from _single(asked, words)
+
+
+def _compound(asked: Asked) -> Iterator[Reading]:
+    """Yield the growth a year of a line between two years: (now / then) ^ (1 / years) - 1."""
+    between = sorted(years(asked.content))
+    if len(between) == 2 and len(asked.lines) == 1:
+        then, now = (Figure(next(iter(asked.lines)), False, Period(year)) for year in between)
+        root = Operation("/", Decimal(1), Decimal(between[1] - between[0]))
+        node = Operation("-", Operation("^", Operation("/", now, then), root), Decimal(1))
+        yield Reading(node, "compound annual growth rate", "%", _also(node, asked))
 
 
 def _also(node: Node, asked: Asked) -> frozenset[str]:

@@ -110,6 +110,7 @@ def ask(assistant, models, reports):
         ("What was Orlo's operating margin in 2020?", "−2 %", "(−20) / 1,000"),
         ("What was Orlo's effective tax rate in 2020?", "25 %", "(−5) / (−20)"),
         ("What was the average of Orlo's inventories for 2020 and 2021?", "$60 thousand", "(50 + 70) / 2"),
+        ("orlo net sales cagr 2020 to 2021", "24 %", "(1,240 / 1,000) ^ (1 / 1) − 1"),
     ],
 )
 def test_a_ratio_is_worked_out_with_a_citation_for_each_figure(ask, reports, question, shown, expression):

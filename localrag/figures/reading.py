@@ -30,6 +30,7 @@ _PERCENT = re.compile(
 )
 _RATIO = re.compile(r"\bratio\b|\btimes\b|\bmultiple\b|\bfor (?:each|every)\b", re.I)
 _COMPOUND = re.compile(r"\bcagr\b|\bcompound(?:ed)? (?:annual|yearly)\b", re.I)
+_CHANGES = re.compile(r"\b(?:chang|differ|increas|decreas)", re.I)
 _PER_UNIT = re.compile(r"\bper\b", re.I)
 _PER_SHARE = re.compile(r"\bper (?:\w+ )?share\b|\bshares\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
@@ -186,7 +187,7 @@ def readings(asked: Asked) -> Iterator[Reading]:
             if made is not None:
                 yield Reading(made, ratio.name, ratio.unit, _also(made, asked) - terms(named[0]))
     elif (request := calculation.parse(asked.content)) is not None:
-        for reading in _of_request(request):
+        for reading in _of_request(request, asked.content):
             if _fits(reading.node, asked):
                 yield replace(reading, also=_also(reading.node, asked))
     else:
@@ -254,12 +255,12 @@ def _single(asked: Asked, words: str) -> Iterator[Reading]:
             yield Reading(Figure(name))
 
 
-def _of_request(request: Request) -> Iterator[Reading]:
-    """Yield the formulas of a calculation that a question asks for."""
+def _of_request(request: Request, content: str) -> Iterator[Reading]:
+    """Yield the formulas of a calculation that a question asks for; none of a change of averages."""
     if len(request.subjects) == 1:
         now, then = Figure(request.subjects[0]), Figure(request.subjects[0], True)
         every = [Figure(request.subjects[0], False, Period(year)) for year in request.years]
-        if request.kind in ("average", "sum"):
+        if request.kind in ("average", "sum") and not _CHANGES.search(content):
             total: Node = every[0] if every else now
             for one in every[1:]:
                 total = Operation("+", total, one)

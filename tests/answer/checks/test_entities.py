@@ -294,7 +294,7 @@ def test_one_sentence_of_another_one_is_marked_and_shown(assistant, models):
 
 def test_what_is_withheld_is_listed_with_its_flag(assistant, models):
     models.generator.script = [("", "Total revenue was 198,270 in 2021.")]
-    answer = ask(assistant, "What is said of total revenue in 2021?", "papers", documents=["report.txt"])[1]
+    answer = ask(assistant, "What was total revenue in 2021?", "papers", documents=["report.txt"], mode="retrieve")[1]
     assert not answer.found and answer.answer == prompts.NOT_FOUND and answer.citations == ()
     (flag,) = answer.flags
     assert flag.kind == "entity" and answer.unsupported == (flag.text,)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from localrag.answer import answering, decomposition, followups, planning
 from localrag.answer.planning import BACKGROUND
@@ -45,6 +46,9 @@ from localrag.types import (
     Turn,
     Usage,
 )
+
+if TYPE_CHECKING:
+    from localrag.items.reading import Reading
 
 # Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
 # (docs/decisions/0049-passage-cache.md).
@@ -155,7 +159,7 @@ class Assistant(Workspace):
         def write(question: str, shape: str) -> str:
             nonlocal read
             read = Reading(self.model(), self.examples_cache(query.libraries), query.stop)
-            return read.write(prompts.formula_prompt(question), shape, _FORMULA_TOKENS)
+            return _formula(read, question, shape)
 
         try:
             found = from_figures.answer(query, self._reports, write, short=self.settings.answer_form == "short")
@@ -229,7 +233,7 @@ class Assistant(Workspace):
             return (yield from self._from_passages(query, computed))
         read = Reading(self.model(), self.examples_cache(query.libraries), query.stop)
         try:
-            figure = partial(from_figures.solve, reports=self._reports, write=None)
+            figure = partial(from_figures.solve, reports=self._reports, write=partial(_formula, read))
             return comparison.answer(query, route.plan, hits, read, self.passages, figure)
         except Cancelled:
             return Findings(prompts.STOPPED, False, route.plan, tokens=read.usage, stopped=True)
@@ -473,6 +477,11 @@ def _asks_whether(query: Query, route: Route) -> bool:
         and not query.question.parts
         and not query.instructions
     )
+
+
+def _formula(read: Reading, question: str, shape: str) -> str:
+    """Return the formula that the model writes for a question, in the shape of a grammar."""
+    return read.write(prompts.formula_prompt(question), shape, _FORMULA_TOKENS)
 
 
 def _looked_up(query: Query, text: str) -> Query:

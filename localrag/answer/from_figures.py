@@ -252,6 +252,10 @@ def compared(sides: Sequence[tuple[str, Result]]) -> tuple[str, tuple[Citation, 
     greatest = max(range(len(sides)), key=values.__getitem__)
     equal = values.count(values[greatest]) > 1
     first = "The figures are equal." if equal else f"{sides[greatest][0]} has the greater figure."
+    if len(values) == 2 and not equal:
+        (one,) = sides[greatest][1].found.values()
+        difference = abs(values[0] - values[1]).scaleb(-SCALES.get(one.entry.cell.scale, 0))
+        first = f"{first[:-1]}, by {_money(difference, one.entry.cell.unit, one.entry.cell.scale)}."
     return "\n".join([first, "", *lines]), tuple(citations)
 
 

@@ -87,6 +87,7 @@ def test_figures_are_read_with_the_facts_and_go_with_their_document(library, put
         ("Goods", 2020, "-7", "thousand"),
     ]
     assert not library.figures(library.document("b.txt").id)
+    assert library.with_figures("Goods") == {made.id} and not library.with_figures("Table")
     library.remove([made])
     assert library._db.execute("SELECT count(*) FROM figures").fetchone()[0] == 0
 

@@ -44,7 +44,7 @@ MAX_LISTED = 300  # lines of each list below them
 MAX_AHEAD = 3  # libraries whose next days and questions the home page shows
 MAX_REMARKS = 6
 MAX_UNREAD = 4  # lines shown at once; more are folded
-_TABLE_ROOM = 100  # characters of a table in columns
+_TABLE_ROOM, _NO_BREAK = 160, "\u00a0"  # a table in columns scrolls rather than wraps
 PICTURE_WIDTH = 1000  # pixels, where the page does not say
 _COMMAND = re.compile(r"[`:(] ?localrag [a-z]")
 _MARKER = re.compile(rf"\[(\d{{1,4}})\]|{marks.MARK}")
@@ -335,7 +335,7 @@ def _parts(
     spans = [(one.start, one.end, "other") for one in others if one]
     spans += [(quote.start, quote.end, "quote")] if quote is not None else []
     edges = sorted({start, end, *(at for first, last, _ in spans for at in (first, last) if start < at < end)})
-    shown, places = cited_page.in_columns(text[start:end], _TABLE_ROOM)
+    shown, places = cited_page.in_columns(text[start:end], _TABLE_ROOM, _NO_BREAK)
     pieces: list[tuple[str, str]] = []
     for first, last in pairwise(edges):
         kinds = {kind for begin, stop, kind in spans if begin <= first and last <= stop}

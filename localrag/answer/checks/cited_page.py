@@ -70,10 +70,10 @@ def notes(
     return lines
 
 
-def in_columns(text: str, room: int) -> tuple[str, Sequence[int]]:
+def in_columns(text: str, room: int, space: str = " ") -> tuple[str, Sequence[int]]:
     """Return a text with its tables laid out in columns, and where each of its offsets is then.
 
-    A table that is wider than `room` characters stays as it was read.
+    A table that is wider than `room` characters stays as it was read. `space` is what lines of tables have for spaces.
     """
     shown: list[str] = []
     places: list[int] = []
@@ -84,7 +84,7 @@ def in_columns(text: str, room: int) -> tuple[str, Sequence[int]]:
         fits = is_table and sum(widths) + _GAP * len(widths) <= room
         for line in run:
             made, own = _in_columns(line, widths) if fits else (line, range(len(line) + 1))
-            shown.append(made)
+            shown.append(made.replace(" ", space) if fits else made)
             places += [length + at for at in own]
             length += len(made) + 1
     return "\n".join(shown), places

@@ -87,7 +87,8 @@ def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | Non
     for one in each if not whether else ():
         for own in reading.readings(one):
             said = own.stated or one.unknown <= reading.names(own.node)
-            if said and (result := _worked(own, one, found, asked.periods)):
+            alone = own.single and kind == "compare" and len(asked.periods) < 2
+            if said and not alone and (result := _worked(own, one, found, asked.periods)):
                 return result
     if write is None or not each:
         return None
@@ -107,7 +108,7 @@ def _compares_well(own: Reading, kind: str, named: int) -> bool:
     one kind: not earnings with sales in "did it earn more although sales fell?".
     """
     if not own.compares:
-        return True
+        return kind != "compare" or not own.single
     if own.bounded:
         return named == 1
     return reading.one_name(own.node) or (named == 1 and (kind != "existence" or bool(reading.shared_terms(own.node))))
@@ -208,7 +209,9 @@ def _together(own: Reading, figures: Mapping[Figure, Found], asked: Asked) -> bo
 
 def _rises(own: Reading, values: Mapping[Figure, Decimal]) -> bool:
     """Return whether changes can be told: no share of what is not positive, no fall of a loss."""
-    return own.compares != "" or _tells_change(own.node, values)
+    if own.compares:  # of losses, less is more
+        return own.bounded or all(value >= 0 for value in values.values())
+    return _tells_change(own.node, values)
 
 
 def _tells_change(node: Node, values: Mapping[Figure, Decimal]) -> bool:
@@ -339,7 +342,7 @@ def _comparison(result: Result, listed: Mapping[Figure, str], question: Question
             scale, unit = (100, " %") if result.reading.unit else (1, "")
             first, last = (f"{number(rounded(one * scale, 2))}{unit}" for one in (earlier, later))
             text = f"{text}, from {first} to {last}"
-        elif earlier > 0 and later > 0:
+        elif earlier > 0 and later > 0 and not _in_percent(result):
             text += f" ({number(rounded(abs(left - right) / earlier * 100, 2))} %)"
         text += ", from "
     else:
@@ -348,9 +351,8 @@ def _comparison(result: Result, listed: Mapping[Figure, str], question: Question
     *most, final = listed.values()
     said = f"{text}{'; '.join(most)}{' and ' if most else ''}{final}."
     whether = question.asks_whether or question.kind == "existence"
-    doubtful = not result.reading.bounded and reading.bounds(question.text)
     direction = reading.direction(question.text)
-    if not whether or doubtful or not direction:
+    if not whether or not direction:
         return said
     if reading.earlier(node.right):  # a change: the model's own sign tells nothing more
         return f"{'Yes' if left != right and (left > right) == (direction == 'greater') else 'No'}. {said}"
@@ -413,11 +415,17 @@ def _money(value: Decimal, unit: str, scale: str) -> str:
     return f"{_MINUS if value < 0 else ''}{sign}{format_number(abs(value))}{f' {scale}' if scale else ''}"
 
 
+def _in_percent(result: Result) -> bool:
+    return all(one.entry.cell.unit == "%" for one in result.found.values())
+
+
 def _result(result: Result) -> str:
     """Return a result as it is shown: a share in percent, an amount with the currency and scale of the first figure."""
     if result.reading.unit:
         unit = "%" if result.reading.unit == "%" else "percentage points"
         return f"{number(rounded(result.value * 100, 2))} {unit}"
+    if _in_percent(result) and isinstance(result.reading.node, Operation) and result.reading.node.sign == "-":
+        return f"{number(result.value)} percentage points"
     if not _is_amount(result.reading.node):
         return number(rounded(result.value, 2))
     cells = [one.entry.cell for one in result.found.values()]

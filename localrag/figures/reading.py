@@ -21,7 +21,12 @@ from localrag.question import calculation, lookup
 from localrag.question.calculation import Request
 from localrag.question.kinds import Kind, Value
 
-_BOUND = re.compile(r"\bhal[fv]|\b(?:doubl|tripl|twice|third|percent)|%|\bby \$?\d", re.I)
+_BOUND = re.compile(
+    r"\bhal[fv]|\b(?:doubl|tripl|twice|thrice|third|quarter|fifth|tenth|times\b|tenfold)|\d\s?(?:%|per ?cent)", re.I
+)
+_MOVES = re.compile(r"\b(?:f[ae]ll|drop|declin|decreas|r[io]se|grow|grew|increas|chang|mov|up\b|down\b)", re.I)
+_VERSUS = re.compile(r"\b(?:vs|versus|compared)\b", re.I)
+_WITHOUT = re.compile(r"\b(?:exclud|exclusive|without|except|ex\b)", re.I)
 _LEAST_AMOUNT = 1000  # what a figure is compared with has a scale
 _FRAME = terms(formulas.frame())
 _DAYS = re.compile(r"\b(36[0-6]|9[0-2])[\s-]{0,3}d(?:ays?)?\b")
@@ -41,9 +46,7 @@ _WORKED_OUT = re.compile(
     r"|\b(?:grow|chang|increas|decreas|declin|differ|rise|rose|fall|fell|drop|exceed|more|less|higher|lower|than|minus)",
     re.I,
 )
-_FALL = re.compile(
-    r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|lost|loss|low|reduc|less|smaller|fewer|below|down\b)", re.I
-)
+_FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|low|reduc|less|smaller|fewer|below|down\b)", re.I)
 _RISE = re.compile(r"\b(?:r[io]se|grow|grew|increas|more\b|high|great|larger|bigger|exceed|above|up\b|gain)|>", re.I)
 
 
@@ -353,9 +356,13 @@ def written(text: str, asked: Asked, *, compares: bool) -> Iterator[Reading]:
     if not isinstance(node, Operation):
         return
     change = _as_change(node, asked)
+    if _WITHOUT.search(asked.content) and "-" in text:  # what is without an expense may have it added
+        return
     if not formulas.dimension(node) or not (_fits(node, asked) or _quotient(node)) or _quotient(node, inverse=True):
         return
     made = Reading(change or node, "change" if change else "", _unit(node, asked), _also(node, asked))
+    if node.sign == "-" and _VERSUS.search(asked.content):
+        made = replace(made, compares="greater")
     yield made
     if node.sign == "/" and isinstance(node.left, Figure) and isinstance(node.right, Figure):
         part = Figure(f"{node.left.name} {node.right.name}")
@@ -368,7 +375,12 @@ def _compared(text: str, asked: Asked) -> Iterator[Reading]:
     if len(sides) != 3:
         return
     node = formulas.parse(f"({sides[0]}) - ({sides[2]})", marked=True)
-    if not isinstance(node, Operation) or node.left == node.right or not figures(node.left):
+    if not isinstance(node, Operation) or not figures(node.left) or set(figures(node.left)) == set(figures(node.right)):
+        return
+    bounded = not figures(node.right)
+    shares = re.fullmatch(r"[^<>]+ [<>] \d+ / 100", text) is not None
+    # A multiple or a share of one side, or how far it moved, is more than which of two is greater.
+    if ("100" in text and not shares) or (_MOVES if bounded else _BOUND).search(asked.content):
         return
     if formulas.dimension(node.right) == "number":  # an amount, or a share of a hundred
         amount = isinstance(node.right, Decimal) and node.right >= _LEAST_AMOUNT
@@ -454,11 +466,6 @@ def direction(text: str) -> str:
 def works_out(text: str) -> bool:
     """Return whether words ask for a calculation."""
     return _WORKED_OUT.search(text) is not None
-
-
-def bounds(text: str) -> bool:
-    """Return whether a question compares with an amount or a multiple: "more than halved", "by 20 %"."""
-    return _BOUND.search(YEAR.sub(" ", text)) is not None
 
 
 def earlier(node: Node) -> bool:

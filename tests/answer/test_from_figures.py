@@ -241,6 +241,17 @@ def test_a_comparison_is_read_by_the_model_and_made_by_code(ask, models, questio
         ("Did Orlo earn more in 2021 than in 2020 although its sales fell?", "operating income > net sales"),
         ("Was Orlo's operating income higher in 2021 despite lower sales?", "operating income > net sales"),
         ("Did the profit that Orlo had in 2021 exceed 40%?", "operating income"),
+        # A multiple of one side, and a figure against itself.
+        ("Did Orlo's gross profit more than double in 2021?", "gross profit > gross profit before"),
+        ("Was Orlo's cost of sales less than a third of net sales in 2021?", "cost of sales < net sales / 100"),
+        ("Was Orlo's gross profit high in 2021?", "gross profit > gross profit"),
+        ("Did Orlo's net sales fall by more than $1 million in 2021?", "net sales > 1 million"),
+        # Of a loss less is more, and an expense is added to what is without it.
+        ("Did Orlo's operating income rise in 2021?", "operating income > operating income before"),
+        (
+            "What was Orlo's gross profit excluding research and development in 2021?",
+            "gross profit - research and development",
+        ),
     ],
 )
 def test_a_formula_that_does_not_fit_is_not_used(ask, models, question, formula):

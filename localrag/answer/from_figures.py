@@ -352,11 +352,8 @@ def _comparison(result: Result, listed: Mapping[Figure, str], question: Question
     said = f"{text}{'; '.join(most)}{' and ' if most else ''}{final}."
     whether = question.asks_whether or question.kind == "existence"
     direction = reading.direction(question.text)
-    if not whether or not direction:
-        return said
-    if reading.earlier(node.right):  # a change: the model's own sign tells nothing more
-        return f"{'Yes' if left != right and (left > right) == (direction == 'greater') else 'No'}. {said}"
-    if direction != result.reading.compares:
+    # Of a change the question's words alone tell which way is meant; else the model's sign must agree.
+    if not whether or not direction or (not reading.earlier(node.right) and direction != result.reading.compares):
         return said
     return f"{'Yes' if left != right and (left > right) == (direction == 'greater') else 'No'}. {said}"
 

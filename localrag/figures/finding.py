@@ -235,9 +235,7 @@ class Finder:
             core = label.section or label.column
             if not core and any(terms(one) <= terms(label.title) for one in (name, *names)):
                 return _TITLED
-        elif (
-            also and also <= row and any(stems(label.section) == stems(one) for one in names)
-        ):  # "Advertising services"
+        elif also and also <= row and stems(label.section) in map(stems, names):  # "Advertising services"
             return _TITLED
         elif not label.row:
             core = label.section

@@ -435,8 +435,8 @@ def _fits(node: Node, asked: Asked) -> bool:
     divides = (node.sign in "/*" and not average) or _unit(node, asked) == "points"
     if asked.value == "duration":
         return _multiplies(node)
-    per_unit = divides and (_RATIO.search(asked.content) or _PER_UNIT.search(asked.content))
-    return {"share": divides or average, "money": not divides or per_unit is not None}.get(asked.value, True)
+    per_unit = any(pattern.search(asked.content) for pattern in (_RATIO, _PER_UNIT))  # "dollars of rent per store"
+    return {"share": divides or average, "money": not divides or per_unit}.get(asked.value, True)
 
 
 def _multiplies(node: Operation) -> bool:

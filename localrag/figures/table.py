@@ -148,7 +148,7 @@ def _in_money(found: Sequence[Cell]) -> Iterator[Cell]:
     """Yield cells with the currency of their table, where only its first and last rows show it."""
     money = {cell.table: cell.unit for cell in reversed(found) if cell.unit not in ("", "%")}
     for cell in found:
-        if _PER_SHARE.search(f"{cell.row} {cell.section} {cell.column}"):
+        if per_share(cell):
             cell = replace(cell, scale="")
         known = cell.unit or cell.table not in money or counts(cell)
         yield cell if known else replace(cell, unit=money[cell.table])
@@ -156,7 +156,7 @@ def _in_money(found: Sequence[Cell]) -> Iterator[Cell]:
 
 def per_share(cell: Cell) -> bool:
     """Return whether a figure is of one share by its labels, so that it has no scale."""
-    return _PER_SHARE.search(f"{cell.row} {cell.section} {cell.column}") is not None
+    return names_share(f"{cell.row} {cell.section} {cell.column}")
 
 
 def names_share(text: str) -> bool:

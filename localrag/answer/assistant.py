@@ -151,7 +151,7 @@ class Assistant(Workspace):
 
     def _from_figures(self, query: Query) -> Findings | None:
         """Return what the figures of one company's documents answer; the model reads free wording, if need be."""
-        from localrag.answer import from_figures
+        from localrag.answer import comparison, from_figures, ranked_figures
         from localrag.items.reading import Reading
 
         read: Reading | None = None
@@ -162,7 +162,11 @@ class Assistant(Workspace):
             return _formula(read, question, shape)
 
         try:
-            found = from_figures.answer(query, self._reports, write, short=self.settings.answer_form == "short")
+            found = (
+                ranked_figures.answer(query, self._reports)
+                or comparison.of_companies(query, self._reports)
+                or from_figures.answer(query, self._reports, write, short=self.settings.answer_form == "short")
+            )
         except (Cancelled, ModelError):  # the way that the question is answered in instead says so
             return None
         if found is None or read is None:

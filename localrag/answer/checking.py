@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from localrag.answer import judging
-from localrag.answer.checks import conflicts, entities, relevance
+from localrag.answer.checks import conflicts, entities, relevance, table_figures
 from localrag.grounding import citations, context, fact_checks, prompts
 from localrag.grounding.annotations import doubts
 from localrag.grounding.citations import cite
@@ -73,6 +73,11 @@ def subject(findings: Findings, query: Query, passages: Sequence[Passage]) -> Fi
     return entities.check(findings, query.text, passages, query.documents)
 
 
+def tables(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
+    """Give figures of tables their scale, and flag those of another period than the question names."""
+    return table_figures.check(findings, query.question.complete, query.documents)
+
+
 def support(findings: Findings, query: Query, passages: Sequence[Passage]) -> Findings:
     """Withhold an answer without any source, and one that is all of something else."""
     if findings.flagged("language"):
@@ -97,8 +102,8 @@ def versions(findings: Findings, query: Query, passages: Sequence[Passage]) -> F
 
 # Checks of an answer that a model wrote, of one that came with its quote, of words that code took from the text, and of
 # any answer, in order. Each sees only findings that are an answer yet.
-WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, support, places)
-QUOTED: tuple[Check, ...] = (language, facts, relevant, subject, support, places)
+WRITTEN: tuple[Check, ...] = (language, quotes, facts, relevant, subject, tables, support, places)
+QUOTED: tuple[Check, ...] = (language, facts, relevant, subject, tables, support, places)
 COPIED: tuple[Check, ...] = (subject, support, places)
 EVERY: tuple[Check, ...] = (versions,)
 

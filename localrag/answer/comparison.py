@@ -14,6 +14,8 @@ from pathlib import PurePath
 
 from localrag.answer import checking, followups, from_figures, judging
 from localrag.errors import Cancelled, ModelError
+from localrag.figures import periods
+from localrag.figures.reports import Reports
 from localrag.grounding import context, prompts
 from localrag.grounding.stages import Findings, Pair, Query
 from localrag.items.reading import Reading
@@ -33,6 +35,15 @@ _LINE_TOKENS, _MAX_SIDES = 120, 4
 _DOCUMENTS, _MAX_NAME = 2, 60
 # Hits in which a side is looked for, and sentences shown of it.
 _HITS, _EACH = 15, 3
+# How a question compares, which says nothing of the figure of one side; what ends what it says of the last company.
+_COMPARES = re.compile(
+    r"\b(?:more|less|fewer|higher|lower|greater|larger|smaller|bigger|better|worse|most|least|highest|lowest|greatest"
+    r"|largest|smallest|or|than|versus|vs|compare[ds]?|between|both|each)\b",
+    re.I,
+)
+_ENDS = re.compile(r"[?;]")
+_ASIDE = re.compile(r"^\s?\([^()]{0,80}\)")
+_POSSESSIVE = re.compile(r"[’']s$")
 _WORD = re.compile(r"\w+(?:[&./-]\w+)*")
 
 
@@ -90,8 +101,31 @@ def answer(
     return checking.closed(checking.check(shown, query, read_in, checking.EVERY), query, read_in)
 
 
+def of_companies(query: Query, reports: Reports) -> Findings | None:
+    """Compare a figure of several companies that a question names; None where one has none, or it names one alone.
+
+    Each has the whole question without the names of the others, and without their periods where each has its own.
+    """
+    text = query.question.alone
+    named = reports.companies(text, query.documents)
+    if not 1 < len(named) <= _MAX_SIDES or query.mode != "auto" or query.only.pages or query.question.parts:
+        return None
+    end = next((at.start() for at in _ENDS.finditer(text, named[-1].stop)), len(text))
+    own = [slice(one.start, stop) for one, stop in zip(named, [*(one.start for one in named[1:]), end], strict=True)]
+    dated = all(periods.asked(text[one]).periods for one in own)
+    sides = []
+    for at in range(len(named)):
+        rest = text
+        for other in reversed([own[n] if dated else named[n] for n in range(len(named)) if n != at]):
+            rest = f"{rest[: other.start]} {_ASIDE.sub(' ', rest[other.stop :], count=1)}"
+        name = _POSSESSIVE.sub("", text[named[at]])
+        sides.append(Side(name, " ".join(_COMPARES.sub(" ", rest).split()), text))
+    plan = Plan("exact", "", {"read": "figures"})
+    return _figures(query, plan, sides, lambda one: from_figures.solve(one, reports, None, side=True))
+
+
 def _figures(query: Query, plan: Plan, sides: Sequence[Side], figure: FindFigure) -> Findings | None:
-    """Return the comparison of single figures; None where a side has none, or they are of several kinds."""
+    """Return the comparison of the sides' figures; None where a side has none, or they are of several kinds."""
     found = [(side.name, result) for side in sides if (result := figure(_query(query, side))) is not None]
     if not sides or len(found) < len(sides):
         return None
@@ -119,7 +153,7 @@ def _query(query: Query, side: Side) -> Query:
 
 def _sides(query: Query, hits: Sequence[Passage], read: Reading) -> list[Side]:
     """Return the sides of a question as the model takes it apart; empty where it finds no two."""
-    question = query.question.complete
+    question = query.question.alone
     if not hits:
         return []
     documents = list(dict.fromkeys(hit.document for hit in hits))[:_DOCUMENTS]

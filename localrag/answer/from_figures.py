@@ -33,6 +33,7 @@ from localrag.types import Figure as Shown
 _REASON = "Code found {what} in the tables of {document}."
 _MINUS = "−"
 _MAX_LABEL = 120
+_SEASON = 3  # months
 _KINDS = frozenset(("look-up", "calculation", "compare", "existence"))
 _MONEY = frozenset(CURRENCIES.values())
 
@@ -74,19 +75,27 @@ def answer(
     return None if result is None else _findings(result, query.question, short)
 
 
-def solve(query: Query, reports: Reports, write: Callable[[str, str], str] | None) -> Result | None:
-    """Return the result of the formula that a question asks for; None where it, or a figure, is in doubt."""
-    question = Question(query.question.complete)  # by its own words, without those that it is looked up by
+def solve(
+    query: Query, reports: Reports, write: Callable[[str, str], str] | None, *, side: bool = False
+) -> Result | None:
+    """Return the result of the formula that a question asks for; None where it, or a figure, is in doubt.
+
+    Of one `side` of a comparison it is a figure, whatever the words of the comparison ask for.
+    """
+    question = Question(query.question.alone)  # by its own words, without those that it is looked up by
     asked = periods.asked(question.text)
     found = reports.called(question.text, query.documents) if asked.periods else []
     found.sort(key=lambda one: not _is_own(asked.periods[-1], one))
-    each = [Asked.of(asked, question.kind, question.value, one) for one in found]
-    each = [one for one in each if not one.unknown_names]
     whether = question.asks_whether or (question.kind == "existence" and reading.direction(question.text) != "")
-    kind = "existence" if whether else question.kind
+    kind = "look-up" if side else "existence" if whether else question.kind
+    whether = whether and not side
+    each = [Asked.of(asked, kind, "money" if side else question.value, one) for one in found]
+    each = [one for one in each if not one.unknown_names]
     for one in each if not whether else ():
         for own in reading.readings(one):
             said = own.stated or one.unknown <= reading.names(own.node)
+            if own.single and asked.earlier and (kind == "compare" or reading.moves(question.text)):
+                own = reading.over_time(own)
             alone = own.single and kind == "compare" and len(asked.periods) < 2
             if said and not alone and (result := _worked(own, one, found, asked.periods)):
                 return result
@@ -239,31 +248,41 @@ def _labels(match: Match) -> frozenset[str]:
 
 
 def compared(sides: Sequence[tuple[str, Result]]) -> tuple[str, tuple[Citation, ...]]:
-    """Return the single figures of sides, a line each, and which is greater; with their citations.
+    """Return the figures of sides, a line each, and which is greater, or the greater loss; with their citations.
 
-    Raises ValueError where one is calculated, or they are of several kinds.
+    Raises ValueError where they are of several kinds, or calculated in several ways.
     """
     units = {one.entry.cell.unit for _, result in sides for one in result.found.values()}
-    if len(units) > 1 or not all(result.reading.single for _, result in sides):
+    ways = {(result.reading.name, result.reading.unit, result.reading.single) for _, result in sides}
+    if len(units) > 1 or not (len(ways) == 1 or all(result.reading.single for _, result in sides)):
         raise ValueError("no figures of one kind")
-    lines, citations = [], []
-    for at, (name, result) in enumerate(sides, 1):
-        ((figure, one),) = result.found.items()
-        lines.append(f"- {name}: {_told(figure, one)} [{at}]")
-        citations.append(replace(_cited(one), marker=at))
+    marks: dict[Citation, int] = {}
+    lines = []
+    for name, result in sides:
+        told = [
+            f"{_told(figure, one)} [{marks.setdefault(cited(one), len(marks) + 1)}]"
+            for figure, one in result.found.items()
+        ]
+        lines.append(f"- {name}: {'' if result.reading.single else f'{_result(result)}, from '}{' and '.join(told)}")
     values = [result.value for _, result in sides]
-    greatest = max(range(len(sides)), key=values.__getitem__)
-    equal = values.count(values[greatest]) > 1
-    first = "The figures are equal." if equal else f"{sides[greatest][0]} has the greater figure."
-    if len(values) == 2 and not equal:
-        (one,) = sides[greatest][1].found.values()
-        difference = abs(values[0] - values[1]).scaleb(-SCALES.get(one.entry.cell.scale, 0))
-        first = f"{first[:-1]}, by {_money(difference, one.entry.cell.unit, one.entry.cell.scale)}."
-    return "\n".join([first, "", *lines]), tuple(citations)
+    losses = all(value < 0 for value in values)
+    name, greatest = (min if losses else max)(sides, key=lambda side: side[1].value)
+    difference = abs(values[0] - values[1])
+    what = "loss" if losses else "figure" if greatest.reading.single else greatest.reading.name or "result"
+    first = f"{name} has the greater {what}"
+    if values.count(greatest.value) > 1:
+        first = "The figures are equal"
+    elif len(values) == 2:
+        unit = "points" if greatest.reading.unit or units == {"%"} else ""
+        first += f", by {_result(replace(greatest, reading=replace(greatest.reading, unit=unit), value=difference))}"
+    ends = [12 * at.year + at.month for _, result in sides for one in result.found.values() if (at := one.entry.period)]
+    if max(ends, default=0) - min(ends, default=0) > _SEASON and len(values) == 2:
+        first += ", of other periods"
+    return "\n".join([f"{first}.", "", *lines]), tuple(replace(one, marker=mark) for one, mark in marks.items())
 
 
 def _findings(result: Result, question: Question, short: bool) -> Findings:
-    citations = {figure: _cited(one) for figure, one in result.found.items()}
+    citations = {figure: cited(one) for figure, one in result.found.items()}
     distinct = list(dict.fromkeys(citations.values()))
     marked = {one: replace(one, marker=at) for at, one in enumerate(distinct, 1)}
     library, document = next(iter(result.found.values())).report.pair
@@ -271,7 +290,7 @@ def _findings(result: Result, question: Question, short: bool) -> Findings:
     if result.reading.single:
         ((figure, one),) = result.found.items()
         text = _amount(one.match) if short else _told(figure, one)
-        return _findings_of(f"{text} [1].", "the figure", title, tuple(marked.values()))
+        return findings_of(f"{text} [1].", "the figure", title, tuple(marked.values()))
     shown = tuple(
         Shown(
             one.entry.cell.text,
@@ -300,7 +319,7 @@ def _findings(result: Result, question: Question, short: bool) -> Findings:
         text = _comparison(result, listed, question)
     elif short:
         text = f"{value} {''.join(f'[{one.marker}]' for one in marked.values())}."
-    return _findings_of(text, "each figure", title, tuple(marked.values()), (working,))
+    return findings_of(text, "each figure", title, tuple(marked.values()), (working,))
 
 
 def _is_alike(words: str, others: Iterable[str]) -> bool:
@@ -358,7 +377,7 @@ def _comparison(result: Result, listed: Mapping[Figure, str], question: Question
     return f"{'Yes' if left != right and (left > right) == (direction == 'greater') else 'No'}. {said}"
 
 
-def _findings_of(
+def findings_of(
     text: str, what: str, title: str, citations: tuple[Citation, ...], workings: tuple[Working, ...] = ()
 ) -> Findings:
     plan = Plan("exact", _REASON.format(what=what, document=title), {"read": "figures"})
@@ -370,7 +389,7 @@ def _told(figure: Figure, one: Found) -> str:
     return f"{_label(one.match, figure.name)}, {_when(one.match)}: {_amount(one.match)}"
 
 
-def _cited(one: Found) -> Citation:
+def cited(one: Found) -> Citation:
     """Cite the row of a figure, or the part of it around the figure."""
     library, document = one.report.pair
     page = library.pages(document.id)[one.entry.position]
@@ -403,6 +422,11 @@ def _amount(match: Match) -> str:
     """Return a figure with its currency and scale: "$1,178 thousand"."""
     cell = match.entry.cell
     return _money(match.value.scaleb(-SCALES.get(cell.scale, 0)), cell.unit, cell.scale)
+
+
+def amount(one: Found) -> str:
+    """Return a figure with its currency and scale."""
+    return _amount(one.match)
 
 
 def _money(value: Decimal, unit: str, scale: str) -> str:

@@ -109,7 +109,7 @@ class Finder:
     """Finds figures among the entries of one document."""
 
     def __init__(self, entries: Sequence[Entry], encoder: SentenceEncoder) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self.entries: dict[_Label, list[Entry]] = defaultdict(list)
         for one in entries:
             label = _Label(one.row, one.column, one.cell.section, one.statement, one.title)
@@ -220,7 +220,8 @@ class Finder:
         if not inside:
             return None, frozenset()
         stemmed = frozenset(f" {words} ".replace(f" {inside} ", " ").split())
-        return known[inside], (terms(name) & stemmed) - _frame()
+        split = terms(name) - set(words.split()) - terms(" ".join(known[inside].names))  # "iPad" is "pad", too
+        return known[inside], ((terms(name) & stemmed) | split) - _frame()
 
     def _fits(self, label: _Label, names: Sequence[str], name: str, also: frozenset[str]) -> float:
         """Return how likely it is that a label is called by one of some names."""
@@ -273,7 +274,7 @@ class Finder:
             return None
         within = f" {flat(core)} " in f" {flat(name)} "
         totals = ("total" in core.lower()) == ("total" in name.lower())
-        near = float(_vector(self._encoder, name) @ _vector(self._encoder, core))
+        near = float(_vector(self.encoder, name) @ _vector(self.encoder, core))
         return [covered, precise, float(within), float(totals), near]
 
 

@@ -61,10 +61,10 @@ _OPEN = lazy_re(
     re.I,
 )
 # "against the year before": the period that changes are told from anyway
+_THAN = rf"(?:against|than|compared (?:to|with)|over|from){_S}"
 _EARLIER = lazy_re(
-    rf"\b(?:(?:against|than|compared (?:to|with)|over|from){_S})(?:the{_S})?(?:(?:same|prior|previous){_S})?"
-    rf"(?:year|quarter|period)(?:{_S}(?:of{_S}the{_S}year{_S})?(?:before|earlier|ago))?\b"
-    rf"|\b(?:the|a){_S}year{_S}(?:before|earlier|ago)\b",
+    rf"\b{_THAN}(?:in{_S})?(?:the{_S})?(?:(?:same|prior|previous|year-ago){_S})?(?:year|quarter|period)"
+    rf"(?:{_S}(?:of{_S}the{_S}year{_S})?(?:before|earlier|ago))?\b|\b(?:{_THAN})?(?:the|a){_S}year{_S}(?:before|earlier|ago)\b",
     re.I,
 )
 _START = lazy_re(rf"\b(?:beginning|start|opening){_S}(?:of{_S})?(?:the{_S})?(?:fiscal{_S})?(?:year{_S})?$", re.I)
@@ -141,10 +141,14 @@ def length(text: str) -> int | None:
 
 
 class Asked(NamedTuple):
-    """The periods that a question names, in the order of their ends, and its text with only their years."""
+    """The periods that a question names, in the order of their ends, and its text with only their years.
+
+    `earlier` says whether it names the period a year before in words.
+    """
 
     periods: tuple[Period, ...]
     text: str
+    earlier: bool = False
 
     @property
     def rest(self) -> str:
@@ -163,6 +167,7 @@ def asked(text: str) -> Asked:
 
 
 def _read(text: str) -> Asked:
+    earlier = _EARLIER.search(text) is not None
     text = _EARLIER.sub(" ", _NOT.sub(" ", text))
     months = length(text)
     found: list[Period] = []
@@ -202,9 +207,8 @@ def _read(text: str) -> Asked:
         own, found = set(), []
     text = YEAR.sub(lambda match: match["year"] or f"20{match['short']}", text)
     text = _ENDED.sub(" in ", text)
-    return Asked(
-        tuple(sorted(own or set(found), key=lambda one: (one.year, one.month, one.quarter))), " ".join(text.split())
-    )
+    ordered = sorted(own or set(found), key=lambda one: (one.year, one.month, one.quarter))
+    return Asked(tuple(ordered), " ".join(text.split()), earlier)
 
 
 def _months(text: str, start: int, said: int | None) -> int | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, cached_property
 
-from localrag.figures import formulas, periods
+from localrag.figures import formulas, periods, table
 from localrag.figures.finding import DISTINGUISHING, terms
 from localrag.figures.formulas import Figure, Node, Operation, figures, flat
 from localrag.figures.periods import Period
@@ -38,7 +38,7 @@ _COMPOUND = re.compile(r"\bcagr\b|\bcompound(?:ed)? (?:annual|yearly)\b", re.I)
 _CHANGES = re.compile(r"\b(?:chang|differ|increas|decreas)", re.I)
 _PER_UNIT = re.compile(r"\bper\b", re.I)
 _PER_SHARE = re.compile(r"\bper (?:\w+ )?share\b|\bshares\b", re.I)
-_NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
+NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
 _SPENDS = re.compile(r"\b(?:spen[dt]|invest|purchas|bought|buy|put|la(?:y|id)|pa(?:y|id))", re.I)
 # What makes a calculation of a question, whatever kind its words seem to be of.
 _WORKED_OUT = re.compile(
@@ -96,7 +96,7 @@ class Asked:
     @classmethod
     def of(cls, asked: periods.Asked, kind: Kind, value: Value, report: Report) -> Asked:
         text = formulas.whole(asked.text)
-        content = lookup.read(text, ("english",)).text
+        content = table.without_statements(lookup.read(text, ("english",)).text)
         return cls(_nameless(text, report), _nameless(content, report), kind, value, report)
 
     @property
@@ -120,15 +120,16 @@ class Asked:
         """The lines of statements that it names, by their names in it, the longest of those that overlap."""
         words, found = f" {flat(self.content)} ", {}
         for name in sorted(formulas.lines(), key=len, reverse=True):
-            if f" {name} " in words:
-                words = words.replace(f" {name} ", " | ")
-                found[name] = formulas.lines()[name]
+            for form in (name, f"{name}s"):
+                if f" {form} " in words:
+                    words = words.replace(f" {form} ", " | ")
+                    found[name] = formulas.lines()[name]
         return found
 
     @property
     def unknown_names(self) -> frozenset[str]:
         """Those of the unknown terms that have a capital inside the question."""
-        return self.unknown & terms(" ".join(_NAME.findall(self.content)))
+        return self.unknown & terms(" ".join(NAME.findall(self.content)))
 
     @cached_property
     def _frame(self) -> frozenset[str]:
@@ -242,11 +243,10 @@ def _unit(node: Node, asked: Asked) -> str:
 
 def _single(asked: Asked, words: str) -> Iterator[Reading]:
     """Yield the one figure that a question names, by the name of a line or by the words that labels have."""
-    lines = sorted(formulas.lines(), key=len, reverse=True)
-    if name := next((name for name in lines if f" {name} " in words), ""):
-        line = formulas.lines()[name]
+    if asked.lines:
+        name, line = next(iter(asked.lines.items()))
         figure = Figure(line.of_period if line.of_period and _SPENDS.search(words) else name)
-        if not _WORKED_OUT.search(words.replace(f" {name} ", " ")):
+        if not _WORKED_OUT.search(words.replace(f" {name} ", " ").replace(f" {name}s ", " ")):
             yield Reading(figure, name, also=_also(figure, asked) - terms(name))
             return
     if asked.value == "yes or no":
@@ -461,6 +461,11 @@ def direction(text: str) -> str:
     """Return what a question asks for: "greater", "less", or nothing where it says neither or both."""
     falls, rises = (pattern.search(text) is not None for pattern in (_FALL, _RISE))
     return "" if falls == rises else "less" if falls else "greater"
+
+
+def moves(text: str) -> bool:
+    """Return whether words say that something rises, falls or changes."""
+    return _MOVES.search(text) is not None
 
 
 def works_out(text: str) -> bool:

@@ -21,12 +21,11 @@ from localrag.store.text_analysis import FALLBACK
 from localrag.types import Document, Fact
 
 _KEPT = 24  # reports whose figures are kept in memory
-_GENERIC = frozenset(
-    "inc corp corporation company co ltd limited plc group holdings the and of com form annual report quarterly "
-    "financial statements filing".split()
-)
+_FORMS = frozenset("inc corp corporation company co ltd limited plc group holdings com".split())
+_GENERIC = _FORMS | frozenset("the and of form annual report quarterly financial statements filing".split())
 _MAX_SHARE = 0.7  # a word in the names of more documents tells none from another
 _POSSESSIVE = re.compile(r"[’']s?\b")
+_WORD = re.compile(r"[\w&.]+(?:[’']s\b)?")
 _PART = re.compile(r"\b[A-Z]{2,20}\b|(?<=[\w,’'] )[A-Z][a-z]{2,30}\b")
 _DATED = re.compile(rf"(?:[QH]\d|FY|YOY|{'|'.join(MONTHS)})", re.I)
 _YEAR, _QUARTERLY = 12, "Form 10-Q"
@@ -88,6 +87,21 @@ class Reports:
         if not _one_company(chosen):
             return []
         return [report for pair, one in chosen[:_KEPT] if (report := self._report(pair, one)) is not None]
+
+    def companies(self, text: str, documents: Sequence[Pair]) -> list[slice]:
+        """Return where a question first names each of several companies, in order."""
+        known = [(pair, one) for pair in documents if (one := self._names_in(pair[0]).get(pair[1].id)) is not None]
+        held = Counter(word for _, one in known for word in one.names)
+        found: list[tuple[slice, set[int]]] = []
+        for match in _WORD.finditer(text):
+            word = flat(_POSSESSIVE.sub(" ", match[0]))
+            last, owners = found[-1] if found else (slice(0, 0), set())
+            own = {at for at, (_, one) in enumerate(known) if word in one.names}
+            if text[last.stop : match.start()] == " " and (own & owners or word in _FORMS):
+                found[-1] = slice(last.start, match.end()), owners  # "Lifeway Foods, Inc"
+            elif 0 < held[word] <= _MAX_SHARE * len(known) and not any(own & others for _, others in found):
+                found.append((slice(match.start(), match.end()), own))
+        return [at for at, _ in found]
 
     def _names_in(self, library: Library) -> dict[int, _Named]:
         """Return what documents of a library are called, read once for each of its generations."""

@@ -36,6 +36,7 @@ _LENGTHS = lazy_re(
 )
 _PER_SHARE = re.compile(r"\bper\b.{0,40}\bshares?\b|\beps\b", re.I)
 _COUNTED = re.compile(r"\b(?:shares|number|employees|staff|people|units|headcount|stores|days|weighted)\b|%", re.I)
+_LEADS = re.compile(r"(?:,?\s{0,3}\b(?:relying|based|using|drawing|on|in|from|by|of|the|its|their)\b){1,6}\s*$", re.I)
 _NOTE = re.compile(r"\(\w\)|\*")  # a note below a statement
 _MAX_PAGE = 1_000_000  # characters: a longer sheet holds records, of which each is looked up
 _LAST_YEAR = re.compile(r"\b((?:19|20)\d\d)$")
@@ -198,6 +199,14 @@ def _dated(row: str) -> bool:
 def statement_of(text: str) -> str:
     """Return the kind of statement that a title names: "cash", "balance", "income", or nothing."""
     return next((kind for kind, pattern in _STATEMENTS.items() if pattern.search(text)), "")
+
+
+def without_statements(text: str) -> str:
+    """Return a text without the names of statements and what leads to them: "on its balance sheet"."""
+    for pattern in _STATEMENTS.values():
+        while match := pattern.search(text):
+            text = f"{_LEADS.sub('', text[: match.start()])} {text[match.end() :]}"
+    return text
 
 
 def _words(column: str) -> str:

@@ -33,9 +33,10 @@ _JOINED = re.compile(rf"(?:[,;]\s*)?\band\s+(?:also\s+)?(?={_ASKS})|\?\s+(?:and\
 _MIN_PART = 4
 # Each part costs a prompt of its own; more parts are better served by one look at what fits best.
 _MAX_PARTS = 4
-_CLAUSE, _EACH, _EXPLAIN, _FIRST, _MORE, _SUMMARY, _WHETHER = phrases(
+_BOTH, _CLAUSE, _EACH, _EXPLAIN, _FIRST, _MORE, _SUMMARY, _WHETHER = phrases(
     "localrag.question",
     "question",
+    "both",
     "clause",
     "each",
     "explain",
@@ -132,9 +133,19 @@ class Question:
         return bool(_WHETHER.match(plain)) and not _MORE.search(plain)
 
     @cached_property
+    def alone(self) -> str:
+        """A comparison without a last part for the figure of each side; any other question as it is."""
+        text = self.complete
+        last = max(_JOINED.finditer(text), key=lambda match: match.end(), default=None)
+        if last is None or self.kind != "compare" or not _BOTH.search(text[last.end() :]):
+            return text
+        return f"{text[: last.start()]}?"
+
+    @cached_property
     def parts(self) -> tuple[str, ...]:
         """The questions that it consists of, in order; empty where it is one."""
-        found = [part.strip(" ,;?") for part in _JOINED.split(" ".join(self.text.split()))]
+        text = self.text if self.leans else self.alone
+        found = [part.strip(" ,;?") for part in _JOINED.split(" ".join(text.split()))]
         whole = any(len(part.split()) < _MIN_PART or _CLAUSE.match(part) for part in found)
         if not 2 <= len(found) <= _MAX_PARTS or whole or not _FIRST.match(found[0]):
             return ()

@@ -312,3 +312,28 @@ def test_figures_of_two_companies_are_compared(ask, models):
         and "$75 thousand" in answer.answer
     )
     assert [one.document for one in answer.citations] == ["orlo-foods_2021.md", "tess-mills_2021.md"]
+
+
+@pytest.mark.parametrize(
+    "question, first",
+    [
+        ("Which company spent more on research and development in 2021, Orlo or Tess?", "Tess has the greater"),
+        ("Who had the higher gross margin percentage in 2021, Orlo Foods or Tess Mills?", "The figures are equal"),
+        ("R&D expense 2021 Orlo vs Tess", "Tess has the greater"),
+        ("Which had more inventories, Orlo at December 31, 2021 or Tess at December 31, 2020?", "Orlo has the greater"),
+        ("Who spent more on R&D in 2021, Orlo or Tess, and how much did each spend?", "Tess has the greater"),
+    ],
+)
+def test_a_figure_of_two_companies_is_compared_without_a_model(ask, question, first):
+    answer = ask(question)
+    assert answer.plan.kind == "exact" and answer.model is None and answer.answer.startswith(first)
+    assert {one.document for one in answer.citations} == {"orlo-foods_2021.md", "tess-mills_2021.md"}
+
+
+def test_a_company_without_the_figure_leaves_the_comparison_to_the_text(ask, models):
+    assert ask("Which had more goodwill in 2021, Orlo or Tess?").plan.signals.get("read") != "figures"
+
+
+def test_a_comparison_with_the_year_before_says_how_far_it_moved(ask):
+    answer = ask("Did Orlo's inventories go up or down in 2021 compared with the year before?")
+    assert answer.answer.startswith("It rose by $20 thousand (40 %)")

@@ -1,0 +1,72 @@
+"""Hold the figures that a model took from tables against what the table of figures knows of them.
+
+A figure of another period than the question names, or of none that is known, is flagged; one in thousands or millions
+is given its scale, which stands in the head of the table alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from localrag.figures import periods, table
+from localrag.figures.periods import Period
+from localrag.figures.table import Entry
+from localrag.grounding.citations import claims
+from localrag.grounding.stages import Findings, Pair
+from localrag.quantities import QUANTITY, SCALES, parse_quantity
+from localrag.types import Flag
+
+_SCALE = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(SCALES, key=len, reverse=True)))})s?\b", re.I)
+
+
+def check(findings: Findings, question: str, documents: Sequence[Pair]) -> Findings:
+    """Return findings with the scale of their figures of tables, and a flag on those of another period.
+
+    A quarter is only held against the length of a column: which months it has is known to its report alone.
+    """
+    cited = list(_cited(findings, documents))
+    if not cited:
+        return findings
+    asked = periods.asked(question).periods
+    flags, text = [], findings.answer
+    for start, end in reversed(claims(text)):
+        sentence = text[start:end]
+        for match in reversed(list(QUANTITY.finditer(sentence))):
+            value = parse_quantity(match, money=True).value
+            own = [one for one in cited if abs(value) in (abs(one.cell.value), abs(one.value))]
+            if not own:
+                continue
+            if asked and not any(_is_of(period, one.period) for period in asked for one in own):
+                flags.append(Flag("amount", match[0].strip(), _reason(own)))
+            scales = {one.cell.scale for one in own if one.cell.unit != "%"}
+            if len(scales) == 1 and (scale := scales.pop()) and not _SCALE.search(sentence):
+                text = f"{text[: start + match.end()].rstrip()} {scale}{text[start + match.end() :]}"
+    return replace(findings, answer=text, flags=(*findings.flags, *reversed(flags)))
+
+
+def _cited(findings: Findings, documents: Sequence[Pair]) -> Iterator[Entry]:
+    """Yield the figures of tables in the rows that findings cite."""
+    named = {(library.name, document.path): (library, document) for library, document in documents}
+    for at in findings.citations:
+        if "|" not in at.quote or (pair := named.get((at.library, at.document))) is None:
+            continue
+        library, document = pair
+        for one in table.stored(library.figures(document.id)):
+            if one.position + 1 == at.page and at.start <= one.cell.start < at.end:
+                yield one
+
+
+def _is_of(asked: Period, column: Period | None) -> bool:
+    """Return whether a column may be of a period that is asked for."""
+    if column is None:
+        return False
+    if asked.quarter:
+        return asked.months is None or column.months in (None, 0, asked.months)
+    return asked._replace(months=None if column.months == 0 else asked.months).covers(column)
+
+
+def _reason(own: Sequence[Entry]) -> str:
+    known = dict.fromkeys(str(one.period) for one in own if one.period)
+    return f"its table has it for {' and '.join(known)}" if known else "its table does not tell its period"

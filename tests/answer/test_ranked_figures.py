@@ -1,0 +1,110 @@
+"""Ranks and lists of figures, by code from the tables of reports."""
+
+import pytest
+
+from localrag.events import Answered
+from localrag.items import facts
+
+ORLO = """ORLO FOODS, INC.
+Annual Report
+
+Net sales by product category
+
+| (In thousands) | 2021 | 2020 | 2019 |
+| --- | --- | --- | --- |
+| Bread | $600 | $500 | $450 |
+| Cakes | 240 | 150 | 160 |
+| Total baked goods | 840 | 650 | 610 |
+| Flour | 100 | 130 | 120 |
+| Total net sales | 940 | 780 | 730 |
+
+Results of our segments
+
+| (In thousands) | 2021 | 2020 |
+| --- | --- | --- |
+| North |  |  |
+| Net sales | $700 | $500 |
+| Operating income (loss) | 90 | (20) |
+| South |  |  |
+| Net sales | 240 | 280 |
+| Operating income (loss) | (15) | 30 |
+| Consolidated |  |  |
+| Net sales | 940 | 780 |
+| Operating income (loss) | 75 | 10 |
+
+Consolidated Statements of Operations, years ended December 31
+
+| (In thousands) | 2021 | 2020 | 2019 |
+| --- | --- | --- | --- |
+| Net sales | $940 | $780 | $730 |
+| Research and development | 40 | 50 | 45 |
+| Operating income | 75 | 10 | 60 |
+"""
+
+
+@pytest.fixture
+def ask(assistant, models, shelf):
+    facts.refresh(shelf("mill", {"orlo-foods_2021.md": ORLO, "notes.txt": "Nothing is counted here."}))
+
+    def asked(question):
+        *_, last = assistant.ask(question, libraries=["mill"])
+        assert isinstance(last, Answered)
+        return last.answer
+
+    return asked
+
+
+def parts(answer):
+    return [line[2:].partition(":")[0] for line in answer.answer.split("\n")[2:]]
+
+
+@pytest.mark.parametrize(
+    "question, first, order",
+    [
+        ("Which product category of Orlo had the highest net sales in 2021?", "Bread", ["Bread", "Cakes", "Flour"]),
+        ("Which of Orlo's product categories had the lowest net sales in 2019?", "Flour", ["Flour", "Cakes", "Bread"]),
+        ("Which of Orlo's segments had the highest operating income in 2020?", "South", ["South", "North"]),
+        ("orlo segment highest operating income 2021", "North", ["North", "South"]),
+        ("Which Orlo segment grew most in 2021?", "North", ["North", "South"]),
+        ("In which year were Orlo's research and development expenses highest?", "2020", ["2020", "2019", "2021"]),
+    ],
+)
+def test_the_greatest_or_least_part_comes_first_with_all_others(ask, question, first, order):
+    answer = ask(question)
+    assert answer.plan.kind == "exact" and answer.model is None and answer.answer.startswith(f"{first} has the ")
+    assert parts(answer) == order and len(answer.citations) == len({one.quote for one in answer.citations})
+
+
+@pytest.mark.parametrize(
+    "question, listed",
+    [
+        ("Which of Orlo's segments lost money in 2021?", "1 of 2: South."),
+        ("List the product categories of Orlo whose net sales fell in 2021.", "1 of 3: Flour."),
+        ("Which of Orlo's segments had more net sales in 2021 than in 2020?", "1 of 2: North."),
+        ("In which years did Orlo's operating income fall?", "1 of 2: 2020."),
+        ("In which years did Orlo's net sales exceed $0.75 million?", "2 of 3: 2020, 2021."),
+    ],
+)
+def test_what_meets_a_condition_is_listed_beside_how_many_there_are(ask, question, listed):
+    assert ask(question).answer.startswith(listed)
+
+
+def test_growth_by_amount_and_in_percent_may_differ(ask):
+    answer = ask("Which product category of Orlo grew most in 2021?")
+    assert answer.answer.startswith("Of 3, the greatest growth has Bread by amount, Cakes in percent.")
+    assert ask("Which product category of Orlo grew most in percent in 2021?").answer.startswith("Cakes has")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which product category of Orlo had the highest net sales in 2017?",  # no such year
+        "Which of Orlo's segments had the highest headcount in 2021?",
+        "Which of Orlo's warehouses had the highest net sales in 2021?",
+        "Which product category of Orlo's North segment had the highest net sales in 2021?",
+        "What were Orlo's most recent net sales?",
+    ],
+)
+def test_what_no_table_ranks_is_left_to_the_text(ask, question):
+    answer = ask(question)
+    assert " has the " not in answer.answer and " of 3" not in answer.answer

@@ -56,6 +56,7 @@ COMMANDS = {
     "mcp": ("serve", "Serve libraries to a program that speaks MCP."),
     "models": ("models", "Install, verify, choose and import models."),
     "overview": ("overview", "Show the first page of a library: documents, days, amounts, people."),
+    "proofread": ("proofread", "Find errors of drafting in a document, without a model."),
     "prove": ("prove", "Test on this machine what localrag promises."),
     "restore": ("libraries", "Restore a library from a backup or a folder."),
     "review": ("review", "Check documents against a playbook, clause by clause."),
@@ -72,7 +73,7 @@ COMMANDS = {
 # These open no library and need no key.
 WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
 # Their arguments contain words of questions and documents, which every user could read in a list of processes.
-WORDY = set("ask compare dates extract facts forget overview prove review search sessions show".split())
+WORDY = set("ask compare dates extract facts forget overview proofread prove review search sessions show".split())
 
 
 @cache

@@ -118,3 +118,10 @@ def record(settings: Settings, compared: Comparison | ThreeWay) -> None:
     for name in sorted({one.library for one in compared.sides.values()} - {""}) or [""]:
         record = settings.library_audit_file(name) if name else settings.audit_file
         audit.record(record, "compare", name or None, **details)
+
+
+def record_proofread(settings: Settings, version: Version, findings: int) -> None:
+    """Record a proofreading in the log of the library that was read, or else in the general one."""
+    log = settings.library_audit_file(version.library) if version.library else settings.audit_file
+    details = {"document": version.name, "sha256": version.sha256, "findings": findings}
+    audit.record(log, "proofread", version.library or None, **details)

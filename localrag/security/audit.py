@@ -38,6 +38,7 @@ AuditEvent = Literal[
     "show",
     "call",
     "compare",
+    "proofread",
     "export",
     "forget",
     "restore",

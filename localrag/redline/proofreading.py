@@ -1,0 +1,387 @@
+"""Find errors of drafting by code: references that lead nowhere, terms without a meaning, figures that disagree.
+
+Each finding has its place, a quote, why it is one, and what is probably meant. What stands anywhere as the number of a
+clause counts as one, and what may belong to another document is left out, so that a finding is worth a look. Limits:
+English; numbers of clauses in Latin letters.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from calendar import monthrange
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from difflib import SequenceMatcher
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal
+
+from localrag.diff import clauses
+from localrag.diff.changes import Version
+from localrag.grounding import cells
+from localrag.items import parties
+from localrag.quantities import MONTHS, find_dates, find_number_words, lazy_re, load_patterns, parse_number
+from localrag.text import running_lines, without_lines
+from localrag.types import Page, Passage, place
+
+Kind = Literal["reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing"]
+KINDS: tuple[Kind, ...] = ("reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing")
+_NEAR, _BETWEEN, _SAME = 60, 40, 10  # characters
+_MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
+_YEARS = re.compile(r"(?:19|20)\d\d")
+_ALIKE, _SLIP = 0.88, 3  # of two names of which one is a slip; characters between them
+_LAW = 3  # digits of a number that is a law's
+# Terms that a contract may define for each of its parts.
+_COMMON = frozenset(
+    "Agreement Party Parties Section Article Exhibit Schedule Annex Appendix Paragraph State Clause It They We There "
+    "Which What How This That These Those Neither Each He Nothing".split()
+)
+_YOU = re.compile(r"\b(?:You|YOU)\b")  # a party, too, which many contracts define without quotes
+_CASED = ("term", "used", "attached", "names", "acts")
+_MONTHS = "|".join(sorted(MONTHS, key=len, reverse=True))
+_P = {
+    name: lazy_re("|".join(lines).replace(" ", r"\s{1,40}"), re.M | (0 if name in _CASED else re.I))
+    for name, lines in load_patterns("localrag.redline", "proofreading.txt", months=_MONTHS).items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error of drafting: its place and clause, the words (offsets are in the page), why, and what is meant.
+
+    `times` is how often it is there; the place is that of the first.
+    """
+
+    kind: Kind
+    place: str
+    clause: str
+    quote: str
+    reason: str
+    meant: str
+    page: int | None
+    start: int
+    end: int
+    times: int = 1
+
+    @property
+    def said(self) -> str:
+        """The reason, with how often it is there and what is meant."""
+        often = f" ({self.times} times)" if self.times > 1 else ""
+        return f"{self.reason}{often}{f'; meant is perhaps {self.meant}' if self.meant else ''}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_row(self) -> dict[str, Any]:
+        """The finding as the row of a table."""
+        named = {"kind": self.kind, "place": self.place, "clause": self.clause, "quote": self.quote}
+        return named | {"why": self.reason, "meant": self.meant, "times": self.times}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A document as one text without running headers and footers, and where its pages and clauses begin."""
+
+    pages: Sequence[Page]
+    text: str
+    starts: Sequence[int]
+
+    @classmethod
+    def of(cls, pages: Sequence[Page]) -> Draft:
+        lines = running_lines([page.text for page in pages])
+        texts = [without_lines(page.text, own) for page, own in zip(pages, lines, strict=True)]
+        starts = [sum(len(text) + 1 for text in texts[:at]) for at in range(len(texts))]
+        return cls(pages, "\n".join(texts), starts)
+
+    @cached_property
+    def _clauses(self) -> tuple[list[int], list[clauses.Clause]]:
+        parsed = clauses.parse(self.pages, clauses.running(self.pages))
+        found = [one for one in parsed.clauses if one.size]
+        return [self._at(parsed.tokens[one.first].page, parsed.tokens[one.first].start) for one in found], found
+
+    def _at(self, page: int, start: int) -> int:
+        return self.starts[page] + start
+
+    def labels(self) -> Iterator[tuple[int, int, str]]:
+        """Yield the numbers of clauses, each with its span."""
+        for one in self._clauses[1]:
+            if one.label:
+                page, start, end = one.place
+                yield self._at(page, start), self._at(page, end), one.label
+
+    def fault(self, kind: Kind, span: tuple[int, int], reason: str, meant: str = "") -> Fault:
+        start, end = span
+        number = max(0, bisect_right(self.starts, start) - 1)
+        page, begin = self.pages[number], self.starts[number]
+        places, found = self._clauses
+        at = bisect_right(places, start) - 1
+        clause = found[at].name if at >= 0 else ""
+        quote = " ".join(self.text[start:end].split())
+        where = place(page.number, page.label, (), page.unit)
+        last = min(end - begin, len(page.text))
+        return Fault(kind, where, clause, quote, reason, meant, page.number, start - begin, last)
+
+
+def proofread(version: Version) -> list[Fault]:
+    """Return the errors of a document in the order of its text."""
+    draft = Draft.of(version.pages)
+    found: dict[tuple[str, str, str], list[Fault]] = defaultdict(list)
+    for check in _CHECKS:
+        for fault in check(draft):
+            found[fault.kind, fault.quote, fault.reason].append(fault)
+    once = [replace(own[0], times=len(own)) for own in found.values()]
+    return sorted(once, key=lambda one: (one.page or 0, one.start, one.kind))
+
+
+# --- references and numbers ---------------------------------------------------------------------------------
+
+
+def _references(draft: Draft) -> Iterator[Fault]:
+    """Find references to clauses whose number stands nowhere as one."""
+    text = draft.text
+    referring: set[int] = set()
+    named: list[tuple[int, str]] = []
+    for match in _P["reference"].finditer(text):
+        numbers = [(match.start("numbers") + one.start(), one[0]) for one in _P["number"].finditer(match["numbers"])]
+        if _starts_line(text, match.start()):
+            continue  # its heading
+        referring |= {at for at, _ in numbers}
+        after, before = text[match.end() : match.end() + _NEAR], text[max(0, match.start() - _NEAR) : match.start()]
+        if _P["elsewhere"].match(after) or _P["law"].search(before):
+            continue
+        named += numbers
+    known = {one[0] for one in _P["number"].finditer(text) if one.start() not in referring}
+    labels = {label.rstrip(".:) ").split()[-1] for *_, label in draft.labels()}
+    numbered = {depth for depth in range(4) if sum(one.count(".") == depth for one in labels & known) >= _MIN_LABELS}
+    for at, number in named:
+        parent = number.rpartition(".")[0]
+        top = number.partition(".")[0]
+        ours = number.count(".") in numbered or not parent or top in known
+        if number not in known and ours and len(top) < _LAW:
+            near = sorted(one for one in known if one.startswith(f"{parent}.")) if parent else []
+            reason = f"there is no clause {number}" + (f"; {parent} ends with {near[-1]}" if near else "")
+            yield draft.fault("reference", (at, at + len(number)), reason)
+
+
+def _attachments(draft: Draft) -> Iterator[Fault]:
+    """Find schedules and exhibits that are named and not attached, and a missing place for signatures."""
+    there = {(one["word"].casefold(), one["name"]) for one in _P["attached"].finditer(draft.text)}
+    seen: set[tuple[str, str]] = set()
+    for match in _P["names"].finditer(draft.text):
+        key = (match["word"].casefold(), match["name"].upper())
+        foreign = _P["elsewhere"].match(draft.text[match.end() : match.end() + 60])
+        if key in there or key in seen or foreign or _starts_line(draft.text, match.start()):
+            continue
+        seen.add(key)
+        yield draft.fault("missing", match.span(), f"{match[0]} is named and not attached")
+    if not _P["signs"].search(draft.text[-max(4000, len(draft.text) // 5) :]) and draft.text.strip():
+        end = len(draft.text.rstrip(" |\n"))
+        start = max(draft.text.rfind("\n", 0, end) + 1, end - _NEAR)
+        yield draft.fault("missing", (start, end), "there is no place for signatures")
+
+
+def _starts_line(text: str, at: int) -> bool:
+    return not text[text.rfind("\n", 0, at) + 1 : at].strip(" \t#*“\"'(")
+
+
+def _numbering(draft: Draft) -> Iterator[Fault]:
+    """Find numbers of clauses that are left out or given twice."""
+    last: dict[str, int] = {}
+    heads: dict[str, str] = {}
+    everywhere = Counter(one[0] for one in _P["number"].finditer(draft.text))
+    for start, at, label in draft.labels():
+        number = re.sub(r"^[A-Za-z§]+\s*", "", label).rstrip(".:) ")
+        if not re.fullmatch(r"\d{1,3}(?:\.\d{1,3}){0,3}", number):
+            continue
+        parent, _, own = number.rpartition(".")
+        value = int(own)
+        before = last.get(parent, 0)
+        missing = f"{parent}.{before + 1}".lstrip(".")
+        words = re.sub(r"\W+", "", draft.text[at : at + _NEAR])[:_SAME].casefold()
+        if before and value == before + 2 and not everywhere[missing]:
+            yield draft.fault("numbering", (start, at), f"{missing} is left out before {number}")
+        elif before and value == before and parent and words != heads.get(number):
+            yield draft.fault("numbering", (start, at), f"{number} is there twice", f"{parent}.{value + 1}")
+        if value in (before, before + 1, before + 2) or value == 1:
+            last[parent] = value
+        heads.setdefault(number, words)  # a table of contents has it, too
+
+
+# --- figures, days and blanks -------------------------------------------------------------------------------
+
+
+def _figures(draft: Draft) -> Iterator[Fault]:
+    """Find amounts whose words and figures disagree: "thirty (45) days"."""
+    words = list(find_number_words(draft.text))
+    ends = [one.end for one in words]
+    for match in _P["figure"].finditer(draft.text):
+        at = bisect_right(ends, match.start()) - 1
+        between = draft.text[ends[at] : match.start()] if at >= 0 else "."
+        if at < 0 or len(between) > _BETWEEN or not re.fullmatch(r"[\s-]*(?:[a-zA-Z]+[\s-]*){0,3}", between):
+            continue
+        value = parse_number(match["digits"], money=True)
+        if "half" in between or "quarter" in between or _YEARS.fullmatch(match["digits"]):
+            continue
+        if value != words[at].value:
+            span = words[at].start, match.end()
+            yield draft.fault("figure", span, f"the words say {words[at].value:,} and the figures {match['digits']}")
+
+
+def _dates(draft: Draft) -> Iterator[Fault]:
+    """Find days that no calendar has, and ends before their beginnings."""
+    for match in _P["day"].finditer(draft.text):
+        month = MONTHS[(match["month"] or match["month2"]).lower()]
+        day, year = int(match["day"] or match["day2"]), int(match["year"] or match["year2"])
+        last = monthrange(year, month)[1]
+        if not 1 <= day <= last:
+            yield draft.fault("date", match.span(), f"this month has {last} days")
+    days = [(one.start, one.end, one.certain) for one in find_dates(draft.text) if one.certain]
+    for (first, stop, begins), (start, end, finishes) in pairwise(days):
+        before, between = draft.text[max(0, first - _NEAR) : first], draft.text[stop:start]
+        if begins > finishes and _P["runs"].search(before) and _P["ends"].match(between):
+            yield draft.fault("date", (first, end), "it ends before it begins")
+
+
+def _blanks(draft: Draft) -> Iterator[Fault]:
+    """Find blanks, brackets to be filled and notes of those who drafted; not what is signed, nor what is redacted."""
+    for match in _P["blank"].finditer(draft.text):
+        line = draft.text[max(draft.text.rfind("\n", 0, match.start()), match.start() - _NEAR) + 1 : match.start()]
+        after = draft.text[match.end() : match.end() + _NEAR]
+        if match[0].startswith("_") and (_P["form"].search(line) or not line.strip(" _\t/") or _P["form"].match(after)):
+            continue
+        yield draft.fault("blank", match.span(), "this is left blank" if match[0][0] in "_[" else "a note of drafting")
+
+
+def _sums(draft: Draft) -> Iterator[Fault]:
+    """Find totals of tables that their rows do not add up to, where the rows of another column or nearly all do."""
+    for position, page in enumerate(draft.pages):
+        passage = Passage("", "", page.number, page.label, (), page.text, 0, len(page.text), 0.0, position=position)
+        columns: dict[tuple[int, int], list[cells.Cell]] = defaultdict(list)
+        for cell in cells.find([passage]):
+            if not cell.derived:
+                columns[cell.table, cell.at[1]].append(cell)
+        wrong: dict[int, list[tuple[cells.Cell, Decimal]]] = defaultdict(list)
+        right: Counter[int] = Counter()
+        for (table, _), own in columns.items():
+            run: list[cells.Cell] = []
+            for cell in own:
+                if not re.match(r"(?:grand |sub)?total\b", cell.row, re.I):
+                    run.append(cell)
+                    continue
+                total = sum((one.value for one in run), Decimal(0))
+                if len(run) > 1 and len({one.unit for one in run} - {""}) < 2:
+                    if total == cell.value:
+                        right[table] += 1
+                    elif abs(total - cell.value) < abs(cell.value):
+                        wrong[table].append((cell, total))
+                run = [cell] if re.match(r"sub", cell.row, re.I) else []
+        for table, faults in wrong.items():
+            if right[table] or len(faults) == 1:
+                for cell, total in faults:
+                    span = draft.starts[position] + cell.start, draft.starts[position] + cell.end
+                    yield draft.fault("sum", span, "the rows above do not add up to it", f"{total:,}")
+
+
+# --- terms and parties --------------------------------------------------------------------------------------
+
+
+def _terms(draft: Draft) -> Iterator[Fault]:
+    """Find terms that are defined twice, defined and not used, or used and not defined."""
+    defined: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    elsewhere: set[str] = set()  # its meaning is said to be at another place
+    for match in _P["term"].finditer(draft.text):
+        group = next(name for name, words in match.groupdict().items() if words)
+        name = " ".join(match[group].split())
+        if _P["pointer"].search(draft.text[match.end(group) : match.end() + _NEAR]):
+            elsewhere.add(name)
+            continue
+        if not any(match.start(group) < end and start < match.end(group) for start, end in defined[name]):
+            defined[name].append(match.span(group))
+    if len(defined) < _MIN_TERMS:
+        return
+    known = {_singular(name) for name in (*defined, *elsewhere)}
+    counts = Counter(
+        " ".join(one[0].split()) for one in re.finditer(r"[A-Z][\w’'&-]*(?:\s{1,3}[A-Z][\w’'&-]*)*", draft.text)
+    )
+    everything = " ".join(draft.text.split())
+    for name, spans in defined.items():
+        if len(spans) > 1 and name not in _COMMON:
+            first, second = draft.fault("term", spans[0], ""), spans[1]
+            yield draft.fault("term", second, f"“{name}” is defined before, on {first.place or first.clause}")
+        forms = {name, _singular(name), _plural(name)}
+        used = sum(len(re.findall(rf"(?<!\w){re.escape(form)}(?!\w)", everything)) for form in forms)
+        if used <= len(spans) and len(spans) == 1:
+            yield draft.fault("term", spans[0], f"“{name}” is defined and used nowhere else")
+    used_terms: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for match in _P["used"].finditer(draft.text):
+        used_terms[" ".join(match["name"].split())].append(match.span("name"))
+    acting: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for match in _P["acts"].finditer(draft.text):
+        acting[
+            re.sub(
+                r"^(?:The|Each|Any|No|Such|Neither|Either|Both|All|If|This|That) ", "", " ".join(match["name"].split())
+            )
+        ].append(match.span("name"))
+    words = {word for name in known for word in name.split()}
+    for name in sorted(acting.keys() | used_terms.keys()):
+        spans = sorted(used_terms[name] + acting[name])
+        own = _singular(name)
+        part = any(f" {own} " in f" {one} " for one in known)
+        if own in known or own in _COMMON or _YOU.search(own) or (part and len(spans) < 2 * _OFTEN):
+            continue
+        near = [one for one in known if abs(len(one) - len(own)) < _SLIP and _ratio(one, own) >= _ALIKE]
+        if near:
+            yield draft.fault("term", spans[0], f"“{name}” is not defined", near[0])
+            continue
+        acts = len(acting[name]) >= _MIN_USES
+        if not acts and _is_name(name, counts, draft.text):
+            continue
+        built = any(f" {one} " in f" {own} " for one in known)  # "Supplier Personnel"
+        if acts or len(spans) >= _OFTEN or (len(spans) >= _MIN_USES and not built and own.split()[-1] in words):
+            yield draft.fault("term", spans[0], f"“{name}” is used {len(spans)} times and not defined")
+
+
+def _ratio(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
+
+
+def _parties(draft: Draft) -> Iterator[Fault]:
+    """Find names of parties that are written in another way elsewhere."""
+    names = [one.name for one in parties.find(draft.text) if len(one.name.split()) > 1]
+    for name in names:
+        words = name.split()
+        more = rf"{{{max(0, len(words) - 2)},{len(words) - 1}}}"
+        pattern = rf"\b{re.escape(words[0][:3])}[\w-]*(?:[\s,]{{1,3}}[A-Z&][\w&.’'-]*){more}"
+        for match in re.finditer(pattern, draft.text):
+            found = " ".join(match[0].split()).rstrip(".,;")
+            plain, own = (re.sub(r"[^\w ]", "", text).casefold() for text in (found, name))
+            if plain in own or own in plain or any(_same(found, other) for other in names if other != name):
+                continue
+            if _ratio(plain, own) >= _ALIKE:
+                yield draft.fault("party", match.span(), f"a party is called “{name}”", name)
+
+
+def _singular(name: str) -> str:
+    return re.sub(r"(?<=[a-z])ies$", "y", name) if name.endswith("ies") else re.sub(r"(?<=[a-z]{2})s$", "", name)
+
+
+def _plural(name: str) -> str:
+    return re.sub(r"y$", "ies", name) if name.endswith("y") else f"{name}s"
+
+
+def _is_name(name: str, counts: Counter[str], text: str) -> bool:
+    """Return whether a phrase is a name: it is most often part of a longer one, or a word of it has no small form."""
+    if not all(re.search(rf"(?<!\w){re.escape(word[0].lower() + word[1:])}", text) for word in name.split()):
+        return True
+    longer = sum(count for other, count in counts.items() if f" {name} " in f" {other} " and other != name)
+    return longer > counts[name]
+
+
+def _same(one: str, other: str) -> bool:
+    return re.sub(r"[\W_]", "", one).casefold() == re.sub(r"[\W_]", "", other).casefold()
+
+
+_CHECKS = (_references, _attachments, _numbering, _figures, _dates, _blanks, _sums, _terms, _parties)

@@ -1,0 +1,117 @@
+"""Errors of drafting, one for each kind, and what only looks like one."""
+
+import pytest
+
+from localrag.diff.changes import Version
+from localrag.redline import proofreading
+from localrag.types import Page
+
+SOUND = """Supply Agreement
+
+This agreement is made on March 3, 2024 between Larkspur Trading Ltd. (the “Supplier”) and Quillfeather Foods GmbH (the “Buyer”).
+
+1. Definitions
+
+1.1 “Products” means the goods named in Schedule 1.
+
+1.2 “Fee” has the meaning set forth in Section 2.2.
+
+2. Delivery and fee
+
+2.1 The Supplier shall deliver the Products within thirty (30) days, as Section 2.2 says.
+
+2.2 The Buyer shall pay a fee (the “Fee”) of $100 for the Products to Larkspur Trading Ltd. on March 1 of each year.
+
+2.3 The Buyer may return the Products and need not pay the Fee. Section 409 of the Companies Act applies.
+
+3. Term
+
+3.1 This agreement runs from March 3, 2024 to March 2, 2027.
+
+Schedule 1
+
+| Product | Price |
+| --- | --- |
+| Flour | $60 |
+| Sugar | $40 |
+| Total | $100 |
+
+Signed: ____________________
+"""
+
+
+def faults(text):
+    return proofreading.proofread(Version("draft.txt", (Page(text),), ""))
+
+
+def test_a_sound_draft_has_no_fault():
+    assert faults(SOUND) == []
+
+
+@pytest.mark.parametrize(
+    "was, is_now, kind, quote",
+    [
+        ("as Section 2.2 says", "as Section 2.7 says", "reference", "2.7"),
+        ("as Section 2.2 says", "as Sections 2.2 and 4 say", "reference", "4"),
+        ("in Schedule 1.", "in Schedule 3.", "missing", "Schedule 3"),
+        ("Signed: ____________________", "", "missing", ""),
+        ("thirty (30)", "thirty (45)", "figure", "thirty (45)"),
+        ("March 3, 2024 between", "February 30, 2024 between", "date", "February 30, 2024"),
+        ("to March 2, 2027", "to March 2, 2023", "date", "March 3, 2024 to March 2, 2023"),
+        ("for the Products to Larkspur Trading", "for the Products to Larkspur Tradng", "party", "Larkspur Tradng Ltd"),
+        ("a fee (the “Fee”) of $100", "a fee (the “Fee”) of [●]", "blank", "[●]"),
+        ("3.1 This", "TBD 3.1 This", "blank", "TBD"),
+        ("2.3 The Buyer", "2.4 The Buyer", "numbering", "2.4"),
+        ("| Total | $100 |", "| Total | $110 |", "sum", "$110"),
+        ("1.2 “Fee”", "1.2 “Notice” means a letter. “Fee”", "term", "Notice"),
+        ("1.2 “Fee”", "1.2 “Products” means all goods. “Fee”", "term", "Products"),
+        ("return the Products", "return the Prodcts", "term", "Prodcts"),
+        ("(the “Buyer”)", "", "term", "Buyer"),
+    ],
+)
+def test_a_fault_is_found_with_its_words(was, is_now, kind, quote):
+    text = SOUND.replace(was, is_now, 1)
+    assert text != SOUND
+    found = [one for one in faults(text) if one.kind == kind]
+    assert any(quote in one.quote for one in found) and all(one.reason for one in found)
+    assert all(" ".join(text[one.start : one.end].split()) == one.quote for one in found)
+
+
+def test_the_other_faults_of_a_text_are_not_touched_by_one():
+    kinds = [
+        one.kind
+        for one in faults(SOUND.replace("thirty (30)", "thirty (45)").replace("in Schedule 1.", "in Schedule 3."))
+    ]
+    assert sorted(kinds) == ["figure", "missing"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "See Section 7.4 of the Lease and Article 12 of the Constitution.",
+        "Section 409A of the Internal Revenue Code and Section 501(c)(3) apply.",
+        "The price is [***] and was redacted.",
+        "By: ______________ Name: ______________",
+        "It was one-half percent (1.5%) in 1999.",
+        "The Bank of England sets the rate. The Bank of England publishes it.",
+    ],
+)
+def test_what_belongs_elsewhere_is_no_fault(more):
+    assert faults(SOUND.replace("3. Term", f"{more}\n\n3. Term")) == []
+
+
+def test_the_same_fault_many_times_is_one():
+    (one,) = faults(SOUND.replace("3. Term", "TBD\n\nTBD\n\nTBD\n\n3. Term"))
+    assert one.times == 3 and "3 times" in one.said
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "No contract at all.", "(" * 5000, "Section " * 4000, "“A” " * 4000])
+def test_any_text_is_read_in_time(text):
+    faults(text)
+
+
+def test_a_fault_on_a_later_page_has_its_page():
+    first, _, second = SOUND.partition("2. Delivery")
+    pages = (Page(first, 1), Page(f"2. Delivery{second}".replace("thirty (30)", "thirty (45)"), 2))
+    (one,) = proofreading.proofread(Version("draft.pdf", pages, ""))
+    assert one.page == 2 and one.place == "p. 2" and pages[1].text[one.start : one.end] == "thirty (45)"

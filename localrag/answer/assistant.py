@@ -162,11 +162,9 @@ class Assistant(Workspace):
             return _formula(read, question, shape)
 
         try:
-            found = (
-                ranked_figures.answer(query, self._reports)
-                or comparison.of_companies(query, self._reports)
-                or from_figures.answer(query, self._reports, write, short=self.settings.answer_form == "short")
-            )
+            found = ranked_figures.answer(query, self._reports) or comparison.of_companies(query, self._reports)
+            if found is None and not ranked_figures.asks(query.question.complete):
+                found = from_figures.answer(query, self._reports, write, short=self.settings.answer_form == "short")
         except (Cancelled, ModelError):  # the way that the question is answered in instead says so
             return None
         if found is None or read is None:

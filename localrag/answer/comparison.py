@@ -14,7 +14,7 @@ from pathlib import PurePath
 
 from localrag.answer import checking, followups, from_figures, judging
 from localrag.errors import Cancelled, ModelError
-from localrag.figures import periods
+from localrag.figures import periods, reading
 from localrag.figures.reports import Reports
 from localrag.grounding import context, prompts
 from localrag.grounding.stages import Findings, Pair, Query
@@ -39,6 +39,12 @@ _HITS, _EACH = 15, 3
 _COMPARES = re.compile(
     r"\b(?:more|less|fewer|higher|lower|greater|larger|smaller|bigger|better|worse|most|least|highest|lowest|greatest"
     r"|largest|smallest|or|than|versus|vs|compare[ds]?|between|both|each)\b",
+    re.I,
+)
+# More than one figure of each.
+_WORKED_OUT = re.compile(
+    r"\b(?:twice|half|times|together|combined|total of|sum|average|mean|faster|slower|relative|share|per (?!share)"
+    r"|excluding|without)\b",
     re.I,
 )
 _ENDS = re.compile(r"[?;]")
@@ -108,6 +114,8 @@ def of_companies(query: Query, reports: Reports) -> Findings | None:
     """
     text = query.question.alone
     named = reports.companies(text, query.documents)
+    if reading.moves(text) or _WORKED_OUT.search(text):
+        return None
     if not 1 < len(named) <= _MAX_SIDES or query.mode != "auto" or query.only.pages or query.question.parts:
         return None
     end = next((at.start() for at in _ENDS.finditer(text, named[-1].stop)), len(text))

@@ -266,6 +266,8 @@ def compared(sides: Sequence[tuple[str, Result]]) -> tuple[str, tuple[Citation, 
         lines.append(f"- {name}: {'' if result.reading.single else f'{_result(result)}, from '}{' and '.join(told)}")
     values = [result.value for _, result in sides]
     losses = all(value < 0 for value in values)
+    if not losses and min(values) < 0 and len(values) == 2:
+        raise ValueError("a loss beside a profit is not less of the same")
     name, greatest = (min if losses else max)(sides, key=lambda side: side[1].value)
     difference = abs(values[0] - values[1])
     what = "loss" if losses else "figure" if greatest.reading.single else greatest.reading.name or "result"
@@ -276,7 +278,7 @@ def compared(sides: Sequence[tuple[str, Result]]) -> tuple[str, tuple[Citation, 
         unit = "points" if greatest.reading.unit or units == {"%"} else ""
         first += f", by {_result(replace(greatest, reading=replace(greatest.reading, unit=unit), value=difference))}"
     ends = [12 * at.year + at.month for _, result in sides for one in result.found.values() if (at := one.entry.period)]
-    if max(ends, default=0) - min(ends, default=0) > _SEASON and len(values) == 2:
+    if max(ends, default=0) - min(ends, default=0) >= _SEASON and len(values) == 2:
         first += ", of other periods"
     return "\n".join([f"{first}.", "", *lines]), tuple(replace(one, marker=mark) for one, mark in marks.items())
 

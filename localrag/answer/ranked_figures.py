@@ -32,9 +32,11 @@ from localrag.question.question import Question
 from localrag.types import Citation
 
 _MOST = re.compile(
-    r"\b(?:most(?! (?:recent|likely|of)\b)|highest|largest|greatest|biggest|fastest|strongest|top(?! line\b))\b", re.I
+    r"\b(?:(?<!at )most(?! (?:recent|likely|of)\b)|top(?! line\b)"
+    r"|highest|largest|greatest|biggest|fastest|strongest)\b",
+    re.I,
 )
-_LEAST = re.compile(r"\b(?:least|lowest|smallest|slowest|fewest|weakest)\b", re.I)
+_LEAST = re.compile(r"\b(?:(?<!at )least|lowest|smallest|slowest|fewest|weakest)\b", re.I)
 _LOSSES = re.compile(r"\blos(?:e|t|s|es|ses)\b|\bin the red\b", re.I)
 _MOVES = re.compile(r"\b(?:gr[eo]w|growth|ris[ei]|rose|increas|f[ae]ll|declin|decreas|drop|shr[aiu]nk)", re.I)
 _BELOW = re.compile(r"\b(?:below|under|less than|lower than|fewer than)\b", re.I)
@@ -42,6 +44,13 @@ _ABOVE = re.compile(r"\b(?:exceed(?:ed|s)?|above|over|more than|greater than|hig
 _WHICH = re.compile(r"\b(?:which|what|list|name|rank|how many)\b(?P<kind>(?:\W+[\w-]+){1,8})", re.I)
 _VERB = re.compile(
     r"\b(?:had|ha[sd]|have|did|does|do|is|are|was|were|saw|with|by|that|whose|brought|made|earned|generated|contributed|posted|reported)\b",
+    re.I,
+)
+# What asks for another than the first, or for less or more than one figure of each part.
+_OTHERWISE = re.compile(
+    r"\b(?:second|third|fourth|fifth|next|last|two|three|four|\d (?=larg|high|low|small|great)|both|every|exactly"
+    r"|excluding|except|without|other than|not|never|average|mean|combined|together|cumulative|at least|at most|twice"
+    r"|half|share|relative)\b",
     re.I,
 )
 _TIMES = re.compile(r"\b(?:(?P<year>years?)|quarters?)\b", re.I)
@@ -120,6 +129,13 @@ def answer(query: Query, reports: Reports) -> Findings | None:
     return None
 
 
+def asks(text: str) -> bool:
+    """Return whether a question is for one or some of several parts, so that the figure of the whole answers it not."""
+    which = _WHICH.search(text)
+    kind = which is not None and not terms(which["kind"]).isdisjoint(frozenset().union(*_KINDS))
+    return any(pattern.search(text) for pattern in (_MOST, _LEAST)) or (kind and " or " not in text)
+
+
 def _request(asked: Asked, asked_of: periods.Asked) -> _Request | None:
     """Return what a question ranks; None where it ranks nothing, or says more than a line and its parts."""
     text = asked.content
@@ -134,7 +150,12 @@ def _request(asked: Asked, asked_of: periods.Asked) -> _Request | None:
     over = asked_of.earlier or len(asked_of.periods) == 2
     moves = moves or (over and bool(direction) and not (most or least) and bound is None)
     ends = most or least
-    if (most and least) or len(lines) > 1 or not (ends or bound is not None or (moves and direction)):
+    if (
+        _OTHERWISE.search(text)
+        or (most and least)
+        or len(lines) > 1
+        or not (ends or bound is not None or (moves and direction))
+    ):
         return None
     rest = _without(text, _WHICH, _MOST, _LEAST, _LOSSES, _BELOW, _ABOVE, formulas.AMOUNT)
     if which is None and _VERB.search(text):
@@ -251,7 +272,8 @@ def _parts(
     for own in groups.values():
         names = list(dict.fromkeys(by(entry)[0] for entry in own))
         parts = [name for name in names if terms(name) and not _WHOLE.search(name) and not YEAR.search(name)]
-        if 1 < len(parts) <= _MAX_PARTS and len(parts) >= len(names) - 2:
+        lines = any(report.finder.names_line(name) for name in parts)
+        if 1 < len(parts) <= _MAX_PARTS and len(parts) >= len(names) - 2 and not lines:
             finder = Finder(own, report.finder.encoder)
             made = [_part(request, report, finder, name, now, then) for name in parts]
             found = _without_sums([one for one in made if one])

@@ -210,6 +210,10 @@ class Finder:
         """Whether the statements are in thousands or more, so that an amount without a scale is in doubt."""
         return any(one.cell.scale for own in self.entries.values() for one in own if one.statement)
 
+    def names_line(self, name: str) -> bool:
+        """Return whether a name is, or has, a line of the statements."""
+        return self._line(name)[0] is not None
+
     def _line(self, name: str) -> tuple[Line | None, frozenset[str]]:
         """Return the line of statements that a name is or has, and the terms besides that labels have."""
         known, words = _lines(), stems(name)

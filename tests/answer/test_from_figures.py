@@ -330,6 +330,19 @@ def test_a_figure_of_two_companies_is_compared_without_a_model(ask, question, fi
     assert {one.document for one in answer.citations} == {"orlo-foods_2021.md", "tess-mills_2021.md"}
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which grew more in net sales in 2021, Orlo or Tess?",
+        "Did Orlo have twice the research and development expense of Tess in 2021?",
+        "What was the combined research and development expense of Orlo and Tess in 2021?",
+        "Which spent more on R&D relative to net sales in 2021, Orlo or Tess?",
+    ],
+)
+def test_more_than_one_figure_of_each_company_is_left_to_the_text(ask, models, question):
+    assert ask(question).plan.reason != "Code found the figure of each side in tables."
+
+
 def test_a_company_without_the_figure_leaves_the_comparison_to_the_text(ask, models):
     assert ask("Which had more goodwill in 2021, Orlo or Tess?").plan.signals.get("read") != "figures"
 

@@ -1,1 +1,1 @@
-"""Two or three versions of a document: read, compared (`localrag.diff`), and written as a redline."""
+"""Versions of a document, read and compared (`localrag.diff`), written as a redline; and a draft, proofread."""

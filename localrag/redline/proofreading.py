@@ -34,6 +34,7 @@ _MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
 _YEARS = re.compile(r"(?:19|20)\d\d")
 _ALIKE, _SLIP = 0.88, 3  # of two names of which one is a slip; characters between them
 _LAW = 3  # digits of a number that is a law's
+_STOPS = (".", ";", ":", "|", "")
 # Terms that a contract may define for each of its parts.
 _COMMON = frozenset(
     "Agreement Party Parties Section Article Exhibit Schedule Annex Appendix Paragraph State Clause It They We There "
@@ -43,7 +44,7 @@ _YOU = re.compile(r"\b(?:You|YOU)\b")  # a party, too, which many contracts defi
 _CASED = ("term", "used", "attached", "names", "acts")
 _MONTHS = "|".join(sorted(MONTHS, key=len, reverse=True))
 _P = {
-    name: lazy_re("|".join(lines).replace(" ", r"\s{1,40}"), re.M | (0 if name in _CASED else re.I))
+    name: lazy_re(re.sub(r"(?<!\[) ", r"\\s{1,40}", "|".join(lines)), re.M | (0 if name in _CASED else re.I))
     for name, lines in load_patterns("localrag.redline", "proofreading.txt", months=_MONTHS).items()
 }
 
@@ -146,8 +147,8 @@ def _references(draft: Draft) -> Iterator[Fault]:
     named: list[tuple[int, str]] = []
     for match in _P["reference"].finditer(text):
         numbers = [(match.start("numbers") + one.start(), one[0]) for one in _P["number"].finditer(match["numbers"])]
-        if _starts_line(text, match.start()):
-            continue  # its heading
+        if _is_heading(text, match.start()):
+            continue
         referring |= {at for at, _ in numbers}
         after, before = text[match.end() : match.end() + _NEAR], text[max(0, match.start() - _NEAR) : match.start()]
         if _P["elsewhere"].match(after) or _P["law"].search(before):
@@ -161,9 +162,16 @@ def _references(draft: Draft) -> Iterator[Fault]:
         top = number.partition(".")[0]
         ours = number.count(".") in numbered or not parent or top in known
         if number not in known and ours and len(top) < _LAW:
-            near = sorted(one for one in known if one.startswith(f"{parent}.")) if parent else []
-            reason = f"there is no clause {number}" + (f"; {parent} ends with {near[-1]}" if near else "")
-            yield draft.fault("reference", (at, at + len(number)), reason)
+            own = int(number.rpartition(".")[2])
+            others = [int(one[len(parent) + 1 :]) for one in known if parent and one.rpartition(".")[0] == parent]
+            ends = f"; {parent} ends with {parent}.{max(others)}" if others and max(others) < own else ""
+            yield draft.fault("reference", (at, at + len(number)), f"there is no clause {number}{ends}")
+
+
+def _is_heading(text: str, at: int) -> bool:
+    """Return whether a line begins here that goes on no sentence: "Section 9. Notices"."""
+    before = text[:at].rstrip(" \t#*")
+    return not before or before.endswith("\n\n") or (before.endswith("\n") and before.rstrip()[-1:] in _STOPS)
 
 
 def _attachments(draft: Draft) -> Iterator[Fault]:
@@ -311,7 +319,8 @@ def _terms(draft: Draft) -> Iterator[Fault]:
         if len(spans) > 1 and name not in _COMMON:
             first, second = draft.fault("term", spans[0], ""), spans[1]
             yield draft.fault("term", second, f"“{name}” is defined before, on {first.place or first.clause}")
-        forms = {name, _singular(name), _plural(name)}
+        own = {name, _singular(name), _plural(name)}
+        forms = own | {one.upper() for one in own}
         used = sum(len(re.findall(rf"(?<!\w){re.escape(form)}(?!\w)", everything)) for form in forms)
         if used <= len(spans) and len(spans) == 1:
             yield draft.fault("term", spans[0], f"“{name}” is defined and used nowhere else")

@@ -53,6 +53,7 @@ def test_a_sound_draft_has_no_fault():
     [
         ("as Section 2.2 says", "as Section 2.7 says", "reference", "2.7"),
         ("as Section 2.2 says", "as Sections 2.2 and 4 say", "reference", "4"),
+        ("as Section 2.2 says", "as\nSection 2.9 says", "reference", "2.9"),  # no heading
         ("in Schedule 1.", "in Schedule 3.", "missing", "Schedule 3"),
         ("Signed: ____________________", "", "missing", ""),
         ("thirty (30)", "thirty (45)", "figure", "thirty (45)"),

@@ -31,8 +31,10 @@ Kind = Literal["reference", "term", "figure", "sum", "date", "party", "numbering
 KINDS: tuple[Kind, ...] = ("reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing")
 _NEAR, _BETWEEN, _SAME = 60, 40, 10  # characters
 _MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
+_ORDINAL = re.compile(r"(?:first|second|third|[a-z]th)\Z", re.I)
 _YEARS = re.compile(r"(?:19|20)\d\d")
 _ALIKE, _SLIP = 0.88, 3  # of two names of which one is a slip; characters between them
+_SHORT = 5  # letters of an abbreviation
 _LAW = 3  # digits of a number that is a law's
 _STOPS = (".", ";", ":", "|", "")
 # Terms that a contract may define for each of its parts.
@@ -41,6 +43,8 @@ _COMMON = frozenset(
     "Which What How This That These Those Neither Each He Nothing".split()
 )
 _YOU = re.compile(r"\b(?:You|YOU)\b")  # a party, too, which many contracts define without quotes
+_LEAD = re.compile(r"^(?:The|These|Each|Any|No|Such|Neither|Either|Both|All|If|This|That) ")
+_PHRASE = re.compile(r"[A-Z][\w’'&-]*(?:\s{1,3}[A-Z][\w’'&-]*)*")
 _CASED = ("term", "used", "attached", "names", "acts")
 _MONTHS = "|".join(sorted(MONTHS, key=len, reverse=True))
 _P = {
@@ -223,7 +227,7 @@ def _numbering(draft: Draft) -> Iterator[Fault]:
 
 def _figures(draft: Draft) -> Iterator[Fault]:
     """Find amounts whose words and figures disagree: "thirty (45) days"."""
-    words = list(find_number_words(draft.text))
+    words = list(find_number_words(draft.text.replace("\n", " ")))
     ends = [one.end for one in words]
     for match in _P["figure"].finditer(draft.text):
         at = bisect_right(ends, match.start()) - 1
@@ -231,6 +235,8 @@ def _figures(draft: Draft) -> Iterator[Fault]:
         if at < 0 or len(between) > _BETWEEN or not re.fullmatch(r"[\s-]*(?:[a-zA-Z]+[\s-]*){0,3}", between):
             continue
         value = parse_number(match["digits"], money=True)
+        if _ORDINAL.search(draft.text[words[at].start : words[at].end]):
+            continue
         if "half" in between or "quarter" in between or _YEARS.fullmatch(match["digits"]):
             continue
         if value != words[at].value:
@@ -298,59 +304,61 @@ def _sums(draft: Draft) -> Iterator[Fault]:
 
 def _terms(draft: Draft) -> Iterator[Fault]:
     """Find terms that are defined twice, defined and not used, or used and not defined."""
-    defined: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    elsewhere: set[str] = set()  # its meaning is said to be at another place
-    for match in _P["term"].finditer(draft.text):
-        group = next(name for name, words in match.groupdict().items() if words)
-        name = " ".join(match[group].split())
-        if _P["pointer"].search(draft.text[match.end(group) : match.end() + _NEAR]):
-            elsewhere.add(name)
-            continue
-        if not any(match.start(group) < end and start < match.end(group) for start, end in defined[name]):
-            defined[name].append(match.span(group))
+    defined, elsewhere = _defined(draft)
     if len(defined) < _MIN_TERMS:
         return
-    known = {_singular(name) for name in (*defined, *elsewhere)}
-    counts = Counter(
-        " ".join(one[0].split()) for one in re.finditer(r"[A-Z][\w’'&-]*(?:\s{1,3}[A-Z][\w’'&-]*)*", draft.text)
-    )
     everything = " ".join(draft.text.split())
     for name, spans in defined.items():
         if len(spans) > 1 and name not in _COMMON:
-            first, second = draft.fault("term", spans[0], ""), spans[1]
-            yield draft.fault("term", second, f"“{name}” is defined before, on {first.place or first.clause}")
+            first = draft.fault("term", spans[0], "")
+            yield draft.fault("term", spans[1], f"“{name}” is defined before, on {first.place or first.clause}")
         own = {name, _singular(name), _plural(name)}
-        forms = own | {one.upper() for one in own}
-        used = sum(len(re.findall(rf"(?<!\w){re.escape(form)}(?!\w)", everything)) for form in forms)
-        if used <= len(spans) and len(spans) == 1:
+        forms = "|".join(map(re.escape, sorted(own | {one.upper() for one in own}, key=len, reverse=True)))
+        if len(spans) == 1 and len(re.findall(rf"(?<!\w)(?:{forms})(?!\w)", everything)) < 2 and name not in _COMMON:
             yield draft.fault("term", spans[0], f"“{name}” is defined and used nowhere else")
-    used_terms: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for match in _P["used"].finditer(draft.text):
-        used_terms[" ".join(match["name"].split())].append(match.span("name"))
-    acting: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for match in _P["acts"].finditer(draft.text):
-        acting[
-            re.sub(
-                r"^(?:The|Each|Any|No|Such|Neither|Either|Both|All|If|This|That) ", "", " ".join(match["name"].split())
-            )
-        ].append(match.span("name"))
+    yield from _undefined(draft, {_singular(name) for name in (*defined, *elsewhere)})
+
+
+def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
+    """Return where terms get their meaning, and those whose meaning is said to be at another place."""
+    defined: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    elsewhere: set[str] = set()
+    for match in _P["term"].finditer(draft.text):
+        group = next(name for name, words in match.groupdict().items() if words)
+        name = _titled(re.sub(r"\(\w{1,4}\)$", "", " ".join(match[group].split())))
+        if _P["pointer"].search(draft.text[match.end(group) : match.end() + _NEAR]):
+            elsewhere.add(name)
+        elif not any(match.start(group) < end and start < match.end(group) for start, end in defined[name]):
+            defined[name].append(match.span(group))
+    return defined, elsewhere
+
+
+def _undefined(draft: Draft, known: set[str]) -> Iterator[Fault]:
+    """Find what is used as a term, or acts as a party, and is not among those known."""
+    used: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    acting: Counter[str] = Counter()
+    for pattern in ("used", "acts"):
+        for match in _P[pattern].finditer(draft.text):
+            name = _LEAD.sub("", _titled(" ".join(match["name"].split())))
+            used[name].append(match.span("name"))
+            acting[name] += pattern == "acts"
+    counts = Counter(" ".join(one[0].split()) for one in _PHRASE.finditer(draft.text))
     words = {word for name in known for word in name.split()}
-    for name in sorted(acting.keys() | used_terms.keys()):
-        spans = sorted(used_terms[name] + acting[name])
+    for name, spans in used.items():
         own = _singular(name)
         part = any(f" {own} " in f" {one} " for one in known)
         if own in known or own in _COMMON or _YOU.search(own) or (part and len(spans) < 2 * _OFTEN):
             continue
         near = [one for one in known if abs(len(one) - len(own)) < _SLIP and _ratio(one, own) >= _ALIKE]
         if near:
-            yield draft.fault("term", spans[0], f"“{name}” is not defined", near[0])
+            yield draft.fault("term", min(spans), f"“{name}” is not defined", near[0])
             continue
-        acts = len(acting[name]) >= _MIN_USES
+        acts = acting[name] >= _MIN_USES
         if not acts and _is_name(name, counts, draft.text):
             continue
         built = any(f" {one} " in f" {own} " for one in known)  # "Supplier Personnel"
         if acts or len(spans) >= _OFTEN or (len(spans) >= _MIN_USES and not built and own.split()[-1] in words):
-            yield draft.fault("term", spans[0], f"“{name}” is used {len(spans)} times and not defined")
+            yield draft.fault("term", min(spans), f"“{name}” is used {len(spans)} times and not defined")
 
 
 def _ratio(one: str, other: str) -> float:
@@ -371,6 +379,11 @@ def _parties(draft: Draft) -> Iterator[Fault]:
                 continue
             if _ratio(plain, own) >= _ALIKE:
                 yield draft.fault("party", match.span(), f"a party is called “{name}”", name)
+
+
+def _titled(name: str) -> str:
+    """Return a term in capitals ("CONFIDENTIAL INFORMATION") as it is written elsewhere."""
+    return name.title() if name.isupper() and len(name) > _SHORT else name
 
 
 def _singular(name: str) -> str:

@@ -95,6 +95,9 @@ def test_the_other_faults_of_a_text_are_not_touched_by_one():
         "By: ______________ Name: ______________",
         "It was one-half percent (1.5%) in 1999.",
         "The Bank of England sets the rate. The Bank of England publishes it.",
+        "1.3 “CONFIDENTIAL PAPERS” means all papers. The Buyer keeps the Confidential Papers.",
+        "1.3 “Order(s)” means a letter. The Buyer sends the Orders.",
+        "It is due on the first (30) of the list. It costs Five Hundred\nThousand Dollars ($500,000).",
     ],
 )
 def test_what_belongs_elsewhere_is_no_fault(more):

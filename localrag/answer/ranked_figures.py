@@ -132,7 +132,8 @@ def answer(query: Query, reports: Reports) -> Findings | None:
 def asks(text: str) -> bool:
     """Return whether a question is for one or some of several parts, so that the figure of the whole answers it not."""
     which = _WHICH.search(text)
-    kind = which is not None and not terms(which["kind"]).isdisjoint(frozenset().union(*_KINDS))
+    chooses = which is not None and which[0].split()[0].lower() in ("which", "list", "rank")
+    kind = which is not None and chooses and not terms(which["kind"]).isdisjoint(frozenset().union(*_KINDS))
     return any(pattern.search(text) for pattern in (_MOST, _LEAST)) or (kind and " or " not in text)
 
 

@@ -116,3 +116,8 @@ def test_what_no_table_ranks_is_left_to_the_text(ask, question):
 def test_the_most_recent_is_no_rank(ask):
     assert ask("What were Orlo's most recent net sales?").plan.signals.get("read") != "figures"
     assert ask("Did Orlo have at least one segment with net sales in 2021?").plan.signals.get("read") != "figures"
+
+
+def test_a_question_for_one_segment_is_none_for_all(ask):
+    answer = ask("What was the operating income of Orlo's North segment in 2021?")
+    assert answer.plan.signals.get("read") == "figures" and "$90 thousand" in answer.answer

@@ -44,9 +44,10 @@ _COMPARES = re.compile(
 # More than one figure of each.
 _WORKED_OUT = re.compile(
     r"\b(?:twice|half|times|together|combined|total of|sum|average|mean|faster|slower|relative|share|per (?!share)"
-    r"|excluding|without)\b",
+    r"|excluding|without|second|third(?! quarter)|improve\w*|ratio|loss(?:es)?|lost|lose)\b",
     re.I,
 )
+_LOWEST = re.compile(r"\b(?:lowest|least|smallest|fewest)\b", re.I)
 _ENDS = re.compile(r"[?;]")
 _ASIDE = re.compile(r"^\s?\([^()]{0,80}\)")
 _POSSESSIVE = re.compile(r"[’']s$")
@@ -129,16 +130,19 @@ def of_companies(query: Query, reports: Reports) -> Findings | None:
         name = _POSSESSIVE.sub("", text[named[at]])
         sides.append(Side(name, " ".join(_COMPARES.sub(" ", rest).split()), text))
     plan = Plan("exact", "", {"read": "figures"})
-    return _figures(query, plan, sides, lambda one: from_figures.solve(one, reports, None, side=True))
+    return _figures(query, plan, sides, lambda one: from_figures.solve(one, reports, None, side=True), dated=dated)
 
 
-def _figures(query: Query, plan: Plan, sides: Sequence[Side], figure: FindFigure) -> Findings | None:
+def _figures(
+    query: Query, plan: Plan, sides: Sequence[Side], figure: FindFigure, *, dated: bool = True
+) -> Findings | None:
     """Return the comparison of the sides' figures; None where a side has none, or they are of several kinds."""
     found = [(side.name, result) for side in sides if (result := figure(_query(query, side))) is not None]
     if not sides or len(found) < len(sides):
         return None
     try:
-        text, citations = from_figures.compared(found)
+        lower = reading.direction(query.question.alone) == "less" or _LOWEST.search(query.question.alone) is not None
+        text, citations = from_figures.compared(found, lower=lower, dated=dated)
     except ValueError:
         return None
     plan = replace(_told(plan, [name for name, _ in found]), reason="Code found the figure of each side in tables.")

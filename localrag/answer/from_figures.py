@@ -247,10 +247,13 @@ def _labels(match: Match) -> frozenset[str]:
 # --- in words -----------------------------------------------------------------------------------------------
 
 
-def compared(sides: Sequence[tuple[str, Result]]) -> tuple[str, tuple[Citation, ...]]:
-    """Return the figures of sides, a line each, and which is greater, or the greater loss; with their citations.
+def compared(
+    sides: Sequence[tuple[str, Result]], *, lower: bool = False, dated: bool = True
+) -> tuple[str, tuple[Citation, ...]]:
+    """Return the figures of sides, a line each, and which is greater, or `lower`; with their citations.
 
-    Raises ValueError where they are of several kinds, or calculated in several ways.
+    Raises ValueError where they are of several kinds, calculated in several ways, below zero, or of periods that differ
+    and that the question has not `dated` for each.
     """
     units = {one.entry.cell.unit for _, result in sides for one in result.found.values()}
     ways = {(result.reading.name, result.reading.unit, result.reading.single) for _, result in sides}
@@ -265,21 +268,20 @@ def compared(sides: Sequence[tuple[str, Result]]) -> tuple[str, tuple[Citation, 
         ]
         lines.append(f"- {name}: {'' if result.reading.single else f'{_result(result)}, from '}{' and '.join(told)}")
     values = [result.value for _, result in sides]
-    losses = all(value < 0 for value in values)
-    if not losses and min(values) < 0 and len(values) == 2:
-        raise ValueError("a loss beside a profit is not less of the same")
-    name, greatest = (min if losses else max)(sides, key=lambda side: side[1].value)
-    difference = abs(values[0] - values[1])
-    what = "loss" if losses else "figure" if greatest.reading.single else greatest.reading.name or "result"
-    first = f"{name} has the greater {what}"
-    if values.count(greatest.value) > 1:
+    if min(values) < 0:
+        raise ValueError("a greater loss is a lesser figure")
+    ends = [12 * at.year + at.month for _, result in sides for one in result.found.values() if (at := one.entry.period)]
+    if not dated and max(ends, default=0) - min(ends, default=0) >= _SEASON:
+        raise ValueError("the figures are of periods that differ")
+    name, best = (min if lower else max)(sides, key=lambda side: side[1].value)
+    what = "figure" if best.reading.single else best.reading.name or "result"
+    first = f"{name} has the {'lower' if lower else 'greater'} {what}"
+    if values.count(best.value) > 1:
         first = "The figures are equal"
     elif len(values) == 2:
-        unit = "points" if greatest.reading.unit or units == {"%"} else ""
-        first += f", by {_result(replace(greatest, reading=replace(greatest.reading, unit=unit), value=difference))}"
-    ends = [12 * at.year + at.month for _, result in sides for one in result.found.values() if (at := one.entry.period)]
-    if max(ends, default=0) - min(ends, default=0) >= _SEASON and len(values) == 2:
-        first += ", of other periods"
+        unit = "points" if best.reading.unit or units == {"%"} else ""
+        reading_of = replace(best.reading, unit=unit)
+        first += f", by {_result(replace(best, reading=reading_of, value=abs(values[0] - values[1])))}"
     return "\n".join([f"{first}.", "", *lines]), tuple(replace(one, marker=mark) for one, mark in marks.items())
 
 
@@ -418,6 +420,11 @@ def _when(match: Match) -> str:
         if periods.of_column(words, (), None) and len(words) < _MAX_LABEL and not match.entry.column:
             return " ".join(words.split())
     return str(match.entry.period)
+
+
+def when(one: Found) -> str:
+    """Return the period of a figure."""
+    return _when(one.match)
 
 
 def _amount(match: Match) -> str:

@@ -40,6 +40,7 @@ _LEAST = re.compile(r"\b(?:(?<!at )least|lowest|smallest|slowest|fewest|weakest)
 _LOSSES = re.compile(r"\blos(?:e|t|s|es|ses)\b|\bin the red\b", re.I)
 _MOVES = re.compile(r"\b(?:gr[eo]w|growth|ris[ei]|rose|increas|f[ae]ll|declin|decreas|drop|shr[aiu]nk)", re.I)
 _BELOW = re.compile(r"\b(?:below|under|less than|lower than|fewer than)\b", re.I)
+_COMPARED = re.compile(r"\b(?:smaller|larger|bigger|higher|lower|greater|less|more)\b", re.I)
 _ABOVE = re.compile(r"\b(?:exceed(?:ed|s)?|above|over|more than|greater than|higher than|beyond)\b", re.I)
 _WHICH = re.compile(r"\b(?:which|what|list|name|rank|how many)\b(?P<kind>(?:\W+[\w-]+){1,8})", re.I)
 _VERB = re.compile(
@@ -53,13 +54,15 @@ _OTHERWISE = re.compile(
     r"|half|share|relative)\b",
     re.I,
 )
+# Conditions that are not read: looked for in the whole question, since words of periods are taken out of its content.
+_CONDITIONS = re.compile(r"\b(?:between|not|never|but|neither|nor|or|improve\w*|outside|inside)\b", re.I)
 _TIMES = re.compile(r"\b(?:(?P<year>years?)|quarters?)\b", re.I)
 _WHOLE = re.compile(r"^(?:sub)?total|\btotals?\b|\bconsolidated\b|\beliminat|\bunallocated\b", re.I)
 # Words for one kind of parts.
 _KINDS = tuple(
     map(
         terms,
-        ("region country countries area geography geographic", "segment division business", "category line market"),
+        ("region area geography geographic", "segment division business", "category line market"),
     )
 )
 _PERCENT = re.compile(r"%|\bper ?cent|\brelative|\bproportion", re.I)
@@ -114,7 +117,13 @@ class _Request:
 def answer(query: Query, reports: Reports) -> Findings | None:
     """Return the figures of all parts or periods, with those that are asked for; None where one is in doubt."""
     question = Question(query.question.alone)
-    if question.asks_whether or question.parts or query.mode != "auto" or query.only.pages:
+    if (
+        _CONDITIONS.search(question.text)
+        or question.asks_whether
+        or question.parts
+        or query.mode != "auto"
+        or query.only.pages
+    ):
         return None
     asked = periods.asked(question.text)
     found = reports.called(question.text, query.documents)
@@ -132,7 +141,7 @@ def answer(query: Query, reports: Reports) -> Findings | None:
 def asks(text: str) -> bool:
     """Return whether a question is for one or some of several parts, so that the figure of the whole answers it not."""
     which = _WHICH.search(text)
-    chooses = which is not None and which[0].split()[0].lower() in ("which", "list", "rank")
+    chooses = which is not None and which[0].split()[0].lower() in ("which", "list", "rank", "how")
     kind = which is not None and chooses and not terms(which["kind"]).isdisjoint(frozenset().union(*_KINDS))
     return any(pattern.search(text) for pattern in (_MOST, _LEAST)) or (kind and " or " not in text)
 
@@ -151,6 +160,10 @@ def _request(asked: Asked, asked_of: periods.Asked) -> _Request | None:
     over = asked_of.earlier or len(asked_of.periods) == 2
     moves = moves or (over and bool(direction) and not (most or least) and bound is None)
     ends = most or least
+    if _LOSSES.search(text) and (ends or limit or _COMPARED.search(text)):
+        return None  # a greater loss is a lesser figure
+    if moves and (least or (which is not None and which[0].lower().startswith("rank"))):
+        return None
     if (
         _OTHERWISE.search(text)
         or (most and least)
@@ -214,16 +227,12 @@ def _over_parts(request: _Request, report: Report, named: Sequence[Period]) -> I
     for entry in (one for entries in report.finder.entries.values() for one in entries):
         if entry.period and any(at.covers(entry.period) for at in wanted):
             tables[entry.position, entry.title].append(entry)
-    library, document = report.pair
-    pages = library.pages(document.id)
     fitting: dict[int, list[list[_Part]]] = defaultdict(list)
-    for (position, title), own in sorted(tables.items()):
+    for (_, title), own in sorted(tables.items()):
         own.sort(key=lambda one: one.cell.start)
-        above = pages[position].text[: own[0].cell.line]
-        above = above[above.rfind("\n|", 0, _above_table(above)) + 1 :]
-        around = terms(" ".join((title, above, *{f"{one.cell.section} {one.column}" for one in own})))
+        around = terms(" ".join((title, *{f"{one.cell.section} {one.column}" for one in own})))
         common = sum(not around.isdisjoint(_alike(one)) for one in request.kind)
-        if common and not any(around.isdisjoint(_alike(one)) for one in request.names):
+        if common == len(request.kind) and not any(around.isdisjoint(_alike(one)) for one in request.names):
             for by in (_row, _section, _column):
                 fitting[common] += _parts(request, report, own, by, now, then)
                 if not fitting[common]:
@@ -231,14 +240,6 @@ def _over_parts(request: _Request, report: Report, named: Sequence[Period]) -> I
     for parts in fitting[max(fitting)] if fitting else ():
         if all(request.names.isdisjoint(terms(part.name)) for part in parts):  # "which country of its Europe segment"
             yield parts
-
-
-def _above_table(text: str) -> int:
-    """Return where the table begins in which a text ends."""
-    lines = text.split("\n")
-    while len(lines) > 1 and (lines[-1].startswith("|") or not lines[-1]):
-        lines.pop()
-    return len("\n".join(lines))
 
 
 def _alike(kind: str) -> frozenset[str]:
@@ -323,17 +324,17 @@ def _over_time(request: _Request, reports: Sequence[Report], named: Sequence[Per
                 return  # restated
             found[at] = known or Found(match, report)
     between = [one.year for one in named]
-    chosen = [at for at in sorted(found) if not named or min(between) <= at.year <= max(between)]
-    if {at.year for at in chosen} >= {min(between, default=0), max(between, default=0)} - {0}:
-        yield [
-            _Part(
-                str(at.year if request.months == _YEAR else at),
-                found[at],
-                found.get(before) if before and request.moves else None,
-            )
-            for before, at in zip([None, *chosen], chosen, strict=False)
-            if before or not request.moves
-        ]
+    chosen = [at for at in sorted(found) if named and min(between) <= at.year <= max(between)]
+    years = sorted({at.year for at in chosen})
+    # A longer table elsewhere may have more years, so that they have to be named, and all be there.
+    if request.months == _YEAR and len(named) > 1 and years == list(range(min(between), max(between) + 1)):
+        before = {at.year: at for at in found}
+        parts = [_Part(str(at.year), found[at], found.get(before.get(at.year - 1, at))) for at in chosen]
+        yield (
+            [one for one in parts if one.then is not one.now]
+            if request.moves
+            else [replace(one, then=None) for one in parts]
+        )
 
 
 # --- in words -----------------------------------------------------------------------------------------------
@@ -393,7 +394,9 @@ def _findings(first: str, parts: Sequence[_Part]) -> Findings:
             if part.growth is not None and part.then
             else ""
         )
-        lines.append(f"- {part.name}: {' to '.join(said)}{grown}")
+        when = from_figures.when(part.now)
+        named = part.name if part.name == when else f"{part.name}, {when}"
+        lines.append(f"- {named}: {' to '.join(said)}{grown}")
     library, document = parts[0].now.report.pair
     title = library.titles([document.path]).get(document.path, document.path)
     citations = tuple(replace(one, marker=mark) for one, mark in marks.items())

@@ -320,6 +320,7 @@ def test_figures_of_two_companies_are_compared(ask, models):
         ("Which company spent more on research and development in 2021, Orlo or Tess?", "Tess has the greater"),
         ("Who had the higher gross margin percentage in 2021, Orlo Foods or Tess Mills?", "The figures are equal"),
         ("R&D expense 2021 Orlo vs Tess", "Tess has the greater"),
+        ("Which company spent less on research and development in 2021, Orlo or Tess?", "Orlo has the lower"),
         ("Which had more inventories, Orlo at December 31, 2021 or Tess at December 31, 2020?", "Orlo has the greater"),
         ("Who spent more on R&D in 2021, Orlo or Tess, and how much did each spend?", "Tess has the greater"),
     ],
@@ -334,6 +335,9 @@ def test_a_figure_of_two_companies_is_compared_without_a_model(ask, question, fi
     "question",
     [
         "Which grew more in net sales in 2021, Orlo or Tess?",
+        "Which company improved its operating margin more in 2021, Orlo or Tess?",
+        "Which had the greater operating loss in 2020, Orlo or Tess?",
+        "What is the ratio of Orlo's net sales to those of Tess in 2021?",
         "Did Orlo have twice the research and development expense of Tess in 2021?",
         "What was the combined research and development expense of Orlo and Tess in 2021?",
         "Which spent more on R&D relative to net sales in 2021, Orlo or Tess?",

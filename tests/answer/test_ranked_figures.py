@@ -55,7 +55,10 @@ def ask(assistant, models, shelf):
 
 
 def parts(answer):
-    return [line[2:].partition(":")[0] for line in answer.answer.split("\n")[2:]]
+    return [
+        line[2:].partition(":")[0].removesuffix(", 2021").removesuffix(", 2020").removesuffix(", 2019")
+        for line in answer.answer.split("\n")[2:]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,11 @@ def parts(answer):
         ("Which of Orlo's segments had the highest operating income in 2020?", "South", ["South", "North"]),
         ("orlo segment highest operating income 2021", "North", ["North", "South"]),
         ("Which Orlo segment grew most in 2021?", "North", ["North", "South"]),
-        ("In which year were Orlo's research and development expenses highest?", "2020", ["2020", "2019", "2021"]),
+        (
+            "In which year from 2019 to 2021 were Orlo's research and development expenses highest?",
+            "2020",
+            ["2020", "2019", "2021"],
+        ),
     ],
 )
 def test_the_greatest_or_least_part_comes_first_with_all_others(ask, question, first, order):
@@ -81,8 +88,8 @@ def test_the_greatest_or_least_part_comes_first_with_all_others(ask, question, f
         ("Which of Orlo's segments lost money in 2021?", "1 of 2: South."),
         ("List the product categories of Orlo whose net sales fell in 2021.", "1 of 3: Flour."),
         ("Which of Orlo's segments had more net sales in 2021 than in 2020?", "1 of 2: North."),
-        ("In which years did Orlo's operating income fall?", "1 of 2: 2020."),
-        ("In which years did Orlo's net sales exceed $0.75 million?", "2 of 3: 2020, 2021."),
+        ("In which years from 2019 to 2021 did Orlo's operating income fall?", "1 of 2: 2020."),
+        ("In which years from 2019 to 2021 did Orlo's net sales exceed $0.75 million?", "2 of 3: 2020, 2021."),
     ],
 )
 def test_what_meets_a_condition_is_listed_beside_how_many_there_are(ask, question, listed):
@@ -106,6 +113,13 @@ def test_growth_by_amount_and_in_percent_may_differ(ask):
         "Which two product categories of Orlo had the highest net sales in 2021?",
         "Excluding bread, which product category of Orlo had the highest net sales in 2021?",
         "Which of Orlo's segments did not lose money in 2021?",
+        "Which Orlo segment had the largest operating loss in 2021?",
+        "Which Orlo segments had net sales between $0.1 million and $0.3 million in 2021?",
+        "Which Orlo segment had the smallest decline in net sales in 2021?",
+        "Rank Orlo's segments by growth of net sales in 2021.",
+        "Which country had the highest net sales of Orlo in 2021?",
+        "In which years did Orlo's operating income fall?",
+        "In which year from 2016 to 2021 were Orlo's net sales highest?",
         "Which segment of Orlo had the highest operating margin in 2021?",
     ],
 )

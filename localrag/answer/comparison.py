@@ -41,10 +41,11 @@ _COMPARES = re.compile(
     r"|largest|smallest|or|than|versus|vs|compare[ds]?|between|both|each)\b",
     re.I,
 )
-# More than one figure of each.
+# More than one figure of each, or one that companies count in several ways.
 _WORKED_OUT = re.compile(
     r"\b(?:twice|half|times|together|combined|total of|sum|average|mean|faster|slower|relative|share|per (?!share)"
-    r"|excluding|without|second|third(?! quarter)|improve\w*|ratio|loss(?:es)?|lost|lose)\b",
+    r"|excluding|without|second|third(?! quarter)|improve\w*|ratio|loss(?:es)?|lost|lose|margins?(?! ?(?:percent|%))"
+    r"|opex|operating (?:expenses|costs))\b",
     re.I,
 )
 _LOWEST = re.compile(r"\b(?:lowest|least|smallest|fewest)\b", re.I)

@@ -9,6 +9,7 @@ question is read for as any other. Code reads the formula; free wording is read 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException, localcontext
@@ -32,6 +33,7 @@ from localrag.types import Figure as Shown
 
 _REASON = "Code found {what} in the tables of {document}."
 _MINUS = "−"
+_EITHER = re.compile(r"\bor\b", re.I)  # a choice, to which yes or no is no answer
 _MAX_LABEL = 120
 _SEASON = 3  # months
 _KINDS = frozenset(("look-up", "calculation", "compare", "existence"))
@@ -274,7 +276,8 @@ def compared(
     if not dated and max(ends, default=0) - min(ends, default=0) >= _SEASON:
         raise ValueError("the figures are of periods that differ")
     name, best = (min if lower else max)(sides, key=lambda side: side[1].value)
-    what = "figure" if best.reading.single else best.reading.name or "result"
+    node = best.reading.node
+    what = best.reading.name or (node.name if isinstance(node, Figure) else "result")
     first = f"{name} has the {'lower' if lower else 'greater'} {what}"
     if values.count(best.value) > 1:
         first = "The figures are equal"
@@ -306,30 +309,31 @@ def _findings(result: Result, question: Question, short: bool) -> Findings:
         for figure, one in result.found.items()
     )
     value = _result(result)
-    exact = float(formulas.evaluate(result.reading.node, result.values))
-    working = Working(result.expression, value, exact, shown, formulas.numbered(result.reading.node))
+    own = result.reading
+    exact = float(formulas.evaluate(own.node, result.values))
+    working = Working(result.expression, value, exact, shown, formulas.numbered(own.node))
     told = {figure: _told(figure, one) for figure, one in result.found.items()}
     listed = {
-        figure: f"{f'{figure.name}: ' if _is_alike(words, told.values()) else ''}{words}"
-        f" [{marked[citations[figure]].marker}]"
+        figure: f"{_named(figure, words, told.values(), own.compares)}{words} [{marked[citations[figure]].marker}]"
         for figure, words in told.items()
     }
     *most, last = listed.values()
-    text = f"The {result.reading.name or 'result'} is {value}"
+    text = f"The {own.name or 'result'} is {value}"
     if moved := _moved(result):
         text = f"It {moved} by {value.lstrip(_MINUS)}"
     text += f", from {'; '.join(most)} and {last}."
-    if result.reading.compares:
+    if own.compares:
         text = _comparison(result, listed, question)
     elif short:
         text = f"{value} {''.join(f'[{one.marker}]' for one in marked.values())}."
     return findings_of(text, "each figure", title, tuple(marked.values()), (working,))
 
 
-def _is_alike(words: str, others: Iterable[str]) -> bool:
-    """Return whether two figures are called alike, so that their labels tell them apart no more."""
+def _named(figure: Figure, words: str, every: Iterable[str], side: str) -> str:
+    """Return the name of a figure to put before its label, if another has the same or, of a `side`, it lacks a word."""
     label = words.rpartition(":")[0]
-    return sum(other.rpartition(":")[0] == label for other in others) > 1
+    alike = sum(other.rpartition(":")[0] == label for other in every) > 1
+    return f"{figure.name}: " if alike or (side and not terms(figure.name) <= terms(label)) else ""
 
 
 def _moved(result: Result) -> str:
@@ -373,7 +377,7 @@ def _comparison(result: Result, listed: Mapping[Figure, str], question: Question
         text = f"{high[:1].upper()}{high[1:]} is greater by {difference}, from "
     *most, final = listed.values()
     said = f"{text}{'; '.join(most)}{' and ' if most else ''}{final}."
-    whether = question.asks_whether or question.kind == "existence"
+    whether = (question.asks_whether or question.kind == "existence") and not _EITHER.search(question.text)
     direction = reading.direction(question.text)
     # Of a change the question's words alone tell which way is meant; else the model's sign must agree.
     if not whether or not direction or (not reading.earlier(node.right) and direction != result.reading.compares):

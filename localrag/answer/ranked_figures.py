@@ -40,9 +40,10 @@ _LEAST = re.compile(r"\b(?:(?<!at )least|lowest|smallest|slowest|fewest|weakest)
 _LOSSES = re.compile(r"\blos(?:e|t|s|es|ses)\b|\bin the red\b", re.I)
 _MOVES = re.compile(r"\b(?:gr[eo]w|growth|ris[ei]|rose|increas|f[ae]ll|declin|decreas|drop|shr[aiu]nk)", re.I)
 _BELOW = re.compile(r"\b(?:below|under|less than|lower than|fewer than)\b", re.I)
-_COMPARED = re.compile(r"\b(?:smaller|larger|bigger|higher|lower|greater|less|more)\b", re.I)
+_COMPARED = re.compile(r"\b(?:smaller|larger|bigger|higher|lower|greater|less|more|faster|slower|better|worse)\b", re.I)
 _ABOVE = re.compile(r"\b(?:exceed(?:ed|s)?|above|over|more than|greater than|higher than|beyond)\b", re.I)
 _WHICH = re.compile(r"\b(?:which|what|list|name|rank|how many)\b(?P<kind>(?:\W+[\w-]+){1,8})", re.I)
+_RANK = re.compile(r"\brank(?:s|ed|ing)?\b", re.I)
 _VERB = re.compile(
     r"\b(?:had|ha[sd]|have|did|does|do|is|are|was|were|saw|with|by|that|whose|brought|made|earned|generated|contributed|posted|reported)\b",
     re.I,
@@ -58,6 +59,11 @@ _OTHERWISE = re.compile(
 _CONDITIONS = re.compile(r"\b(?:between|not|never|but|neither|nor|or|improve\w*|outside|inside)\b", re.I)
 _TIMES = re.compile(r"\b(?:(?P<year>years?)|quarters?)\b", re.I)
 _WHOLE = re.compile(r"^(?:sub)?total|\btotals?\b|\bconsolidated\b|\beliminat|\bunallocated\b", re.I)
+# Parts that a question names together; "products" and "services" may be labels, too.
+_SEVERAL = re.compile(r"\b(?:segments|divisions|regions|areas|geographies|countries|categories|quarters)\b", re.I)
+_REST = re.compile(r"^(?:all )?others?\b", re.I)
+# Amounts in one table, shares of revenue in the words of people.
+_MARGIN = re.compile(r"\bmargins?\b", re.I)
 # Words for one kind of parts.
 _KINDS = tuple(
     map(
@@ -141,9 +147,12 @@ def answer(query: Query, reports: Reports) -> Findings | None:
 def asks(text: str) -> bool:
     """Return whether a question is for one or some of several parts, so that the figure of the whole answers it not."""
     which = _WHICH.search(text)
-    chooses = which is not None and which[0].split()[0].lower() in ("which", "list", "rank", "how")
-    kind = which is not None and chooses and not terms(which["kind"]).isdisjoint(frozenset().union(*_KINDS))
-    return any(pattern.search(text) for pattern in (_MOST, _LEAST)) or (kind and " or " not in text)
+    first = which[0].split()[0].lower() if which else ""
+    chooses = which is not None and first in ("which", "list", "rank", "how")
+    parts = which is not None and chooses and not terms(which["kind"]).isdisjoint(frozenset().union(*_KINDS))
+    times = which is not None and first == "which" and _TIMES.search(which["kind"]) is not None
+    every = any(pattern.search(text) for pattern in (_MOST, _LEAST, _SEVERAL, _RANK))
+    return every or times or (parts and " or " not in text)
 
 
 def _request(asked: Asked, asked_of: periods.Asked) -> _Request | None:
@@ -162,7 +171,8 @@ def _request(asked: Asked, asked_of: periods.Asked) -> _Request | None:
     ends = most or least
     if _LOSSES.search(text) and (ends or limit or _COMPARED.search(text)):
         return None  # a greater loss is a lesser figure
-    if moves and (least or (which is not None and which[0].lower().startswith("rank"))):
+    than = _MOVES.search(text) and _COMPARED.search(text)  # "grew more" is another question than "had more"
+    if moves and (least or bound is not None or than or _RANK.search(text)):
         return None
     if (
         _OTHERWISE.search(text)
@@ -179,6 +189,8 @@ def _request(asked: Asked, asked_of: periods.Asked) -> _Request | None:
     words = words[: min(stops, default=None)]
     kind = terms(words) - terms(" ".join(lines)) - (frozenset() if which else _frame())
     called = (terms(rest) - _frame() - kind) | (terms("share per") & terms(rest))
+    if any(map(str.isdigit, YEAR.sub(" ", rest))) or _MARGIN.search(text):
+        return None
     measure = lines[0] if lines else " ".join(word for word in rest.split() if terms(word) & called)
     if not measure and moves and which:
         measure = "revenue"
@@ -346,6 +358,8 @@ def _told(request: _Request, parts: Sequence[_Part]) -> Iterator[tuple[str, list
         return
     if request.most is None:
         chosen = [one for one in parts if _is_chosen(request, one)]
+        if any(_REST.search(one.name) for one in chosen):
+            return
         listed = ", ".join(one.name for one in chosen) or "none"
         yield f"{len(chosen)} of {len(parts)}: {listed}.", list(parts)
         return
@@ -360,11 +374,13 @@ def _told(request: _Request, parts: Sequence[_Part]) -> Iterator[tuple[str, list
         }
     if len(request.by) == 1:
         ranked = {words: order for words, order in ranked.items() if request.by[0] in words} or ranked
-    if any(one[0].value == one[1].value and not request.moves for one in ranked.values()):
+    alike = any(one[0].value == one[1].value and not request.moves for one in ranked.values())
+    if alike or any(_REST.search(one[0].name) for one in ranked.values()):
         return
     firsts = {words: order[0].name for words, order in ranked.items()}
     end = ("greatest" if request.most else "least") if not request.moves or request.direction != "less" else "greatest"
-    what = "figure" if not request.moves else "fall" if request.direction == "less" else "growth"
+    moved = "fall in " if request.direction == "less" else "growth in "
+    what = f"{moved if request.moves else ''}{request.measure}"
     shown = next(iter(ranked.values()))
     if len(set(firsts.values())) == 1:
         words = f", {' and '.join(firsts)}" if request.moves else ""
@@ -384,19 +400,20 @@ def _findings(first: str, parts: Sequence[_Part]) -> Findings:
     marks: dict[Citation, int] = {}
     lines = []
     for part in parts:
-        figures = [one for one in (part.then, part.now) if one]
-        said = [
-            f"{from_figures.amount(one)} [{marks.setdefault(from_figures.cited(one), len(marks) + 1)}]"
-            for one in figures
-        ]
-        grown = (
-            f" ({part.growth:+.2%})".replace("%", " %").replace("-", "−")
-            if part.growth is not None and part.then
-            else ""
-        )
+        said = {
+            from_figures.when(
+                one
+            ): f"{from_figures.amount(one)} [{marks.setdefault(from_figures.cited(one), len(marks) + 1)}]"
+            for one in (part.then, part.now)
+            if one
+        }
         when = from_figures.when(part.now)
-        named = part.name if part.name == when else f"{part.name}, {when}"
-        lines.append(f"- {named}: {' to '.join(said)}{grown}")
+        if part.then:
+            grown = "" if part.growth is None else f": {part.growth:+.2%}".replace("%", " %").replace("-", "−")
+            told = " to ".join(f"{amount} ({period})" for period, amount in said.items())
+            lines.append(f"- {part.name}: {told}{grown}")
+        else:
+            lines.append(f"- {part.name if part.name == when else f'{part.name}, {when}'}: {said[when]}")
     library, document = parts[0].now.report.pair
     title = library.titles([document.path]).get(document.path, document.path)
     citations = tuple(replace(one, marker=mark) for one, mark in marks.items())

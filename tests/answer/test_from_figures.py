@@ -307,7 +307,7 @@ def test_figures_of_two_companies_are_compared(ask, models):
     ]
     answer = ask("Which company spent more on research and development in 2021, Orlo or Tess?")
     assert (
-        answer.answer.startswith("Tess has the greater figure, by $35 thousand.")
+        answer.answer.startswith("Tess has the greater research and development, by $35 thousand.")
         and "$40 thousand" in answer.answer
         and "$75 thousand" in answer.answer
     )

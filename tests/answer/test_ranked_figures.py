@@ -98,7 +98,7 @@ def test_what_meets_a_condition_is_listed_beside_how_many_there_are(ask, questio
 
 def test_growth_by_amount_and_in_percent_may_differ(ask):
     answer = ask("Which product category of Orlo grew most in 2021?")
-    assert answer.answer.startswith("Of 3, the greatest growth has Bread by amount, Cakes in percent.")
+    assert answer.answer.startswith("Of 3, the greatest growth in revenue has Bread by amount, Cakes in percent.")
     assert ask("Which product category of Orlo grew most in percent in 2021?").answer.startswith("Cakes has")
 
 
@@ -121,6 +121,12 @@ def test_growth_by_amount_and_in_percent_may_differ(ask):
         "In which years did Orlo's operating income fall?",
         "In which year from 2016 to 2021 were Orlo's net sales highest?",
         "Which segment of Orlo had the highest operating margin in 2021?",
+        "Which Orlo segment grew more in 2021?",
+        "Which of Orlo's segments grew by more than 10 % in 2021?",
+        "Which of Orlo's segments increased net sales by more than $0.1 million in 2021?",
+        "In which quarter of 2021 did Orlo have the net sales?",
+        "Orlo net sales 2021 by segments",
+        "Rank Orlo by net sales in 2021.",
     ],
 )
 def test_what_no_table_ranks_is_left_to_the_text(ask, question):
@@ -130,6 +136,19 @@ def test_what_no_table_ranks_is_left_to_the_text(ask, question):
 def test_the_most_recent_is_no_rank(ask):
     assert ask("What were Orlo's most recent net sales?").plan.signals.get("read") != "figures"
     assert ask("Did Orlo have at least one segment with net sales in 2021?").plan.signals.get("read") != "figures"
+
+
+def test_the_rest_of_a_table_is_no_winner(assistant, models, shelf):
+    rest = ORLO.replace("Bread |", "Other |").replace("Orlo", "Tess").replace("ORLO", "TESS")
+    facts.refresh(shelf("rest", {"tess-mills_2021.md": rest}))
+    for question in ("Which product category of Tess had the highest net sales in 2021?",):
+        *_, last = assistant.ask(question, libraries=["rest"])
+        assert last.answer.plan.signals.get("read") != "figures"
+
+
+def test_the_measure_and_both_periods_are_named(ask):
+    answer = ask("Which of Orlo's segments grew most in net sales in 2021?").answer
+    assert "net sales" in answer.split("\n")[0] and "(2020)" in answer and "(2021)" in answer
 
 
 def test_a_question_for_one_segment_is_none_for_all(ask):

@@ -314,7 +314,7 @@ def _findings(result: Result, question: Question, short: bool) -> Findings:
     working = Working(result.expression, value, exact, shown, formulas.numbered(own.node))
     told = {figure: _told(figure, one) for figure, one in result.found.items()}
     listed = {
-        figure: f"{_named(figure, words, told.values(), own.compares)}{words} [{marked[citations[figure]].marker}]"
+        figure: f"{_named(figure, words, told.values(), own.compares)} [{marked[citations[figure]].marker}]"
         for figure, words in told.items()
     }
     *most, last = listed.values()
@@ -330,10 +330,10 @@ def _findings(result: Result, question: Question, short: bool) -> Findings:
 
 
 def _named(figure: Figure, words: str, every: Iterable[str], side: str) -> str:
-    """Return the name of a figure to put before its label, if another has the same or, of a `side`, it lacks a word."""
+    """Return a figure in words that name it: where another has the same label or, of a `side`, its own lacks a word."""
     label = words.rpartition(":")[0]
     alike = sum(other.rpartition(":")[0] == label for other in every) > 1
-    return f"{figure.name}: " if alike or (side and not terms(figure.name) <= terms(label)) else ""
+    return f"{figure.name}: {words}" if alike or (side and not terms(figure.name) <= terms(label)) else words
 
 
 def _moved(result: Result) -> str:

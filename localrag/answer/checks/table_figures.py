@@ -1,7 +1,7 @@
 """Hold the figures that a model took from tables against what the table of figures knows of them.
 
-A figure of another period than the question names, or of none that is known, is flagged; one in thousands or millions
-is given its scale, which stands in the head of the table alone.
+A figure of another period than the question names, or of none that is known, is flagged, and one whose labels lack most
+of what the question says of labels; one in thousands or millions is given its scale, which stands in the head alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from localrag.figures import periods, table
+from localrag.figures import formulas, periods, reading, table
+from localrag.figures.finding import terms
+from localrag.figures.formulas import Figure
 from localrag.figures.periods import Period
 from localrag.figures.table import Entry
 from localrag.grounding.citations import claims
@@ -26,10 +28,11 @@ def check(findings: Findings, question: str, documents: Sequence[Pair]) -> Findi
 
     A quarter is only held against the length of a column: which months it has is known to its report alone.
     """
-    cited = list(_cited(findings, documents))
+    cited: dict[Entry, frozenset[str]] = dict(_cited(findings, documents))
     if not cited:
         return findings
     asked = periods.asked(question).periods
+    named = terms(question) - terms(formulas.frame())
     flags, text = [], findings.answer
     for start, end in reversed(claims(text)):
         sentence = text[start:end]
@@ -40,22 +43,36 @@ def check(findings: Findings, question: str, documents: Sequence[Pair]) -> Findi
                 continue
             if asked and not any(_is_of(period, one.period) for period in asked for one in own):
                 flags.append(Flag("amount", match[0].strip(), _reason(own)))
+            elif not any(_is_called(named & cited[one], one) for one in own):
+                flags.append(Flag("amount", match[0].strip(), f"its row is “{own[0].row}”"))
             scales = {one.cell.scale for one in own if one.cell.unit != "%"}
             if len(scales) == 1 and (scale := scales.pop()) and not _SCALE.search(sentence):
                 text = f"{text[: start + match.end()].rstrip()} {scale}{text[start + match.end() :]}"
     return replace(findings, answer=text, flags=(*findings.flags, *reversed(flags)))
 
 
-def _cited(findings: Findings, documents: Sequence[Pair]) -> Iterator[Entry]:
-    """Yield the figures of tables in the rows that findings cite."""
+def _cited(findings: Findings, documents: Sequence[Pair]) -> Iterator[tuple[Entry, frozenset[str]]]:
+    """Yield the figures of tables in the rows that findings cite, and the terms of all labels of their document."""
     named = {(library.name, document.path): (library, document) for library, document in documents}
     for at in findings.citations:
         if "|" not in at.quote or (pair := named.get((at.library, at.document))) is None:
             continue
         library, document = pair
-        for one in table.stored(library.figures(document.id)):
+        every = list(table.stored(library.figures(document.id)))
+        labels = frozenset().union(*(_labels(one) for one in every)) - terms(document.path)
+        for one in every:
             if one.position + 1 == at.page and at.start <= one.cell.start < at.end:
-                yield one
+                yield one, labels
+
+
+def _labels(one: Entry) -> frozenset[str]:
+    return terms(f"{one.row} {one.column} {one.cell.section}")
+
+
+def _is_called(named: frozenset[str], one: Entry) -> bool:
+    """Return whether the labels of a figure have half at least of the terms that a question says of labels."""
+    own = _labels(one) | terms(one.title) | reading.names(Figure(one.row))
+    return 2 * len(named & own) >= len(named)
 
 
 def _is_of(asked: Period, column: Period | None) -> bool:

@@ -13,6 +13,7 @@ SALES = """Sales of Orlo, in thousands
 | --- | --- | --- |
 | Bread | $600 | $500 |
 | Share of bread | 60% | 64% |
+| Cakes | $200 | $150 |
 """
 
 
@@ -68,3 +69,16 @@ def test_a_figure_of_a_column_without_a_period_is_flagged_where_one_is_asked_for
     found = Findings("The staff were 79 [1].", True, Plan("retrieve", "", {}), citations=(cited,))
     (flag,) = table_figures.check(found, "How many staff were there in 2016?", [(library, document)]).flags
     assert flag.text == "79"
+
+
+def test_a_figure_of_another_row_than_the_question_names_is_flagged(check):
+    share = "| Share of bread | 60% | 64% |"
+    (flag,) = check(
+        "Cakes brought $200 thousand", "| Cakes | $200 | $150 |", "What was the share of bread in 2021?"
+    ).flags
+    assert flag.text == "$200 thousand" and "Cakes" in flag.reason
+    assert not check("It was 60%", share, "What was the share of bread in 2021?").flags
+
+
+def test_words_that_are_no_labels_count_for_nothing(check):
+    assert not check("It was $600", BREAD, "How much did all the loaves in Orlo's shops bring in 2021?").flags

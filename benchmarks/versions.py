@@ -7,7 +7,8 @@ figure, a date, a duration, a percentage, a modal verb, a negation, a party, a d
 added, moved, moved and edited in one of those ways (half of these with another clause in the place it left), or added
 with all later clauses renumbered. A third of the pairs is laid out anew (other line ends, pages,
 running headers), and a fifth has no edit, only the new layout. An edit is found if a change is reported at its place,
-classed right if that has its kind. False is any other change of substance or wording, and any other clause reported as
+classed right if that has its kind, and named right if the change of words says the number of their clause: the last one
+before them at the start of a line. False is any other change of substance or wording, and any other clause reported as
 added, deleted, moved or renumbered. `--half` takes every other contract: develop with the first, report the second.
 """
 
@@ -83,6 +84,8 @@ class Tally:
     made: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     right: Counter[str] = field(default_factory=Counter)
+    numbered: int = 0
+    named: int = 0
     false: list[int] = field(default_factory=list)
     form: list[int] = field(default_factory=list)
     only_layout: list[int] = field(default_factory=list)
@@ -307,9 +310,15 @@ def judge(compared: Comparison, edits: list[Edit], tally: Tally, name: str) -> N
         at = [number for number, one in enumerate(compared.changes) if _fits(one, spans[number], edit)]
         matched |= set(at)
         good = [compared.changes[number] for number in at] if _covers(at, compared, spans, edit) else []
-        right = [one for one in good if (edit.within or edit.kind) in (one.deed, *one.kinds)]
+        kinds = {"wording", "binding"} if (edit.within or edit.kind) == "wording" else {edit.within or edit.kind}
+        right = [one for one in good if kinds & {one.deed, *one.kinds}]
         tally.found[edit.kind] += bool(good)
         tally.right[edit.kind] += bool(right)
+        number = number_of(pages, edit.start) if good and edit.kind in INLINE else ""
+        tally.numbered += bool(number)
+        tally.named += bool(number) and has_number(good[0].old.clause, number)
+        if number and not has_number(good[0].old.clause, number):
+            tally.examples.append(f"NAME {name} {number}: {good[0].old.clause!r}")
         if not right:
             shown = "; ".join(f"{one.title}: {one.old.text!r} > {one.new.text!r}"[:200] for one in good)
             tally.examples.append(f"{'class' if good else 'MISS'} {name} {edit.kind} {edit.new[:60]!r}: {shown}")
@@ -322,6 +331,17 @@ def judge(compared: Comparison, edits: list[Edit], tally: Tally, name: str) -> N
     tally.examples += [
         f"FALSE {name} {one.title[:120]}: {one.old.text[:150]!r} > {one.new.text[:150]!r}" for one in false
     ]
+
+
+def number_of(pages: tuple[Page, ...], at: int) -> str:
+    """The last number of a clause at the start of a line before an offset; items such as (a) are parts of a clause."""
+    text = "\n".join(page.text for page in pages)[:at]
+    found = [one[1] for one in re.finditer(r"(?m)^[ \t]*(\d{1,2}(?:\.\d{1,2}){0,2})\.?[ \t]+(?=[A-Z“\"])", text)]
+    return found[-1] if found else ""
+
+
+def has_number(name: str, number: str) -> bool:
+    return re.search(rf"(?<![\d.]){re.escape(number)}(?!\.?\d)", name) is not None
 
 
 def _fits(one: Change, spans: list[tuple[int, int]], edit: Edit) -> bool:
@@ -396,6 +416,7 @@ def report(tally: Tally, texts: int, show: int) -> None:
     print(f"{pairs} pairs of {texts} contracts, {tally.laid_out} laid out anew, {made} edits")
     for words, hits in (("found", tally.found), ("classed right", tally.right)):
         print(f"{words} {sum(hits.values()) / made:.3f} ({interval(sum(hits.values()), made)})")
+    print(f"clause named right {tally.named} of {tally.numbered} changes of words in numbered clauses")
     chance = random.Random(1)
     means = sorted(sum(chance.choices(tally.false, k=pairs)) / pairs for _ in range(2000))
     print(

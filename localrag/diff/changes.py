@@ -83,7 +83,7 @@ class Change:
         if was.text:
             names = ((was.clause, shown.clause), (was.place, shown.place))
             at += f" (was {', '.join(other)})" if (other := [one for one, now in names if one and one != now]) else ""
-        kinds = ["defined term" if kind == "term" else kind for kind in self.kinds]
+        kinds = [{"term": "defined term", "binding": "binding words"}.get(kind, kind) for kind in self.kinds]
         return f"{at}: {', '.join([self.deed, *kinds] if self.deed != 'changed' else kinds)}"
 
     @property

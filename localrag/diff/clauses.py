@@ -34,6 +34,11 @@ _PAGE_NUMBER = re.compile(r"[\s\[(-]*(page\s{1,9})?(\d{1,4})(\s{1,9}of\s{1,9}\d{
 _BLANK = re.compile(r"\n[ \t]*+\n")
 _MAX_RUNNING = 600  # characters of all running lines of a page
 _MIN_LETTERS = 6  # of a running line that is known in the other version, too
+# What a clause is called behind its number: "7. Term and Termination. Either party may", "7.2 NOTICE:".
+_TITLE = re.compile(
+    r"[ \t]*(?P<title>[A-Z][^\W\d_]{1,30}(?:[ \t]+[^\W\d_,&/’'-]{1,30}){0,7})(?=[.:\n]|[ \t]+[–—-][ \t]|$)"
+)
+_LOWER = frozenset("a an and as at by for from in into of on or per the to under upon with without".split())
 _MANY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")  # where a page of plain text ended
 _LABEL = re.compile(
     r"(?P<word>(?:ARTICLE|Article|SECTION|Section|CLAUSE|Clause|SCHEDULE|Schedule|EXHIBIT|Exhibit|ANNEX|Annex|§)"
@@ -76,13 +81,18 @@ class Comment(NamedTuple):
 
 
 class Clause(NamedTuple):
-    """A clause or paragraph: its tokens, half-open; its number and where that is; and the heading over it."""
+    """A clause or paragraph: its tokens, half-open; its number, where that is, and its title; the heading over it.
+
+    `under` is the name of the numbered clause that a paragraph or an item belongs to.
+    """
 
     first: int
     last: int
     label: str
     place: tuple[int, int, int]
     heading: str
+    title: str = ""
+    under: str = ""
 
     @property
     def size(self) -> int:
@@ -92,10 +102,20 @@ class Clause(NamedTuple):
     def name(self) -> str:
         """The number and the heading, as one looks it up: "2. Grant of rights › 2.2"."""
         label, over = self.label.rstrip(" .:"), re.match(r"[\w.§]*", self.heading)
-        if not label or self.heading.startswith(label):
+        if not label:
+            return self.under or self.heading
+        if self.is_item:
+            return " › ".join(filter(None, (self.under or self.heading, label)))
+        if self.heading.startswith(label):
             return self.heading
-        within = label[0] == "(" or (over is not None and label.startswith(over[0].rstrip(".") + "."))
-        return f"{self.heading} › {label}" if self.heading and within else label
+        within = over is not None and label.startswith(over[0].rstrip(".") + ".")
+        named = f"{self.label.rstrip(' :')} {self.title}" if self.title else label
+        return f"{self.heading} › {named}" if self.heading and within else named
+
+    @property
+    def is_item(self) -> bool:
+        """Whether it is a part of a clause, such as "(a)"."""
+        return ")" in self.label[-1:]
 
 
 @dataclass(frozen=True)
@@ -134,20 +154,24 @@ def parse(pages: Sequence[Page], known: Collection[str]) -> Text:
     """Return the words and clauses of a document's pages; `known` are the running lines of both versions."""
     tokens: list[Token] = []
     clauses: list[Clause] = []
-    heading, label, label_at = "", "", (0, 0, 0)
+    heading, label, label_at, under = "", "", (0, 0, 0), ""
     for position, (page, dropped) in enumerate(zip(pages, _dropped(pages, known), strict=True)):
         text = page.text
         titles = {item.start: item.title for item in page.headings}
         for start, end, found in _spans(text, sorted(titles), dropped):
             title = max((at for at in titles if start <= at < end), default=None)
-            heading = titles[title] if title is not None else heading
+            if title is not None:
+                heading, under = titles[title], ""
             if found:
                 label = " ".join(text[start : start + found].split())
                 label_at = (position, start, start + found)
             cut = list(_tokens(text, position, start + found, end))
             goes_on = tokens and not found and not label and _goes_on(tokens[-1], cut, start == 0 or title is None)
             if cut and (not goes_on or not clauses):
-                clauses.append(Clause(len(tokens), 0, label, label_at, heading))
+                own = _title(text, start + found) if label else ""
+                clauses.append(Clause(len(tokens), 0, label, label_at, heading, own, under))
+                if label and not clauses[-1].is_item:
+                    under = clauses[-1].name
                 label, label_at = "", (0, 0, 0)
             tokens += cut
     tokens, clauses = _dated(tokens, clauses)
@@ -241,6 +265,13 @@ def _label(text: str, at: int, sure: bool) -> int:
     if after.islower() or not (after.isalpha() or after in ("", "[")) or (not sure and not found["deep"]):
         return 0
     return len(found[0])
+
+
+def _title(text: str, at: int) -> str:
+    """Return the title behind the number of a clause: words with capitals before a stop or the end of the line."""
+    found = _TITLE.match(text, at)
+    words = found["title"].split() if found else []
+    return " ".join(words) if all(word[0].isupper() or word in _LOWER for word in words) else ""
 
 
 def comments_of(pages: Sequence[Page]) -> frozenset[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """Tell what kind of change it is: substance (amounts, dates, duties, names), wording, or form.
 
 A change is of a kind if what the two sides say of that kind differs, with the words around them: "30" is a duration in
-"30 days", and 5,000 and 5000 are one amount. Limits: English and German; what changes the sense by other words is
-wording.
+"30 days", and 5,000 and 5000 are one amount. In a sentence that binds any other change is of substance, too, unless
+only form or articles differ; elsewhere it is wording. Limits: English and German.
 """
 
 from __future__ import annotations
@@ -301,7 +301,9 @@ def contradiction(one: str, other: str) -> tuple[tuple[int, int], tuple[int, int
 
 
 # The kinds of a change, the weightiest first.
-SUBSTANCE = tuple("amount date duration percent number party modal negation term name reference qualifier".split())
+SUBSTANCE = tuple(
+    "amount date duration percent number party modal negation term name reference qualifier binding".split()
+)
 KINDS = (*SUBSTANCE, "wording", "form")
 
 _REFERENCE = lazy_re(
@@ -316,6 +318,8 @@ _MINUS = lazy_re(rf"(?:(?P<currency>{CURRENCY_CODE}\s?|{CURRENCY_SIGN}\s?)|(?<![
 _MAX_MINUS = 8  # characters of a currency and a minus
 _EXCHANGED = 3  # words on both sides, where one took the place of another
 _SHORT = 12  # words of a change that a name in it can be the point of
+_STOPS = frozenset(".;:!?")
+_SENTENCE = 5  # words; fewer are a heading or a cell
 _OPENING = 8000  # characters in which the parties are named
 _QUOTED = re.compile(r"\(([^()“”\"]{0,60})[“\"]([^“”\"\n]{2,60})[”\"][^()]{0,80}\)")
 _MEANS = re.compile(
@@ -330,11 +334,15 @@ _COMPANY = lazy_re(
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What finds the parties and the defined terms of two versions, and the words that are written small somewhere."""
+    """What finds the parties and the defined terms of two versions, and the words that are written small somewhere.
+
+    What defines parties or terms binds throughout.
+    """
 
     parties: re.Pattern[str]
     terms: re.Pattern[str]
     common: frozenset[str]
+    binds: bool
 
     @classmethod
     def of(cls, *texts: Text) -> Names:
@@ -348,7 +356,7 @@ class Names:
                 (parties if opening and re.search(subject, whole) else terms).add(found[2])
             parties |= {found[0] for found in _COMPANY.finditer(whole)}
         common = frozenset(token.key for text in texts for token in text.tokens if token.text.islower())
-        return cls(_any_of(parties), _any_of(terms - parties), common)
+        return cls(_any_of(parties), _any_of(terms - parties), common, bool(terms))
 
 
 def _any_of(names: Collection[str]) -> re.Pattern[str]:
@@ -462,8 +470,25 @@ def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str
         found &= {*told, "reference", *(("term", "party") if short and case[0] != case[1] else ())}
     if found:
         return tuple(kind for kind in KINDS if kind in found)
-    form = same or figured or (was and now)
-    return ("form",) if form else ("wording",)
+    if same or figured or (was and now):
+        return ("form",)
+    spoken = [[key for key in window.keys if key not in _WORDS["articles"] and key.isalnum()] for window in both]
+    alike = spoken[0] == spoken[1]
+    binds = _binds(old, one.a, one.b, names) or _binds(new, one.c, one.d, names)
+    return ("binding",) if binds and not alike else ("wording",)
+
+
+def _binds(text: Text, first: int, last: int, names: Names) -> bool:
+    """Return whether tokens are in a sentence that binds: it says who shall or may, or is in what defines its terms."""
+    if not text.tokens:
+        return False
+    clause = text.clauses[text.at(min(first, len(text.tokens) - 1))]
+    begin = next((at + 1 for at in range(first - 1, clause.first - 1, -1) if text.keys[at] in _STOPS), clause.first)
+    end = next((at for at in range(max(first, last), clause.last) if text.keys[at] in _STOPS), clause.last)
+    keys = {key.casefold() for key in text.keys[begin:end]}
+    if end - begin < _SENTENCE or keys & _WORDS["recital"]:
+        return False
+    return names.binds or not keys.isdisjoint(_WORDS["modal"])
 
 
 def _defines(text: Text, token: int) -> bool:

@@ -56,8 +56,10 @@ def swapped(*pairs, text=OLD):
         ("shall not disclose", "shall disclose", ("negation",)),
         ("The Company may", "The Client may", ("party",)),
         ("See Section 4", "See Section 5", ("reference",)),
-        ("indirect damages", "indirect losses", ("wording",)),
-        ("in writing and sent to the address", "on paper, posted straight to the desk", ("wording",)),
+        ("indirect damages", "indirect losses", ("binding",)),
+        ("in writing and sent to the address", "on paper, posted straight to the desk", ("binding",)),
+        ("shall continue for", "shall continue, plus the rest of the year, for", ("binding",)),
+        ("the address of the other", "address of other", ("wording",)),
         ("Acme Widgets Inc. (", "Acme Widgets Inc. of Ireland (", ("name",)),
         ("receipt of each invoice", "receipt of each Invoice", ("form",)),
         ("$5,000 within", "$5000 within", ("form",)),
@@ -67,6 +69,34 @@ def test_a_change_has_its_kind(old, new, kinds):
     (one,) = swapped((old, new))
     assert one.kinds == kinds and one.deed in ("changed", "added", "deleted")
     assert one.level == {"wording": "wording", "form": "form"}.get(kinds[0], "substance")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "level"),
+    [
+        ("The visitors liked the garden and its paths.", "The visitors enjoyed the garden and its paths.", "wording"),
+        (
+            "The fee is the lesser of both, and shall stand.",
+            "The fee is the greater of both, and shall stand.",
+            "substance",
+        ),
+        ("The price minus rebates shall be due.", "The price plus rebates shall be due.", "substance"),
+        ("WHEREAS the parties shall work well together;", "WHEREAS the parties shall work fine together;", "wording"),
+    ],
+)
+def test_what_changes_in_a_sentence_that_binds_is_of_substance(old, new, level):
+    (one,) = changed(old, new).changes
+    assert one.level == level
+
+
+def test_a_change_has_the_number_and_title_of_its_own_clause():
+    text = "1. Fees. The Client pays each month.\n\n2. Term and Notice. It ends in May.\n\nIt may be renewed once.\n\n(a) in June;\n"
+    names = [
+        one.new.clause for one in swapped(("each month", "each week"), ("renewed once", "renewed twice"), text=text)
+    ]
+    assert sorted(names) == ["1. Fees", "2. Term and Notice"]
+    (item,) = swapped(("in June", "in July"), text=text)
+    assert item.new.clause == "2. Term and Notice › (a)"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_a_comment_at_the_end_of_a_page_is_on_the_words_that_it_names():
     page = Page(f"{OLD}\n[Highlight by J. Doe, on “shall continue for two years”: Why?]\n[Comment: Read it.]", 1)
     text = parse([page], frozenset())
     assert [(one.clause, one.place, one.text) for one in text.comments] == [
-        ("2", "p. 1", "Why?"),
+        ("2. Term", "p. 1", "Why?"),
         ("", "p. 1", "Read it."),
     ]
     twice = (

@@ -92,8 +92,8 @@ async def test_keys_go_from_change_to_change_and_show_one_class_or_words_alone()
         screen, total = pilot.app.screen, len(rows(pilot))
         moved = next(n for n, row in enumerate(rows(pilot)) if "moved" in row[1])
         await press(pilot, "f1", sees="Next change")
-        await press(pilot, "escape", *"n" * moved, sees="▶ 1, p. 1 (was 3, p. 2): moved")
-        await press(pilot, "enter", sees="▶ moved from here: 1, p. 1 (was 3, p. 2): moved")
+        await press(pilot, "escape", *"n" * moved, sees="▶ 1. Notices, p. 1 (was 3. Notices, p. 2): moved")
+        await press(pilot, "enter", sees="▶ moved from here: 1. Notices, p. 1 (was 3. Notices, p. 2): moved")
         await pilot.press("p")
         assert screen._change == moved - 1 and not screen._was
         await pilot.press("tab", "n")
@@ -189,7 +189,7 @@ async def test_of_three_documents_a_conflict_comes_first_with_both_sides_and_a_k
         who = {row[2][:1]: row[1] for row in rows(pilot)}
         assert who == {"1": "same", "2": "conflict", "4": "theirs", "5": "ours"} and rows(pilot)[0][1] == "conflict"
         await see(pilot, "base.pdf → theirs.pdf | ours.pdf", "c conflicts: 1")
-        await see(pilot, "▶ 2: duration · conflict » Comment by J. Doe, 2024-03-02 (base): Too early?")
+        await see(pilot, "▶ 2. Term: duration · conflict » Comment by J. Doe, 2024-03-02 (base): Too early?")
         await see(pilot, "continue for [-two-] {+three+} years", f"▷ ours, {begins} {{+five+}} years")
         await press(pilot, "t", sees=(f"▷ theirs, {begins} {{+three+}} years", "{+five+} years from that day. ▷"))
         await press(pilot, "s", then=lambda: any("[-two-]" in line and "{+five+}" in line for line in lines(pilot.app)))
@@ -204,7 +204,7 @@ async def test_keys_go_to_the_conflicts_and_to_the_text_of_who_changed_a_clause(
         await compared(pilot, THREE)
         screen = pilot.app.screen
         alone = next(n for n, row in enumerate(rows(pilot)) if row[1] == "ours")
-        await press(pilot, *"n" * alone, sees="▶ 5: name · ours alone")
+        await press(pilot, *"n" * alone, sees="▶ 5. Law: name · ours alone")
         assert screen._side == "ours"
         await press(pilot, "t", sees="No other document changed this clause.")
         assert screen._side == "ours"

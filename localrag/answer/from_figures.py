@@ -33,9 +33,10 @@ from localrag.types import Figure as Shown
 
 _REASON = "Code found {what} in the tables of {document}."
 _MINUS = "−"
+_JOINTLY = re.compile(r"\b(?:both|either|neither|each|all)\b", re.I)  # of several figures, each on its own
 _EITHER = re.compile(r"\bor\b", re.I)  # a choice, to which yes or no is no answer
 _MAX_LABEL = 120
-_SEASON = 3  # months
+_SEASON, _YEAR = 3, 12  # months
 _KINDS = frozenset(("look-up", "calculation", "compare", "existence"))
 _MONEY = frozenset(CURRENCIES.values())
 
@@ -89,6 +90,8 @@ def solve(
     found = reports.called(question.text, query.documents) if asked.periods else []
     found.sort(key=lambda one: not _is_own(asked.periods[-1], one))
     whether = question.asks_whether or (question.kind == "existence" and reading.direction(question.text) != "")
+    if whether and _JOINTLY.search(question.text):
+        return None
     kind = "look-up" if side else "existence" if whether else question.kind
     whether = whether and not side
     each = [Asked.of(asked, kind, "money" if side else question.value, one) for one in found]
@@ -107,7 +110,12 @@ def solve(
     wrote = write(text, reading.grammar(text, compares=whether))
     for one in each:
         for own in reading.written(wrote, one, compares=whether):
-            if _compares_well(own, kind, len(asked.periods)) and (result := _worked(own, one, found, asked.periods)):
+            level = own.single and reading.works_out(one.content) and not side
+            if (
+                not level
+                and _compares_well(own, kind, len(asked.periods))
+                and (result := _worked(own, one, found, asked.periods))
+            ):
                 return result
     return None
 
@@ -175,6 +183,8 @@ def _found_in(own: Reading, report: Report, reports: Sequence[Report], named: Se
             at = one.dated(_period(figure, named))
             at = at.start if at and figure.began else at
             match = one.finder.find(figure.name, at, own.also, one.usual, exact=own.single) if at else None
+            if match is not None and figure.began and match.entry.period and match.entry.period.months:
+                return {}  # what flows has no start
             if match is not None:
                 found[figure] = Found(match, one)
                 break
@@ -207,6 +217,8 @@ def _together(own: Reading, figures: Mapping[Figure, Found], asked: Asked) -> bo
     units = {cell.unit for cell in found}
     if own.single and not any(map(str.isdigit, found[0].text)):
         return False  # a dash may stand for what is not reported
+    if any(not reading.called_by(figure.name, one.entry, asked.content) for figure, one in figures.items()):
+        return False
     places = {(one.report.pair[1].id, one.entry.position, one.entry.cell.start) for one in figures.values()}
     unscaled = any(not cell.scale and cell.unit in _MONEY and not table.per_share(cell) for cell in found)
     if len(places) < len(figures) or (asked.report.finder.scaled and unscaled) or ("%" in units and len(units) > 1):
@@ -303,7 +315,7 @@ def _findings(result: Result, question: Question, short: bool) -> Findings:
             one.entry.cell.text,
             citations[figure].place,
             marked[citations[figure]].marker,
-            f"{_label(one.match, figure.name)}, {_when(one.match)}",
+            f"{_label(one.match, figure.name)}, {_when(one)}",
             float(result.values[figure]),
         )
         for figure, one in result.found.items()
@@ -394,7 +406,7 @@ def findings_of(
 
 def _told(figure: Figure, one: Found) -> str:
     """Return a figure in words: its label, its period and its amount."""
-    return f"{_label(one.match, figure.name)}, {_when(one.match)}: {_amount(one.match)}"
+    return f"{_label(one.match, figure.name)}, {_when(one)}: {_amount(one.match)}"
 
 
 def cited(one: Found) -> Citation:
@@ -418,17 +430,27 @@ def _label(match: Match, name: str) -> str:
     return text if len(text) <= _MAX_LABEL else f"{text[:_MAX_LABEL].rsplit(' ', 1)[0]} …"
 
 
-def _when(match: Match) -> str:
-    """Return the period of a figure in the words of its column, else in ours."""
-    for words in (match.entry.cell.column, match.entry.cell.section, match.entry.cell.row):
-        if periods.of_column(words, (), None) and len(words) < _MAX_LABEL and not match.entry.column:
-            return " ".join(words.split())
-    return str(match.entry.period)
+def _when(one: Found) -> str:
+    """Return the period of a figure in the words of its column, if these tell it wholly, else in ours.
+
+    Of a fiscal quarter that is none of the calendar its number is said, too.
+    """
+    entry, at = one.entry, one.entry.period
+    words = next((words for words in (entry.cell.column, entry.cell.section, entry.cell.row) if _tells(words, one)), "")
+    fiscal = one.report.fiscal(at) if at else ""
+    return f"{' '.join(words.split()) or at}{f' ({fiscal})' if fiscal else ''}"
+
+
+def _tells(words: str, one: Found) -> bool:
+    at = one.entry.period
+    if not at or one.entry.column or len(words) >= _MAX_LABEL or not periods.of_column(words, (), None):
+        return False
+    return len(YEAR.findall(words)) == 1 and (at.months in (None, 0, _YEAR) or periods.length(words) is not None)
 
 
 def when(one: Found) -> str:
     """Return the period of a figure."""
-    return _when(one.match)
+    return _when(one)
 
 
 def _amount(match: Match) -> str:

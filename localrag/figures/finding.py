@@ -44,6 +44,7 @@ _ROUNDED = Decimal("0.006")  # relative difference of one figure in thousands an
 _FALLS = re.compile(r"purchase|payment|repayment|paid|acquisition|addition|expenditure|repurchase|expense|cost", re.I)
 _BENEFIT = re.compile(r"(?:income tax )?benefit\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]*")
+_INCOME = re.compile(r"\(income\)", re.I)
 _NETTED = re.compile(r"\b(?:net of|less|excluding)\b", re.I)
 _ASIDE = re.compile(r"\([^()]{0,200}\)|,? (?:less|net of|including) .{0,120}$|[®™*†‡:]", re.I)
 
@@ -62,6 +63,8 @@ class Match:
         value, row = self.entry.value, self.entry.row
         if self.outflow and _BENEFIT.match(row):
             return -value
+        if value < 0 and _INCOME.search(self.entry.cell.section) and "income" in row.lower():
+            return -value  # income among expenses
         falls = (self.outflow or _FALLS.search(row)) and "(" not in row
         return abs(value) if falls and value < 0 else value
 
@@ -159,10 +162,27 @@ class Finder:
         if where and not ranked:
             # What stands elsewhere may be a part's or another company's, so that it has to have the very name.
             outside = self._ranked(name, line, period, also, usual, exact, "")
-            ranked = [one for one in outside if one[0] >= _EXACT and _is_whole(one[1], where)]
+            ranked = [
+                one for one in outside if one[0] >= _EXACT and _is_whole(one[1], where) and self._shared(one[1], where)
+            ]
             if len({one.value for _, one in ranked}) > 1:
                 return None
         return _clear(ranked, name, bool(line and line.outflow), period)
+
+    def _shared(self, one: Entry, statement: str) -> bool:
+        """Return whether the row of a figure outside a statement has a figure of that statement.
+
+        A note may have those of another company, in which this one holds shares.
+        """
+        stated = {other.value for own in self.entries.values() for other in own if other.statement == statement}
+        return not stated.isdisjoint(other.value for other in self._by_row[one.position, one.cell.line] if other.value)
+
+    @cached_property
+    def _by_row(self) -> Mapping[tuple[int, int], list[Entry]]:
+        found: dict[tuple[int, int], list[Entry]] = defaultdict(list)
+        for one in (one for own in self.entries.values() for one in own):
+            found[one.position, one.cell.line].append(one)
+        return found
 
     def _ranked(
         self, name: str, line: Line | None, period: Period, also: frozenset[str], usual: int, exact: bool, where: str
@@ -257,8 +277,9 @@ class Finder:
         if len(terms(name)) > 1 and terms(name) == terms(core) and len(set(netted)) == 1:
             return _TITLED
         around = terms(label.section) | terms(label.column)
-        features = self.features(terms(name) - also, terms(core) - also, around, name, core)
-        if features is None:
+        wanted, own = terms(name) - also, terms(core) - also
+        features = self.features(wanted, own, around, name, core)
+        if features is None or own < wanted - around:  # "General and administrative" is a part of SG&A
             return 0.0
         return 1 / (1 + exp(-_BIAS - sum(weight * one for weight, one in zip(_WEIGHTS, features, strict=True))))
 

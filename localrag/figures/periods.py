@@ -85,6 +85,7 @@ _ENDED = lazy_re(
     rf"{_S}(?:(?:that|which){_S})?(?:ended|ending|closed|to)\b(?:{_S}(?:on|at|in)\b)?(?:{_S}the end of)?",
     re.I,
 )
+_CALENDAR = lazy_re(r"\bcalendar\b", re.I)
 _AS_OF = lazy_re(r"\b(?:as of|at|as at)\b", re.I)
 
 
@@ -192,6 +193,8 @@ def _read(text: str) -> Asked:
             found.append(Period(year - 1, 0, 0))  # the start of a year is the end of the one before
         elif not any(one.year == year for one in found):
             found.append(Period(year, 0, _months(text, match.start(), 12 if months == 3 else months)))
+    if _CALENDAR.search(text):  # its quarters end in March, June, September and December, whatever the fiscal year
+        found = [one if one.month else _in_calendar(one) for one in found]
     dated = {one.year for one in found if one.month}
     # "the quarter that ended in April 2023, the first of fiscal 2024"
     own = {
@@ -239,6 +242,12 @@ def _of_quarter(match: re.Match[str]) -> Period:
 def _of_first_months(match: re.Match[str]) -> Period:
     months = 6 if match["half"] else _NUMBERS.get(match["n"].lower(), 0) or int(match["n"])
     return Period(_whole(match["year"]), 0, months, months // 3)
+
+
+def _in_calendar(one: Period) -> Period:
+    if one.quarter:
+        return Period(one.year, 3 * one.quarter, one.months)
+    return one if one.months == 0 else Period(one.year, 12, one.months or 12)
 
 
 def _whole(year: str) -> int:

@@ -16,6 +16,7 @@ from localrag.figures.finding import DISTINGUISHING, terms
 from localrag.figures.formulas import Figure, Node, Operation, figures, flat
 from localrag.figures.periods import Period
 from localrag.figures.reports import Report
+from localrag.figures.table import Entry
 from localrag.quantities import YEAR, years
 from localrag.question import calculation, lookup
 from localrag.question.calculation import Request
@@ -38,6 +39,7 @@ _COMPOUND = re.compile(r"\bcagr\b|\bcompound(?:ed)? (?:annual|yearly)\b", re.I)
 _CHANGES = re.compile(r"\b(?:chang|differ|increas|decreas)", re.I)
 _PER_UNIT = re.compile(r"\bper\b", re.I)
 _PER_SHARE = re.compile(r"\bper (?:\w+ )?share\b|\bshares\b", re.I)
+_EACH_SHARE = re.compile(r"\bper (?:\w+ )?share\b", re.I)
 NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
 _SPENDS = re.compile(r"\b(?:spen[dt]|invest|purchas|bought|buy|put|la(?:y|id)|pa(?:y|id))", re.I)
 # What makes a calculation of a question, whatever kind its words seem to be of.
@@ -186,6 +188,10 @@ def readings(asked: Asked) -> Iterator[Reading]:
         return
     # "Gross margin" is an amount, too.
     if named and (asked.kind == "calculation" or asked.value != "money" or named[0] not in formulas.lines()):
+        amount = not ratios[named[0]].unit and asked.report.finder.has(named[0])
+        if amount:  # the company has its own definition
+            yield Reading(Figure(named[0]), named[0], also=_also(Figure(named[0]), asked) - terms(named[0]))
+            return
         for formula in ratios[named[0]].formulas:
             ratio, made = ratios[named[0]], formulas.parse(formula.replace("days", _days(asked)))
             if made is not None:
@@ -471,6 +477,22 @@ def moves(text: str) -> bool:
 def works_out(text: str) -> bool:
     """Return whether words ask for a calculation."""
     return _WORKED_OUT.search(text) is not None
+
+
+def called_by(name: str, one: Entry, content: str) -> bool:
+    """Return whether a figure is net, of one share or of a part where its name, or a question, says so.
+
+    "Net interest income" is no interest income, what is earned per share no number of shares, and the total of all
+    parts none of one.
+    """
+    own, row = flat(name), flat(one.row).split()
+    net = f"net {own}" if f" net {own} " in f" {flat(content)} " else own
+    if net.startswith("net ") and net not in formulas.lines() and "net" not in (*row, *flat(one.cell.section).split()):
+        return False
+    if _EACH_SHARE.search(content) and not one.cell.unit and not table.per_share(one.cell):
+        return False
+    part = terms(name) - terms(f"{one.row} {one.column}") - _known_names()
+    return not (row[:1] == ["total"] and part and part <= terms(one.cell.section))
 
 
 def earlier(node: Node) -> bool:

@@ -55,6 +55,14 @@ class Report:
             return None
         return Period(self.period.year + asked.year - year, self.period.month, asked.months)
 
+    def fiscal(self, at: Period) -> str:
+        """Return the number of a fiscal quarter that is none of the calendar: "fiscal Q2 2024"; else nothing."""
+        number, year = self.quarter
+        if self.period is None or not number or at.months != 3 or at.month != self.period.month:
+            return ""
+        year += at.year - self.period.year
+        return "" if (at.month, at.year) == (3 * number, year) else f"fiscal Q{number} {year}"
+
 
 @dataclass(frozen=True)
 class _Named:

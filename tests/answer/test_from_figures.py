@@ -354,3 +354,73 @@ def test_a_company_without_the_figure_leaves_the_comparison_to_the_text(ask, mod
 def test_a_comparison_with_the_year_before_says_how_far_it_moved(ask):
     answer = ask("Did Orlo's inventories go up or down in 2021 compared with the year before?")
     assert answer.answer.startswith("It rose by $20 thousand (40 %)")
+
+
+RIVER = """
+Summarized financial information of River Motors, in which we hold shares, is as follows (in thousands):
+
+| | 2021 | 2019 |
+| --- | --- | --- |
+| Net sales | 55 | 33 |
+| Gross profit | (31) | (12) |
+"""
+
+
+def test_a_note_on_another_company_has_no_figure_of_this_one(assistant, models, shelf):
+    titled = ORLO.replace(
+        "Consolidated Statements of Operations\nFor the Years Ended December 31, 2021 and 2020\n",
+        "Statements of Operations\n",
+    )
+    facts.refresh(shelf("note", {"orlo-foods_2021.md": titled + RIVER}))
+    *_, last = assistant.ask("What were Orlo's net sales in 2020?", libraries=["note"])
+    assert "$1,000 thousand" in last.answer.answer
+    for question in ("What were Orlo's net sales in 2019?", "Orlo gross profit 2019"):
+        *_, last = assistant.ask(question, libraries=["note"])
+        assert last.answer.plan.signals.get("read") != "figures"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How much did Orlo earn per basic share in 2021?",
+        "What was Orlo's net gross profit in 2021?",
+        "What was the average of Orlo's net sales in 2021?",
+        "Did Orlo's goods and services both grow in 2021?",
+    ],
+)
+def test_a_figure_of_another_kind_is_left_to_the_text(ask, question):
+    assert ask(question).plan.signals.get("read") != "figures"
+
+
+def test_a_single_figure_written_by_the_model_is_no_growth_and_no_average(ask, models):
+    models.generator.script = [("growth", "net sales")]
+    assert ask("How was the growth of Orlo's net sales, please, in 2021?").plan.signals.get("read") != "figures"
+
+
+def test_a_part_of_a_line_is_not_the_line(assistant, models, shelf):
+    parts = ORLO.replace(
+        "| Research and development | 40 | 50 |", "| Selling | 25 | 20 |\n| General and administrative | 15 | 30 |"
+    )
+    facts.refresh(shelf("parts", {"orlo-foods_2021.md": parts}))
+    *_, last = assistant.ask("Orlo SG&A 2021", libraries=["parts"])
+    assert last.answer.plan.signals.get("read") != "figures"
+
+
+def test_what_a_company_defines_itself_is_taken_from_its_row(assistant, models, shelf):
+    own = (
+        ORLO
+        + "\nNon-GAAP measures (in thousands)\n\n| | 2021 | 2020 |\n| --- | --- | --- |\n| Free cash flow | 130 | 95 |\n"
+    )
+    facts.refresh(shelf("own", {"orlo-foods_2021.md": own}))
+    *_, last = assistant.ask("What was Orlo's free cash flow in 2021?", libraries=["own"])
+    assert "130 thousand" in last.answer.answer
+
+
+def test_income_in_brackets_among_expenses_is_income(assistant, models, shelf):
+    other = ORLO.replace(
+        "| Operating income |",
+        "| Nonoperating (income) expenses: | | |\n| Interest income | (30) | (20) |\n| Operating income |",
+    )
+    facts.refresh(shelf("other", {"orlo-foods_2021.md": other}))
+    *_, last = assistant.ask("What was Orlo's interest income in 2021?", libraries=["other"])
+    assert "$30 thousand" in last.answer.answer

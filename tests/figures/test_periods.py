@@ -18,6 +18,8 @@ from localrag.figures.periods import Period
         ("revenue in the three months ended July 1, 2023", [Period(2023, 6, 3)]),
         ("revenue for the fiscal year that ended on October 31, 2009", [Period(2009, 10, 12)]),
         ("revenue in Q3 2023", [Period(2023, 0, 3, 3)]),
+        ("revenue in calendar Q3 2023", [Period(2023, 9, 3)]),
+        ("revenue of the calendar year 2023", [Period(2023, 12, 12)]),
         ("revenue in the first quarter of fiscal 2024", [Period(2024, 0, 3, 1)]),
         ("revenue june qtr 2023", [Period(2023, 6, 3)]),
         ("buybacks from January to September 2022", [Period(2022, 9, 9)]),

@@ -9,21 +9,25 @@ Nothing here confines the process: call `localrag.offline.confine()` first.
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.grounding import prompts
 from localrag.grounding.workspace import Workspace
 from localrag.lifecycle import audit_events, retention
 from localrag.llm import priority, prompt_cache
 from localrag.search import filters
-from localrag.security import audit, sandbox
+from localrag.security import audit, sandbox, storage
 from localrag.security.encryption import unlocked
 from localrag.security.terminal import counted
 from localrag.settings import Settings, load_settings
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
     from localrag.items.extraction import Each
     from localrag.lifecycle.forget import Conversations
     from localrag.store.writer import Editor
+
+TEMPORARY = "document"  # the name of a library that `temporary_library` makes
 
 
 def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
@@ -93,6 +99,38 @@ def extract(
             yield from Reviewer(workspace).extract(wanted, libraries=libraries, documents=only, each=each, stop=stop)
 
     return Asking(begin)
+
+
+@contextmanager
+def temporary_library(
+    file: Path, settings: Settings, stop: Callable[[], bool], passwords: Sequence[str] = ()
+) -> Iterator[Settings]:
+    """Read one file into a library named after it, which is deleted at the end; yields the settings that find it.
+
+    Raises ReadError where it cannot be read, Cancelled by `stop`.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"localrag-{os.getpid()}-") as folder:
+        indexes, documents = Path(folder, "indexes"), Path(folder, "documents")
+
+        class Apart(Settings):
+            __slots__ = ()
+
+            @property
+            def indexes_dir(self) -> Path:
+                return indexes
+
+        values = {one.name: getattr(settings, one.name) for one in fields(Settings)}
+        own = Apart(**values | {"store": None})
+        documents.mkdir(mode=0o700)
+        shutil.copyfile(file, documents / file.name)  # its own folder may hold thousands of others
+        with closing(Library(TEMPORARY, own)) as library:
+            report = library.ingest(documents, passwords=passwords, stop=stop)
+        storage.remove(own.read_marks(TEMPORARY))
+        if stop():
+            raise Cancelled("stopped")
+        for failure in report.failed:
+            raise ReadError(f"{file} {failure.reason}")
+        yield own
 
 
 class Library:

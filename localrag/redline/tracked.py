@@ -14,6 +14,7 @@ import io
 import posixpath
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
@@ -194,8 +195,8 @@ class Paragraph:
     def properties(self, start: int, end: int) -> Element | None:
         """Return a copy of the properties of the run that words inserted at a span take."""
         near = [*self.signs[start:end], *self.signs[max(0, start - 1) : start], *self.signs[end : end + 1]]
-        run = next((one.first for one in near if one.free), None)
-        return _properties(run) if run is not None else None
+        runs = Counter(one.first for one in near if one.free)
+        return _properties(runs.most_common(1)[0][0]) if runs else None
 
     def runs(self, start: int, end: int) -> list[Element]:
         """Return the runs of a span, cut so that they hold nothing else than its words."""
@@ -316,7 +317,8 @@ class WordFile:
         """Make edits; returns those that would have cut a field, a link or the like, and are comments now."""
         left: list[Edit] = []
         changed: dict[int, int] = {}  # the first offset of each paragraph that is changed so far
-        for one in sorted(edits, key=lambda one: (one.paragraph, one.start, one.end), reverse=True):
+        order = {(one.paragraph, one.start, one.end, number): one for number, one in enumerate(edits)}
+        for _, one in sorted(order.items(), reverse=True, key=lambda pair: pair[0]):
             own = self.paragraphs[one.paragraph]
             found = [] if one.text is None else changes(own.text[one.start : one.end], one.text)
             spans = [(one.start + a, one.start + b, text) for a, b, text in found]

@@ -1,0 +1,410 @@
+"""Turn a review of a Word file into edits: the playbook's fallback where a clause deviates, or stands nowhere.
+
+The sentences that hold the quote of a finding give way to the fallback; numbers and headings that are typed before
+them, and other sentences of the paragraph, stay. A missing clause goes under a heading that it could have, else behind
+the clause that comes before it in the playbook, else before the signatures. Limits: headings and signatures in English;
+the new clause is numbered as 7A, so that references to others stay right.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from localrag import policy
+from localrag.errors import ReadError, UsageError
+from localrag.ingest import source_files
+from localrag.ingest.source_files import FileState
+from localrag.items.playbook import Playbook, PlaybookItem
+from localrag.redline.tracked import Edit, Paragraph, WordFile
+from localrag.security import audit, storage
+from localrag.security.encryption.keyring import Recipients, decrypted_name
+from localrag.sessions import table_export
+from localrag.sessions.export.contents import line
+from localrag.sessions.export.reports import details
+from localrag.settings import Settings
+from localrag.store import names
+from localrag.store.library import Library
+from localrag.store.text_analysis import sentences
+from localrag.types import Checked, Document, Page
+
+Action = Literal["changed", "inserted", "commented", "left"]
+_SUFFIX = ".docx"
+_NUMBER = re.compile(
+    r"\s*(?:(?:(?:article|section|clause)\s+)?(?P<number>\d{1,3}(?:\.\d{1,3}){0,4})[.):]?|\(\w{1,4}\)|[a-z]\)|[IVX]{1,5}\.)"
+    r"(?=\s)",
+    re.I,
+)
+_TITLE = re.compile(
+    r"\s*[A-Z“][\w’'&/-]*(?:,?\s(?:[A-Z][\w’'&/-]*|and|or|of|the|for|to|in|on|by|without)){0,7}[.:]\s+(?=[A-Z“\"(])"
+)
+_TAIL = re.compile(r"[;,](?:\s+(?:and|or))?\s*$")
+_SIGNED = re.compile(r"\bin witness\b|^\s*(?:by|signed|signature)\b\s{0,9}:|/s/|\bexecuted (?:as|by|on)\b", re.I)
+_SHORT, _NEAR = 12, 60  # letters of a text that is looked for nearby, and how far
+_MIN_HEADINGS = 3  # of the level of the clauses
+_BEARS = 0.5  # of the words of a sentence that one of the fallback has, too
+
+
+class Proposal(NamedTuple):
+    """What is done about a finding, and why nothing is done or only a comment written."""
+
+    finding: Checked
+    action: Action
+    edits: tuple[Edit, ...] = ()
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        one = self.finding
+        named = {"item": one.item, "title": one.title, "state": one.state, "problem": one.problem}
+        return {**named, "action": self.action, "reason": self.reason}
+
+
+class _Section(NamedTuple):
+    """A clause: the number of the paragraph of its heading, the heading, and the last paragraph with text."""
+
+    first: int
+    title: str
+    last: int
+
+
+@dataclass
+class Draft:
+    """A Word file, and where the text that was reviewed stands in it: for each letter, its paragraph and offset."""
+
+    paragraphs: Sequence[Paragraph]
+    page: Page
+    letters: list[int] = field(default_factory=list)
+    owners: list[tuple[int, int] | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.texts = [one.text for one in self.paragraphs]
+        self.letters = [at for at, char in enumerate(self.page.text) if not char.isspace()]
+        self.owners = [None] * len(self.letters)
+        flat, past = "".join(self.page.text[at] for at in self.letters), 0
+        for number, own in enumerate(self.paragraphs):
+            for start, end in zip([0, *own.breaks], [*own.breaks, len(own.signs)], strict=True):
+                places = [at for at in range(start, end) if not own.signs[at].char.isspace()]
+                words = "".join(own.signs[at].char for at in places)
+                at = flat.find(words, past) if words else -1
+                if at >= 0 and (len(words) >= _SHORT or at - past <= _NEAR):
+                    past = at + len(words)
+                    self.owners[at:past] = [(number, place) for place in places]
+        self.sections = [*self._sections()]
+
+    def spans(self, start: int, end: int) -> dict[int, tuple[int, int]]:
+        """Return what a part of the page is in the file: the span in each paragraph."""
+        found: dict[int, tuple[int, int]] = {}
+        for owner in self.owners[bisect_left(self.letters, start) : bisect_left(self.letters, end)]:
+            if owner is not None:
+                number, at = owner
+                found[number] = (min(found.get(number, owner)[0] if number in found else at, at), at + 1)
+        return found
+
+    def _sections(self) -> Iterator[_Section]:
+        """Yield the clauses: what is under the headings of the highest level that has some."""
+        heads = [(n, one) for one in self.page.headings if (n := self._after(one.start)) is not None]
+        levels = Counter(one.level for _, one in heads)
+        main = next((level for level in sorted(levels) if levels[level] >= _MIN_HEADINGS), 0)
+        heads = [(n, one) for n, one in heads if one.level <= main]
+        ends = [*(n for n, _ in heads[1:]), self.signatures()]
+        for (first, one), end in zip(heads, ends, strict=bool(heads)):
+            if one.level == main and first < end:
+                yield _Section(first, one.title, self._with_text(end - 1))
+
+    def _after(self, start: int) -> int | None:
+        at = bisect_left(self.letters, start)
+        return next((one[0] for one in self.owners[at : at + _NEAR] if one is not None), None)
+
+    def _with_text(self, last: int) -> int:
+        """Return the last paragraph with text up to one."""
+        return next((at for at in range(last, -1, -1) if self.texts[at].strip()), 0)
+
+    def signatures(self) -> int:
+        """Return the paragraph that the signatures begin with; behind the last one where there are none."""
+        half = len(self.texts) // 2
+        found = (at for at in range(half, len(self.texts)) if _SIGNED.search(self.texts[at]))
+        return next(found, len(self.texts))
+
+    def section_of(self, paragraph: int) -> _Section | None:
+        return next((one for one in self.sections if one.first <= paragraph <= one.last), None)
+
+
+def check(path: Path, original: str) -> None:
+    """Refuse a file that no marked copy of `original` can be written to, before a review is made for it."""
+    policy.check_export("a marked document")
+    if decrypted_name(path).suffix.lower() != _SUFFIX:
+        raise UsageError(f"no Word file can be written as {path.name!r}", f"Give it the ending {_SUFFIX}.")
+    if Path(original).suffix.lower() != _SUFFIX:
+        hint = "Save it in Word as .docx first (a .docm has macros, which are left out then)."
+        raise UsageError(f"{original!r} is no Word file ({_SUFFIX}) that could be marked", hint)
+    if path.resolve() == Path(original).resolve():
+        raise UsageError(f"{str(path)!r} is the file that is read", "Give another name to the new one.")
+    storage.check_target(path)
+
+
+def author() -> str:
+    """Return the name that changes are marked with unless another is given: the user's full name, or else the login."""
+    full = ""
+    if sys.platform != "win32":
+        import pwd
+
+        with suppress(KeyError):
+            full = pwd.getpwuid(os.getuid()).pw_gecos.partition(",")[0].strip()
+    return full or audit.user()
+
+
+def original(settings: Settings, library: Library, document: Document) -> Path:
+    """Return the file that a document was read from. Raises UsageError where it is not there as it was read."""
+    file = names.original(settings, library.name, document)
+    stored = library.files(document.root).get(document.file or document.path)
+    return unchanged(document, str(file or ""), source_files.state(file, stored) if file else "elsewhere")
+
+
+def unchanged(document: Document, file: str, state: FileState) -> Path:
+    """Return the file of a document, or raise UsageError where it is not a file as it was read."""
+    if document.file or state != "same":
+        why = "is inside another file" if document.file else _STATES[state]
+        raise UsageError(f"{document.path!r} {why}", "Ingest its folder again, or name the file itself.")
+    return Path(file)
+
+
+_STATES = {
+    "changed": "has changed since it was read",
+    "missing": "is not on the disk any more",
+    "elsewhere": "was not read on this machine",
+}
+
+
+def save(
+    file: Path,
+    found: Sequence[Checked],
+    playbook: Playbook,
+    page: Page,
+    path: Path,
+    library: str,
+    record_of: Callable[[str], Path | None],
+    by: str = "",
+    day: str = "",
+    recipients: Recipients | None = None,
+) -> tuple[Path, list[Proposal]]:
+    """Write a copy of a reviewed Word file with the playbook's wording as tracked changes, and record the export.
+
+    `library` is where the document is, if it is in one. Changes are made `by` somebody, by default the user, on a `day`
+    (2026-12-02), by default now. Raises ReadError where the file cannot be marked.
+    """
+    check(path, str(file))
+    date = f"{day}T00:00:00Z" if day else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    marked = opened(file, by or author(), date)
+    made = mark(marked, found, playbook, page)
+    if not library and (log := record_of("")) is not None:  # the review of another is in the log of its library
+        audit.record(log, "review", None, playbook=playbook.title, document=str(file), proposals=len(made))
+    about, data = f"{playbook.title}: {file.name}", marked.saved()
+    return table_export.save([{"library": library}], path, about, record_of, recipients, data), made
+
+
+def opened(file: Path, by: str, date: str) -> WordFile:
+    """Open a Word file to edit it. Raises ReadError with its name where that fails."""
+    try:
+        return WordFile(file.read_bytes(), file.name, by, date)
+    except OSError as error:
+        raise ReadError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path and its rights.") from error
+    except ReadError as error:
+        raise ReadError(f"{file} {error.message}", error.hint) from error
+
+
+def mark(file: WordFile, findings: Sequence[Checked], playbook: Playbook, page: Page) -> list[Proposal]:
+    """Write what a playbook proposes into a Word file of which `page` is the text; returns what is done about each."""
+    draft = Draft(file.paragraphs, page)
+    order = {item.id: number for number, item in enumerate(playbook.items)}
+    made: list[Proposal] = []
+    for one in sorted(findings, key=lambda one: order.get(one.item, len(order))):
+        if one.as_expected is False or (one.state == "unsure" and playbook.item(one.item).position is not None):
+            made.append(_proposal(one, playbook, draft, findings, made))
+    left = file.apply([edit for one in made for edit in one.edits])
+    return [_checked(one, left) for one in made]
+
+
+def _checked(one: Proposal, left: Sequence[Edit]) -> Proposal:
+    held = one.action == "changed" and any(edit in left for edit in one.edits)
+    return one._replace(action="commented", reason="a field, a link or another change holds the words") if held else one
+
+
+def _proposal(
+    one: Checked, playbook: Playbook, draft: Draft, findings: Sequence[Checked], made: Sequence[Proposal]
+) -> Proposal:
+    """Return what to do about a finding that is not as expected, or unsure."""
+    item = playbook.item(one.item)
+    if one.decision is not None and one.decision.verdict == "accepted":
+        return Proposal(one, "left", reason="the reviewer accepted it")
+    at, said = one.citation, _comment(one, item, playbook)
+    spans = draft.spans(at.start, at.end) if at is not None and at.document == one.document else {}
+    if not spans and (one.state == "unsure" or at is not None):
+        return Proposal(one, "left", reason="its words were not found in the file" if at else "it has no quote")
+    if not spans:
+        return _missing(one, said, playbook, draft, findings, made)
+    if one.as_expected is None or not one.fallback:
+        number, (start, end) = next(iter(spans.items()))
+        reason = "it is unsure" if one.as_expected is None else "the playbook has no fallback"
+        return Proposal(one, "commented", (Edit(number, start, end, comment=said),), reason)
+    return Proposal(one, "changed", tuple(_changed(line(one.fallback), said, spans, draft)))
+
+
+def _comment(one: Checked, item: PlaybookItem, playbook: Playbook) -> str:
+    """Return why a clause is marked, and by which position."""
+    told = details(one, item)
+    parts = [f"{one.title}: {one.problem or one.state}.", f"Position: {told['Position']}." if told["Position"] else ""]
+    parts += [f"Playbook: {playbook.title}, item {item.id}, importance {item.importance}."]
+    parts += [item.note, f"Reviewer: {one.decision.comment}" if one.decision and one.decision.comment else ""]
+    return "\n".join(line(part) for part in parts if part)
+
+
+# --- a clause that deviates -----------------------------------------------------------------------------------
+
+
+def _changed(fallback: str, said: str, spans: dict[int, tuple[int, int]], draft: Draft) -> Iterator[Edit]:
+    """Yield the edits that put a fallback in the place of quoted sentences, in the paragraph most like it."""
+    regions = {number: _region(draft.texts[number], span, fallback) for number, span in spans.items()}
+    prose = {n: one for n, one in regions.items() if draft.texts[n][slice(*one)].rstrip()[-1:] in _STOPS} or regions
+    words = {number: _alike(draft.texts[number][slice(*one)], fallback) for number, one in prose.items()}
+    main = max(prose, key=lambda number: words[number])
+    for number, (start, end) in prose.items():
+        text = draft.texts[number]
+        tail = _TAIL.search(text, start, end)
+        if number == main:
+            end, new = (tail.start(), fallback.rstrip(".")) if tail else (end, fallback)
+            yield Edit(number, start, end, new, comment=said)
+        else:
+            yield Edit(number, start, end, "", gone=not text[:start].strip() and not text[end:].strip())
+
+
+_STOPS = (".", ";", ":", "!", "?", ")", ",", "”", '"')
+
+
+def _region(text: str, span: tuple[int, int], fallback: str) -> tuple[int, int]:
+    """Return the sentences that hold a span, with those beside them that the fallback has, too."""
+    body = _body(text)
+    found = [(body + a, body + b) for a, b in sentences(text[body:])]
+    held = [at for at, (a, b) in enumerate(found) if a < span[1] and span[0] < b] or [0]
+    if not found:
+        return body, len(text)
+    parts = [fallback[a:b] for a, b in sentences(fallback)]
+
+    def bears(at: int) -> bool:
+        return any(_alike(text[slice(*found[at])], part) >= _BEARS for part in parts) and len(parts) > 1
+
+    first, last = held[0], held[-1]
+    while first > 0 and bears(first - 1):
+        first -= 1
+    while last + 1 < len(found) and bears(last + 1):
+        last += 1
+    return found[first][0], found[last][1]
+
+
+def _body(text: str) -> int:
+    """Return where the words of a clause begin, behind a typed number and heading: "9.2 Term. The term ..."."""
+    number = _NUMBER.match(text)
+    start = number.end() if number else 0
+    title = _TITLE.match(text, start)
+    start = title.end() if title else start
+    return start + len(text[start:]) - len(text[start:].lstrip())
+
+
+def _alike(one: str, other: str) -> float:
+    """Return the share of the words of the longer text that the other has, too."""
+    left, right = (set(re.findall(r"\w+", text.casefold())) for text in (one, other))
+    return len(left & right) / max(1, len(left), len(right))
+
+
+# --- a clause that is missing ---------------------------------------------------------------------------------
+
+
+def _missing(
+    one: Checked, said: str, playbook: Playbook, draft: Draft, findings: Sequence[Checked], made: Sequence[Proposal]
+) -> Proposal:
+    """Return a proposal that inserts a clause, or says at its place that it is missing."""
+    item = playbook.item(one.item)
+    under = _named(item, draft)
+    section = under or _before(item, draft, findings, playbook)
+    last = section.last if section else draft._with_text(draft.signatures() - 1)
+    if not one.fallback:
+        length = len(draft.texts[last])
+        return Proposal(one, "commented", (Edit(last, 0, length, comment=said),), "the playbook has no fallback")
+    parts = [line(part) for part in one.fallback.split("\n") if part.strip()]
+    known = sum(edit.paragraph == last and bool(edit.after) for each in made for edit in each.edits)
+    if section is None or under is not None:
+        model = _model(section, draft) if section and last > section.first else last
+        added = [pair for part in parts for pair in (*_gap(model, draft), (part, model))]
+    else:
+        added = _clause(section, item.name, parts, draft, known)
+    return Proposal(one, "inserted", (Edit(last, after=tuple(added), comment=said),))
+
+
+def _named(item: PlaybookItem, draft: Draft) -> _Section | None:
+    """Return the clause with a heading that the missing one could have."""
+    names = {_plain(name) for name in (*item.headings, item.name)}
+    return next((one for one in draft.sections if _plain(one.title) in names), None)
+
+
+def _plain(title: str) -> str:
+    number = _NUMBER.match(title)
+    return " ".join(re.findall(r"\w+", title[number.end() if number else 0 :].casefold()))
+
+
+def _before(item: PlaybookItem, draft: Draft, findings: Sequence[Checked], playbook: Playbook) -> _Section | None:
+    """Return the clause of the last item before this one in the playbook that the document has."""
+    cited = {one.item: one.citation for one in findings if one.citation and one.citation.document == one.document}
+    before = [one.id for one in playbook.items[: playbook.items.index(item)]]
+    for at in filter(None, map(cited.get, reversed(before))):
+        for number in draft.spans(at.start, at.end):
+            if (found := draft.section_of(number)) is not None:
+                return found
+    return None
+
+
+def _model(section: _Section, draft: Draft) -> int:
+    """Return the paragraph of a clause that reads like its text."""
+    inside = range(section.first + 1, section.last + 1)
+    prose = (at for at in inside if len(draft.texts[at]) > _NEAR and draft.texts[at].rstrip()[-1] in _STOPS)
+    return next(prose, section.last)
+
+
+def _clause(section: _Section, name: str, parts: Sequence[str], draft: Draft, known: int) -> list[tuple[str, int]]:
+    """Return the paragraphs of a new clause behind another one, with a heading and numbers as it has them."""
+    head, model = draft.texts[section.first], _model(section, draft)
+    letter = chr(ord("A") + min(known, 25))
+    title = name.upper() if head.isupper() else name
+    if len(line(head)) > len(line(section.title)) + _SHORT:  # "7. Payment. The customer shall ..."
+        first, *parts = parts
+        added = [(f"{_numbered(head, head, letter, 0)}{title}. {first}", section.first)]
+    else:
+        added = [(_numbered(head, head, letter, 0) + title, section.first)]
+    for number, part in enumerate(parts, 1):
+        added += [*_gap(model, draft), (_numbered(draft.texts[model], head, letter, number) + part, model)]
+    return [*_gap(section.first, draft), *added]
+
+
+def _gap(paragraph: int, draft: Draft) -> list[tuple[str, int]]:
+    """Return the empty paragraph that stands before one."""
+    return [("", paragraph - 1)] if paragraph and not draft.texts[paragraph - 1].strip() else []
+
+
+def _numbered(like: str, head: str, letter: str, number: int) -> str:
+    """Return the number of a new clause as one like it has it, with the space behind: "7A. ", "7A.1 ", or nothing."""
+    own, over = _NUMBER.match(like), _NUMBER.match(head)
+    if own is None or over is None or not own["number"] or not over["number"]:
+        return ""
+    rest = own["number"].removeprefix(over["number"])
+    if rest and not re.fullmatch(r"\.\d+", rest):
+        return ""
+    space = re.compile(r"\s*").match(like, own.end())
+    behind = like[own.end("number") : space.end() if space else None]
+    return f"{like[: own.start('number')]}{over['number']}{letter}{f'.{number}' if rest else ''}{behind}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--out", required=True, type=options.FILE, metavar="FILE", help="Write the copy to FILE, replacing it: .docx."
 )
-@click.option("--author", default="", metavar="NAME", help="Who makes the changes; else your name on this machine.")
-@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="The day of the changes; else now.")
+@options.author_option
+@options.date_option
 @options.libraries_option("The library of the document; a file on the disk needs none.", multiple=False)
 @recipient_options
 @options.json_option
@@ -40,7 +39,7 @@ def redline_command(
     book: str,
     out: Path,
     author: str,
-    date: datetime | None,
+    date: str,
     library: str | None,
     recipients: Recipients | None,
     as_json: bool,
@@ -82,14 +81,13 @@ def redline_command(
                     update(event.done, event.total, event.finding.title)
         if ended.stopped:
             sys.exit(130)
-        day = f"{date:%Y-%m-%d}" if date else ""
         page = opened.pages(document.id)[0]
 
         def log_of(name: str) -> Path:
             return settings.library_audit_file(name) if name else settings.audit_file
 
         about = (file, ended.findings, playbook, page, out, library or "")
-        written, made = proposals.save(*about, log_of, author, day, recipients)
+        written, made = proposals.save(*about, log_of, author, date, recipients)
     if as_json:
         print_json({"document": named, "playbook": playbook.title, "proposals": [one.to_dict() for one in made]})
     else:

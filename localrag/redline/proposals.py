@@ -8,23 +8,21 @@ the new clause is numbered as 7A, so that references to others stay right.
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from localrag import policy
-from localrag.errors import ReadError, UsageError
+from localrag.errors import UsageError
 from localrag.ingest import source_files
 from localrag.ingest.source_files import FileState
 from localrag.items.playbook import Playbook, PlaybookItem
+from localrag.redline import tracked
 from localrag.redline.tracked import Edit, Paragraph, WordFile
 from localrag.security import audit, storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
@@ -40,16 +38,22 @@ from localrag.types import Checked, Document, Page
 Action = Literal["changed", "inserted", "commented", "left"]
 _SUFFIX = ".docx"
 _NUMBER = re.compile(
-    r"\s*(?:(?:(?:article|section|clause)\s+)?(?P<number>\d{1,3}(?:\.\d{1,3}){0,4})[.):]?|\(\w{1,4}\)|[a-z]\)|[IVX]{1,5}\.)"
+    r"\s*(?:(?:(?:article|section|clause)\s+)?(?P<number>\d{1,3}(?:\.\d{1,3}){0,4}|(?<=article\s)[ivxl]{1,6})[.):]?"
+    r"|\(\w{1,4}\)|[a-z]\)|[ivx]{1,5}\.)"
     r"(?=\s)",
     re.I,
 )
 _TITLE = re.compile(
-    r"\s*[A-Z“][\w’'&/-]*(?:,?\s(?:[A-Z][\w’'&/-]*|and|or|of|the|for|to|in|on|by|without)){0,7}[.:]\s+(?=[A-Z“\"(])"
+    r"\s*[A-Z“][\w’'&/-]*(?:[,;]?\s(?:[A-Z][\w’'&/-]*|and|or|of|the|for|to|in|on|by|without)){0,7}[.:]\s+(?=[A-Z\d“\"(])"
 )
 _TAIL = re.compile(r"[;,](?:\s+(?:and|or))?\s*$")
-_SIGNED = re.compile(r"\bin witness\b|^\s*(?:by|signed|signature)\b\s{0,9}:|/s/|\bexecuted (?:as|by|on)\b", re.I)
+_SIGNED = re.compile(
+    r"\bin witness\b|^\s*(?:by|signed|signature)\b\s{0,9}:|/s/|\bexecuted (?:as|by|on)\b|^\s*agreed and accepted\b",
+    re.I,
+)
 _SHORT, _NEAR = 12, 60  # letters of a text that is looked for nearby, and how far
+_HEADING = 10  # words of a heading that stands alone
+_LEFT_OUT = 2  # numbers that a row of clauses may lack
 _MIN_HEADINGS = 3  # of the level of the clauses
 _BEARS = 0.5  # of the words of a sentence that one of the fallback has, too
 
@@ -69,11 +73,12 @@ class Proposal(NamedTuple):
 
 
 class _Section(NamedTuple):
-    """A clause: the number of the paragraph of its heading, the heading, and the last paragraph with text."""
+    """A clause: its first paragraph, its last one with text, its heading, and if its text begins beside it."""
 
     first: int
-    title: str
     last: int
+    title: str
+    beside: bool
 
 
 @dataclass
@@ -106,25 +111,42 @@ class Draft:
         for owner in self.owners[bisect_left(self.letters, start) : bisect_left(self.letters, end)]:
             if owner is not None:
                 number, at = owner
-                found[number] = (min(found.get(number, owner)[0] if number in found else at, at), at + 1)
+                found[number] = (found.get(number, (at, at))[0], at + 1)
         return found
 
     def _sections(self) -> Iterator[_Section]:
-        """Yield the clauses: what is under the headings of the highest level that has some."""
+        """Yield the clauses: those that are numbered 1, 2, 3 by hand, or else the highest headings that are several."""
         heads = [(n, one) for one in self.page.headings if (n := self._after(one.start)) is not None]
         levels = Counter(one.level for _, one in heads)
         main = next((level for level in sorted(levels) if levels[level] >= _MIN_HEADINGS), 0)
-        heads = [(n, one) for n, one in heads if one.level <= main]
-        ends = [*(n for n, _ in heads[1:]), self.signatures()]
-        for (first, one), end in zip(heads, ends, strict=bool(heads)):
-            if one.level == main and first < end:
-                yield _Section(first, one.title, self._with_text(end - 1))
+        titled = {n: one.title for n, one in heads if one.level == main}
+        counted = self._counted()
+        firsts = counted if len(counted) >= max(_MIN_HEADINGS, len(titled)) else sorted(titled)
+        stops = sorted({*firsts, *(n for n, one in heads if one.level <= main), self.signatures()})
+        for first, end in pairwise(stops):
+            if first in firsts:
+                number, body = _lead(own := self.texts[first])
+                alone = len(own[number:].split()) <= _HEADING
+                yield _Section(first, self.with_text(end - 1), own[number : None if alone else body], not alone)
+
+    def _counted(self) -> list[int]:
+        """Return the paragraphs of the longest row that is numbered 1, 2, 3 by hand."""
+        rows: list[list[tuple[int, int]]] = []
+        for n, text in enumerate(self.texts):
+            number = _NUMBER.match(text)
+            if number and (number["number"] or "").isdecimal() and text[number.end() :].lstrip()[:1].isupper():
+                value = int(number["number"])
+                rows += [[(n, 0)]] * (value == 1)
+                near = [row for row in reversed(rows) if 0 < value - row[-1][1] <= 1 + _LEFT_OUT]
+                if near:
+                    min(near, key=lambda row: value - row[-1][1]).append((n, value))
+        return [n for n, value in max(rows, key=lambda row: row[-1][0] - row[0][0], default=[]) if value]
 
     def _after(self, start: int) -> int | None:
         at = bisect_left(self.letters, start)
         return next((one[0] for one in self.owners[at : at + _NEAR] if one is not None), None)
 
-    def _with_text(self, last: int) -> int:
+    def with_text(self, last: int) -> int:
         """Return the last paragraph with text up to one."""
         return next((at for at in range(last, -1, -1) if self.texts[at].strip()), 0)
 
@@ -133,6 +155,12 @@ class Draft:
         half = len(self.texts) // 2
         found = (at for at in range(half, len(self.texts)) if _SIGNED.search(self.texts[at]))
         return next(found, len(self.texts))
+
+    @property
+    def final(self) -> _Section | None:
+        """The last clause before the signatures."""
+        end = self.signatures()
+        return next((one for one in reversed(self.sections) if one.first < end), None)
 
     def section_of(self, paragraph: int) -> _Section | None:
         return next((one for one in self.sections if one.first <= paragraph <= one.last), None)
@@ -151,17 +179,6 @@ def check(path: Path, original: str) -> None:
     storage.check_target(path)
 
 
-def author() -> str:
-    """Return the name that changes are marked with unless another is given: the user's full name, or else the login."""
-    full = ""
-    if sys.platform != "win32":
-        import pwd
-
-        with suppress(KeyError):
-            full = pwd.getpwuid(os.getuid()).pw_gecos.partition(",")[0].strip()
-    return full or audit.user()
-
-
 def original(settings: Settings, library: Library, document: Document) -> Path:
     """Return the file that a document was read from. Raises UsageError where it is not there as it was read."""
     file = names.original(settings, library.name, document)
@@ -171,8 +188,9 @@ def original(settings: Settings, library: Library, document: Document) -> Path:
 
 def unchanged(document: Document, file: str, state: FileState) -> Path:
     """Return the file of a document, or raise UsageError where it is not a file as it was read."""
-    if document.file or state != "same":
-        why = "is inside another file" if document.file else _STATES[state]
+    inside = document.file not in ("", document.path)
+    if inside or state != "same":
+        why = "is inside another file" if inside else _STATES[state]
         raise UsageError(f"{document.path!r} {why}", "Ingest its folder again, or name the file itself.")
     return Path(file)
 
@@ -193,32 +211,21 @@ def save(
     library: str,
     record_of: Callable[[str], Path | None],
     by: str = "",
-    day: str = "",
+    date: str = "",
     recipients: Recipients | None = None,
 ) -> tuple[Path, list[Proposal]]:
     """Write a copy of a reviewed Word file with the playbook's wording as tracked changes, and record the export.
 
-    `library` is where the document is, if it is in one. Changes are made `by` somebody, by default the user, on a `day`
-    (2026-12-02), by default now. Raises ReadError where the file cannot be marked.
+    `library` is where the document is, if it is in one. Changes are `by` somebody, else the user, at a `date`, else
+    now. Raises ReadError where the file cannot be marked.
     """
     check(path, str(file))
-    date = f"{day}T00:00:00Z" if day else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    marked = opened(file, by or author(), date)
+    marked = tracked.edited(file, by, date)
     made = mark(marked, found, playbook, page)
     if not library and (log := record_of("")) is not None:  # the review of another is in the log of its library
         audit.record(log, "review", None, playbook=playbook.title, document=str(file), proposals=len(made))
     about, data = f"{playbook.title}: {file.name}", marked.saved()
     return table_export.save([{"library": library}], path, about, record_of, recipients, data), made
-
-
-def opened(file: Path, by: str, date: str) -> WordFile:
-    """Open a Word file to edit it. Raises ReadError with its name where that fails."""
-    try:
-        return WordFile(file.read_bytes(), file.name, by, date)
-    except OSError as error:
-        raise ReadError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path and its rights.") from error
-    except ReadError as error:
-        raise ReadError(f"{file} {error.message}", error.hint) from error
 
 
 def mark(file: WordFile, findings: Sequence[Checked], playbook: Playbook, page: Page) -> list[Proposal]:
@@ -291,7 +298,7 @@ _STOPS = (".", ";", ":", "!", "?", ")", ",", "”", '"')
 
 def _region(text: str, span: tuple[int, int], fallback: str) -> tuple[int, int]:
     """Return the sentences that hold a span, with those beside them that the fallback has, too."""
-    body = _body(text)
+    _, body = _lead(text)
     found = [(body + a, body + b) for a, b in sentences(text[body:])]
     held = [at for at, (a, b) in enumerate(found) if a < span[1] and span[0] < b] or [0]
     if not found:
@@ -309,13 +316,13 @@ def _region(text: str, span: tuple[int, int], fallback: str) -> tuple[int, int]:
     return found[first][0], found[last][1]
 
 
-def _body(text: str) -> int:
-    """Return where the words of a clause begin, behind a typed number and heading: "9.2 Term. The term ..."."""
+def _lead(text: str) -> tuple[int, int]:
+    """Return where a typed number ends, and where the words begin behind it and a heading: "9.2 Term. The term ..."."""
     number = _NUMBER.match(text)
-    start = number.end() if number else 0
-    title = _TITLE.match(text, start)
-    start = title.end() if title else start
-    return start + len(text[start:]) - len(text[start:].lstrip())
+    end = number.end() if number else 0
+    title = _TITLE.match(text, end)
+    start = title.end() if title else end
+    return end, start + len(text[start:]) - len(text[start:].lstrip())
 
 
 def _alike(one: str, other: str) -> float:
@@ -333,8 +340,8 @@ def _missing(
     """Return a proposal that inserts a clause, or says at its place that it is missing."""
     item = playbook.item(one.item)
     under = _named(item, draft)
-    section = under or _before(item, draft, findings, playbook)
-    last = section.last if section else draft._with_text(draft.signatures() - 1)
+    section = under or _before(item, draft, findings, playbook) or draft.final
+    last = section.last if section else draft.with_text(draft.signatures() - 1)
     if not one.fallback:
         length = len(draft.texts[last])
         return Proposal(one, "commented", (Edit(last, 0, length, comment=said),), "the playbook has no fallback")
@@ -355,13 +362,13 @@ def _named(item: PlaybookItem, draft: Draft) -> _Section | None:
 
 
 def _plain(title: str) -> str:
-    number = _NUMBER.match(title)
-    return " ".join(re.findall(r"\w+", title[number.end() if number else 0 :].casefold()))
+    return " ".join(re.findall(r"\w+", title.casefold()))
 
 
 def _before(item: PlaybookItem, draft: Draft, findings: Sequence[Checked], playbook: Playbook) -> _Section | None:
     """Return the clause of the last item before this one in the playbook that the document has."""
-    cited = {one.item: one.citation for one in findings if one.citation and one.citation.document == one.document}
+    sure = (one for one in findings if one.state in ("found", "deviates"))
+    cited = {one.item: one.citation for one in sure if one.citation and one.citation.document == one.document}
     before = [one.id for one in playbook.items[: playbook.items.index(item)]]
     for at in filter(None, map(cited.get, reversed(before))):
         for number in draft.spans(at.start, at.end):
@@ -378,17 +385,24 @@ def _model(section: _Section, draft: Draft) -> int:
 
 
 def _clause(section: _Section, name: str, parts: Sequence[str], draft: Draft, known: int) -> list[tuple[str, int]]:
-    """Return the paragraphs of a new clause behind another one, with a heading and numbers as it has them."""
+    """Return the paragraphs of a new clause behind another one, with a heading and numbers as it has them.
+
+    Behind clause 7 it is 7A, so that the numbers of others stay; `known` others were put there. Behind the last, 8.
+    """
     head, model = draft.texts[section.first], _model(section, draft)
-    letter = chr(ord("A") + min(known, 25))
-    title = name.upper() if head.isupper() else name
-    if len(line(head)) > len(line(section.title)) + _SHORT:  # "7. Payment. The customer shall ..."
+    over = _NUMBER.match(head)
+    new = own = (over["number"] or "") if over else ""
+    if own:
+        is_last = section is draft.final and own.isdecimal()
+        new = str(int(own) + 1 + known) if is_last else own + chr(ord("A") + min(known, 25))
+    number, title = _numbered(head, own, new), name.upper() if section.title.isupper() else name
+    if section.beside:  # "7. Payment. The customer shall ...", or "7. The customer shall ..."
         first, *parts = parts
-        added = [(f"{_numbered(head, head, letter, 0)}{title}. {first}", section.first)]
+        added = [(number + (f"{title}. " if section.title.strip() else "") + first, section.first)]
     else:
-        added = [(_numbered(head, head, letter, 0) + title, section.first)]
-    for number, part in enumerate(parts, 1):
-        added += [*_gap(model, draft), (_numbered(draft.texts[model], head, letter, number) + part, model)]
+        added = [(number + title, section.first)]
+    for at, part in enumerate(parts, 1):
+        added += [*_gap(model, draft), (_numbered(draft.texts[model], own, new, at) + part, model)]
     return [*_gap(section.first, draft), *added]
 
 
@@ -397,14 +411,11 @@ def _gap(paragraph: int, draft: Draft) -> list[tuple[str, int]]:
     return [("", paragraph - 1)] if paragraph and not draft.texts[paragraph - 1].strip() else []
 
 
-def _numbered(like: str, head: str, letter: str, number: int) -> str:
-    """Return the number of a new clause as one like it has it, with the space behind: "7A. ", "7A.1 ", or nothing."""
-    own, over = _NUMBER.match(like), _NUMBER.match(head)
-    if own is None or over is None or not own["number"] or not over["number"]:
+def _numbered(like: str, own: str, new: str, part: int = 1) -> str:
+    """Return the number before a paragraph with another one for its clause, and the space behind: "7A. ", "7A.1 "."""
+    found = _NUMBER.match(like)
+    if found is None or not own or not re.fullmatch(rf"{re.escape(own)}(\.\d+)?", found["number"] or ""):
         return ""
-    rest = own["number"].removeprefix(over["number"])
-    if rest and not re.fullmatch(r"\.\d+", rest):
-        return ""
-    space = re.compile(r"\s*").match(like, own.end())
-    behind = like[own.end("number") : space.end() if space else None]
-    return f"{like[: own.start('number')]}{over['number']}{letter}{f'.{number}' if rest else ''}{behind}"
+    end = len(like) - len(like[found.end() :].lstrip())
+    below = f".{part}" if found["number"] != own else ""
+    return f"{like[: found.start('number')]}{new}{below}{like[found.end('number') : end]}"

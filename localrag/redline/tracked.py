@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 import posixpath
 import re
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import count, pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lxml import etree
@@ -26,6 +31,7 @@ from localrag.diff.substance import hunks
 from localrag.errors import ReadError
 from localrag.ingest.readers.package import DAMAGED, check_size, damaged, opened
 from localrag.ingest.readers.source import Options, Source
+from localrag.security import audit
 from localrag.sessions.export.contents import clean, line
 
 Element = Any  # of lxml, which has no type information
@@ -78,6 +84,32 @@ class Sign(NamedTuple):
     first: Element
     last: Element
     free: bool
+
+
+def author() -> str:
+    """Return the name that changes are marked with unless another is given: the user's full name, or else the login."""
+    full = ""
+    if sys.platform != "win32":
+        import pwd
+
+        with suppress(KeyError):
+            full = pwd.getpwuid(os.getuid()).pw_gecos.partition(",")[0].strip()
+    return full or audit.user()
+
+
+def moment() -> str:
+    """Return the time as changes are dated."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def edited(file: Path, by: str, date: str) -> WordFile:
+    """Open a Word file to edit it, `by` somebody (else the user) at a `date` (else now). Raises ReadError."""
+    try:
+        return WordFile(file.read_bytes(), file.name, by or author(), date or moment())
+    except OSError as error:
+        raise ReadError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path and its rights.") from error
+    except ReadError as error:
+        raise ReadError(f"{file} {error.message}", error.hint) from error
 
 
 def changes(old: str, new: str) -> list[tuple[int, int, str]]:
@@ -311,6 +343,16 @@ class WordFile:
                 depth = made.refresh()
                 yield made
 
+    def comments(self) -> Iterator[tuple[int, str, str]]:
+        """Yield the comments: the number of the paragraph that they are on, the author and the text."""
+        known = self._names.get(self._comments.lower(), "")
+        said = {one.get(f"{_W}id"): one for one in (self._part(known) if known else ())}
+        for number, own in enumerate(self.paragraphs):
+            for one in own.element.iter(f"{_W}commentReference"):
+                if (found := said.get(one.get(f"{_W}id"))) is not None:
+                    texts = ("".join(text.text or "" for text in each.iter(f"{_W}t")) for each in found.iter(f"{_W}p"))
+                    yield number, str(found.get(f"{_W}author")), "\n".join(texts)
+
     # --- edits ------------------------------------------------------------------------------------------------
 
     def apply(self, edits: Sequence[Edit]) -> list[Edit]:
@@ -319,7 +361,7 @@ class WordFile:
         changed: dict[int, int] = {}  # the first offset of each paragraph that is changed so far
         order = {(one.paragraph, one.start, one.end, number): one for number, one in enumerate(edits)}
         for _, one in sorted(order.items(), reverse=True, key=lambda pair: pair[0]):
-            own = self.paragraphs[one.paragraph]
+            own = self.paragraphs[max(0, one.paragraph)]
             found = [] if one.text is None else changes(own.text[one.start : one.end], one.text)
             spans = [(one.start + a, one.start + b, text) for a, b, text in found]
             free = one.end <= changed.get(one.paragraph, one.end) and all(own.may_change(a, b) for a, b, _ in spans)
@@ -327,7 +369,8 @@ class WordFile:
                 left.append(one)
                 proposed = f"{_LOCKED}“{one.text}”" if one.text else _LOCKED.partition(". Proposed")[0] + "."
                 one, spans = replace(one, gone=False, comment=" ".join(filter(None, (one.comment, proposed)))), []
-            made = [self._add_paragraph(own, text, self.paragraphs[like]) for text, like in reversed(one.after)]
+            before = own if one.paragraph >= 0 else None
+            made = [self._add_paragraph(before, text, self.paragraphs[like]) for text, like in reversed(one.after)]
             if one.comment and made:
                 added = Paragraph(made[0], 0)
                 added.refresh()
@@ -384,19 +427,21 @@ class WordFile:
             properties.append(own) if place is None else place.addprevious(own)
         own.insert(0, self._mark(name))
 
-    def _add_paragraph(self, own: Paragraph, text: str, like: Paragraph) -> Element:
-        """Insert a paragraph behind one, or behind its table where the model stands in none."""
-        before = own.element if own.table is None or like.table is own.table else own.table
-        following = before.getnext()
-        is_last = before is own.element and (following is None or following.tag == f"{_W}sectPr")
+    def _add_paragraph(self, own: Paragraph | None, text: str, like: Paragraph) -> Element:
+        """Insert a paragraph behind one, or behind its table where the model stands in none; None: before all."""
+        before: Element = None
+        if own is not None:
+            before = own.element if own.table is None or like.table is own.table else own.table
+        following = None if before is None else before.getnext()
+        is_last = own is not None and before is own.element and (following is None or following.tag == f"{_W}sectPr")
         made = etree.Element(f"{_W}p")
-        made.extend(copy.deepcopy((own if is_last else like).element.findall(f"{_W}pPr")))
+        made.extend(copy.deepcopy((own if own and is_last else like).element.findall(f"{_W}pPr")))
         for one in [each for each in made.iter(*_MARKS, *_OWN) if each.getparent().tag in (f"{_W}pPr", f"{_W}rPr")]:
             one.getparent().remove(one)
         mark = self._mark("ins")
         mark.append(_run(text, like.properties(0, len(like.signs))))
         made.append(mark)
-        before.addnext(made)
+        self._root.find(f"{_W}body").insert(0, made) if before is None else before.addnext(made)
         # The last end is never inserted: rejected, it would leave an empty paragraph.
         self._mark_end(before if is_last else made, "ins")
         return made

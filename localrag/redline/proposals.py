@@ -349,7 +349,8 @@ def _missing(
     known = sum(edit.paragraph == last and bool(edit.after) for each in made for edit in each.edits)
     if section is None or under is not None:
         model = _model(section, draft) if section and last > section.first else last
-        added = [pair for part in parts for pair in (*_gap(model, draft), (part, model))]
+        number = _next_number(section, draft, known) if section else ""
+        added = [pair for part in parts for pair in (*_gap(model, draft), (number + part, model))]
     else:
         added = _clause(section, item.name, parts, draft, known)
     return Proposal(one, "inserted", (Edit(last, after=tuple(added), comment=said),))
@@ -404,6 +405,17 @@ def _clause(section: _Section, name: str, parts: Sequence[str], draft: Draft, kn
     for at, part in enumerate(parts, 1):
         added += [*_gap(model, draft), (_numbered(draft.texts[model], own, new, at) + part, model)]
     return [*_gap(section.first, draft), *added]
+
+
+def _next_number(section: _Section, draft: Draft, known: int) -> str:
+    """Return the number behind the last one of a clause, with the space behind: "7.4 "."""
+    for text in reversed(draft.texts[section.first + 1 : section.last + 1]):
+        found = _NUMBER.match(text)
+        head, _, last = ((found["number"] or "") if found else "").rpartition(".")
+        if found and head and last.isdecimal():
+            end = len(text) - len(text[found.end() :].lstrip())
+            return f"{text[: found.start('number')]}{head}.{int(last) + 1 + known}{text[found.end('number') : end]}"
+    return ""
 
 
 def _gap(paragraph: int, draft: Draft) -> list[tuple[str, int]]:

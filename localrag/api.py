@@ -102,9 +102,7 @@ def extract(
 
 
 @contextmanager
-def temporary_library(
-    file: Path, settings: Settings, stop: Callable[[], bool], passwords: Sequence[str] = ()
-) -> Iterator[Settings]:
+def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) -> Iterator[Settings]:
     """Read one file into a library named after it, which is deleted at the end; yields the settings that find it.
 
     Raises ReadError where it cannot be read, Cancelled by `stop`.
@@ -124,12 +122,13 @@ def temporary_library(
         documents.mkdir(mode=0o700)
         shutil.copyfile(file, documents / file.name)  # its own folder may hold thousands of others
         with closing(Library(TEMPORARY, own)) as library:
-            report = library.ingest(documents, passwords=passwords, stop=stop)
+            report = library.ingest(documents, stop=stop)
         storage.remove(own.read_marks(TEMPORARY))
         if stop():
             raise Cancelled("stopped")
         for failure in report.failed:
-            raise ReadError(f"{file} {failure.reason}")
+            what, _, hint = failure.reason.partition(". ")
+            raise ReadError(f"{file} {what}", hint)
         yield own
 
 

@@ -47,11 +47,11 @@ class ReviewScreen(TableScreen):
         Binding("c", "comment", "Comment on the finding"),
         Binding("slash", "filter", "Show only documents with these words in a state, value or comment"),
         Binding("ctrl+e,e", "export", "Export as Word, HTML, Markdown, Excel, CSV or JSON"),
-        Binding("w", "redline", "Write the playbook's wording into a copy of the Word file, as tracked changes"),
+        Binding("t", "redline", "Write the playbook's wording into a copy of the Word file, as tracked changes"),
         Binding("tab", "next_panel", "Next panel: grid, details, source"),
         Binding("escape", "back", "Close the source; clear the filter; stop the review; back to the conversation"),
     ]
-    HINT = "Enter quote · 1-5 states · a accept · r reject · c comment · w Word · F1"
+    HINT = "Enter quote · 1-5 states · a accept · r reject · c comment · t track · F1"
     FILLS = True
 
     @dataclass

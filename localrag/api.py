@@ -10,8 +10,8 @@ Nothing here confines the process: call `localrag.offline.confine()` first.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import fields
@@ -107,29 +107,33 @@ def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) 
 
     Raises ReadError where it cannot be read, Cancelled by `stop`.
     """
-    with tempfile.TemporaryDirectory(prefix=f"localrag-{os.getpid()}-") as folder:
-        indexes, documents = Path(folder, "indexes"), Path(folder, "documents")
+    # Under this name, the next process that reads removes what one that was killed has left.
+    folder = Path(tempfile.gettempdir(), f"localrag-{os.getpid()}-{uuid.uuid4().hex}")
 
-        class Apart(Settings):
-            __slots__ = ()
+    class Apart(Settings):
+        __slots__ = ()
 
-            @property
-            def indexes_dir(self) -> Path:
-                return indexes
+        @property
+        def indexes_dir(self) -> Path:
+            return folder / "indexes"
 
-        values = {one.name: getattr(settings, one.name) for one in fields(Settings)}
-        own = Apart(**values | {"store": None})
-        documents.mkdir(mode=0o700)
-        shutil.copyfile(file, documents / file.name)  # its own folder may hold thousands of others
+    values = {one.name: getattr(settings, one.name) for one in fields(Settings)}
+    own = Apart(**values | {"store": None})
+    try:
+        documents = storage.make_dir(folder / "documents")  # the file's own folder may hold thousands of others
+        with storage.storage_errors(file):
+            storage.write_bytes(documents / file.name, file.read_bytes(), plain=True)
         with closing(Library(TEMPORARY, own)) as library:
             report = library.ingest(documents, stop=stop)
-        storage.remove(own.read_marks(TEMPORARY))
         if stop():
             raise Cancelled("stopped")
         for failure in report.failed:
             what, _, hint = failure.reason.partition(". ")
             raise ReadError(f"{file} {what}", hint)
         yield own
+    finally:
+        storage.remove(own.read_marks(TEMPORARY))
+        storage.remove(folder)
 
 
 class Library:

@@ -113,5 +113,7 @@ def _opened(
 
 def _print(named: str, made: list[Proposal]) -> None:
     echo(f"{one_line(named)}: {counted(len(made), 'proposal')}", bold=True)
+    if not made:
+        return
     rows = [[one.finding.title, one.action, one.finding.problem or one.reason] for one in made]
     table(["clause", "done", "why"], [list(map(one_line, row)) for row in rows])

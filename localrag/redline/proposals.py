@@ -2,7 +2,7 @@
 
 The sentences that hold the quote of a finding give way to the fallback; numbers and headings that are typed before
 them, and other sentences of the paragraph, stay. A missing clause goes under a heading that it could have, else behind
-the clause that comes before it in the playbook, else before the signatures. Limits: headings and signatures in English;
+the clause that comes before it in the playbook, else before signatures and exhibits. Limits: headings and signatures in English;
 the new clause is numbered as 7A, so that references to others stay right.
 """
 
@@ -47,13 +47,14 @@ _TITLE = re.compile(
     r"\s*[A-Z“][\w’'&/-]*(?:[,;]?\s(?:[A-Z][\w’'&/-]*|and|or|of|the|for|to|in|on|by|without)){0,7}[.:]\s+(?=[A-Z\d“\"(])"
 )
 _TAIL = re.compile(r"[;,](?:\s+(?:and|or))?\s*$")
-_SIGNED = re.compile(
-    r"\bin witness\b|^\s*(?:by|signed|signature)\b\s{0,9}:|/s/|\bexecuted (?:as|by|on)\b|^\s*agreed and accepted\b",
+_END = re.compile(
+    r"\bin witness\b|^\s*(?:by|signed|signature)\b\s{0,9}:|/s/|\bexecuted (?:as|by|on)\b|^\s*agreed and accepted\b"
+    r"|^\s*(?:exhibit|schedule|annex|appendix)\s+(?-i:[A-Z]{1,3}|\d{1,2})(?:\s*$|[\s.:–-]+(?-i:[A-Z]))",
     re.I,
 )
 _SHORT, _NEAR = 12, 60  # letters of a text that is looked for nearby, and how far
 _HEADING = 10  # words of a heading that stands alone
-_LEFT_OUT = 2  # numbers that a row of clauses may lack
+_LEFT_OUT = 5  # numbers that a row of clauses may lack
 _MIN_HEADINGS = 3  # of the level of the clauses
 _BEARS = 0.5  # of the words of a sentence that one of the fallback has, too
 
@@ -122,7 +123,7 @@ class Draft:
         titled = {n: one.title for n, one in heads if one.level == main}
         counted = self._counted()
         firsts = counted if len(counted) >= max(_MIN_HEADINGS, len(titled)) else sorted(titled)
-        stops = sorted({*firsts, *(n for n, one in heads if one.level <= main), self.signatures()})
+        stops = sorted({*firsts, *(n for n, one in heads if one.level <= main), self.end()})
         for first, end in pairwise(stops):
             if first in firsts:
                 number, body = _lead(own := self.texts[first])
@@ -150,16 +151,15 @@ class Draft:
         """Return the last paragraph with text up to one."""
         return next((at for at in range(last, -1, -1) if self.texts[at].strip()), 0)
 
-    def signatures(self) -> int:
-        """Return the paragraph that the signatures begin with; behind the last one where there are none."""
-        half = len(self.texts) // 2
-        found = (at for at in range(half, len(self.texts)) if _SIGNED.search(self.texts[at]))
-        return next(found, len(self.texts))
+    def end(self) -> int:
+        """Return the paragraph that signatures or exhibits begin with; behind the last one where there are none."""
+        behind = range(len(self.texts) // 3, len(self.texts))  # not in a list of contents
+        return next((at for at in behind if _END.search(self.texts[at])), len(self.texts))
 
     @property
     def final(self) -> _Section | None:
-        """The last clause before the signatures."""
-        end = self.signatures()
+        """The last clause before signatures and exhibits."""
+        end = self.end()
         return next((one for one in reversed(self.sections) if one.first < end), None)
 
     def section_of(self, paragraph: int) -> _Section | None:
@@ -341,7 +341,7 @@ def _missing(
     item = playbook.item(one.item)
     under = _named(item, draft)
     section = under or _before(item, draft, findings, playbook) or draft.final
-    last = section.last if section else draft.with_text(draft.signatures() - 1)
+    last = section.last if section else draft.with_text(draft.end() - 1)
     if not one.fallback:
         length = len(draft.texts[last])
         return Proposal(one, "commented", (Edit(last, 0, length, comment=said),), "the playbook has no fallback")

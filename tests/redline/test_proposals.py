@@ -197,3 +197,17 @@ def test_a_copy_is_saved_and_recorded(tmp_path):
     assert theirs.read_bytes() == data and written.stat().st_size > 1000
     assert made.to_dict()["action"] == "changed"
     assert [json.loads(one)["event"] for one in log.read_text().splitlines()] == ["review", "export"]
+
+
+def test_a_new_clause_stands_before_the_exhibits_and_takes_no_number_of_another():
+    clauses = [
+        *CLAUSES[:7],
+        "9. Law",
+        "9.1 This Agreement is governed by the laws of Kansas.",
+        "Exhibit A",
+        "Prices",
+        "4. Euro",
+    ]
+    data = file_of(clauses)
+    text, *_ = marked(data, finding(page_of(data), "audit", state="absent"))
+    assert text[9:12] == ["10. Audit", "10.1 The Customer may audit the records once a year.", "Exhibit A"]

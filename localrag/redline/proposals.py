@@ -2,8 +2,8 @@
 
 The sentences that hold the quote of a finding give way to the fallback; numbers and headings that are typed before
 them, and other sentences of the paragraph, stay. A missing clause goes under a heading that it could have, else behind
-the clause that comes before it in the playbook, else before signatures and exhibits. Limits: headings and signatures in English;
-the new clause is numbered as 7A, so that references to others stay right.
+the clause that comes before it in the playbook, else before signatures and exhibits; behind clause 7 it is 7A, so that
+references to others stay right. Limits: headings and signatures in English.
 """
 
 from __future__ import annotations

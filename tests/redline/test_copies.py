@@ -50,7 +50,7 @@ def saved(path, texts, cells=("Item", "Price"), comment=""):
 def make_copied(tmp_path):
     old, new = saved(tmp_path / "old.docx", OLD), saved(tmp_path / "new.docx", NEW, ("Item", "Amount"), "Too high?")
     read = versions.from_files([old, new], Settings(home=tmp_path))
-    compared = compare(*read.values())
+    compared = compare(read[old], read[new])  # they come in the order in which they are read
     return old.read_bytes(), new.read_bytes(), copies.copied(compared, "Ada Quill", "2026-12-02T00:00:00Z"), compared
 
 

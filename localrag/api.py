@@ -9,21 +9,25 @@ Nothing here confines the process: call `localrag.offline.confine()` first.
 
 from __future__ import annotations
 
+import os
+import tempfile
+import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.grounding import prompts
 from localrag.grounding.workspace import Workspace
 from localrag.lifecycle import audit_events, retention
 from localrag.llm import priority, prompt_cache
 from localrag.search import filters
-from localrag.security import audit, sandbox
+from localrag.security import audit, sandbox, storage
 from localrag.security.encryption import unlocked
 from localrag.security.terminal import counted
 from localrag.settings import Settings, load_settings
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
     from localrag.items.extraction import Each
     from localrag.lifecycle.forget import Conversations
     from localrag.store.writer import Editor
+
+TEMPORARY = "document"  # the name of a library that `temporary_library` makes
 
 
 def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
@@ -93,6 +99,41 @@ def extract(
             yield from Reviewer(workspace).extract(wanted, libraries=libraries, documents=only, each=each, stop=stop)
 
     return Asking(begin)
+
+
+@contextmanager
+def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) -> Iterator[Settings]:
+    """Read one file into a library named after it, which is deleted at the end; yields the settings that find it.
+
+    Raises ReadError where it cannot be read, Cancelled by `stop`.
+    """
+    # Under this name, the next process that reads removes what one that was killed has left.
+    folder = Path(tempfile.gettempdir(), f"localrag-{os.getpid()}-{uuid.uuid4().hex}")
+
+    class Apart(Settings):
+        __slots__ = ()
+
+        @property
+        def indexes_dir(self) -> Path:
+            return folder / "indexes"
+
+    values = {one.name: getattr(settings, one.name) for one in fields(Settings)}
+    own = Apart(**values | {"store": None})
+    try:
+        documents = storage.make_dir(folder / "documents")  # the file's own folder may hold thousands of others
+        with storage.storage_errors(file):
+            storage.write_bytes(documents / file.name, file.read_bytes(), plain=True)
+        with closing(Library(TEMPORARY, own)) as library:
+            report = library.ingest(documents, stop=stop)
+        if stop():
+            raise Cancelled("stopped")
+        for failure in report.failed:
+            what, _, hint = failure.reason.partition(". ")
+            raise ReadError(f"{file} {what}", hint)
+        yield own
+    finally:
+        storage.remove(own.read_marks(TEMPORARY))
+        storage.remove(folder)
 
 
 class Library:

@@ -90,6 +90,7 @@ ALLOWED_WRITES = {
     ("localrag/security/offline/kernel.py", "open"): "maps this process's user in /proc",
     ("localrag/security/offline/remote.py", "os.open"): "names a socket to the kernel (O_PATH)",
     ("localrag/ingest/readers/sheets.py", "zipfile.ZipFile"): "packs a workbook into memory",
+    ("localrag/redline/tracked.py", "zipfile.ZipFile"): "packs a Word file into memory",
     ("localrag/sessions/table_export.py", "sqlite3.connect"): "makes a database in memory",
     ("localrag/proofs/attempts.py", "os.open"): "opens a device to see that it is refused",
     ("localrag/proofs/attempts.py", "(at.inside / OTHER_LIBRARY).chmod"): "is refused",

@@ -58,6 +58,7 @@ COMMANDS = {
     "overview": ("overview", "Show the first page of a library: documents, days, amounts, people."),
     "proofread": ("proofread", "Find errors of drafting in a document, without a model."),
     "prove": ("prove", "Test on this machine what localrag promises."),
+    "redline": ("redline", "Write a playbook's wording into a Word file as tracked changes."),
     "restore": ("libraries", "Restore a library from a backup or a folder."),
     "review": ("review", "Check documents against a playbook, clause by clause."),
     "search": ("ask", "Find passages, without a model that answers."),
@@ -73,7 +74,9 @@ COMMANDS = {
 # These open no library and need no key.
 WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
 # Their arguments contain words of questions and documents, which every user could read in a list of processes.
-WORDY = set("ask compare dates extract facts forget overview proofread prove review search sessions show".split())
+WORDY = set(
+    "ask compare dates extract facts forget overview proofread prove redline review search sessions show".split()
+)
 
 
 @cache

@@ -37,8 +37,11 @@ _PLAIN = {"=": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
     "--out",
     type=options.FILE,
     metavar="FILE",
-    help="Write the redline to FILE, replacing it: .docx (tracked changes; of three, a table), .html, .md, .json.",
+    help="Write the redline to FILE, replacing it: .docx (tracked changes, in a copy of OLD where both are Word files; "
+    "of three, a table), .html, .md, .json.",
 )
+@options.author_option
+@options.date_option
 @options.password_file_option
 @recipient_options
 @options.json_option
@@ -47,6 +50,8 @@ def compare_command(
     library: str | None,
     latest: str | None,
     out: Path | None,
+    author: str,
+    date: str,
     passwords: list[str],
     recipients: Recipients | None,
     as_json: bool,
@@ -90,7 +95,7 @@ def compare_command(
     else:
         _print(compared)
     if out is not None:
-        echo(f"Wrote {export.save(compared, out, settings, recipients)}", err=True)
+        echo(f"Wrote {export.save(compared, out, settings, recipients, author, date)}", err=True)
 
 
 def _print(compared: Compared) -> None:

@@ -115,6 +115,16 @@ document_option = click.option(
     shell_complete=complete_document,
     help="Only documents whose path matches, such as 'leases/*.pdf'; may be repeated.",
 )
+author_option = click.option(
+    "--author", default="", metavar="NAME", help="Who makes the tracked changes; else your name on this machine."
+)
+date_option = click.option(
+    "--date",
+    type=click.DateTime(["%Y-%m-%d"]),
+    callback=lambda ctx, param, day: day.strftime("%Y-%m-%dT00:00:00Z") if day else "",
+    metavar="DATE",
+    help="The day of the tracked changes, as 2026-12-31; else now.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 

@@ -19,7 +19,9 @@ from localrag import policy
 from localrag.diff.changes import LEVELS, Comparison, Entry, Paragraph, Run
 from localrag.diff.clauses import Comment
 from localrag.errors import UsageError
+from localrag.redline import copies
 from localrag.redline.three_way import ThreeWay
+from localrag.redline.tracked import author, moment
 from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
@@ -45,9 +47,22 @@ def check(path: Path) -> None:
     storage.check_target(path)
 
 
-def save(compared: Compared, path: Path, settings: Settings, recipients: Recipients | None = None) -> Path:
-    """Write a comparison to a file, replacing it, and record the export; returns the path, which may gain a suffix."""
+def save(
+    compared: Compared,
+    path: Path,
+    settings: Settings,
+    recipients: Recipients | None = None,
+    by: str = "",
+    date: str = "",
+) -> Path:
+    """Write a comparison to a file, replacing it, and record the export; returns the path, which may gain a suffix.
+
+    Of two Word files, it is a copy of the older one. Changes are `by` somebody, by default the user, at a `date`.
+    """
     check(path)
+    suffix, data = decrypted_name(path).suffix.lower(), None
+    if suffix == ".docx" and isinstance(compared, Comparison):
+        data = copies.copied(compared, by, date)
     libraries = {one.library for one in compared.sides.values()}
     return table_export.save(
         [{"library": name} for name in sorted(libraries - {""}) or [""]],
@@ -55,14 +70,14 @@ def save(compared: Compared, path: Path, settings: Settings, recipients: Recipie
         title(compared),
         lambda name: settings.library_audit_file(name) if name else settings.audit_file,
         recipients,
-        written(compared, decrypted_name(path).suffix.lower()),
+        data or written(compared, suffix, by, date),
     )
 
 
-def written(compared: Compared, suffix: str) -> bytes:
+def written(compared: Compared, suffix: str, by: str = "", date: str = "") -> bytes:
     """Return a comparison in the format of a suffix."""
     if suffix == ".docx":
-        return docx(compared)
+        return docx(compared, by or author(), date or moment())
     if suffix == ".json":
         text = json.dumps(compared.to_dict(), ensure_ascii=False, indent=2) + "\n"
     else:
@@ -114,7 +129,7 @@ def html(compared: Compared) -> str:
     return page("redline/redline.html", "redline/redline.css", title(compared), **values)
 
 
-def docx(compared: Compared) -> bytes:
+def docx(compared: Compared, by: str, date: str) -> bytes:
     """Return a Word document: the new text with tracked changes (`w:ins`, `w:del`, ECMA-376 17.13.5), or a table."""
     import docx as library
 
@@ -126,7 +141,7 @@ def docx(compared: Compared) -> bytes:
     if isinstance(compared, Comparison):
         numbers = count(1)
         for one, comments in zip(compared.paragraphs, compared.beside, strict=True):
-            _tracked(document, one, comments, lambda name: _mark(name, next(numbers), now.isoformat() + "Z"))
+            _tracked(document, one, comments, lambda name: _mark(name, next(numbers), by, date))
     else:
         _table(document, compared)
     made = io.BytesIO()
@@ -134,11 +149,11 @@ def docx(compared: Compared) -> bytes:
     return made.getvalue()
 
 
-def _mark(name: str, number: int, date: str) -> Any:
+def _mark(name: str, number: int, by: str, date: str) -> Any:
     from docx.oxml import OxmlElement
     from docx.oxml.ns import qn
 
-    return OxmlElement(name, {qn("w:id"): str(number), qn("w:author"): _AUTHOR, qn("w:date"): date})
+    return OxmlElement(name, {qn("w:id"): str(number), qn("w:author"): line(by)[:255], qn("w:date"): date})
 
 
 def _tracked(document: Document, one: Paragraph, comments: Sequence[Comment], mark: Callable[[str], Any]) -> None:

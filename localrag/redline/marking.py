@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from localrag import policy
 from localrag.diff.changes import Version
 from localrag.errors import UsageError
 from localrag.redline.proofreading import Fault
+from localrag.redline.tracked import Edit, WordFile, moment
 from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
 from localrag.sessions.export.contents import line
 from localrag.settings import Settings
-
-if TYPE_CHECKING:
-    from docx.document import Document
-    from docx.text.paragraph import Paragraph
-    from docx.text.run import Run
 
 _WORD, _AUTHOR = ".docx", "localrag"
 _TABLES = (".xlsx", ".csv", ".md", ".json")
@@ -60,53 +54,25 @@ def save(
 
 
 def commented(data: bytes, found: Sequence[Fault]) -> tuple[bytes, int]:
-    """Return a Word file with a comment for each finding, and how many of them are at its beginning.
+    """Return a Word file with a comment on the words of each finding, and how many of them are at its beginning.
 
-    Nothing else of it changes. A comment is on the runs that hold the words of the finding.
+    Nothing else of it changes.
     """
-    from docx import Document as open_word
-
-    document = open_word(io.BytesIO(data))
-    paragraphs = [(one, "".join(run.text for run in one.runs)) for one in _paragraphs(document)]
-    flat = [" ".join(text.split()) for _, text in paragraphs]
-    at, left = 0, 0
+    file = WordFile(data, "document.docx", _AUTHOR, moment())
+    texts = [one.text for one in file.paragraphs]
+    flat = ["".join(text.split()) for text in texts]
+    edits, at, left = [], 0, 0
     for fault in found:
-        holding = [n for n, text in enumerate(flat) if fault.quote in text]
+        quote, said = "".join(fault.quote.split()), line(f"{fault.said[:1].upper()}{fault.said[1:]}.")
+        holding = [n for n, text in enumerate(flat) if quote and quote in text]
         here = next((n for n in holding if n >= at), next(iter(holding), None))
         if here is None:
             left += 1
-            runs = next((one.runs for one, text in paragraphs if text.strip()), [])[:1]
+            first = next((n for n, text in enumerate(flat) if text), 0)
+            edits.append(Edit(first, 0, len(texts[first]), comment=said))
         else:
-            at = here
-            runs = _holding(paragraphs[here][0].runs, fault.quote)
-        if runs:
-            document.add_comment(runs, line(f"{fault.said[:1].upper()}{fault.said[1:]}."), _AUTHOR, "")
-    made = io.BytesIO()
-    document.save(made)
-    return made.getvalue(), left
-
-
-def _paragraphs(document: Document) -> Iterator[Paragraph]:
-    """Yield the paragraphs of the body and of its tables, in their order."""
-    from docx.table import Table
-
-    for block in document.iter_inner_content():
-        if isinstance(block, Table):
-            for cell in dict.fromkeys(cell for row in block.rows for cell in row.cells):
-                yield from cell.paragraphs
-        else:
-            yield block
-
-
-def _holding(runs: Sequence[Run], quote: str) -> list[Run]:
-    """Return the runs from the first to the last that has words of a quote."""
-    text, ends = "", []
-    for run in runs:
-        text += run.text
-        ends.append(len(text))
-    places = [at for at, sign in enumerate(text) if not sign.isspace()]
-    start = "".join(text.split()).find("".join(quote.split()))
-    if start < 0:
-        return list(runs)
-    first, last = places[start], places[start + len("".join(quote.split())) - 1]
-    return [run for run, begin, end in zip(runs, [0, *ends], ends, strict=False) if begin <= last and end > first]
+            at, places = here, [n for n, sign in enumerate(texts[here]) if not sign.isspace()]
+            start = flat[here].find(quote)
+            edits.append(Edit(here, places[start], places[start + len(quote) - 1] + 1, comment=said))
+    file.apply(edits)
+    return file.saved(), left

@@ -46,11 +46,11 @@ def paragraphs(data, dropped):
 
 
 def test_accepting_all_changes_gives_the_new_text(compared):
-    data = export.written(compared, ".docx")
+    data = export.written(compared, ".docx", "Ada Quill")
     assert paragraphs(data, "del") == [" ".join(part.split()) for part in NEW.strip().split("\n\n")]
     assert " ".join(paragraphs(data, "ins")).split() == OLD.split()
     text = zipfile.ZipFile(io.BytesIO(data)).read("word/document.xml").decode()
-    assert {"localrag"} == set(re.findall(r'w:author="([^"]*)"', text)) and text.count("<w:ins ") > 2 < text.count(
+    assert {"Ada Quill"} == set(re.findall(r'w:author="([^"]*)"', text)) and text.count("<w:ins ") > 2 < text.count(
         "<w:del "
     )
     numbers = re.findall(r'w:id="(\d+)"', text)

@@ -3,7 +3,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from fake_core import NOTICE, FakeWorld, Gate, shelved_document
+import word_changes
+from docx import Document
+from fake_core import NOTICE, FakeEngine, FakeWorld, Gate, shelved_document
 
 from localrag.errors import ModelError, StorageError
 from localrag.events import Reviewed, ReviewEnded
@@ -11,7 +13,8 @@ from localrag.items import playbook
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.review import ReviewScreen
 from localrag.tui.widgets.asking import Completions, QuestionInput
-from localrag.worker.engine import Entry
+from localrag.types import Citation, Page
+from localrag.worker.engine import Entry, Opened
 from tui import reviews
 from tui.screen_text import (
     NARROW,
@@ -165,3 +168,35 @@ async def test_what_is_shown_is_exported_with_its_marks_and_replaces_no_document
     assert marks == [("notice", "deviates", "accepted"), ("notice", "absent", "")]
     (entry,) = [json.loads(line) for line in (here / "audit.jsonl").read_text().splitlines()]
     assert (entry["event"], entry["details"]["rows"]) == ("export", 2)
+
+
+async def test_the_playbooks_wording_is_written_into_a_copy_of_the_word_file(here, monkeypatch):
+    document = Document()
+    document.add_paragraph("7. Notice. Either party may end this agreement with 30 days' notice.")
+    document.save(str(here / "theirs.docx"))
+    text = document.paragraphs[0].text
+    cited = Citation("contracts", "theirs.docx", None, None, "", text[11:], 11, len(text), 1)
+    words = "Either party may end this agreement with two weeks' notice."
+    found = reviews.finding(
+        "theirs.docx", "notice", "deviates", "30 days", False, citation=cited, problem="too long", fallback=words
+    )
+    made = FakeWorld(review=[Reviewed(1, 3, 1, 1, found), ReviewEnded((), (), False)])
+    (here / "p.yaml").write_text(reviews.PLAYBOOK)
+    made.store.record = here / "audit.jsonl"
+
+    def page(self, library, name, number=None, *, exact=False):
+        return Opened(shelved_document(name), Page(text), 1, str(here / name), made.file_state)
+
+    monkeypatch.setattr(FakeEngine, "page", page)
+    async with chatting(made) as pilot:
+        await ask(pilot, "/review p.yaml")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ReviewScreen) and pilot.app.screen._results.complete)
+        await press(pilot, "t", sees="theirs-marked.docx")
+        await fill(pilot, "theirs.docx")
+        await press(pilot, "enter", sees="is the file that is read")
+        await fill(pilot, "marked.docx", sees="Wrote the tracked changes to marked.docx")
+        made.file_state = "changed"
+        await press(pilot, "t", sees="has changed since it was read")
+    assert word_changes.text_of(word_changes.accepted((here / "marked.docx").read_bytes())) == [f"7. Notice. {words}"]
+    (entry,) = [json.loads(line) for line in (here / "audit.jsonl").read_text().splitlines()]
+    assert (entry["event"], entry["library"]) == ("export", "contracts")

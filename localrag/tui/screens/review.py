@@ -47,10 +47,11 @@ class ReviewScreen(TableScreen):
         Binding("c", "comment", "Comment on the finding"),
         Binding("slash", "filter", "Show only documents with these words in a state, value or comment"),
         Binding("ctrl+e,e", "export", "Export as Word, HTML, Markdown, Excel, CSV or JSON"),
+        Binding("t", "redline", "Write the playbook's wording into a copy of the Word file, as tracked changes"),
         Binding("tab", "next_panel", "Next panel: grid, details, source"),
         Binding("escape", "back", "Close the source; clear the filter; stop the review; back to the conversation"),
     ]
-    HINT = "Enter quote · 1-5 states · a accept · r reject · c comment · / filter · F1"
+    HINT = "Enter quote · 1-5 states · a accept · r reject · c comment · t track · F1"
     FILLS = True
 
     @dataclass
@@ -62,7 +63,7 @@ class ReviewScreen(TableScreen):
     def __init__(self, core: Core, playbook: Playbook, scope: Scope) -> None:
         super().__init__(core, Results(playbook.title))
         self.ended = ReviewEnded((), (), stopped=True)
-        self._scope, self._yaml = scope, to_yaml(playbook)
+        self._scope, self._yaml, self._playbook = scope, to_yaml(playbook), playbook
         self._items = {item.id: item for item in playbook.items}
         self._rows: dict[tuple[str, str], Line] = {}
         self._detailed = False
@@ -223,6 +224,34 @@ class ReviewScreen(TableScreen):
         with self.app.errors_shown("Not kept"):
             self._put(replace(one, decision=await self.app.threads["pages"].result(decide)))
             self._update()
+
+    @work
+    async def action_redline(self) -> None:
+        """Ask for a file, and write what the findings on a document propose into a copy of its Word file."""
+        found = [*self._line.row.values()] if self._line is not None else []
+        if not found:
+            return
+        from localrag.redline import proposals
+
+        one = found[0]
+        page = partial(self._core.engine.page, one.library, one.document, exact=True)
+        with self.app.errors_shown("Not written"):
+            opened = await self.app.threads["pages"].result(page)
+            file = proposals.unchanged(opened.document, opened.file, opened.state)
+            proposals.check(file.with_stem(f"{file.stem}-marked"), str(file))
+            await export(
+                self.app,
+                "Write tracked changes",
+                f"A copy of {clean_line(file.name)}",
+                f"{file.stem}-marked.docx",
+                (".docx",),
+                lambda path: proposals.check(path, str(file)),
+                lambda path: proposals.save(
+                    file, found, self._playbook, opened.page, path, one.library, self._core.store.record_of
+                ),
+                "the tracked changes",
+                self._scope.libraries,
+            )
 
     @work
     async def action_export(self) -> None:

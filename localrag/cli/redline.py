@@ -1,0 +1,119 @@
+"""`localrag redline`: the playbook's wording as tracked changes in a copy of a Word file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localrag.cli import keys, options
+from localrag.cli.keys import recipient_options
+from localrag.cli.output import bar, counted, echo, interruptible, one_line, print_json, say, table
+from localrag.cli.review import complete_playbook
+from localrag.errors import NotFoundError
+from localrag.events import ReviewEnded
+from localrag.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from localrag.redline.proposals import Proposal
+    from localrag.security.encryption.keyring import Recipients
+
+
+@click.command("redline")
+@click.argument("named", metavar="FILE", shell_complete=options.complete_document)
+@click.option("--playbook", "book", required=True, metavar="PLAYBOOK", shell_complete=complete_playbook)
+@click.option(
+    "-o", "--out", required=True, type=options.FILE, metavar="FILE", help="Write the copy to FILE, replacing it: .docx."
+)
+@options.author_option
+@options.date_option
+@options.libraries_option("The library of the document; a file on the disk needs none.", multiple=False)
+@recipient_options
+@options.json_option
+def redline_command(
+    named: str,
+    book: str,
+    out: Path,
+    author: str,
+    date: str,
+    library: str | None,
+    recipients: Recipients | None,
+    as_json: bool,
+) -> None:
+    """Review FILE with a playbook, and write its wording into a copy as tracked changes.
+
+    FILE is a Word file (.docx) on the disk, or a document of a library. Where a clause deviates, the fallback of the
+    playbook stands as a tracked change, with a comment that says why; a clause that is missing is inserted. What has no
+    fallback, and what is unsure, gets a comment. What a reviewer accepted stays. Nothing else of the file changes: to
+    reject all changes gives the text back.
+    """
+    from localrag.items import playbook as playbooks
+
+    settings, playbook = load_settings(), playbooks.load(book)
+    if library is None and not Path(named).is_file():
+        raise NotFoundError(f"there is no file {named!r}", "Name a file, or with --library a library that has it.")
+    names = options.chosen_libraries([library], settings) if library else []
+    options.keep_to_retention(settings)
+    keys.confine(settings, names, out, recipients, around=True)
+    from localrag.answer.reviewer import Reviewer
+    from localrag.grounding.workspace import Workspace
+    from localrag.redline import proposals
+
+    proposals.check(out, named)
+    ended = ReviewEnded((), (), stopped=True)
+    with (
+        interruptible("Stopping; nothing is written.") as stop,
+        _opened(named, names, settings, stop) as (own, name),
+        closing(Workspace(own)) as workspace,
+    ):
+        opened = workspace.library(name)
+        document = opened.document(named if library else Path(named).name)
+        file = proposals.original(own, opened, document) if library else Path(named)
+        with bar(quiet=as_json) as update:
+            for event in Reviewer(workspace).review(playbook, libraries=[name], documents=[document.path], stop=stop):
+                if isinstance(event, ReviewEnded):
+                    ended = event
+                else:
+                    update(event.done, event.total, event.finding.title)
+        if ended.stopped:
+            sys.exit(130)
+        page = opened.pages(document.id)[0]
+
+        def log_of(name: str) -> Path:
+            return settings.library_audit_file(name) if name else settings.audit_file
+
+        about = (file, ended.findings, playbook, page, out, library or "")
+        written, made = proposals.save(*about, log_of, author, date, recipients)
+    if as_json:
+        print_json({"document": named, "playbook": playbook.title, "proposals": [one.to_dict() for one in made]})
+    else:
+        _print(named, made)
+    for remark in dict.fromkeys(one.remark for one in ended.findings if one.remark):
+        say(f"Note: {one_line(remark)}")
+    echo(f"Wrote {written}", err=True)
+
+
+@contextmanager
+def _opened(
+    named: str, names: list[str], settings: Settings, stop: Callable[[], bool]
+) -> Iterator[tuple[Settings, str]]:
+    """Yield the settings and the name of the library that has the document; one made for it where none is named."""
+    from localrag import api
+
+    if names:
+        yield settings, names[0]
+    else:
+        with api.temporary_library(Path(named), settings, stop) as own:
+            yield own, api.TEMPORARY
+
+
+def _print(named: str, made: list[Proposal]) -> None:
+    echo(f"{one_line(named)}: {counted(len(made), 'proposal')}", bold=True)
+    if not made:
+        return
+    rows = [[one.finding.title, one.action, one.finding.problem or one.reason] for one in made]
+    table(["clause", "done", "why"], [list(map(one_line, row)) for row in rows])

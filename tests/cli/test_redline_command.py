@@ -1,0 +1,113 @@
+import io
+import json
+from contextlib import closing
+from functools import partial
+
+import command_line
+import pytest
+from docx import Document
+from lent_readers import LentReaders
+from msoffcrypto.method.ecma376_agile import ECMA376Agile
+from word_changes import accepted, body, form_of, rejected, text_of
+
+from localrag import api
+from localrag.errors import NotFoundError, ReadError, UsageError
+from localrag.ingest import sync
+from localrag.redline import versions
+from localrag.security import audit
+
+run = partial(command_line.run, "redline")
+BOOK = """
+title: Test
+items:
+  - id: law
+    question: "Which law governs this agreement?"
+    like: [governed by the laws of]
+    expect: Iowa
+    fallback: This Agreement is governed by the laws of Iowa.
+"""
+LAW = "9.1 Governing Law. This Agreement is governed by the laws of Kansas and no other."
+
+
+@pytest.fixture
+def book(tmp_path):
+    file = tmp_path / "book.yaml"
+    file.write_text(BOOK)
+    return file
+
+
+@pytest.fixture
+def theirs(tmp_path, models, monkeypatch):
+    monkeypatch.setattr(sync, "ReaderPool", LentReaders)
+    monkeypatch.setattr(versions, "ReaderPool", LentReaders)
+    models.generator.weights = [("", "yes")]
+    document = Document()
+    for text in ("Agreement", LAW, "9.2 Notices. Notices are in writing."):
+        document.add_paragraph(text)
+    (tmp_path / "deals").mkdir()
+    document.save(str(tmp_path / "deals" / "theirs.docx"))
+    return tmp_path / "deals" / "theirs.docx"
+
+
+def test_a_file_on_the_disk_is_marked_and_its_library_is_gone_afterwards(theirs, book, settings, tmp_path):
+    out, before = tmp_path / "marked.docx", theirs.read_bytes()
+    told = json.loads(
+        run(theirs, "--playbook", book, "--out", out, "--author", "Ada", "--date", "2026-12-02", "--json").stdout
+    )
+    assert [(one["item"], one["action"]) for one in told["proposals"]] == [("law", "changed")]
+    data = out.read_bytes()
+    assert text_of(accepted(data))[1] == "9.1 Governing Law. This Agreement is governed by the laws of Iowa."
+    assert form_of(rejected(data)) == form_of(body(before)) and theirs.read_bytes() == before
+    (comment,) = Document(io.BytesIO(data)).comments
+    assert comment.author == "Ada" and f"{comment.timestamp:%Y-%m-%d}" == "2026-12-02"
+    assert not [*settings.indexes_dir.glob("*")] and not [*settings.general_dir.glob("read/*")]
+    review, export = audit.entries(settings.audit_file)
+    assert (review.event, review.details["document"], export.event) == ("review", str(theirs), "export")
+
+
+def test_a_document_of_a_library_is_marked_as_it_was_read(theirs, book, settings, tmp_path):
+    with closing(api.open_library("deals", settings=settings, create=True)) as library:
+        library.ingest(theirs.parent)
+    words = ("theirs.docx", "-l", "deals", "--playbook", book, "--out", tmp_path / "marked.docx")
+    assert "changed" in run(*words).stdout
+    assert "laws of Iowa" in text_of(accepted((tmp_path / "marked.docx").read_bytes()))[1]
+    review = ["review", "mark", book, "theirs.docx", "law", "-l", "deals", "--accept"]
+    command_line.run(*review)
+    assert "left" in run(*words).stdout, "the reviewer accepted it"
+    theirs.write_bytes(theirs.read_bytes() + b" ")
+    command_line.refused(UsageError, "redline", *words)
+
+
+def test_a_document_of_another_library_is_not_replaced(theirs, book, settings):
+    with closing(api.open_library("deals", settings=settings, create=True)) as library:
+        library.ingest(theirs.parent)
+    other = theirs.with_name("copy.docx")
+    other.write_bytes(theirs.read_bytes())
+    command_line.refused(UsageError, "redline", other, "--playbook", book, "--out", theirs)
+
+
+@pytest.mark.parametrize(
+    ("named", "out", "more", "error"),
+    [
+        ("none.docx", "out.docx", (), NotFoundError),
+        ("deals/theirs.docx", "deals/theirs.docx", (), UsageError),
+        ("deals/theirs.docx", "out.pdf", (), UsageError),
+        ("old.docm", "out.docx", (), UsageError),
+        ("broken.docx", "out.docx", (), ReadError),
+        ("locked.docx", "out.docx", (), ReadError),
+        ("deals/theirs.docx", "out.docx", ("--playbook", "none.yaml"), NotFoundError),
+    ],
+)
+def test_what_cannot_be_marked_is_refused(theirs, book, tmp_path, monkeypatch, named, out, more, error):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.docm").write_bytes(theirs.read_bytes())
+    (tmp_path / "broken.docx").write_bytes(theirs.read_bytes()[:400])
+    (tmp_path / "locked.docx").write_bytes(ECMA376Agile.encrypt("secret", theirs.open("rb"), spin_count=10))
+    before = theirs.read_bytes()
+    command_line.refused(error, "redline", named, "--playbook", book, "--out", out, *more)
+    assert theirs.read_bytes() == before and not (tmp_path / "out.docx").exists()
+
+
+def test_a_day_that_is_none_is_refused(theirs, book, tmp_path):
+    done = run(theirs, "--playbook", book, "--out", tmp_path / "out.docx", "--date", "tomorrow")
+    assert done.exit_code == 2 and "tomorrow" in done.stderr and not (tmp_path / "out.docx").exists()

@@ -86,7 +86,8 @@ def stems(text: str) -> str:
 
 
 @cache
-def _frame() -> frozenset[str]:
+def frame_terms() -> frozenset[str]:
+    """Return the terms of what questions for figures say besides names."""
     return terms(formulas.frame())
 
 
@@ -245,7 +246,7 @@ class Finder:
             return None, frozenset()
         stemmed = frozenset(f" {words} ".replace(f" {inside} ", " ").split())
         split = terms(name) - set(words.split()) - terms(" ".join(known[inside].names))  # "iPad" is "pad", too
-        return known[inside], ((terms(name) & stemmed) | split) - _frame()
+        return known[inside], ((terms(name) & stemmed) | split) - frame_terms()
 
     def _fits(self, label: _Label, names: Sequence[str], name: str, also: frozenset[str]) -> float:
         """Return how likely it is that a label is called by one of some names."""
@@ -256,7 +257,7 @@ class Finder:
         if also and (not also & own or not also <= own | terms(label.title)):
             return 0.0
         core = label.row
-        if also and row - _frame() <= also:  # "Services", under "Net sales:", or in a table of net sales
+        if also and row - frame_terms() <= also:  # "Services", under "Net sales:", or in a table of net sales
             core = label.section or label.column
             if not core and any(terms(one) <= terms(label.title) for one in (name, *names)):
                 return _TITLED

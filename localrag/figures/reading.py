@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cache, cached_property
 
 from localrag.figures import formulas, periods, table
-from localrag.figures.finding import DISTINGUISHING, terms
+from localrag.figures.finding import DISTINGUISHING, frame_terms, terms
 from localrag.figures.formulas import Figure, Node, Operation, figures, flat
 from localrag.figures.periods import Period
 from localrag.figures.reports import Report
@@ -29,7 +29,6 @@ _MOVES = re.compile(r"\b(?:f[ae]ll|drop|declin|decreas|r[io]se|grow|grew|increas
 _VERSUS = re.compile(r"\b(?:vs|versus|compared)\b", re.I)
 _WITHOUT = re.compile(r"\b(?:exclud|exclusive|without|except|ex\b)", re.I)
 _LEAST_AMOUNT = 1000  # what a figure is compared with has a scale
-_FRAME = terms(formulas.frame())
 _DAYS = re.compile(r"\b(36[0-6]|9[0-2])[\s-]{0,3}d(?:ays?)?\b")
 _PERCENT = re.compile(
     r"%|\bper ?cent|\bshare\b|\bproportion\b|\bportion\b|\bfraction\b|\bmargin\b|\brate\b|\bgrow", re.I
@@ -136,7 +135,7 @@ class Asked:
     @cached_property
     def _frame(self) -> frozenset[str]:
         """The terms that name no figure; a share of the whole is none, a share of stock is."""
-        frame = _FRAME | terms(" ".join(self.report.names))
+        frame = frame_terms() | terms(" ".join(self.report.names))
         return frame if _PER_SHARE.search(self.content) else frame | terms("share per")
 
 

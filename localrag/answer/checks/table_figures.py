@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from localrag.figures import formulas, periods, reading, table
-from localrag.figures.finding import terms
+from localrag.figures import periods, reading, table
+from localrag.figures.finding import frame_terms, terms
 from localrag.figures.formulas import Figure
 from localrag.figures.periods import Period
 from localrag.figures.table import Entry
@@ -32,7 +32,7 @@ def check(findings: Findings, question: str, documents: Sequence[Pair]) -> Findi
     if not cited:
         return findings
     asked = periods.asked(question).periods
-    named = terms(question) - terms(formulas.frame())
+    named = terms(question) - frame_terms()
     flags, text = [], findings.answer
     for start, end in reversed(claims(text)):
         sentence = text[start:end]

@@ -39,6 +39,7 @@ _IRREGULAR = {"paid": "pay", "sold": "sell", "held": "hold", "bought": "buy", "s
 _WEIGHTS, _BIAS = (2.9, 3.58, 2.22, 0.88, 2.24), -8.91
 _EXACT, _TITLED, _HARDLY = 0.99, 0.85, 0.3
 _YEAR = 12  # months
+_TELLING = 3  # digits of a figure that two tables do not have by chance
 SURE = 0.8  # the probability from which a figure is the one meant
 _ROUNDED = Decimal("0.006")  # relative difference of one figure in thousands and in millions
 _FALLS = re.compile(r"purchase|payment|repayment|paid|acquisition|addition|expenditure|repurchase|expense|cost", re.I)
@@ -171,18 +172,22 @@ class Finder:
         return _clear(ranked, name, bool(line and line.outflow), period)
 
     def _shared(self, one: Entry, statement: str) -> bool:
-        """Return whether the row of a figure outside a statement has a figure of that statement.
+        """Return whether the table of a figure outside a statement has a figure of that statement.
 
         A note may have those of another company, in which this one holds shares.
         """
         stated = {other.value for own in self.entries.values() for other in own if other.statement == statement}
-        return not stated.isdisjoint(other.value for other in self._by_row[one.position, one.cell.line] if other.value)
+        return any(
+            other.value in stated and len(other.cell.value.as_tuple().digits) >= _TELLING
+            for other in self._tables[one.position, one.title]
+        )
 
     @cached_property
-    def _by_row(self) -> Mapping[tuple[int, int], list[Entry]]:
-        found: dict[tuple[int, int], list[Entry]] = defaultdict(list)
+    def _tables(self) -> Mapping[tuple[int, str], list[Entry]]:
+        """The figures of each table, by its page and title."""
+        found: dict[tuple[int, str], list[Entry]] = defaultdict(list)
         for one in (one for own in self.entries.values() for one in own):
-            found[one.position, one.cell.line].append(one)
+            found[one.position, one.title].append(one)
         return found
 
     def _ranked(

@@ -35,6 +35,7 @@ _LENGTHS = lazy_re(
     re.I,
 )
 _PER_SHARE = re.compile(r"\bper\b.{0,40}\bshares?\b|\beps\b", re.I)
+_SHARES_USED = re.compile(r"\bweighted\b|\bshares used\b", re.I)
 _COUNTED = re.compile(r"\b(?:shares|number|employees|staff|people|units|headcount|stores|days|weighted)\b|%", re.I)
 _LEADS = re.compile(r"(?:,?\s{0,3}\b(?:relying|based|using|drawing|on|in|from|by|of|the|its|their)\b){1,6}\s*$", re.I)
 _NOTE = re.compile(r"\(\w\)|\*")  # a note below a statement
@@ -161,8 +162,8 @@ def per_share(cell: Cell) -> bool:
 
 
 def names_share(text: str) -> bool:
-    """Return whether words name a figure of one share."""
-    return _PER_SHARE.search(text) is not None
+    """Return whether words name a figure of one share, and not the shares that it was counted with."""
+    return _PER_SHARE.search(text) is not None and _SHARES_USED.search(text) is None
 
 
 def counts(cell: Cell) -> bool:

@@ -29,11 +29,12 @@ from localrag.types import Page, Passage, place
 
 Kind = Literal["reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing"]
 KINDS: tuple[Kind, ...] = ("reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing")
-_NEAR, _BETWEEN, _SAME = 60, 40, 10  # characters
+_NEAR, _BETWEEN, _SAME, _BOXES = 60, 40, 10, 200  # characters
 _MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
 _ORDINAL = re.compile(r"(?:first|second|third|[a-z]th)\Z", re.I)
 _YEARS = re.compile(r"(?:19|20)\d\d")
 _ALIKE, _SLIP = 0.88, 3  # of two names of which one is a slip; characters between them
+_ROMAN = "I II III IV V VI VII VIII IX X XI XII".split()
 _SHORT = 5  # letters of an abbreviation
 _LAW = 3  # digits of a number that is a law's
 _STOPS = (".", ";", ":", "|", "")
@@ -180,23 +181,25 @@ def _is_heading(text: str, at: int) -> bool:
 
 def _attachments(draft: Draft) -> Iterator[Fault]:
     """Find schedules and exhibits that are named and not attached, and a missing place for signatures."""
-    there = {(one["word"].casefold(), one["name"]) for one in _P["attached"].finditer(draft.text)}
+    headings = (one for one in _P["attached"].finditer(draft.text) if _is_heading(draft.text, one.start()))
+    there = {(one["word"].casefold(), name) for one in headings for name in _counted(one["name"])}
     seen: set[tuple[str, str]] = set()
     for match in _P["names"].finditer(draft.text):
-        key = (match["word"].casefold(), match["name"].upper())
+        keys = {(match["word"].casefold(), name) for name in _counted(match["name"].upper())}
         foreign = _P["elsewhere"].match(draft.text[match.end() : match.end() + 60])
-        if key in there or key in seen or foreign or _starts_line(draft.text, match.start()):
+        if keys & (there | seen) or foreign or _is_heading(draft.text, match.start()):
             continue
-        seen.add(key)
+        seen |= keys
         yield draft.fault("missing", match.span(), f"{match[0]} is named and not attached")
-    if not _P["signs"].search(draft.text[-max(4000, len(draft.text) // 5) :]) and draft.text.strip():
+    if not _P["signs"].search(draft.text) and draft.text.strip():
         end = len(draft.text.rstrip(" |\n"))
         start = max(draft.text.rfind("\n", 0, end) + 1, end - _NEAR)
         yield draft.fault("missing", (start, end), "there is no place for signatures")
 
 
-def _starts_line(text: str, at: int) -> bool:
-    return not text[text.rfind("\n", 0, at) + 1 : at].strip(" \t#*“\"'(")
+def _counted(name: str) -> tuple[str, ...]:
+    """Return the name of an attachment, and of a Roman number the Arabic one: "Annex IV" is "Annex 4"."""
+    return (name, str(_ROMAN.index(name) + 1)) if name in _ROMAN else (name,)
 
 
 def _numbering(draft: Draft) -> Iterator[Fault]:
@@ -266,6 +269,10 @@ def _blanks(draft: Draft) -> Iterator[Fault]:
         after = draft.text[match.end() : match.end() + _NEAR]
         if match[0].startswith("_") and (_P["form"].search(line) or not line.strip(" _\t/") or _P["form"].match(after)):
             continue
+        if match[0][0] == "[" and _P["ticked"].search(
+            draft.text[max(0, match.start() - _BOXES) : match.end() + _BOXES]
+        ):
+            continue  # a box that is not ticked
         yield draft.fault("blank", match.span(), "this is left blank" if match[0][0] in "_[" else "a note of drafting")
 
 
@@ -312,11 +319,10 @@ def _terms(draft: Draft) -> Iterator[Fault]:
         if len(spans) > 1 and name not in _COMMON:
             first = draft.fault("term", spans[0], "")
             yield draft.fault("term", spans[1], f"“{name}” is defined before, on {first.place or first.clause}")
-        own = {name, _singular(name), _plural(name)}
-        forms = "|".join(map(re.escape, sorted(own | {one.upper() for one in own}, key=len, reverse=True)))
-        if len(spans) == 1 and len(re.findall(rf"(?<!\w)(?:{forms})(?!\w)", everything)) < 2 and name not in _COMMON:
+        if len(spans) == 1 and len(re.findall(_forms(name), everything)) < 2 and name not in _COMMON:
             yield draft.fault("term", spans[0], f"“{name}” is defined and used nowhere else")
-    yield from _undefined(draft, {_singular(name) for name in (*defined, *elsewhere)})
+    if not _P["imported"].search(draft.text):
+        yield from _undefined(draft, {_singular(name) for name in (*defined, *elsewhere)})
 
 
 def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
@@ -326,6 +332,8 @@ def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
     for match in _P["term"].finditer(draft.text):
         group = next(name for name, words in match.groupdict().items() if words)
         name = _titled(re.sub(r"\(\w{1,4}\)$", "", " ".join(match[group].split())))
+        if group == "called" and _P["titled"].search(draft.text[max(0, match.start() - _NEAR) : match.start()]):
+            continue  # Section 5 (“Fees”)
         if _P["pointer"].search(draft.text[match.end(group) : match.end() + _NEAR]):
             elsewhere.add(name)
         elif not any(match.start(group) < end and start < match.end(group) for start, end in defined[name]):
@@ -347,7 +355,13 @@ def _undefined(draft: Draft, known: set[str]) -> Iterator[Fault]:
     for name, spans in used.items():
         own = _singular(name)
         part = any(f" {own} " in f" {one} " for one in known)
-        if own in known or own in _COMMON or _YOU.search(own) or (part and len(spans) < 2 * _OFTEN):
+        if (
+            own in known
+            or own in _COMMON
+            or _YOU.search(own)
+            or _is_explained(name, draft.text)
+            or (part and len(spans) < 2 * _OFTEN)
+        ):
             continue
         near = [one for one in known if abs(len(one) - len(own)) < _SLIP and _ratio(one, own) >= _ALIKE]
         if near:
@@ -390,8 +404,18 @@ def _singular(name: str) -> str:
     return re.sub(r"(?<=[a-z])ies$", "y", name) if name.endswith("ies") else re.sub(r"(?<=[a-z]{2})s$", "", name)
 
 
-def _plural(name: str) -> str:
-    return re.sub(r"y$", "ies", name) if name.endswith("y") else f"{name}s"
+def _forms(name: str) -> str:
+    """Return a pattern of a term in all its forms: each of its words singular or plural, or all in capitals."""
+    words = (re.escape(re.sub(r"y$", "", _singular(word))) + r"(?:y|ies|e?s)?" for word in name.split())
+    pattern = r"\s".join(words)
+    return rf"(?<!\w)(?:{pattern}|{re.escape(name.upper())}S?)(?!\w)"
+
+
+def _is_explained(name: str, text: str) -> bool:
+    """Return whether a term is defined elsewhere by the words behind it, or named by a label: "The lessor: ..."."""
+    own = re.escape(name)
+    pattern = rf"{own}[”\"]?,?\s{{1,9}}\(?as\s(?:[a-z]+\s){{0,4}}defined|^[ \t]*(?i:the )?{own}:\s"
+    return re.search(pattern, text, re.M) is not None
 
 
 def _is_name(name: str, counts: Counter[str], text: str) -> bool:

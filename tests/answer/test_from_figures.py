@@ -31,7 +31,7 @@ For the Years Ended December 31, 2021 and 2020
 | Operating income | 310 | (20) |
 | Earnings per share: |  |  |
 | Diluted | $0.31 | $(0.02) |
-| Weighted shares: |  |  |
+| Weighted average shares used in per share computation: |  |  |
 | Diluted | 1,000 | 990 |
 
 Consolidated Balance Sheets
@@ -383,6 +383,7 @@ def test_a_note_on_another_company_has_no_figure_of_this_one(assistant, models, 
     "question",
     [
         "How much did Orlo earn per basic share in 2021?",
+        "What did Orlo make for each diluted share in 2021?",
         "What was Orlo's net gross profit in 2021?",
         "What was the average of Orlo's net sales in 2021?",
         "Did Orlo's goods and services both grow in 2021?",

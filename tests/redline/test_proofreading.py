@@ -98,10 +98,34 @@ def test_the_other_faults_of_a_text_are_not_touched_by_one():
         "1.3 “CONFIDENTIAL PAPERS” means all papers. The Buyer keeps the Confidential Papers.",
         "1.3 “Order(s)” means a letter. The Buyer sends the Orders.",
         "It is due on the first (30) of the list. It costs Five Hundred\nThousand Dollars ($500,000).",
+        "The Buyer chose: [X] by air [ ] by sea.",
+        "It is paid as said in Section 2.2 (“Fees and Dates”).",
+        "1.3 “Net Price” means the Fee less taxes. The Net Prices are due monthly.",
+        "The Buyer may ask for the Special Goods (as such term is defined in the Buyer's letter), the Special Goods being new.",
     ],
 )
 def test_what_belongs_elsewhere_is_no_fault(more):
     assert faults(SOUND.replace("3. Term", f"{more}\n\n3. Term")) == []
+
+
+def test_a_reference_at_the_start_of_a_line_attaches_nothing():
+    text = SOUND.replace(
+        "goods named in Schedule 1.", "goods named in Schedule 1 and in\nExhibit C of this agreement, with its tables."
+    )
+    assert [one.quote for one in faults(text)] == ["Exhibit C"]
+
+
+def test_roman_and_arabic_numbers_of_attachments_are_alike():
+    assert faults(SOUND.replace("in Schedule 1.", "in Schedule I.")) == []
+
+
+def test_terms_that_another_document_defines_are_not_missed():
+    text = SOUND.replace("(the “Buyer”)", "")
+    assert any("Buyer" in one.quote for one in faults(text))
+    amended = text.replace(
+        "1. Definitions", "Capitalized terms not used here have the meaning given in the Lease.\n\n1. Definitions"
+    )
+    assert not any(one.kind == "term" for one in faults(amended))
 
 
 def test_the_same_fault_many_times_is_one():

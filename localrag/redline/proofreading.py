@@ -37,6 +37,7 @@ _ALIKE, _SLIP = 0.88, 3  # of two names of which one is a slip; characters betwe
 _ROMAN = "I II III IV V VI VII VIII IX X XI XII".split()
 _SHORT = 5  # letters of an abbreviation
 _LAW = 3  # digits of a number that is a law's
+_ALONE = re.compile(r"[”\"')]?[ \t]{0,9}[:–—-]?[ \t]{0,9}(?:[A-Z]|\n\s{0,99}(?![a-z\s]))")
 _STOPS = (".", ";", ":", "|", "")
 # Terms that a contract may define for each of its parts.
 _COMMON = frozenset(
@@ -181,13 +182,13 @@ def _is_heading(text: str, at: int) -> bool:
 
 def _attachments(draft: Draft) -> Iterator[Fault]:
     """Find schedules and exhibits that are named and not attached, and a missing place for signatures."""
-    headings = (one for one in _P["attached"].finditer(draft.text) if _is_heading(draft.text, one.start()))
+    headings = (one for one in _P["attached"].finditer(draft.text) if _heads(draft.text, *one.span()))
     there = {(one["word"].casefold(), name) for one in headings for name in _counted(one["name"])}
     seen: set[tuple[str, str]] = set()
     for match in _P["names"].finditer(draft.text):
         keys = {(match["word"].casefold(), name) for name in _counted(match["name"].upper())}
         foreign = _P["elsewhere"].match(draft.text[match.end() : match.end() + 60])
-        if keys & (there | seen) or foreign or _is_heading(draft.text, match.start()):
+        if keys & (there | seen) or foreign or _heads(draft.text, *match.span()):
             continue
         seen |= keys
         yield draft.fault("missing", match.span(), f"{match[0]} is named and not attached")
@@ -195,6 +196,13 @@ def _attachments(draft: Draft) -> Iterator[Fault]:
         end = len(draft.text.rstrip(" |\n"))
         start = max(draft.text.rfind("\n", 0, end) + 1, end - _NEAR)
         yield draft.fault("missing", (start, end), "there is no place for signatures")
+
+
+def _heads(text: str, start: int, end: int) -> bool:
+    """Return whether the name of an attachment is its heading: a line begins with it, and no sentence goes on there."""
+    if text[text.rfind("\n", 0, start) + 1 : start].strip(" \t#*“\"'("):
+        return False
+    return _is_heading(text, start) or _ALONE.match(text, end) is not None
 
 
 def _counted(name: str) -> tuple[str, ...]:

@@ -455,7 +455,8 @@ class Plan(_Value):
 class Citation(_Value):
     """Words of a document at their place, made only from text that was found there.
 
-    `title` is what people would call the document, where that is shorter than its path.
+    `title` is what people would call the document, where that is shorter than its path; `figures` are the offsets of
+    the cells that an answer takes from a row.
     """
 
     library: str
@@ -470,6 +471,7 @@ class Citation(_Value):
     verified: Literal[True] = True
     unit: Unit = "page"
     title: str = ""
+    figures: tuple[tuple[int, int], ...] = ()
 
     @property
     def name(self) -> str:

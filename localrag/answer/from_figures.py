@@ -33,7 +33,7 @@ from localrag.types import Figure as Shown
 
 _REASON = "Code found {what} in the tables of {document}."
 _MINUS = "−"
-_JOINTLY = re.compile(r"\b(?:both|either|neither|each|all)\b", re.I)  # of several figures, each on its own
+_JOINTLY = re.compile(r"\b(?:both|either|neither|each|(?<!at )all)\b", re.I)  # of several figures, each on its own
 _EITHER = re.compile(r"\bor\b", re.I)  # a choice, to which yes or no is no answer
 _MAX_LABEL = 120
 _SEASON, _YEAR = 3, 12  # months
@@ -273,13 +273,10 @@ def compared(
     ways = {(result.reading.name, result.reading.unit, result.reading.single) for _, result in sides}
     if len(units) > 1 or not (len(ways) == 1 or all(result.reading.single for _, result in sides)):
         raise ValueError("no figures of one kind")
-    marks: dict[Citation, int] = {}
+    marked = numbered(one for _, result in sides for one in result.found.values())
     lines = []
     for name, result in sides:
-        told = [
-            f"{_told(figure, one)} [{marks.setdefault(cited(one), len(marks) + 1)}]"
-            for figure, one in result.found.items()
-        ]
+        told = [f"{_told(figure, one)} [{marked[cited(one)].marker}]" for figure, one in result.found.items()]
         lines.append(f"- {name}: {'' if result.reading.single else f'{_result(result)}, from '}{' and '.join(told)}")
     values = [result.value for _, result in sides]
     if min(values) < 0:
@@ -297,13 +294,12 @@ def compared(
         unit = "points" if best.reading.unit or units == {"%"} else ""
         reading_of = replace(best.reading, unit=unit)
         first += f", by {_result(replace(best, reading=reading_of, value=abs(values[0] - values[1])))}"
-    return "\n".join([f"{first}.", "", *lines]), tuple(replace(one, marker=mark) for one, mark in marks.items())
+    return "\n".join([f"{first}.", "", *lines]), tuple(marked.values())
 
 
 def _findings(result: Result, question: Question, short: bool) -> Findings:
     citations = {figure: cited(one) for figure, one in result.found.items()}
-    distinct = list(dict.fromkeys(citations.values()))
-    marked = {one: replace(one, marker=at) for at, one in enumerate(distinct, 1)}
+    marked = numbered(result.found.values())
     library, document = next(iter(result.found.values())).report.pair
     title = library.titles([document.path]).get(document.path, document.path)
     if result.reading.single:
@@ -418,6 +414,14 @@ def cited(one: Found) -> Citation:
     place = place_at(page, start, end)
     quote = page.text[start:end]
     return Citation(library.name, document.path, page.number, page.label, place, quote, start, end, 0, unit=page.unit)
+
+
+def numbered(found: Iterable[Found]) -> dict[Citation, Citation]:
+    """Return the citation of each row with its number, and with the places of the figures that are taken from it."""
+    cells: dict[Citation, dict[tuple[int, int], None]] = {}
+    for one in found:
+        cells.setdefault(cited(one), {})[one.entry.cell.start, one.entry.cell.end] = None
+    return {own: replace(own, marker=at, figures=tuple(spans)) for at, (own, spans) in enumerate(cells.items(), 1)}
 
 
 def _label(match: Match, name: str) -> str:

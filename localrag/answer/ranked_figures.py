@@ -29,7 +29,6 @@ from localrag.grounding.cells import plain
 from localrag.grounding.stages import Findings, Query
 from localrag.quantities import SCALES, YEAR
 from localrag.question.question import Question
-from localrag.types import Citation
 
 _MOST = re.compile(
     r"\b(?:(?<!at )most(?! (?:recent|likely|of)\b)|top(?! line\b)"
@@ -61,7 +60,8 @@ _TIMES = re.compile(r"\b(?:(?P<year>years?)|quarters?)\b", re.I)
 _WHOLE = re.compile(r"^(?:sub)?total|\btotals?\b|\bconsolidated\b|\beliminat|\bunallocated\b", re.I)
 # Parts that a question names together; "products" and "services" may be labels, too.
 _SEVERAL = re.compile(r"\b(?:segments|divisions|regions|areas|geographies|countries|categories|quarters)\b", re.I)
-_REST = re.compile(r"^(?:all )?others?\b", re.I)
+_TOGETHER = re.compile(r"\b(?:total|all|sum|combined|foreign)\b", re.I)
+_REST = re.compile(r"^(?:all )?others?(?: (?:countries|segments|products|regions|categories|revenues?|sales))?$", re.I)
 # Amounts in one table, shares of revenue in the words of people.
 _MARGIN = re.compile(r"\bmargins?\b", re.I)
 # Words for one kind of parts.
@@ -151,8 +151,10 @@ def asks(text: str) -> bool:
     chooses = which is not None and first in ("which", "list", "rank", "how")
     parts = which is not None and chooses and not terms(which["kind"]).isdisjoint(frozenset().union(*_KINDS))
     times = which is not None and first == "which" and _TIMES.search(which["kind"]) is not None
-    every = any(pattern.search(text) for pattern in (_MOST, _LEAST, _SEVERAL, _RANK))
-    return every or times or (parts and " or " not in text)
+    text = periods.without(text)  # "the first three quarters of 2023"
+    several = _SEVERAL.search(text) is not None and not _TOGETHER.search(text)
+    every = any(pattern.search(text) for pattern in (_MOST, _LEAST, _RANK))
+    return every or several or times or (parts and " or " not in text)
 
 
 def _request(asked: Asked, asked_of: periods.Asked) -> _Request | None:
@@ -181,7 +183,7 @@ def _request(asked: Asked, asked_of: periods.Asked) -> _Request | None:
         or not (ends or bound is not None or (moves and direction))
     ):
         return None
-    rest = _without(text, _WHICH, _MOST, _LEAST, _LOSSES, _BELOW, _ABOVE, formulas.AMOUNT)
+    rest = _without(text, formulas.AMOUNT, _WHICH, _MOST, _LEAST, _LOSSES, _BELOW, _ABOVE)
     if which is None and _VERB.search(text):
         return None
     words = _without(which["kind"] if which else rest, _MOST, _LEAST)
@@ -397,13 +399,11 @@ def _is_chosen(request: _Request, part: _Part) -> bool:
 
 def _findings(first: str, parts: Sequence[_Part]) -> Findings:
     """Return a sentence and the figure of each part, a line each, with their citations."""
-    marks: dict[Citation, int] = {}
+    marked = from_figures.numbered(one for part in parts for one in (part.then, part.now) if one)
     lines = []
     for part in parts:
         said = {
-            from_figures.when(
-                one
-            ): f"{from_figures.amount(one)} [{marks.setdefault(from_figures.cited(one), len(marks) + 1)}]"
+            from_figures.when(one): f"{from_figures.amount(one)} [{marked[from_figures.cited(one)].marker}]"
             for one in (part.then, part.now)
             if one
         }
@@ -416,5 +416,5 @@ def _findings(first: str, parts: Sequence[_Part]) -> Findings:
             lines.append(f"- {part.name if part.name == when else f'{part.name}, {when}'}: {said[when]}")
     library, document = parts[0].now.report.pair
     title = library.titles([document.path]).get(document.path, document.path)
-    citations = tuple(replace(one, marker=mark) for one, mark in marks.items())
-    return from_figures.findings_of("\n".join([first, "", *lines]), "each figure", title, citations)
+    text = "\n".join([first, "", *lines])
+    return from_figures.findings_of(text, "each figure", title, tuple(marked.values()))

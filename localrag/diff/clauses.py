@@ -36,9 +36,10 @@ _MAX_RUNNING = 600  # characters of all running lines of a page
 _MIN_LETTERS = 6  # of a running line that is known in the other version, too
 # What a clause is called behind its number: "7. Term and Termination. Either party may", "7.2 NOTICE:".
 _TITLE = re.compile(
-    r"[ \t]*(?P<title>[A-Z][^\W\d_]{1,30}(?:[ \t]+[^\W\d_,&/’'-]{1,30}){0,7})(?=[.:\n]|[ \t]+[–—-][ \t]|$)"
+    r"[ \t]*(?P<title>[A-Z](?:[^\W\d_]|[’'/-]){1,30},?(?:[ \t]+(?:(?:[^\W\d_]|[’'/-]){1,30},?|&)){0,7})"
+    r"(?=[.:\n]|[ \t]+[–—-][ \t]|$)"
 )
-_LOWER = frozenset("a an and as at by for from in into of on or per the to under upon with without".split())
+_LOWER = frozenset("& a an and as at by for from in into of on or per the to under upon with without".split())
 _MANY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")  # where a page of plain text ended
 _LABEL = re.compile(
     r"(?P<word>(?:ARTICLE|Article|SECTION|Section|CLAUSE|Clause|SCHEDULE|Schedule|EXHIBIT|Exhibit|ANNEX|Annex|§)"
@@ -271,7 +272,8 @@ def _title(text: str, at: int) -> str:
     """Return the title behind the number of a clause: words with capitals before a stop or the end of the line."""
     found = _TITLE.match(text, at)
     words = found["title"].split() if found else []
-    return " ".join(words) if all(word[0].isupper() or word in _LOWER for word in words) else ""
+    titled = all(word[0].isupper() or word in _LOWER for word in words)
+    return " ".join(words) if titled and words[-1:] not in (["Inc"], ["Ltd"], ["Corp"], ["Co"]) else ""
 
 
 def comments_of(pages: Sequence[Page]) -> frozenset[tuple[str, str]]:

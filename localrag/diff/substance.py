@@ -336,7 +336,7 @@ _COMPANY = lazy_re(
 class Names:
     """What finds the parties and the defined terms of two versions, and the words that are written small somewhere.
 
-    What defines parties or terms binds throughout.
+    What says what a term means, or names parties that act, binds throughout; a report may shorten a name.
     """
 
     parties: re.Pattern[str]
@@ -346,17 +346,21 @@ class Names:
 
     @classmethod
     def of(cls, *texts: Text) -> Names:
-        parties, terms = set[str](), set[str]()
+        parties, terms, binds = set[str](), set[str](), False
         for text in texts:
             whole = "\n".join(" ".join(page.text.split()) for page in text.pages)
-            terms |= {found[1] for found in _MEANS.finditer(whole)}
+            means = {found[1] for found in _MEANS.finditer(whole)}
+            terms |= means
+            binds = binds or bool(means)
             for found in _QUOTED.finditer(whole):
                 subject = rf"(?<!this )\b{re.escape(found[2])}(?:,? (?:shall|will|may|must|agrees|has)\b)"
                 opening = found.start() < _OPENING and not _WORDS["things"] & set(found[2].casefold().split())
-                (parties if opening and re.search(subject, whole) else terms).add(found[2])
+                acts = opening and re.search(subject, whole) is not None
+                binds = binds or acts
+                (parties if acts else terms).add(found[2])
             parties |= {found[0] for found in _COMPANY.finditer(whole)}
         common = frozenset(token.key for text in texts for token in text.tokens if token.text.islower())
-        return cls(_any_of(parties), _any_of(terms - parties), common, bool(terms))
+        return cls(_any_of(parties), _any_of(terms - parties), common, binds)
 
 
 def _any_of(names: Collection[str]) -> re.Pattern[str]:
@@ -486,7 +490,7 @@ def _binds(text: Text, first: int, last: int, names: Names) -> bool:
     begin = next((at + 1 for at in range(first - 1, clause.first - 1, -1) if text.keys[at] in _STOPS), clause.first)
     end = next((at for at in range(max(first, last), clause.last) if text.keys[at] in _STOPS), clause.last)
     keys = {key.casefold() for key in text.keys[begin:end]}
-    if end - begin < _SENTENCE or keys & _WORDS["recital"]:
+    if end - begin < _SENTENCE or text.keys[begin].casefold() in _WORDS["recital"]:
         return False
     return names.binds or not keys.isdisjoint(_WORDS["modal"])
 

@@ -39,6 +39,7 @@ _IRREGULAR = {"paid": "pay", "sold": "sell", "held": "hold", "bought": "buy", "s
 _WEIGHTS, _BIAS = (2.9, 3.58, 2.22, 0.88, 2.24), -8.91
 _EXACT, _TITLED, _HARDLY = 0.99, 0.85, 0.3
 _YEAR = 12  # months
+_PLAIN = frozenset("cost charg expens balanc amount".split())  # stems that a label may lack: "Advertising"
 _TELLING = 3  # digits of a figure that two tables do not have by chance
 SURE = 0.8  # the probability from which a figure is the one meant
 _ROUNDED = Decimal("0.006")  # relative difference of one figure in thousands and in millions
@@ -285,7 +286,7 @@ class Finder:
         around = terms(label.section) | terms(label.column)
         wanted, own = terms(name) - also, terms(core) - also
         features = self.features(wanted, own, around, name, core)
-        if features is None or own < wanted - around:  # "General and administrative" is a part of SG&A
+        if features is None or own < wanted - around - _PLAIN:  # "General and administrative" is a part of SG&A
             return 0.0
         return 1 / (1 + exp(-_BIAS - sum(weight * one for weight, one in zip(_WEIGHTS, features, strict=True))))
 

@@ -486,9 +486,11 @@ def called_by(name: str, one: Entry, content: str) -> bool:
     """
     own, row = flat(name), flat(one.row).split()
     net = f"net {own}" if f" net {own} " in f" {flat(content)} " else own
-    if net.startswith("net ") and net not in formulas.lines() and "net" not in (*row, *flat(one.cell.section).split()):
+    known = any(name in net for name in formulas.lines() if name.startswith("net "))
+    if net.startswith("net ") and not known and "net" not in (*row, *flat(one.cell.section).split()):
         return False
-    if _EACH_SHARE.search(content) and not one.cell.unit and not table.per_share(one.cell):
+    share = "share" in own.split() or _EACH_SHARE.search(content) is None
+    if not share and not one.cell.unit and not table.per_share(one.cell):
         return False
     part = terms(name) - terms(f"{one.row} {one.column}") - _known_names()
     return not (row[:1] == ["total"] and part and part <= terms(one.cell.section))

@@ -310,7 +310,7 @@ def source_html(opened: Opened, library: str, shown: Cited | None, base: str, at
         where=place(page.number, page.label, (), page.unit),
         notes=cited_page.notes(document, page, opened.state, citation, quote),
         remarks=[] if shown else list(branches.warnings(document)),
-        parts=_parts(page.text, start, end, quote, others),
+        parts=parts_of(page.text, start, end, quote, others),
         turn=turn,
         part=part,
         close=base,
@@ -325,21 +325,22 @@ def encoded(query: Mapping[str, Any]) -> str:
     return urlencode(given, errors="surrogateescape", quote_via=quote, safe="/")
 
 
-def _parts(
+def parts_of(
     text: str, start: int, end: int, quote: cited_page.Found | None, others: Sequence[cited_page.Found | None]
 ) -> list[tuple[str, str]]:
-    """Return a text in pieces, each with what it is: "quote", "other" or "".
+    """Return a text in pieces, each with what it is: "figure" (in the quote), "quote", "other" or "".
 
     Tables are in columns: the pieces are set in letters of one width.
     """
     spans = [(one.start, one.end, "other") for one in others if one]
-    spans += [(quote.start, quote.end, "quote")] if quote is not None else []
+    if quote is not None:
+        spans += [(quote.start, quote.end, "quote"), *((*span, "figure") for span in quote.figures)]
     edges = sorted({start, end, *(at for first, last, _ in spans for at in (first, last) if start < at < end)})
     shown, places = cited_page.in_columns(text[start:end], _TABLE_ROOM, _NO_BREAK)
     pieces: list[tuple[str, str]] = []
     for first, last in pairwise(edges):
         kinds = {kind for begin, stop, kind in spans if begin <= first and last <= stop}
-        kind = "quote" if "quote" in kinds else "other" if kinds else ""
+        kind = next((one for one in ("figure", "quote", "other") if one in kinds), "")
         pieces.append((shown[places[first - start] : places[last - start]], kind))
     return pieces
 

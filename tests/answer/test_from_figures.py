@@ -312,6 +312,10 @@ def test_figures_of_two_companies_are_compared(ask, models):
         and "$75 thousand" in answer.answer
     )
     assert [one.document for one in answer.citations] == ["orlo-foods_2021.md", "tess-mills_2021.md"]
+    assert ["".join(one.quote[a - one.start : b - one.start] for a, b in one.figures) for one in answer.citations] == [
+        "40",
+        "75",
+    ]
 
 
 @pytest.mark.parametrize(

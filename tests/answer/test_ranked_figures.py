@@ -87,6 +87,7 @@ def test_the_greatest_or_least_part_comes_first_with_all_others(ask, question, f
     [
         ("Which of Orlo's segments lost money in 2021?", "1 of 2: South."),
         ("List the product categories of Orlo whose net sales fell in 2021.", "1 of 3: Flour."),
+        ("Which product categories of Orlo had net sales above $200 thousand in 2021?", "2 of 3: Bread, Cakes."),
         ("Which of Orlo's segments had more net sales in 2021 than in 2020?", "1 of 2: North."),
         ("In which years from 2019 to 2021 did Orlo's operating income fall?", "1 of 2: 2020."),
         ("In which years from 2019 to 2021 did Orlo's net sales exceed $0.75 million?", "2 of 3: 2020, 2021."),
@@ -144,6 +145,10 @@ def test_the_rest_of_a_table_is_no_winner(assistant, models, shelf):
     for question in ("Which product category of Tess had the highest net sales in 2021?",):
         *_, last = assistant.ask(question, libraries=["rest"])
         assert last.answer.plan.signals.get("read") != "figures"
+
+
+def test_the_whole_may_be_asked_for_by_its_parts(ask):
+    assert "$940 thousand" in ask("What were Orlo's total net sales of all segments in 2021?").answer
 
 
 def test_the_measure_and_both_periods_are_named(ask):

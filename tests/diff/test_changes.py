@@ -81,6 +81,12 @@ def test_a_change_has_its_kind(old, new, kinds):
             "substance",
         ),
         ("The price minus rebates shall be due.", "The price plus rebates shall be due.", "substance"),
+        (
+            "Provider shall pay, whereas Buyer shall go quickly.",
+            "Provider shall pay, whereas Buyer shall go slowly.",
+            "substance",
+        ),
+        ('Smith (the "EPA") was lovely and warm today.', 'Smith (the "EPA") was dreadful and warm today.', "wording"),
         ("WHEREAS the parties shall work well together;", "WHEREAS the parties shall work fine together;", "wording"),
     ],
 )
@@ -95,6 +101,10 @@ def test_a_change_has_the_number_and_title_of_its_own_clause():
         one.new.clause for one in swapped(("each month", "each week"), ("renewed once", "renewed twice"), text=text)
     ]
     assert sorted(names) == ["1. Fees", "2. Term and Notice"]
+    assert (
+        changed("7. Term & Notice. It ends in May.", "7. Term & Notice. It ends in June.").changes[0].new.clause
+        == "7. Term & Notice"
+    )
     (item,) = swapped(("in June", "in July"), text=text)
     assert item.new.clause == "2. Term and Notice › (a)"
 

@@ -11,6 +11,7 @@ from textual.widgets import Static
 from localrag.answer.checks import cited_page
 from localrag.answer.checks.cited_page import WINDOW, Found
 from localrag.errors import ReadError, StorageError
+from localrag.server import showing
 from localrag.settings import Settings, load_settings
 from localrag.tui import viewing
 from localrag.tui.preferences import Preferences
@@ -61,6 +62,16 @@ def test_the_quoted_words_are_marked_beside_those_of_other_citations():
     drawn = source.draw(text, *cited_page.window(text, found), found, [Found(0, 13), Found(15, 18)])
     assert styled(drawn.content) == ["THE QUOTE"] and len(drawn.content.plain) == len(text) and drawn.at == 4
     assert styled(drawn.content, OTHER) == ["one THE QUOTE", "end"]
+
+
+def test_the_cells_that_an_answer_takes_from_a_row_are_marked_in_it():
+    text = "Sales | 600 | 500"
+    cited = dataclasses.replace(citation(), page=1, quote=text, start=0, end=len(text), figures=((14, 17),))
+    found = cited_page.locate(cited, Page(text, 1))
+    drawn = source.draw(text, 0, len(text), found)
+    assert styled(drawn.content, source.ROW) == [text] and styled(drawn.content, source.FIGURE) == ["500"]
+    parts = showing.parts_of(text, 0, len(text), found, ())
+    assert [words for words, kind in parts if kind == "figure"] == ["500"]
 
 
 def test_a_very_long_page_is_drawn_in_parts_that_cover_it():

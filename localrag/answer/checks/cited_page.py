@@ -23,11 +23,12 @@ STATES: dict[FileState, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a quote is on its page; `moved` if that is not the cited place."""
+    """Where a quote is on its page, and the figures in it; `moved` if that is not the cited place."""
 
     start: int
     end: int
     moved: bool = False
+    figures: tuple[tuple[int, int], ...] = ()
 
 
 def locate(citation: Citation | None, page: Page) -> Found | None:
@@ -36,7 +37,7 @@ def locate(citation: Citation | None, page: Page) -> Found | None:
         return None
     text = page.text
     if text[citation.start : citation.end].split() == citation.quote.split():
-        return Found(citation.start, citation.end)
+        return Found(citation.start, citation.end, figures=citation.figures)
     at = text.find(citation.quote)
     return Found(at, at + len(citation.quote), moved=True) if at >= 0 else None
 

@@ -34,7 +34,7 @@ from localrag.worker.engine import Opened
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
-QUOTE, OTHER = "bold reverse", "underline"  # visible without colour
+QUOTE, OTHER, FIGURE, ROW = "bold reverse", "underline", "bold underline reverse", "reverse"  # visible without colour
 NO_EXTRA = "Pages as pictures need an extra: pip install 'localrag[images]'."
 NO_PIXELS = "This terminal shows no pictures (it needs Kitty's protocol or Sixel)."
 
@@ -55,8 +55,12 @@ def draw(text: str, start: int, end: int, quote: Found | None, others: Sequence[
     tail = f"\n… {len(text) - end:,} more characters are not shown; ] shows them …" if end < len(text) else ""
     body, places = in_columns(clean_in_place(text[start:end]), room)
     content = Content(head + body + tail)
-    for mark, style in [*((one, OTHER) for one in others if one != quote), *([(quote, QUOTE)] if quote else [])]:
-        first, last = max(mark.start, start), min(mark.end, end)
+    marks = [(one.start, one.end, OTHER) for one in others if one != quote]
+    if quote:
+        marks.append((quote.start, quote.end, ROW if quote.figures else QUOTE))
+        marks += [(*span, FIGURE) for span in quote.figures]
+    for first, last, style in marks:
+        first, last = max(first, start), min(last, end)
         if first < last:
             content = content.stylize(style, len(head) + places[first - start], len(head) + places[last - start])
     at = len(head) + places[quote.start - start] if quote and start <= quote.start < end else 0

@@ -88,7 +88,8 @@ def run_command(
     review goes on from there.
     """
     from localrag.items import playbook as playbooks
-    from localrag.sessions.export import reports, review_word
+    from localrag.sessions.export import reports
+    from localrag.sessions.export.contents import by_document
     from localrag.sessions.links import originals
 
     if file is not None:
@@ -130,7 +131,7 @@ def run_command(
     else:
         if not findings:
             echo("There is nothing to review." if only is None else "Nothing changed since the last review.", err=True)
-        documents_read = review_word.by_document(findings)
+        documents_read = by_document(findings)
         for own in documents_read.values():
             _print(own)
         said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in totals.items() if count)

@@ -27,6 +27,7 @@ from localrag.errors import UsageError
 from localrag.quantities import find_dates
 from localrag.security import audit, storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
+from localrag.security.terminal import UNSAFE
 from localrag.sessions.links import Link, Originals, links, no_link
 from localrag.types import Answer, source
 
@@ -38,12 +39,12 @@ Rows = Sequence[Mapping[str, Any]]
 SUFFIXES = (".csv", ".xlsx", ".db", ".parquet", ".json", ".md")
 # Offsets of quotes are for programs: JSON has them, a sheet has the place in words.
 _FOR_PROGRAMS = ("page", "start", "end")
-# Readers find these in other columns, in words; and those that are left out where no row has them.
-_HIDDEN = frozenset({"start", "end", "found", "read", "as_expected", "item", "computed", "sources"})
-_OPTIONAL = frozenset({"page", "place", "why_not", "document_title", "title", "who", "problem", "before", "remark"})
-_OPTIONAL |= {"note", "fallback", "counted_from", "counted_from_place", "likelihood"}
-_OPTIONAL |= {"amended_by", "amended_by_place", "amended_by_quote"}
-_SHARES = frozenset({"likelihood", "confidence"})
+# Of findings: what readers find in other columns, what is left out where no row has it, and other heads.
+_HIDDEN = frozenset("start end found read as_expected item computed".split())
+_OPTIONAL = frozenset(
+    "page place why_not document_title title who problem before remark note fallback likelihood counted_from "
+    "counted_from_place amended_by amended_by_place amended_by_quote".split()
+)
 _HEADS = {"likelihood": "likely there", "confidence": "likely there", "problem": "differs", "fallback": "to propose"}
 _HEADS |= {"document_title": "title", "remark": "about the document"}
 _PAGE = re.compile(r"p\. (\d{1,9})(?: \((.*)\))?")
@@ -136,7 +137,7 @@ def written(rows: Rows, path: Path, title: str = "", link: Link = no_link) -> by
         # Without a byte order mark Excel reads CSV in the old code page of its machine.
         return stream.getvalue().encode("utf-8-sig", "replace")
     # Text that Markdown shows as it is, on one line.
-    shown = [[re.sub(r"([\\|<>`*_\[\]])", r"\\\1", " ".join(text.split())) for text in line] for line in lines]
+    shown = [[re.sub(r"([\\|<>`*_\[\]])", r"\\\1", " ".join(_safe(text).split())) for text in line] for line in lines]
     shown.insert(1, ["---"] * len(names))
     return "".join(f"| {' | '.join(line)} |\n" for line in shown if names).encode("utf-8", "replace")
 
@@ -225,7 +226,7 @@ def for_readers(rows: Rows, link: Link, *, shares: bool = True) -> list[dict[str
         fields = [name for name in columns(rows) if any(name in row.get("sources", {}) for row in rows)]
         made = [_extracted(row, fields, link) for row in rows]
         return [{name: value for name, value in row.items() if name not in hidden} for row in made]
-    made = [_read(row, link, shares) for row in rows]
+    made = [_read(row, link, shares) if {"place", "quote"} <= row.keys() else dict(row) for row in rows]
     used = {name for row in made for name, value in row.items() if name not in _OPTIONAL or value not in ("", None)}
     return [{_head(name): value for name, value in row.items() if name in used - hidden} for row in made]
 
@@ -238,21 +239,21 @@ def _head(name: str) -> str:
 def _read(row: Mapping[str, Any], link: Link, shares: bool) -> dict[str, Any]:
     """Return a row with its page in a column of its own, and likelihoods as shares or in the answer."""
     made: dict[str, Any] = {}
-    for name, value in row.items():
-        if name == "place" and isinstance(value, str):
-            made |= _placed(row, value, link)
-        elif name in _SHARES and isinstance(value, float):
-            made |= {} if shares and "answer" in row else {name: Share(value)}
-        elif name == "answer" and "likelihood" in row:
+    likely = row.get("likelihood", row.get("confidence"))
+    for name in [name for name in row if name not in _HIDDEN and name not in ("page", "document_title")]:
+        value = row[name]
+        if name == "place":
+            made |= _placed(row, str(value), link)
+        elif name in ("likelihood", "confidence") and likely is not None:
+            made |= {} if shares and "answer" in row else {name: Share(likely)}
+        elif name == "answer":
             made[name] = survey_table.answered(row, shares)
-        elif name == "quote":
-            made[name] = " ".join(str(value).split())
-        elif name == "document":
-            made |= {name: value, "document_title": row.get("document_title", "")}
-        elif name == "why_not" and isinstance(row.get("likelihood"), float) and not value.startswith("unsure"):
+        elif name == "why_not" and likely is not None and not value.startswith("unsure"):
             made[name] = ""  # the likelihood says so
-        elif name not in _HIDDEN and name not in made and not (name == "page" and "place" in row):
-            made[name] = value
+        else:
+            made[name] = " ".join(str(value).split()) if name == "quote" else value
+        if name == "document":
+            made["document_title"] = row.get("document_title", "")
     return made
 
 
@@ -260,10 +261,10 @@ def _placed(row: Mapping[str, Any], place: str, link: Link) -> dict[str, Any]:
     """Return the page of a place, and what the place says beside it; the first of them that is there is linked."""
     found = _PAGE.fullmatch(place)
     page, rest = (int(found[1]), found[2] or "") if found else (None, place)
-    address = link(str(row.get("library")), str(row.get("document")), page)
-    if address and page is not None:
-        return {"page": Linked(page, address), "place": rest}
-    return {"page": page, "place": Linked(rest, address) if address and rest else rest}
+    address = link(str(row.get("library")), str(row.get("document")), page) if place else ""
+    if not address:
+        return {"page": page, "place": rest}
+    return {"page": page and Linked(page, address), "place": rest if page else Linked(rest, address)}
 
 
 def _extracted(row: Mapping[str, Any], fields: Sequence[str], link: Link) -> dict[str, Any]:
@@ -352,7 +353,7 @@ def workbook(sheets: Mapping[str, Rows], title: str = "", link: Link = no_link) 
     # In memory, because its temporary files would hold words of documents.
     with Workbook(stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
         # No author, and a fixed time: rows alone decide the bytes.
-        book.set_properties({"title": _legible(title)[:255], "created": datetime(2000, 1, 1)})
+        book.set_properties({"title": _legible(_safe(title))[:255], "created": datetime(2000, 1, 1)})
 
         @cache
         def form(number: str, head: bool = False, formula: bool = False, linked: bool = False) -> Format:
@@ -373,7 +374,7 @@ def _fill(sheet: Worksheet, rows: Rows, form: Callable[..., Format]) -> None:
     names = columns(rows)
     shown = [[name, *(cell(row.get(name)) for row in rows)] for name in names]
     for at, (name, width) in enumerate(zip(names, widths(shown, _SHEET), strict=True)):
-        sheet.write_string(0, at, _legible(name), form("", head=True))
+        sheet.write_string(0, at, _legible(_safe(name)), form("", head=True))
         sheet.set_column(at, at, width)
     for line, row in enumerate(rows, 1):
         for at, name in enumerate(names):
@@ -400,7 +401,7 @@ def _write(sheet: Worksheet, line: int, at: int, value: Any, form: Callable[...,
         sheet.write_datetime(line, at, day, form(shape, linked=linked))
     elif number is not None:
         sheet.write_number(line, at, number, form(shape, linked=linked))
-    elif text := _legible(cell(value)):
+    elif text := _legible(_safe(cell(value))):
         sheet.write_string(line, at, text, form("", formula=bool(_FORMULA.match(text)), linked=linked))
 
 
@@ -412,7 +413,7 @@ def _set_print(sheet: Worksheet, title: str) -> None:
     sheet.fit_to_pages(1, 0)
     sheet.hide_gridlines(0)  # prints them, too
     sheet.repeat_rows(0)
-    named = " ".join(_legible(title).split())[:100].replace("&", "&&")
+    named = " ".join(_safe(title).split())[:100].replace("&", "&&")
     sheet.set_footer(f"&L&8{' ' if named[:1].isdigit() else ''}{named}&R&8Page &P of &N")
 
 
@@ -427,6 +428,11 @@ def widths(shown: Sequence[Sequence[str]], room: int) -> list[int]:
     wishes = [(high - low) * (0.2 + share) for low, high, share in zip(least, most, filled, strict=True)]
     part = max(0, room - sum(least)) / (sum(wishes) or 1)
     return [min(high, low + int(wish * part)) for low, high, wish in zip(least, most, wishes, strict=True)]
+
+
+def _safe(text: str) -> str:
+    """Return text without control characters and those that turn its direction."""
+    return UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
 def _legible(text: str) -> str:

@@ -16,8 +16,8 @@ from localrag.quantities import plural
 from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
-from localrag.sessions.export import rendered, review_word
-from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources, table
+from localrag.sessions.export import rendered
+from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, by_document, clean, line, sources, table
 from localrag.sessions.links import Originals, links
 from localrag.types import Checked, source
 
@@ -48,6 +48,8 @@ def save(
     """Write a report or a table of the findings, with links to the `originals`; see `table_export.save`."""
     check(path)
     form, report = decrypted_name(path).suffix.lower()[1:], None
+    if form in ("docx", "xlsx"):
+        from localrag.sessions.export import review_word
     if form == "docx":
         report = review_word.docx(findings, title, ended, links(path, originals))
     elif form in ("html", "md"):
@@ -60,7 +62,7 @@ def save(
 
 def contents(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Contents:
     """The report: for each document a table of its items, then the quotes, then what was not read."""
-    documents = review_word.by_document(findings)
+    documents = by_document(findings)
     libraries = ", ".join(dict.fromkeys(library for library, _ in documents))
     bad = sum(one.as_expected is False for one in findings)
     about = [

@@ -179,7 +179,7 @@ def join(question: DocumentQuestion, asked: Sequence[Asked], considered: int) ->
     no = [one for one in asked if one.finding.way == "no"]
     unsure = [one for one in asked if one.finding.state == "unsure" and not one.finding.withheld]
     nothing = [one for one in asked if one.finding.state == "absent"]
-    rows = sorted(asked, key=_rank)
+    rows = sorted(asked, key=lambda one: _rank(one, question.negated))
     citations = _numbered([*yes, *no])
     if not asked and considered:
         return Joined(_progress(asked, considered).strip(), False, (), ())
@@ -196,11 +196,11 @@ def join(question: DocumentQuestion, asked: Sequence[Asked], considered: int) ->
     return Joined(laid_out(lines), bool(wanted), tuple(citations.values()), tuple(rows))
 
 
-def _rank(one: Asked) -> int:
-    """Rank what a document says: yes or a value, then no, what is unsure, and nothing."""
-    if one.finding.positive:
-        return 0
-    return {"found": 1, "unsure": 2, "absent": 3}[one.finding.state]
+def _rank(one: Asked, negated: bool) -> int:
+    """Rank what a document says: yes or a value, no, what is unsure, nothing; where "no" is asked for, that first."""
+    state = "yes" if one.finding.positive else one.finding.state
+    order = ("found", "absent", "unsure", "yes") if negated else ("yes", "found", "unsure", "absent")
+    return order.index(state)
 
 
 def _head(question: DocumentQuestion, count: int, asked: int) -> str:

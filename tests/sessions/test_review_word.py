@@ -136,6 +136,7 @@ def test_it_is_printed_across_with_no_word_cut_and_its_heads_on_each_page(tmp_pa
 
     long = "Confidentiality, indemnification and non-solicitation"
     many = [replace(FINDINGS[3], title=f"{long} {n}", problem="x " * 40) for n in range(40)]
+    many.append(replace(FINDINGS[3], document="Vertraulichkeitsklauseln"))  # no narrower column holds it
     (tmp_path / "r.docx").write_bytes(made((*FINDINGS, *many))[1])
     profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
     command = ["soffice", profile, "--headless", "--convert-to", "pdf", "--outdir", str(tmp_path)]
@@ -146,4 +147,5 @@ def test_it_is_printed_across_with_no_word_cut_and_its_heads_on_each_page(tmp_pa
     words = set(" ".join(shown).split())
     assert {"Confidentiality,", "indemnification", "Deviates", "Missing", "Decision", "Indemnification"} <= words
     assert sum({"Document", "Clause", "Decision"} <= set(text.split()) for text in shown) >= len(pages) - 2
+    assert "Vertraulichkeitsklauseln" in shown[0].split() and "Unclear" in shown[0].split()
     assert f"Page 2 of {len(pages)}" in " ".join(shown[1].split())

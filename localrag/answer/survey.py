@@ -1,7 +1,7 @@
 """Run a survey: one item put to each document by the engine (`items/engine.py`), the findings joined.
 
-Code alone looks at all documents first, so that the likeliest are asked first, for where the survey is stopped; the
-table is in the order of the library.
+Code alone looks at all documents first, so that the likeliest are asked first, for where the survey is stopped; in the
+table what was found comes first, else it is in the order of the library.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ def join(question: DocumentQuestion, asked: Sequence[Asked], considered: int) ->
     no = [one for one in asked if one.finding.way == "no"]
     unsure = [one for one in asked if one.finding.state == "unsure" and not one.finding.withheld]
     nothing = [one for one in asked if one.finding.state == "absent"]
+    rows = sorted(asked, key=lambda one: _rank(one, question.negated))
     citations = _numbered([*yes, *no])
     if not asked and considered:
         return Joined(_progress(asked, considered).strip(), False, (), ())
@@ -192,7 +193,14 @@ def join(question: DocumentQuestion, asked: Sequence[Asked], considered: int) ->
         lines += [_line(one, citations) for one in [*yes, *no]]
         lines += [f"Nothing found in: {_names(nothing)}."] if nothing else []
     lines += [f"Unsure, since no words support the answer: {_names(unsure)}."] if unsure else []
-    return Joined(laid_out(lines), bool(wanted), tuple(citations.values()), tuple(asked))
+    return Joined(laid_out(lines), bool(wanted), tuple(citations.values()), tuple(rows))
+
+
+def _rank(one: Asked, negated: bool) -> int:
+    """Rank what a document says: yes or a value, no, what is unsure, nothing; where "no" is asked for, that first."""
+    state = "yes" if one.finding.positive else one.finding.state
+    order = ("found", "absent", "unsure", "yes") if negated else ("yes", "found", "unsure", "absent")
+    return order.index(state)
 
 
 def _head(question: DocumentQuestion, count: int, asked: int) -> str:

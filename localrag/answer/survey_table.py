@@ -25,6 +25,7 @@ _HIDDEN = frozenset({"found", "read", "likelihood", "page", "start", "end"})
 _SURVEY_COLUMNS = frozenset({"library", "document", "answer", "place", "quote", "why_not"})
 _LAST = ("quote", "place", "why_not")
 _TITLES = {"place": "page", "why_not": "why not"}
+SHARES = "In brackets: how likely the document says so."
 # Longer answers are summaries, which fit no cell of a table.
 MAX_CELL = 200
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?=T)")
@@ -154,9 +155,20 @@ def _line(row: Mapping[str, Any], sources: Sources) -> Line:
     cells = {name: _text(value) for name, value in row.items() if name not in _HIDDEN}
     if name := cells.pop("document_title", ""):
         cells["document"] = name
-    if row.get("found") is False and not cells.get("answer"):
-        cells["answer"] = "nothing found"
+    if "likelihood" in row or row.get("found") is False:
+        cells["answer"] = answered(row)
     return Line(row, cells, _source(row, sources))
+
+
+def answered(row: Mapping[str, Any], shares: bool = True) -> str:
+    """Return the answer of a row in words; with `shares`, how likely its document says so: "yes (61 %)"."""
+    answer, likely = _text(row.get("answer")), row.get("likelihood")
+    if row.get("found") is False and not answer:
+        answer = "unclear" if str(row.get("why_not", "")).startswith("unsure") else "nothing found"
+    # A value, and a "no" that the text says, are in the quote.
+    if shares and isinstance(likely, float) and answer in ("yes", "unclear", "nothing found"):
+        return f"{answer} ({100 * likely:.0f} %)"
+    return answer
 
 
 def _text(value: Any) -> str:

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 _MAX_COPIES = 3
 _DRAWN = 1_000_000  # characters kept of what is being written; a worker that was taken over would never end
-# Columns of a survey that are shown elsewhere: quotes below the answer, the library where there are several.
-_HIDDEN = {"library", "document_title", "quote", "sources", "found", "read", "likelihood", "why_not"}
-_HIDDEN |= {"page", "start", "end"}
 
 
 @click.command("ask")
@@ -138,6 +135,7 @@ def ask_command(
 
 def save_table(answer: Answer, path: Path, settings: Settings, recipients: Recipients | None) -> None:
     from localrag.sessions import table_export
+    from localrag.sessions.links import originals
 
     rows = answer.table or tuple(table_export.workings(answer))
     if not rows and answer.stopped:
@@ -146,7 +144,9 @@ def save_table(answer: Answer, path: Path, settings: Settings, recipients: Recip
     if not rows:
         problem = f"cannot write {str(path)!r}: an answer in mode {answer.plan.kind!r} has no rows"
         raise UsageError(problem, "Ask each document: --mode survey.")
-    path = table_export.save(rows, path, answer.question, settings.library_audit_file, recipients)
+    path = table_export.save(
+        rows, path, answer.question, settings.library_audit_file, recipients, originals=originals(settings)
+    )
     echo(f"Wrote {counted(len(rows), 'row')} to {path}.", err=True)
 
 
@@ -252,26 +252,20 @@ def _remarks(answer: Answer) -> list[str]:
 
 
 def print_table(answer: Answer) -> None:
-    """Print the rows of a survey, each answer with the number of its quote."""
-    from localrag.sessions import table_export
+    """Print the rows of a survey, each answer with its page and the number of its quote."""
+    from localrag.answer import survey_table
 
-    libraries = {row.get("library") for row in answer.table}
-    hidden = _HIDDEN - ({"library"} if len(libraries) > 1 else set())
-    names = [name for name in table_export.columns(answer.table) if name not in hidden]
-    if "answer" in names and set(names) - {"side", "library", "document", "answer", "place"}:
-        names.remove("answer")  # the fields say the same
-    markers = {(one.document, one.place, one.quote): one.marker for one in answer.citations}
-    cells = []
-    for row in answer.table:
-        named = {**row, "document": row.get("document_title", row.get("document"))}
-        line = {name: " ".join(table_export.cell(named.get(name)).split()) for name in names}
-        if "answer" in line and not row.get("found"):
-            line["answer"] = "nothing found"
-        marker = markers.get((str(row.get("document")), str(row.get("place")), str(row.get("quote"))))
-        if marker and "place" in line:
-            line["place"] += f" [{marker}]"
-        cells.append(list(line.values()))
-    table(names, cells)
+    results = survey_table.Results(answer.question)
+    results.settle(answer, unread=False)
+    names = [name for name in results.columns if name not in ("quote", "why_not")]
+    marked = [f"[{one.source.marker}]" if one.source and one.source.marker else "" for one in results.lines]
+    cells = [
+        [*(line.cells.get(name, "") for name in names), marker]
+        for line, marker in zip(results.lines, marked, strict=True)
+    ]
+    table([*map(survey_table.title, names), "quote"], cells)
+    if any("likelihood" in row for row in answer.table):
+        echo(survey_table.SHARES, dim=True, err=True)
 
 
 @click.command("search")

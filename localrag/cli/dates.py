@@ -67,6 +67,7 @@ def dates_command(
     """
     from localrag.search import filters
     from localrag.sessions.export import reports
+    from localrag.sessions.links import originals
 
     is_calendar = file is not None and reports.check_deadlines(file)
     if is_calendar and not (yes or sys.stdin.isatty()):
@@ -102,7 +103,7 @@ def dates_command(
             if past := len(days) - len(found):
                 echo(f"{counted(past, 'deadline')} in the past: not in the calendar without --all.", err=True)
             yes or confirm(f"Write {counted(len(found), 'event')} to {file}?", abort=True)
-        written = reports.save_deadlines(found, file, settings.library_audit_file, recipients)
+        written = reports.save_deadlines(found, file, settings.library_audit_file, recipients, originals(settings))
         echo(f"Wrote {counted(len(found), 'deadline')} to {one_line(str(written))}.", err=True)
 
 

@@ -50,6 +50,7 @@ def overview_command(name: str | None, file: Path | None, recipients: Recipients
     your decision. Ctrl-C stops; the same command goes on from there.
     """
     from localrag.sessions.export import overview as export
+    from localrag.sessions.links import originals
 
     if file is not None:
         export.check(file)
@@ -70,7 +71,7 @@ def overview_command(name: str | None, file: Path | None, recipients: Recipients
     if stop.asked:
         sys.exit(130)
     if file is not None:
-        written = export.save(made, file, settings.library_audit_file, recipients)
+        written = export.save(made, file, settings.library_audit_file, recipients, originals(settings))
         echo(f"Wrote the overview of {counted(len(made.documents), 'document')} to {one_line(str(written))}.", err=True)
 
 

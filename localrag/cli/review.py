@@ -89,6 +89,8 @@ def run_command(
     """
     from localrag.items import playbook as playbooks
     from localrag.sessions.export import reports
+    from localrag.sessions.export.contents import by_document
+    from localrag.sessions.links import originals
 
     if file is not None:
         reports.check(file)
@@ -129,7 +131,7 @@ def run_command(
     else:
         if not findings:
             echo("There is nothing to review." if only is None else "Nothing changed since the last review.", err=True)
-        documents_read = reports.by_document(findings)
+        documents_read = by_document(findings)
         for own in documents_read.values():
             _print(own)
         said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in totals.items() if count)
@@ -137,7 +139,9 @@ def run_command(
         echo(f"{playbook.title}: {counts}{f': {said}' if said else ''}.")
         remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in ended.not_read], 8, "--json")
     if file is not None:
-        written = reports.save(findings, playbook.title, ended, file, settings.library_audit_file, recipients)
+        written = reports.save(
+            findings, playbook.title, ended, file, settings.library_audit_file, recipients, originals(settings)
+        )
         echo(f"Wrote {counted(len(findings), 'finding')} to {written}.", err=True)
     if ended.stopped:
         say("Stopped. What was found is kept; the same command goes on.")

@@ -127,7 +127,7 @@ class Finding:
             return f"unsure: {self.doubt or 'the words that support it were not found'}"
         if self.usage.generated:
             return "asked, and nothing found"
-        return "not in it" if self.confidence is None else f"too unlikely ({self.confidence:.0%})"
+        return "not in it" if self.confidence is None else f"only {self.confidence:.0%} likely that it says so"
 
     def to_row(self, pair: Pair, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the row of a survey; `columns` are the fields of a table."""

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
@@ -264,10 +265,34 @@ def _not_yours(folder: Path, name: str, problem: str) -> LibraryError:
 
 def original(settings: Settings, name: str, document: Document) -> Path | None:
     """The file that a document was read from; None if its folder was not read into the library on this machine."""
+    read_here = settings.read_marks(name, document.root).exists()
+    return _file(document.root, document.file or document.path) if read_here else None
+
+
+def originals(settings: Settings, name: str) -> dict[str, Path]:
+    """Return `original` by the paths of documents; none where the library cannot be opened."""
+    sql = """SELECT r.path, f.path, d.member FROM documents d
+        JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"""
+    with suppress(Exception):
+        rows = _rows(settings, name, sql)
+        here = {root for root in {row[0] for row in rows} if settings.read_marks(name, root).exists()}
+        found = ((f"{file}/{member}" if member else file, root, file) for root, file, member in rows)
+        return files_by_path(found, here)
+    return {}
+
+
+def files_by_path(documents: Iterable[tuple[str, str, str]], here: Collection[str]) -> dict[str, Path]:
+    """Return the files of documents (path, root, file) in the roots that were read here; none for a path of several."""
+    documents = list(documents)
+    several = Counter(path for path, _, _ in documents)
+    files = {path: _file(root, file) for path, root, file in documents if root in here and several[path] == 1}
+    return {path: file for path, file in files.items() if file is not None}
+
+
+def _file(root: str, inside: str) -> Path | None:
     # A library from elsewhere names any path, and to look at some (/net, a UNC path) is to reach the network.
-    inside = PurePath(document.file or document.path)
-    safe = not inside.anchor and ".." not in inside.parts and settings.read_marks(name, document.root).exists()
-    return Path(document.root, inside) if safe else None
+    parts = PurePath(inside)
+    return None if parts.anchor or ".." in parts.parts else Path(root, inside)
 
 
 def check_spared(path: Path, files: Iterable[str]) -> None:

@@ -49,6 +49,14 @@ class Core:
             names.check_spared(path, [str(Path(one.root, one.file or one.path)) for one in files])
         return path
 
+    def originals(self, library: str) -> dict[str, Path]:
+        """Return the files of a library's documents that were read on this machine, for links in exports."""
+        held = self.engine.contents(library)
+        files = [
+            (one.document.path, one.document.root, one.document.file or one.document.path) for one in held.documents
+        ]
+        return names.files_by_path(files, set(held.roots) - set(held.elsewhere))
+
 
 class JobThread:
     """A thread that runs one job after the other; it starts with the first."""

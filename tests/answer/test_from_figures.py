@@ -281,7 +281,7 @@ def test_the_figures_of_a_calculation_are_written_with_a_live_formula(ask, tmp_p
     assert [row["value"] for row in rows[:-1]] == [340.0, 120.0]
     with zipfile.ZipFile(io.BytesIO(table_export.written(rows, tmp_path / "a.xlsx"))) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
-    assert re.search(r"<f>\(C2 - C3\) / C2</f><v>0\.647", sheet)
+    assert re.search(r"<f>\(B2 - B3\) / B2</f><v>0\.647", sheet)
     assert json.loads(table_export.written(rows, tmp_path / "a.json"))[-1]["value"] == "64.71 %"
 
 

@@ -130,3 +130,18 @@ def test_documents_that_were_not_asked_have_a_row_that_says_so():
 def test_summaries_are_no_table_and_its_lines_are_not_told_twice():
     assert has_table(survey(row("a", "3"))) and not has_table(survey(row("a", "x" * 300)))
     assert without_rows("Two do.\n- a: 3\nNothing in b.") == "Two do.\nNothing in b."
+
+
+@pytest.mark.parametrize(
+    ("answer", "more", "shown"),
+    [
+        ("yes", {"likelihood": 0.61}, "yes (61 %)"),
+        ("30 days", {"likelihood": 0.61}, "30 days"),
+        ("no", {"found": False, "likelihood": 0.2}, "no"),  # the document denies it, as its quote shows
+        ("", {"likelihood": 0.47, "why_not": "only 47% likely that it says so"}, "nothing found (47 %)"),
+        ("", {"likelihood": 0.47, "why_not": "unsure: the quote denies it"}, "unclear (47 %)"),
+        ("", {"likelihood": None, "why_not": "not in it"}, "nothing found"),
+    ],
+)
+def test_an_answer_says_how_likely_its_document_says_so(answer, more, shown):
+    assert results(row("a.pdf", answer, **more)).lines[0].cells["answer"] == shown

@@ -130,9 +130,9 @@ def test_a_piped_survey_is_aligned_columns_with_quotes_below(leases):
     lines = run(QUESTION, "--mode", "survey").stdout.splitlines()
     assert lines[0].startswith("2 of 3 leases")
     at = next(n for n, line in enumerate(lines) if line.startswith("document"))
-    assert lines[at].split() == ["document", "answer", "place"]
-    assert [line.split()[0] for line in lines[at + 1 : at + 4]] == ["a.txt", "b.txt", "c.txt"]
-    assert "nothing found" in lines[at + 2] and "[1]" in lines[at + 1] and "[2]" in lines[at + 3]
+    assert lines[at].split() == ["document", "answer", "page", "quote"]
+    assert [line.split()[0] for line in lines[at + 1 : at + 4]] == ["a.txt", "c.txt", "b.txt"], "what was found first"
+    assert "nothing found (" in lines[at + 3] and "[1]" in lines[at + 1] and "[2]" in lines[at + 2]
     assert lines[-1] == "[2] c.txt: “=Dogs are welcome”"
 
 
@@ -140,7 +140,7 @@ def test_a_table_is_written_without_a_formula_and_logged_without_its_question(le
     file = tmp_path / "dogs.csv"
     result = run(QUESTION, "--mode", "survey", "--table", str(file))
     rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
-    assert [(row["document"], row["found"]) for row in rows] == [("a.txt", "yes"), ("b.txt", "no"), ("c.txt", "yes")]
+    assert [(row["document"], row["found"]) for row in rows] == [("a.txt", "yes"), ("c.txt", "yes"), ("b.txt", "no")]
     assert rows[0]["quote"] == "'=Dogs are welcome" and "3 rows" in result.stderr
     (entry,) = [one for one in audit.entries(load_settings().library_audit_file("leases")) if one.event == "export"]
     assert (entry.details["rows"], entry.details["written"]) == (3, str(file)) and QUESTION not in str(entry)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from localrag.errors import UsageError
-from localrag.sessions.table_export import valued, written
+from localrag.sessions import table_export
+from localrag.sessions.table_export import valued, widths, written
 
 ROWS = [
     {"document": "a.txt", "found": True, "answer": "90 days, at least", "likelihood": 0.93},
@@ -80,10 +81,10 @@ def inside(rows, name):
 
 def test_an_excel_file_has_typed_numbers_and_dates_below_a_head_that_stays():
     head, row = sheet([FOUND])
-    assert head == ["library", "document", "found", "answer", "signed", "place", "quote", "source"]
-    assert row == ["c", "msa.pdf", "yes", 48000.5, date(2024, 3, 3), "p. 12", "The rent", "msa.pdf, p. 12"]
+    assert head == ["Document", "Answer", "Signed", "Page", "Quote"]
+    assert row == ["msa.pdf", 48000.5, date(2024, 3, 3), 12, "The rent"]
     parts = inside([FOUND, FOUND], "xl/worksheets/sheet1.xml")
-    assert '<pane ySplit="1"' in parts and 'state="frozen"' in parts and '<autoFilter ref="A1:H3"/>' in parts
+    assert '<pane ySplit="1"' in parts and 'state="frozen"' in parts and '<autoFilter ref="A1:E3"/>' in parts
     assert "<dc:title>How much?</dc:title>" in inside([FOUND], "docProps/core.xml")
 
 
@@ -129,3 +130,72 @@ def test_what_fills_a_cell_without_doubt_is_a_value(cell, worth, form):
 def test_what_excel_cannot_hold_is_cut_and_replaced_not_refused():
     (_, row) = sheet([{"a": "x" * 40_000, "b": "\ud800\x00\x1b[31m"}])
     assert len(str(row[0])) == 32_767 and str(row[0]).endswith("…") and "[31m" in str(row[1])
+
+
+def test_a_sheet_prints_across_as_wide_as_a_page_with_its_head_on_each():
+    parts = inside([FOUND], "xl/worksheets/sheet1.xml")
+    (setup,) = re.findall(r"<pageSetup ([^>]+)/>", parts)
+    assert set(setup.split()) == {'paperSize="9"', 'orientation="landscape"', 'fitToHeight="0"'}
+    assert "fitToPage" in parts
+    assert "How much?&amp;R&amp;8Page &amp;P of &amp;N" in parts and "printOptions gridLines" in parts
+    assert "_xlnm.Print_Titles" in inside([FOUND], "xl/workbook.xml") and "$1:$1" in inside([FOUND], "xl/workbook.xml")
+
+
+def test_a_page_is_a_number_that_links_to_its_original(tmp_path):
+    evil = {**FOUND, "document": "javascript:a\u202e #.pdf", "place": "p. 2 (printed ii)"}
+    here = {"msa.pdf": tmp_path / "contracts" / "msa.pdf", evil["document"]: tmp_path / evil["document"]}
+    rows = [FOUND, evil, {**FOUND, "place": "2. Term"}, {**FOUND, "document": "elsewhere.pdf"}]
+    table_export.save(
+        rows, tmp_path / "t.xlsx", "How much?", lambda _: None, originals=lambda name: here if name == "c" else {}
+    )
+    with zipfile.ZipFile(tmp_path / "t.xlsx") as parts:
+        targets = re.findall(r'Target="([^"]+)"', parts.read("xl/worksheets/_rels/sheet1.xml.rels").decode())
+        cells = parts.read("xl/worksheets/sheet1.xml").decode()
+    assert targets == ["contracts\\msa.pdf", "javascript%3Aa%E2%80%AE%20%23.pdf", "contracts\\msa.pdf"]
+    assert re.findall(r'hyperlink ref="(\w+)" r:id="rId\d"( location="[^"]+")?', cells) == [
+        *(("D2", ' location="page=12"'), ("D3", ' location="page=2"'), ("E4", ""))
+    ]
+    assert [row[3:5] for row in sheet(rows)[1:]] == [[12, ""], [2, "printed ii"], ["", "2. Term"], [12, ""]]
+
+
+def test_likelihoods_are_shares_and_what_only_programs_read_is_left_out():
+    rows = [
+        {**FOUND, "read": "whole", "likelihood": 0.615, "why_not": ""},
+        {
+            "library": "c",
+            "document": "a.pdf",
+            "found": False,
+            "answer": "",
+            "place": "",
+            "quote": "",
+            "likelihood": 0.47,
+        }
+        | {"why_not": "only 47% likely that it says so", "page": None, "start": None, "end": None, "read": "whole"},
+    ]
+    assert sheet(rows)[0] == ["Document", "Answer", "Signed", "Page", "Quote", "Likely there"]
+    assert [(row[1], row[5]) for row in sheet(rows)[1:]] == [(48000.5, 0.615), ("nothing found", 0.47)]
+    assert 'formatCode="0%"' in inside(rows, "xl/styles.xml") or 'numFmtId="9"' in inside(rows, "xl/styles.xml")
+    rows[0]["answer"] = "yes"
+    text = written(rows, Path("t.md")).decode()
+    assert "| yes (62 %) |" in text and "| nothing found (47 %) |" in text and "Likely" not in text
+
+
+def test_no_word_of_a_column_breaks_and_the_room_goes_where_texts_are_long():
+    shown = [["Importance", "high"], ["Quote", "word " * 40], ["To propose", ""], ["Page", "7"]]
+    narrow, quote, empty, page = widths(shown, 70)
+    assert narrow >= len("Importance") and quote > 30 and empty >= len("propose") and page < 10
+    assert sum(widths(shown, 70)) <= 70 and widths([], 70) == [] and max(widths([["x" * 500]], 200)) == 60
+
+
+def test_text_cannot_turn_its_direction_in_a_sheet_or_in_markdown():
+    rows = [{"a": "safe\u202egpj.exe", "b\u202e": "x"}]
+    assert "\u202e" not in str(sheet(rows)) and "\u202e" not in written(rows, Path("t.md")).decode()
+
+
+def test_fields_of_an_extraction_keep_their_names_and_have_their_pages(tmp_path):
+    at = {"quote": "Total:\n5", "place": "p. 3", "page": 3, "start": 0, "end": 8}
+    rows = [{"library": "c", "document": "a.pdf", "item": "7", "found": "x", "sources": {"item": at}}]
+    rows.append({"library": "c", "document": "b.pdf", "item": None, "found": "y", "sources": {"found": at}})
+    head, first, second = sheet(rows)
+    assert head == ["document", "item", "found", "item page", "item quote", "found page", "found quote"]
+    assert first == ["a.pdf", 7, "x", 3, "Total: 5", "", ""] and second == ["b.pdf", "", "y", "", "", 3, "Total: 5"]

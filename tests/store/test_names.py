@@ -80,3 +80,19 @@ def test_a_library_in_the_current_folder_is_trusted_only_if_made_here(theirs, tm
     api.open_library("made", settings=settings, create=True).ingest(folder({"a.txt": "Flamingos are pink."}))
     with closing(open_library(settings, "made")) as library:
         assert library.folder == tmp_path / "indexes" / "made"
+
+
+def test_originals_are_files_of_folders_that_were_read_on_this_machine(models, folder, settings):
+    root = folder({"a/lease.txt": "The lease ends.", "notes.txt": "Elephants are grey."})
+    with closing(api.open_library("cases", settings=settings, create=True)) as library:
+        library.ingest(root)
+    expected = {path: root.resolve() / path for path in ("a/lease.txt", "notes.txt")}
+    assert names.originals(settings, "cases") == expected
+    shutil.rmtree(settings.read_marks("cases"))
+    assert names.originals(settings, "cases") == {} == names.originals(settings, "none")
+
+
+def test_a_path_of_two_folders_or_out_of_one_names_no_file():
+    listed = [("a", "/x", "a"), ("a", "/y", "a"), ("b", "/x", "../b"), ("c", "/x", "/etc/c"), ("d", "/net", "d")]
+    found = names.files_by_path([*listed, ("z.zip/e", "/x", "z.zip")], {"/x", "/y"})
+    assert {path: file.as_posix() for path, file in found.items()} == {"z.zip/e": "/x/z.zip"}

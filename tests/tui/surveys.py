@@ -15,7 +15,11 @@ ANSWER = "3 of 4 documents answer “How much notice ends this contract?”.\n- 
 def row(document, answer, quote="", place=""):
     start = PAGE_12.find(quote) if quote else None
     found = {"library": "contracts", "document": document, "found": bool(answer), "answer": answer, "place": place}
-    how = {"read": "passages", "likelihood": 0.9 if answer else 0.08, "why_not": "" if answer else "too unlikely (8%)"}
+    how = {
+        "read": "passages",
+        "likelihood": 0.9 if answer else 0.08,
+        "why_not": "" if answer else "only 8% likely that it says so",
+    }
     end = start + len(quote) if start is not None else None
     return {**found, "quote": quote, **how, "page": 12 if quote else None, "start": start, "end": end}
 

@@ -20,7 +20,7 @@ from localrag.grounding.annotations import NEAREST, limits, mark, unread, warnin
 from localrag.search import filters
 from localrag.security.terminal import UNSAFE
 from localrag.sessions.session_store import SavedTurn, Session
-from localrag.types import Answer, Citation, source
+from localrag.types import Answer, Checked, Citation, source
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -91,6 +91,14 @@ def sources(citations: Iterable[Citation]) -> list[Source]:
         Source(line(document), line(library), tuple(filter(None, found)))
         for (library, document), found in sorted(places.items())
     ]
+
+
+def by_document(findings: Iterable[Checked]) -> dict[tuple[str, str], list[Checked]]:
+    """Return the findings of a review by library and document."""
+    found: dict[tuple[str, str], list[Checked]] = {}
+    for one in findings:
+        found.setdefault((one.library, one.document), []).append(one)
+    return found
 
 
 def _about(session: Session, answers: list[Answer]) -> Iterable[str]:

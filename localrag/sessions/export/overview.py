@@ -12,6 +12,7 @@ from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
 from localrag.sessions.export import rendered
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, Source, clean, line, table
+from localrag.sessions.links import Originals, links
 from localrag.types import source
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ def check(path: Path) -> None:
 
 
 def save(
-    made: Overview, path: Path, record_of: Callable[[str], Path | None], recipients: Recipients | None = None
+    made: Overview,
+    path: Path,
+    record_of: Callable[[str], Path | None],
+    recipients: Recipients | None = None,
+    originals: Originals | None = None,
 ) -> Path:
     """Write an overview, replacing the file, once recorded; see `table_export.save`."""
     check(path)
@@ -37,7 +42,7 @@ def save(
     if name.suffix.lower() == ".docx":
         report = rendered(contents(made, title), "docx")
     elif name.suffix.lower() == ".xlsx":
-        report = table_export.workbook(found, title)
+        report = table_export.workbook(found, title, links(path, originals))
     elif name.suffix.lower() == ".json":
         report = (json.dumps(made.to_dict(), ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")
     else:

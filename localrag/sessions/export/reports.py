@@ -1,9 +1,9 @@
-"""Reviews in words and as files (by the writers of conversations, or as tables), and deadlines as calendars."""
+"""Reviews in words and as files (Word, the formats of conversations, or tables), and deadlines as calendars."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,8 @@ from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
 from localrag.sessions.export import rendered
-from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, clean, line, sources, table
+from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, by_document, clean, line, sources, table
+from localrag.sessions.links import Originals, links
 from localrag.types import Checked, source
 
 if TYPE_CHECKING:
@@ -42,12 +43,21 @@ def save(
     path: Path,
     record_of: Callable[[str], Path | None],
     recipients: Recipients | None = None,
+    originals: Originals | None = None,
 ) -> Path:
-    """Write a report or a table of the findings; see `table_export.save`."""
+    """Write a report or a table of the findings, with links to the `originals`; see `table_export.save`."""
     check(path)
-    form = decrypted_name(path).suffix.lower()[1:]
-    report = rendered(contents(findings, title, ended), form) if form in ("docx", "html", "md") else None
-    return table_export.save([one.to_row() for one in findings], path, title, record_of, recipients, report)
+    form, report = decrypted_name(path).suffix.lower()[1:], None
+    if form in ("docx", "xlsx"):
+        from localrag.sessions.export import review_word
+    if form == "docx":
+        report = review_word.docx(findings, title, ended, links(path, originals))
+    elif form in ("html", "md"):
+        report = rendered(contents(findings, title, ended), form)
+    elif form == "xlsx":
+        findings = sorted(findings, key=review_word.group_of)
+    rows = [one.to_row() for one in findings]
+    return table_export.save(rows, path, title, record_of, recipients, report, originals)
 
 
 def contents(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Contents:
@@ -66,14 +76,6 @@ def contents(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Con
     turns = tuple(_document(document, own) for (_, document), own in documents.items())
     cited = sources(one.citation for one in findings if one.citation)
     return Contents(line(title), tuple(map(line, about)), turns, tuple(cited))
-
-
-def by_document(findings: Iterable[Checked]) -> dict[tuple[str, str], list[Checked]]:
-    """Return the findings by library and document."""
-    found: dict[tuple[str, str], list[Checked]] = {}
-    for one in findings:
-        found.setdefault((one.library, one.document), []).append(one)
-    return found
 
 
 def cells(one: Checked) -> list[str]:
@@ -156,11 +158,16 @@ def check_deadlines(path: Path) -> bool:
 
 
 def save_deadlines(
-    found: Sequence[Deadline], path: Path, record_of: Callable[[str], Path], recipients: Recipients | None
+    found: Sequence[Deadline],
+    path: Path,
+    record_of: Callable[[str], Path],
+    recipients: Recipients | None,
+    originals: Originals | None = None,
 ) -> Path:
     """Write deadlines, replacing the file, once recorded; returns the path, which may have gained a suffix."""
     report = calendar(found) if check_deadlines(path) else None
-    return table_export.save([one.to_row() for one in found], path, "Deadlines", record_of, recipients, report)
+    rows = [one.to_row() for one in found]
+    return table_export.save(rows, path, "Deadlines", record_of, recipients, report, originals)
 
 
 _REMINDER = timedelta(days=-7)  # before a day, in a calendar

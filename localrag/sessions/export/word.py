@@ -1,33 +1,32 @@
 """A conversation as a Word document with Word's own styles for headings, lists, quotes and tables.
 
-The file has no links, fields or macros, and nothing in it names the user or the machine.
+It has no links, fields or macros, and nothing in a file of this module names the user or the machine.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from localrag.sessions.export.contents import Contents, ExportedTurn, markdown_parser
+from localrag.sessions.table_export import widths
 
 if TYPE_CHECKING:
     from docx.document import Document
+    from docx.table import Table
     from docx.text.paragraph import Paragraph
     from markdown_it.token import Token
 
 _MAX_LIST_DEPTH = 3  # of Word's list styles
-_MIN_SHARE, _MAX_SHARE = 16, 40  # of a column in the width of a table, in characters
+_SIZE = 9  # points, of the letters of a table
+_LETTER = 0.7  # width of a bold letter of a wide font, of its size
 
 
 def docx(exported: Contents) -> bytes:
     """The conversation: each answer with its quotes and limits, and all sources at the end."""
-    import docx as library
-
-    document = library.Document()
-    about = document.core_properties
-    about.author, about.title, about.comments, about.last_modified_by = "localrag", exported.title[:255], "", "localrag"
-    about.created = about.modified = datetime.now(UTC).replace(tzinfo=None)
+    document = new(exported.title)
     document.add_heading(exported.title, 0)
     for text in exported.about:
         document.add_paragraph(text, style="Subtitle")
@@ -37,9 +36,47 @@ def docx(exported: Contents) -> bytes:
         document.add_heading("Sources", 1)
         for number, one in enumerate(exported.sources, 1):
             document.add_paragraph(f"{number}. {one}")
+    return saved(document)
+
+
+def new(title: str) -> Document:
+    """Return an empty document with a title among its properties."""
+    import docx as library
+
+    document = library.Document()
+    about = document.core_properties
+    about.author, about.title, about.comments, about.last_modified_by = "localrag", title[:255], "", "localrag"
+    about.created = about.modified = datetime.now(UTC).replace(tzinfo=None)
+    return document
+
+
+def saved(document: Document) -> bytes:
+    """Return the bytes of a document."""
     written = io.BytesIO()
     document.save(written)
     return written.getvalue()
+
+
+def lay_out(document: Document, table: Table, shown: Sequence[Sequence[str]]) -> None:
+    """Set the widths of a table by the texts of its columns; its head is on each page, and no row breaks."""
+    from docx.oxml import OxmlElement
+    from docx.shared import Emu, Pt
+
+    table.autofit = False
+    page = document.sections[-1]
+    room = (page.page_width or 0) - (page.left_margin or 0) - (page.right_margin or 0)
+    shares = widths(shown, int(room / (Pt(_SIZE) * _LETTER)))
+    wide = [Emu(room * share // sum(shares)) for share in shares]
+    for column, width in zip(table.columns, wide, strict=True):
+        column.width = width  # for LibreOffice; Word takes that of each cell
+    for number, row in enumerate(table.rows):
+        for cell, width in zip(row.cells, wide, strict=True):
+            cell.width, own = width, cell.paragraphs[0]
+            own.paragraph_format.space_before = own.paragraph_format.space_after = Pt(2)
+            for run in (*own.runs, *(run for link in own.hyperlinks for run in link.runs)):
+                run.font.size = Pt(_SIZE)
+        for name in ("w:cantSplit",) if number else ("w:cantSplit", "w:tblHeader"):
+            row._tr.get_or_add_trPr().append(OxmlElement(name))
 
 
 def _turn(document: Document, turn: ExportedTurn) -> None:
@@ -115,9 +152,6 @@ class _Answer:
                 pass
 
     def _table(self, tokens: list[Token]) -> None:
-        from docx.oxml import OxmlElement
-        from docx.shared import Emu, Pt
-
         rows: list[list[Token]] = []
         for token in tokens:
             if token.type == "tr_open":
@@ -125,21 +159,11 @@ class _Answer:
             elif token.type == "inline":
                 rows[-1].append(token)
         table = self._document.add_table(len(rows), max(map(len, rows)), style="Table Grid")
-        table.autofit = False
-        page = self._document.sections[-1]
-        room = (page.page_width or 0) - (page.left_margin or 0) - (page.right_margin or 0)
-        longest = (max(len(token.content) for token in column) for column in zip(*rows, strict=False))
-        shares = [min(_MAX_SHARE, max(_MIN_SHARE, length)) for length in longest]
-        widths = [Emu(room * share // sum(shares)) for share in shares]
-        for column, width in zip(table.columns, widths, strict=False):
-            column.width = width  # for LibreOffice; Word takes that of each cell
         for number, (row, cells) in enumerate(zip(table.rows, rows, strict=True)):
-            for cell, token, width in zip(row.cells, cells, widths, strict=False):
-                cell.width = width
+            for cell, token in zip(row.cells, cells, strict=False):
                 _runs(cell.paragraphs[0], token, bold=number == 0)
-                for run in cell.paragraphs[0].runs:
-                    run.font.size = Pt(9)
-            row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit" if number else "w:tblHeader"))
+        shown = [[cell.text for cell in row.cells] for row in table.rows]
+        lay_out(self._document, table, list(zip(*shown, strict=True)))
 
 
 def _runs(paragraph: Paragraph, token: Token, bold: bool = False) -> None:

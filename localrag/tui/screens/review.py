@@ -264,7 +264,7 @@ class ReviewScreen(TableScreen):
             file_name(title).replace(".xlsx", ".docx"),
             reports.SUFFIXES,
             reports.check,
-            lambda path: reports.save(found, title, self.ended, path, record_of),
+            lambda path: reports.save(found, title, self.ended, path, record_of, originals=self._core.originals),
             what,
             self._scope.libraries,
         )

@@ -318,7 +318,7 @@ class ResultsScreen(TableScreen):
             file_name(question),
             table_export.SUFFIXES,
             table_export.check,
-            lambda path: table_export.save(rows, path, question, record_of),
+            lambda path: table_export.save(rows, path, question, record_of, originals=self._core.originals),
             counted(len(rows), "row"),
             {str(row["library"]) for row in rows if "library" in row},
         )

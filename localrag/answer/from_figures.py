@@ -183,8 +183,8 @@ def _found_in(own: Reading, report: Report, reports: Sequence[Report], named: Se
             at = one.dated(_period(figure, named))
             at = at.start if at and figure.began else at
             match = one.finder.find(figure.name, at, own.also, one.usual, exact=own.single) if at else None
-            if match is not None and figure.began and match.entry.period and match.entry.period.months:
-                return {}  # what flows has no start
+            if match is not None and figure.began and reading.flows(figure.name):
+                return {}  # it has no start
             if match is not None:
                 found[figure] = Found(match, one)
                 break

@@ -478,6 +478,13 @@ def works_out(text: str) -> bool:
     return _WORKED_OUT.search(text) is not None
 
 
+def flows(name: str) -> bool:
+    """Return whether a name is of a line that sums up a period, such as sales, and of no balance."""
+    own = f" {flat(name)} "
+    found = [line for known, line in formulas.lines().items() if f" {known} " in own]
+    return bool(found) and all(line.statement in ("income", "cash") for line in found)
+
+
 def called_by(name: str, one: Entry, content: str) -> bool:
     """Return whether a figure is net, of one share or of a part where its name, or a question, says so.
 

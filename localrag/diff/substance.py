@@ -318,6 +318,9 @@ _MINUS = lazy_re(rf"(?:(?P<currency>{CURRENCY_CODE}\s?|{CURRENCY_SIGN}\s?)|(?<![
 _MAX_MINUS = 8  # characters of a currency and a minus
 _EXCHANGED = 3  # words on both sides, where one took the place of another
 _SHORT = 12  # words of a change that a name in it can be the point of
+_AROUND = 4  # words in which a figure may be written twice
+_FIGURE_WORD = re.compile(r"\d[\d.,]*|[()%-]|percent|per|cent|and|hundred|thousand|prozent", re.I)
+_MARKER = re.compile(r"\((?:[ivxl]{1,6}|[a-z]|\d{1,2})\)")  # of an item in a sentence
 _STOPS = frozenset(".;:!?")
 _SENTENCE = 5  # words; fewer are a heading or a cell
 _OPENING = 8000  # characters in which the parties are named
@@ -382,6 +385,7 @@ class _Window:
         self.tokens = text.tokens[first:last]
         self.keys = [token.key.casefold() for token in self.tokens]
         self.letters = "".join(sign for sign in "".join(self.keys) if sign.isalnum() or sign in _SIGNS)
+        self.marked = "".join(text.keys[max(0, first - 1) : last + 1])
         digits = (key for key in self.keys if key[0].isdigit() and parse_date(key) is None)
         spelled = find_number_words(self.line[self.start : self.end])
         self.figures = {key.replace(",", "") for key in digits} | {str(one.value) for one in spelled}
@@ -448,6 +452,8 @@ def _counted(line: str, at: int) -> str:
 def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str, str]) -> tuple[str, ...]:
     """Return the kinds of a change, the weightiest first; `renumbered` maps numbers of clauses to their new ones."""
     both = ours, theirs = _Window(old, one.a, one.b), _Window(new, one.c, one.d)
+    if _is_rewritten(old, new, one) or all(_MARKER.fullmatch(one.marked) and not one.references for one in both):
+        return ("form",)
     facts = (ours.facts - theirs.facts) + (theirs.facts - ours.facts)
     found = {kind for kind, _ in facts}
     if not found and ours.figures != theirs.figures:
@@ -480,6 +486,17 @@ def kinds(old: Text, new: Text, one: Hunk, names: Names, renumbered: Mapping[str
     alike = spoken[0] == spoken[1]
     binds = _binds(old, one.a, one.b, names) or _binds(new, one.c, one.d, names)
     return ("binding",) if binds and not alike else ("wording",)
+
+
+def _is_rewritten(old: Text, new: Text, one: Hunk) -> bool:
+    """Return whether figures are only written otherwise: "60 days" and "sixty (60) days"."""
+    wide = []
+    for text, first, last in ((old, one.a, one.b), (new, one.c, one.d)):
+        if not all(_FIGURE_WORD.fullmatch(key) or key.casefold() in NUMBER_WORDS for key in text.keys[first:last]):
+            return False
+        found = _Window(text, max(0, first - _AROUND), min(len(text.keys), last + _AROUND)).facts
+        wide.append({(kind, re.sub(r"[^\d.-]", "", value)) for kind, value in found})
+    return bool(wide[0]) and wide[0] == wide[1]
 
 
 def _binds(text: Text, first: int, last: int, names: Names) -> bool:

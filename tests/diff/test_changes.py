@@ -63,6 +63,8 @@ def swapped(*pairs, text=OLD):
         ("Acme Widgets Inc. (", "Acme Widgets Inc. of Ireland (", ("name",)),
         ("receipt of each invoice", "receipt of each Invoice", ("form",)),
         ("$5,000 within", "$5000 within", ("form",)),
+        ("thirty (30) days", "30 days", ("form",)),
+        ("5% a year", "five percent (5%) a year", ("form",)),
     ],
 )
 def test_a_change_has_its_kind(old, new, kinds):
@@ -342,3 +344,11 @@ def test_words_that_came_or_went_change_a_clause_and_a_sentence_is_added():
     new = OLD.replace("5% a year.", "5% a year. The Supplier shall insure the goods at its own cost.")
     assert [one.deed for one in changed(OLD, new).changes] == ["added"]
     assert [one.deed for one in changed(new, OLD).changes] == ["deleted"]
+
+
+def test_the_number_of_an_item_in_a_sentence_is_form():
+    text = "The Client shall pay (i) the fee; (ii) the tax; and (iii) the costs, as Section 4(a) says."
+    (one,) = swapped(("(iii)", "(iv)"), text=text)
+    assert one.kinds == ("form",)
+    (one,) = swapped(("4(a)", "4(b)"), text=text)
+    assert one.kinds == ("reference",)

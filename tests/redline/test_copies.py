@@ -51,7 +51,9 @@ def make_copied(tmp_path):
     old, new = saved(tmp_path / "old.docx", OLD), saved(tmp_path / "new.docx", NEW, ("Item", "Amount"), "Too high?")
     read = versions.from_files([old, new], Settings(home=tmp_path))
     compared = compare(read[old], read[new])  # they come in the order in which they are read
-    return old.read_bytes(), new.read_bytes(), copies.copied(compared, "Ada Quill", "2026-12-02T00:00:00Z"), compared
+    data, left = copies.copied(compared, "Ada Quill", "2026-12-02T00:00:00Z")
+    assert not left, "all changes are marked"
+    return old.read_bytes(), new.read_bytes(), data, compared
 
 
 def test_accepted_it_is_the_new_text_and_rejected_the_old_file(copied):

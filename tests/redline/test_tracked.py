@@ -69,8 +69,8 @@ def opened(data):
 
 def marked(data, *edits):
     file = opened(data)
-    left = file.apply(edits)
-    return file.saved(), left
+    left = zip(edits, file.apply(edits), strict=True)
+    return file.saved(), [one for one, why in left if why]
 
 
 def parts(data):

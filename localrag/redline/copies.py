@@ -45,16 +45,16 @@ def copied(compared: Comparison, by: str, date: str) -> tuple[bytes, list[str]] 
     except ReadError:
         return None
     old.apply([*edits(old, new)])
-    return (made := old.saved()), _missing(made, compared)
+    running = ["headers or footers"] * (old.running() != new.running())
+    return (made := old.saved()), _missing(made, compared) + running
 
 
 def _missing(made: bytes, compared: Comparison) -> list[str]:
-    """Return the titles of changes that a copy lacks, such as those in notes, headers, text boxes and links."""
+    """Return the titles of changes that a copy lacks, such as those in notes, text boxes and links."""
     part = next(read_parts(Source("copy.docx", data=made)))
     pages = part.reading.pages if isinstance(part, Part) else compared.old.pages
     left = compare(replace(compared.old, pages=pages), compared.new)
-    running = [line for line in left.unseen.split(". ") if line.startswith("Running")]
-    return [one.title for one in left.changes if one.level != "form"] + running
+    return [one.title for one in left.changes if one.level != "form"]
 
 
 def edits(old: WordFile, new: WordFile) -> Iterator[Edit]:

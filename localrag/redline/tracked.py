@@ -358,6 +358,11 @@ class WordFile:
             if name.endswith(".xml") and posixpath.dirname(name) == posixpath.dirname(self._main):
                 yield self._archive.read(name)
 
+    def running(self) -> list[bytes]:
+        """Return the words of each header and footer."""
+        found = (name for name in self._names.values() if re.search(r"/(?:header|footer)\d*\.xml$", name))
+        return sorted(b"".join(re.findall(rb"<w:t(?:\s[^>]*)?>([^<]*)<", self._archive.read(name))) for name in found)
+
     def _read(self) -> Iterator[Paragraph]:
         """Yield the paragraphs of the text and of tables, but not those of boxes and of rows that were deleted."""
         depth = 0

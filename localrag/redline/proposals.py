@@ -283,8 +283,9 @@ def _comment(one: Checked, item: PlaybookItem, playbook: Playbook) -> str:
 def _changed(fallback: str, comment: str, spans: dict[int, tuple[int, int]], draft: Draft) -> Iterator[Edit]:
     """Yield the edits that put a fallback in the place of quoted sentences, in the paragraph most like it."""
     regions = {number: _region(draft.texts[number], span, fallback) for number, span in spans.items()}
-    prose = {n: one for n, one in regions.items() if draft.texts[n][slice(*one)].rstrip()[-1:] in _ENDS} or regions
-    words = {number: _alike(draft.texts[number][slice(*one)], fallback) for number, one in prose.items()}
+    texts = {number: draft.texts[number][slice(*one)].rstrip() for number, one in regions.items()}
+    prose = {n: regions[n] for n, text in texts.items() if text[-1:] in _ENDS or _TAIL.search(text)} or regions
+    words = {number: _alike(texts[number], fallback) for number in prose}
     main = max(prose, key=lambda number: words[number])
     for number, (start, end) in prose.items():
         text = draft.texts[number]

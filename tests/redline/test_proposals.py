@@ -240,7 +240,7 @@ def test_words_about_signing_inside_a_clause_are_no_signatures():
     clause = "5. Amendments. This Agreement is amended only in writing and executed by both parties."
     data = file_of([*CLAUSES[:9], clause, *CLAUSES[9:]])
     text, *_ = marked(data, finding(page_of(data), "audit", state="absent"))
-    assert text[9:11] == [clause, "6. audit. The Customer may audit the records once a year."] or text[10][:2] == "6."
+    assert text[9] == clause and text[10].startswith("6. ")
 
 
 def test_a_long_line_of_white_space_is_no_text():

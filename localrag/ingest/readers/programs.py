@@ -184,7 +184,8 @@ def sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob("localrag-*-*"):
         own = _FOLDER.fullmatch(folder.name)
         if own and sys.platform == "linux" and not Path("/proc", own[1]).exists():
-            storage.remove(folder)
+            with contextlib.suppress(OSError, LocalragError):  # it is another user's
+                storage.remove(folder)
 
 
 def _carry_out(order: Order, data: bytes, paths: Mapping[Name, str], requests: BinaryIO) -> tuple[Status, bytes]:

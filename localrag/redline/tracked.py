@@ -156,6 +156,7 @@ class Paragraph:
     depth: int  # of fields that began in paragraphs before it
     signs: list[Sign] = field(default_factory=list)
     breaks: list[int] = field(default_factory=list)
+    begin: Element = None  # what was inserted at the beginning last
 
     @property
     def text(self) -> str:
@@ -175,7 +176,7 @@ class Paragraph:
 
     def refresh(self) -> int:
         """Read the characters, again once runs were cut; returns how deep in fields the paragraph ends."""
-        self.signs, self.breaks = [], []
+        self.signs, self.breaks, self.begin = [], [], None
         children = [one for one in self.element if one.tag != f"{_W}pPr"]
         depth, begun = self.depth, (children[0], 0) if self.depth and children else None
         for child in children:
@@ -236,11 +237,13 @@ class Paragraph:
         self.cut(at)
         if at:
             self.signs[at - 1].last.addnext(made)
-        elif self.signs:
-            first = self.signs[0].first
-            (first if first.getparent() is self.element else first.getparent()).addprevious(made)  # it is deleted
-        else:
-            self.element.append(made)
+            return
+        place = self.begin
+        if place is None and self.signs:
+            place = self.signs[0].first
+            place = place if place.getparent() is self.element else place.getparent()  # of what is deleted
+        self.element.append(made) if place is None else place.addprevious(made)
+        self.begin = made
 
     def properties(self, start: int, end: int) -> Element | None:
         """Return a copy of the properties of the run that words inserted at a span take."""

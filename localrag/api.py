@@ -103,11 +103,15 @@ def extract(
 
 @contextmanager
 def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) -> Iterator[Settings]:
-    """Read one file into a library named after it, which is deleted at the end; yields the settings that find it.
+    """Read one file into a library of its own, which is deleted at the end; yields the settings that find it.
 
     Raises ReadError where it cannot be read, Cancelled by `stop`.
     """
-    # Under this name, the next process that reads removes what one that was killed has left.
+    from localrag.ingest.readers import programs
+    from localrag.redline.tracked import contents
+
+    # Under this name, the next call removes what a process that was killed has left.
+    programs.sweep()
     folder = Path(tempfile.gettempdir(), f"localrag-{os.getpid()}-{uuid.uuid4().hex}")
 
     class Apart(Settings):
@@ -121,8 +125,8 @@ def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) 
     own = Apart(**values | {"store": None})
     try:
         documents = storage.make_dir(folder / "documents")  # the file's own folder may hold thousands of others
-        with storage.storage_errors(file):
-            storage.write_bytes(documents / file.name, file.read_bytes(), plain=True)
+        data = contents(file)
+        storage.write_bytes(documents / f"{TEMPORARY}{file.suffix.lower()}", data, plain=True)
         with closing(Library(TEMPORARY, own)) as library:
             report = library.ingest(documents, stop=stop)
         if stop():
@@ -132,8 +136,8 @@ def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) 
             raise ReadError(f"{file} {what}", hint)
         yield own
     finally:
-        storage.remove(own.read_marks(TEMPORARY))
         storage.remove(folder)
+        storage.remove(own.read_marks(TEMPORARY))
 
 
 class Library:

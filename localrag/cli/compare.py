@@ -95,7 +95,10 @@ def compare_command(
     else:
         _print(compared)
     if out is not None:
-        echo(f"Wrote {export.save(compared, out, settings, recipients, author, date)}", err=True)
+        path, left = export.save(compared, out, settings, recipients, author, date)
+        echo(f"Wrote {path}", err=True)
+        for one in left:
+            echo(f"Not marked: {one_line(one)}", err=True)
 
 
 def _print(compared: Compared) -> None:

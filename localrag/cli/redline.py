@@ -49,7 +49,7 @@ def redline_command(
     FILE is a Word file (.docx) on the disk, or a document of a library. Where a clause deviates, the fallback of the
     playbook stands as a tracked change, with a comment that says why; a clause that is missing is inserted. What has no
     fallback, and what is unsure, gets a comment. What a reviewer accepted stays. Nothing else of the file changes: to
-    reject all changes gives the text back.
+    reject all changes gives the text back. Headers, notes and text boxes are not edited.
     """
     from localrag.items import playbook as playbooks
 
@@ -71,7 +71,7 @@ def redline_command(
         closing(Workspace(own)) as workspace,
     ):
         opened = workspace.library(name)
-        document = opened.document(named if library else Path(named).name)
+        document = opened.document(named) if library else opened.documents()[0]
         file = proposals.original(own, opened, document) if library else Path(named)
         with bar(quiet=as_json) as update:
             for event in Reviewer(workspace).review(playbook, libraries=[name], documents=[document.path], stop=stop):

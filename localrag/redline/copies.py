@@ -11,31 +11,50 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 
-from localrag.diff.changes import Comparison
+from localrag.diff.changes import Comparison, compare
 from localrag.diff.substance import ascending, pairs
 from localrag.errors import ReadError
-from localrag.redline.tracked import Edit, WordFile, edited
+from localrag.ingest.readers.base import read_parts
+from localrag.ingest.readers.source import Source
+from localrag.redline.tracked import Edit, WordFile, contents
+from localrag.types import Part
 
-_WORD = re.compile(r"\w+|[^\w\s]")
-_SHARED = 0.4  # of the words of the shorter one, of two paragraphs that are one changed
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_ALIKE = 0.4  # of the words of the shorter one, of two paragraphs that are one changed
 
 
-def copied(compared: Comparison, by: str, date: str) -> bytes | None:
-    """Return a copy of the old version with the changes in it; None unless both are Word files on the disk."""
-    files = [Path(one.name) for one in (compared.old, compared.new) if not one.library]
+def copied(compared: Comparison, by: str, date: str) -> tuple[bytes, list[str]] | None:
+    """Return a copy of the old version with the changes in it, and the titles of those that it lacks.
+
+    None unless both are Word files on the disk that can be edited: not encrypted, nor in the strict form.
+    """
+    sides = (compared.old, compared.new)
+    files = [Path(one.name) for one in sides if not one.library]
     if len(files) < 2 or any(file.suffix.lower() != ".docx" or not file.is_file() for file in files):
         return None
-    if any(file.open("rb").read(2) != b"PK" for file in files):  # encrypted
-        return None
-    for file, version in zip(files, (compared.old, compared.new), strict=True):
-        if hashlib.sha256(file.read_bytes()).hexdigest() != version.sha256:
+    read = [contents(file) for file in files]
+    for file, data, version in zip(files, read, sides, strict=True):
+        if hashlib.sha256(data).hexdigest() != version.sha256:
             raise ReadError(f"{file} has changed while it was compared", "Run the same command again.")
-    old, new = (edited(file, by, date) for file in files)
+    try:
+        old, new = (WordFile(data, file.name, by, date) for file, data in zip(files, read, strict=True))
+    except ReadError:
+        return None
     old.apply([*edits(old, new)])
-    return old.saved()
+    running = ["headers or footers"] * (old.running() != new.running())
+    return (made := old.saved()), _missing(made, compared) + running
+
+
+def _missing(made: bytes, compared: Comparison) -> list[str]:
+    """Return the titles of changes that a copy lacks, such as those in notes, text boxes and links."""
+    part = next(read_parts(Source("copy.docx", data=made)))
+    pages = part.reading.pages if isinstance(part, Part) else compared.old.pages
+    left = compare(replace(compared.old, pages=pages), compared.new)
+    return [one.title for one in left.changes if one.level != "form"]
 
 
 def edits(old: WordFile, new: WordFile) -> Iterator[Edit]:
@@ -43,19 +62,21 @@ def edits(old: WordFile, new: WordFile) -> Iterator[Edit]:
     ours, theirs = ([one.text for one in file.paragraphs] for file in (old, new))
     same = [*_rewritten(aligned(ours, theirs), old, new)]
     known = {one[1:] for one in old.comments()}
-    said = [one for one in new.comments() if one[1:] not in known]
+    comments = [one for one in new.comments() if one[1:] not in known]
     for i in sorted(set(range(len(ours))) - {i for i, _ in same}):
         if ours[i].strip():
             yield Edit(i, 0, len(ours[i]), "", gone=True)
     for i, j in same:
         if ours[i].split() != theirs[j].split():
             yield Edit(i, 0, len(ours[i]), theirs[j])
-        yield from (Edit(i, 0, len(ours[i]), comment=text, author=by) for n, by, text in said if n == j)
+        yield from (Edit(i, 0, len(ours[i]), comment=text, author=by) for n, by, text in comments if n == j)
     for (_, j), (i, end) in pairwise([(-1, -1), *same, (len(ours), len(theirs))]):
         for n in range(j + 1, end):
             if theirs[n].strip():
-                by, text = next((one[1:] for one in said if one[0] == n), ("", ""))
-                yield Edit(i - 1, after=((theirs[n], _like(n, same, old, new, i - 1)),), comment=text, author=by)
+                on = [one[1:] for one in comments if one[0] == n]
+                text = "\n".join([*(text for _, text in on[:1]), *(f"{by}: {text}" for by, text in on[1:])])
+                after = ((theirs[n], _like(n, same, old, new, i - 1)),)
+                yield Edit(i - 1, after=after, comment=text, author=on[0][0] if on else "")
 
 
 def _rewritten(same: Sequence[tuple[int, int]], old: WordFile, new: WordFile) -> Iterator[tuple[int, int]]:
@@ -82,12 +103,14 @@ def _like(n: int, same: Sequence[tuple[int, int]], old: WordFile, new: WordFile,
 
 def aligned(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
     """Return the paragraphs of two texts that are one, in order."""
-    words = [[_WORD.findall(text) for text in texts] for texts in (old, new)]
+    words = [[_TOKEN.findall(text) for text in texts] for texts in (old, new)]
     owners = [[n for n, own in enumerate(side) for _ in own] for side in words]
     keys, others = ([*chain.from_iterable(side)] for side in words)
     votes = Counter((owners[0][a], owners[1][c]) for a, c in pairs(keys, others))
     found: dict[int, int] = {}
+    taken: set[int] = set()
     for (i, j), count in votes.most_common():
-        if i not in found and j not in found.values() and count >= _SHARED * min(len(words[0][i]), len(words[1][j])):
+        if i not in found and j not in taken and count >= _ALIKE * min(len(words[0][i]), len(words[1][j])):
             found[i] = j
+            taken.add(j)
     return ascending(sorted(found.items()))

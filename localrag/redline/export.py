@@ -1,6 +1,6 @@
 """Write a comparison as Markdown, HTML, JSON, or a Word document with tracked changes and comments.
 
-In the Word document, accepting all changes gives the new text and rejecting all the old one, each clause a paragraph.
+In the Word document, rejecting all changes gives the old text, and accepting them the new one but for what is reported.
 Three documents are a table of clauses: theirs beside ours. Nothing in a file is live: texts of documents are escaped.
 """
 
@@ -54,24 +54,26 @@ def save(
     recipients: Recipients | None = None,
     by: str = "",
     date: str = "",
-) -> Path:
+) -> tuple[Path, list[str]]:
     """Write a comparison to a file, replacing it, and record the export; returns the path, which may gain a suffix.
 
-    Of two Word files, it is a copy of the older one. Changes are `by` somebody, by default the user, at a `date`.
+    Of two Word files, it is a copy of the older one; the titles of changes that could not be marked in it are returned
+    too. Changes are `by` somebody, by default the user, at a `date`.
     """
     check(path)
-    suffix, data = decrypted_name(path).suffix.lower(), None
-    if suffix == ".docx" and isinstance(compared, Comparison):
-        data = copies.copied(compared, by, date)
+    suffix = decrypted_name(path).suffix.lower()
+    copied = copies.copied(compared, by, date) if suffix == ".docx" and isinstance(compared, Comparison) else None
+    data, left = copied or (written(compared, suffix, by, date), [])
     libraries = {one.library for one in compared.sides.values()}
-    return table_export.save(
+    saved = table_export.save(
         [{"library": name} for name in sorted(libraries - {""}) or [""]],
         path,
         title(compared),
         lambda name: settings.library_audit_file(name) if name else settings.audit_file,
         recipients,
-        data or written(compared, suffix, by, date),
+        data,
     )
+    return saved, left
 
 
 def written(compared: Compared, suffix: str, by: str = "", date: str = "") -> bytes:
@@ -141,7 +143,7 @@ def docx(compared: Compared, by: str, date: str) -> bytes:
     if isinstance(compared, Comparison):
         numbers = count(1)
         for one, comments in zip(compared.paragraphs, compared.beside, strict=True):
-            _tracked(document, one, comments, lambda name: _mark(name, next(numbers), by, date))
+            _tracked(document, one, comments, lambda name: _change_mark(name, next(numbers), by, date))
     else:
         _table(document, compared)
     made = io.BytesIO()
@@ -149,7 +151,7 @@ def docx(compared: Compared, by: str, date: str) -> bytes:
     return made.getvalue()
 
 
-def _mark(name: str, number: int, by: str, date: str) -> Any:
+def _change_mark(name: str, number: int, by: str, date: str) -> Any:
     from docx.oxml import OxmlElement
     from docx.oxml.ns import qn
 

@@ -9,7 +9,7 @@ from localrag import policy
 from localrag.diff.changes import Version
 from localrag.errors import UsageError
 from localrag.redline.proofreading import Fault
-from localrag.redline.tracked import Edit, WordFile, moment
+from localrag.redline.tracked import Edit, WordFile
 from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
@@ -58,7 +58,7 @@ def commented(data: bytes, found: Sequence[Fault]) -> tuple[bytes, int]:
 
     Nothing else of it changes.
     """
-    file = WordFile(data, "document.docx", _AUTHOR, moment())
+    file = WordFile(data, "document.docx", _AUTHOR)
     texts = [one.text for one in file.paragraphs]
     flat = ["".join(text.split()) for text in texts]
     edits, at, left = [], 0, 0

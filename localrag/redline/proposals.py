@@ -38,7 +38,7 @@ from localrag.types import Checked, Document, Page
 Action = Literal["changed", "inserted", "commented", "left"]
 _SUFFIX = ".docx"
 _NUMBER = re.compile(
-    r"\s*(?:(?:(?:article|section|clause)\s+)?(?P<number>\d{1,3}(?:\.\d{1,3}){0,4}|(?<=article\s)[ivxl]{1,6})[.):]?"
+    r"\s*(?:(?:(?:article|section|clause)\s+|(?!\d+[^\S\t]))(?P<number>\d{1,3}(?:\.\d{1,3}){0,4}|(?<=article\s)[ivxl]{1,6})[.):]?"
     r"|\(\w{1,4}\)|[a-z]\)|[ivx]{1,5}\.)"
     r"(?=\s)",
     re.I,
@@ -48,7 +48,8 @@ _TITLE = re.compile(
 )
 _TAIL = re.compile(r"[;,](?:\s+(?:and|or))?\s*$")
 _END = re.compile(
-    r"\bin witness\b|^\s*(?:by|signed|signature)\b\s{0,9}:|/s/|\bexecuted (?:as|by|on)\b|^\s*agreed and accepted\b"
+    r"\bin witness\b|^\s*(?:by|signed|signature)\b\s{0,9}:|/s/|^\s*agreed and accepted\b"
+    r"|^\s*(?:this \w+ (?:is|was|has been) )?executed (?:as|by|on)\b"
     r"|^\s*(?:exhibit|schedule|annex|appendix)\s+(?-i:[A-Z]{1,3}|\d{1,2})(?:\s*$|[\s.:–-]+(?-i:[A-Z]))",
     re.I,
 )
@@ -236,13 +237,12 @@ def mark(file: WordFile, findings: Sequence[Checked], playbook: Playbook, page: 
     for one in sorted(findings, key=lambda one: order.get(one.item, len(order))):
         if one.as_expected is False or (one.state == "unsure" and playbook.item(one.item).position is not None):
             made.append(_proposal(one, playbook, draft, findings, made))
-    left = file.apply([edit for one in made for edit in one.edits])
-    return [_checked(one, left) for one in made]
+    left = iter(file.apply([edit for one in made for edit in one.edits]))
+    return [_checked(one, [next(left) for _ in one.edits]) for one in made]
 
 
-def _checked(one: Proposal, left: Sequence[Edit]) -> Proposal:
-    held = one.action == "changed" and any(edit in left for edit in one.edits)
-    return one._replace(action="commented", reason="a field, a link or another change holds the words") if held else one
+def _checked(one: Proposal, left: Sequence[str]) -> Proposal:
+    return one._replace(action="commented", reason=max(left)) if any(left) else one
 
 
 def _proposal(
@@ -252,23 +252,26 @@ def _proposal(
     item = playbook.item(one.item)
     if one.decision is not None and one.decision.verdict == "accepted":
         return Proposal(one, "left", reason="the reviewer accepted it")
-    at, said = one.citation, _comment(one, item, playbook)
+    at, comment = one.citation, _comment(one, item, playbook)
     spans = draft.spans(at.start, at.end) if at is not None and at.document == one.document else {}
     if not spans and (one.state == "unsure" or at is not None):
         return Proposal(one, "left", reason="its words were not found in the file" if at else "it has no quote")
     if not spans:
-        return _missing(one, said, playbook, draft, findings, made)
+        return _missing(one, comment, playbook, draft, findings, made)
     if one.as_expected is None or not one.fallback:
         number, (start, end) = next(iter(spans.items()))
         reason = "it is unsure" if one.as_expected is None else "the playbook has no fallback"
-        return Proposal(one, "commented", (Edit(number, start, end, comment=said),), reason)
-    return Proposal(one, "changed", tuple(_changed(line(one.fallback), said, spans, draft)))
+        return Proposal(one, "commented", (Edit(number, start, end, comment=comment),), reason)
+    return Proposal(one, "changed", tuple(_changed(line(one.fallback), comment, spans, draft)))
 
 
 def _comment(one: Checked, item: PlaybookItem, playbook: Playbook) -> str:
     """Return why a clause is marked, and by which position."""
-    told = details(one, item)
-    parts = [f"{one.title}: {one.problem or one.state}.", f"Position: {told['Position']}." if told["Position"] else ""]
+    known = details(one, item)
+    parts = [
+        f"{one.title}: {one.problem or one.state}.",
+        f"Position: {known['Position']}." if known["Position"] else "",
+    ]
     parts += [f"Playbook: {playbook.title}, item {item.id}, importance {item.importance}."]
     parts += [item.note, f"Reviewer: {one.decision.comment}" if one.decision and one.decision.comment else ""]
     return "\n".join(line(part) for part in parts if part)
@@ -277,23 +280,25 @@ def _comment(one: Checked, item: PlaybookItem, playbook: Playbook) -> str:
 # --- a clause that deviates -----------------------------------------------------------------------------------
 
 
-def _changed(fallback: str, said: str, spans: dict[int, tuple[int, int]], draft: Draft) -> Iterator[Edit]:
+def _changed(fallback: str, comment: str, spans: dict[int, tuple[int, int]], draft: Draft) -> Iterator[Edit]:
     """Yield the edits that put a fallback in the place of quoted sentences, in the paragraph most like it."""
     regions = {number: _region(draft.texts[number], span, fallback) for number, span in spans.items()}
-    prose = {n: one for n, one in regions.items() if draft.texts[n][slice(*one)].rstrip()[-1:] in _STOPS} or regions
-    words = {number: _alike(draft.texts[number][slice(*one)], fallback) for number, one in prose.items()}
+    texts = {number: draft.texts[number][slice(*one)].rstrip() for number, one in regions.items()}
+    prose = {n: regions[n] for n, text in texts.items() if text[-1:] in _ENDS or _TAIL.search(text)} or regions
+    words = {number: _alike(texts[number], fallback) for number in prose}
     main = max(prose, key=lambda number: words[number])
     for number, (start, end) in prose.items():
         text = draft.texts[number]
         tail = _TAIL.search(text, start, end)
         if number == main:
             end, new = (tail.start(), fallback.rstrip(".")) if tail else (end, fallback)
-            yield Edit(number, start, end, new, comment=said)
+            yield Edit(number, start, end, new, comment=comment)
         else:
-            yield Edit(number, start, end, "", gone=not text[:start].strip() and not text[end:].strip())
+            gone = start <= _lead(text)[1] and not text[end:].strip()
+            yield Edit(number, 0 if gone else start, len(text) if gone else end, "", gone=gone)
 
 
-_STOPS = (".", ";", ":", "!", "?", ")", ",", "”", '"')
+_ENDS = (".", ";", ":", "!", "?", ")", ",", "”", '"')
 
 
 def _region(text: str, span: tuple[int, int], fallback: str) -> tuple[int, int]:
@@ -321,7 +326,8 @@ def _lead(text: str) -> tuple[int, int]:
     number = _NUMBER.match(text)
     end = number.end() if number else 0
     title = _TITLE.match(text, end)
-    start = title.end() if title else end
+    ends = {end + a for a, _ in sentences(text[end:])}  # "Acme Inc. Affiliates" is no title
+    start = title.end() if title and (title.end() in ends or title[0].rstrip()[-1] == ":") else end
     return end, start + len(text[start:]) - len(text[start:].lstrip())
 
 
@@ -335,7 +341,7 @@ def _alike(one: str, other: str) -> float:
 
 
 def _missing(
-    one: Checked, said: str, playbook: Playbook, draft: Draft, findings: Sequence[Checked], made: Sequence[Proposal]
+    one: Checked, comment: str, playbook: Playbook, draft: Draft, findings: Sequence[Checked], made: Sequence[Proposal]
 ) -> Proposal:
     """Return a proposal that inserts a clause, or says at its place that it is missing."""
     item = playbook.item(one.item)
@@ -344,16 +350,20 @@ def _missing(
     last = section.last if section else draft.with_text(draft.end() - 1)
     if not one.fallback:
         length = len(draft.texts[last])
-        return Proposal(one, "commented", (Edit(last, 0, length, comment=said),), "the playbook has no fallback")
+        return Proposal(one, "commented", (Edit(last, 0, length, comment=comment),), "the playbook has no fallback")
     parts = [line(part) for part in one.fallback.split("\n") if part.strip()]
-    known = sum(edit.paragraph == last and bool(edit.after) for each in made for edit in each.edits)
-    if section is None or under is not None:
-        model = _model(section, draft) if section and last > section.first else last
-        number = _next_number(section, draft, known) if section else ""
-        added = [pair for part in parts for pair in (*_gap(model, draft), (number + part, model))]
+    is_own = section is not None and under is None  # what goes under a heading stands before a clause of its own
+    at = len(draft.texts[last]) if is_own else 0
+    edits = [edit for each in made for edit in each.edits if (edit.paragraph, edit.start) == (last, at)]
+    known = [[text for text, _ in edit.after if text] for edit in edits if edit.after]
+    if section is not None and is_own:
+        added = _clause(section, item.name, parts, draft, len(known))
     else:
-        added = _clause(section, item.name, parts, draft, known)
-    return Proposal(one, "inserted", (Edit(last, after=tuple(added), comment=said),))
+        model = _model(section, draft) if section and last > section.first else last
+        added = []
+        for number, part in enumerate(parts, sum(map(len, known))):
+            added += [*_gap(model, draft), ((_next_number(section, draft, number) if section else "") + part, model)]
+    return Proposal(one, "inserted", (Edit(last, at, at, after=tuple(added), comment=comment),))
 
 
 def _named(item: PlaybookItem, draft: Draft) -> _Section | None:
@@ -381,7 +391,7 @@ def _before(item: PlaybookItem, draft: Draft, findings: Sequence[Checked], playb
 def _model(section: _Section, draft: Draft) -> int:
     """Return the paragraph of a clause that reads like its text."""
     inside = range(section.first + 1, section.last + 1)
-    prose = (at for at in inside if len(draft.texts[at]) > _NEAR and draft.texts[at].rstrip()[-1] in _STOPS)
+    prose = (at for at in inside if len(draft.texts[at]) > _NEAR and draft.texts[at].rstrip()[-1:] in _ENDS)
     return next(prose, section.last)
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +55,8 @@ _MARKS = [f"{_W}{name}" for name in "ins del moveFrom moveTo rPrChange".split()]
 _OWN = [f"{_W}{name}" for name in "sectPr pPrChange pageBreakBefore framePr".split()]  # of this paragraph alone
 _WORD = re.compile(r"\w+(?:[.,'’‐-]\w+)*|[^\w\s]")
 _SHARED = 1 / 3  # of the words; where less is the same, all are replaced
-_LOCKED = "These words are in a field, a link or an earlier change, and were left. Proposed: "
+_HELD = "a field, a link or an earlier change holds these words"
+_TAKEN = "another proposal changes these words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,19 @@ def moment() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def edited(file: Path, by: str, date: str) -> WordFile:
-    """Open a Word file to edit it, `by` somebody (else the user) at a `date` (else now). Raises ReadError."""
+def contents(file: Path) -> bytes:
+    """Read a file. Raises ReadError."""
     try:
-        return WordFile(file.read_bytes(), file.name, by or author(), date or moment())
+        return file.read_bytes()
     except OSError as error:
         raise ReadError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path and its rights.") from error
+
+
+def edited(file: Path, by: str, date: str) -> WordFile:
+    """Open a Word file to edit it, `by` somebody (else the user) at a `date` (else now). Raises ReadError."""
+    data = contents(file)
+    try:
+        return WordFile(data, file.name, by, date)
     except ReadError as error:
         raise ReadError(f"{file} {error.message}", error.hint) from error
 
@@ -147,12 +156,13 @@ class Paragraph:
     depth: int  # of fields that began in paragraphs before it
     signs: list[Sign] = field(default_factory=list)
     breaks: list[int] = field(default_factory=list)
+    begin: Element = None  # what was inserted at the beginning last
 
     @property
     def text(self) -> str:
         return "".join(sign.char for sign in self.signs)
 
-    @property
+    @cached_property
     def look(self) -> tuple[str, str]:
         """The style and the level in a list, by which paragraphs are alike."""
         found = (self.element.find(f"{_W}pPr/{path}") for path in (f"{_W}pStyle", f"{_W}numPr/{_W}ilvl"))
@@ -166,9 +176,10 @@ class Paragraph:
 
     def refresh(self) -> int:
         """Read the characters, again once runs were cut; returns how deep in fields the paragraph ends."""
-        self.signs, self.breaks = [], []
-        depth, begun = self.depth, (self.element[0], 0) if self.depth and len(self.element) else None
-        for child in self.element:
+        self.signs, self.breaks, self.begin = [], [], None
+        children = [one for one in self.element if one.tag != f"{_W}pPr"]
+        depth, begun = self.depth, (children[0], 0) if self.depth and children else None
+        for child in children:
             first = len(self.signs)
             depth = self._read(child, child, depth)
             begun = (child, first) if depth and begun is None else begun
@@ -180,14 +191,15 @@ class Paragraph:
     def _read(self, element: Element, top: Element, depth: int) -> int:
         """Add the characters of a run, or of what is around runs; returns how deep in fields it ends."""
         is_run = element.tag == f"{_W}r"
-        if is_run and _is_hidden(element):
-            return depth
+        is_hidden = is_run and _is_hidden(element)
         if element.tag.startswith(_MATH):
             self.breaks.append(len(self.signs))
         for child in element if is_run or element.tag in _AROUND else ():
             free = element is top and depth == 0
             if child.tag == f"{_W}fldChar":
                 depth = max(0, depth + {"begin": 1, "end": -1}.get(child.get(f"{_W}fldCharType"), 0))
+            elif is_hidden:
+                continue
             elif child.tag == f"{_W}t":
                 self.signs += [Sign(char, child, at, top, top, free) for at, char in enumerate(child.text or "")]
             elif child.tag in _BREAKS:
@@ -201,28 +213,37 @@ class Paragraph:
 
     def may_change(self, start: int, end: int) -> bool:
         """Whether words may be deleted here, and others inserted at the end."""
-        left, right = self.signs[end - 1 : end], self.signs[end : end + 1]
-        inside = left and right and left[0].last is right[0].last and not right[0].free
-        return all(one.free for one in self.signs[start:end]) and not inside
+        left, right = self.signs[end - 1 : end] if end else [], self.signs[end : end + 1]
+        inside = bool(left and right) and left[0].last is right[0].last and not right[0].free
+        begun = end == 0 and self.depth and not (right and right[0].free)  # a field of a paragraph before
+        return all(one.free for one in self.signs[start:end]) and not inside and not begun
 
-    # --- cut and mark -----------------------------------------------------------------------------------------
+    # --- cut and mark: from the right to the left, as what is behind a mark is not read again ---------------------
 
     def cut(self, at: int) -> None:
         """Make a run begin at an offset."""
         if 0 < at < len(self.signs) and self.signs[at].free and self.signs[at - 1].first is self.signs[at].first:
             one = self.signs[at]
-            _split(one.first, one.holder, one.at)
-            self.refresh()
+            other, rest = _split(one.first, one.holder, one.at)
+            for n in range(at, len(self.signs)):
+                sign = self.signs[n]
+                if sign.first is not one.first:
+                    break
+                holder, place = (rest, sign.at - one.at) if sign.holder is one.holder else (sign.holder, sign.at)
+                self.signs[n] = Sign(sign.char, holder, place, other, other, sign.free)
 
     def insert(self, at: int, made: Element) -> None:
         """Put an element before the character at an offset."""
         self.cut(at)
         if at:
             self.signs[at - 1].last.addnext(made)
-        elif self.signs:
-            self.signs[0].first.addprevious(made)
-        else:
-            self.element.append(made)
+            return
+        place = self.begin
+        if place is None and self.signs:
+            place = self.signs[0].first
+            place = place if place.getparent() is self.element else place.getparent()  # of what is deleted
+        self.element.append(made) if place is None else place.addprevious(made)
+        self.begin = made
 
     def properties(self, start: int, end: int) -> Element | None:
         """Return a copy of the properties of the run that words inserted at a span take."""
@@ -234,10 +255,8 @@ class Paragraph:
         """Return the runs of a span, cut so that they hold nothing else than its words."""
         self.cut(end)
         self.cut(start)
-        for run in dict.fromkeys(one.first for one in self.signs[start:end]):
-            _isolate(run)
-        self.refresh()
-        return [*dict.fromkeys(one.first for one in self.signs[start:end])]
+        cut = [part for run in dict.fromkeys(one.first for one in self.signs[start:end]) for part in _isolate(run)]
+        return [run for run in cut if any(one.tag == f"{_W}t" or one.tag in _BREAKS for one in run)]
 
 
 def _is_hidden(run: Element) -> bool:
@@ -245,30 +264,28 @@ def _is_hidden(run: Element) -> bool:
     return one is not None and one.get(f"{_W}val") not in ("0", "false", "off")
 
 
-def _split(run: Element, holder: Element, at: int) -> Element:
-    """Move what a run holds from an offset in one of its children on to a new run with its properties."""
+def _split(run: Element, holder: Element, at: int) -> tuple[Element, Element]:
+    """Move what a run holds from an offset in one of its children on to a new run; returns it and its first child."""
     other = etree.Element(run.tag, run.attrib)
     other.extend(copy.deepcopy(run.findall(f"{_W}rPr")))
-    behind = [*holder.itersiblings()]
+    behind, rest = [*holder.itersiblings()], holder
     if at:
         rest = copy.copy(holder)
         holder.text, rest.text = holder.text[:at], holder.text[at:]
         for part in (holder, rest):
             part.set(_SPACE, "preserve")
-        other.append(rest)
-    else:
-        other.append(holder)
-    other.extend(behind)
+    other.extend([rest, *behind])
     run.addnext(other)
-    return other
+    return other, rest
 
 
-def _isolate(run: Element) -> None:
-    """Cut a run so that notes, pictures and the like have runs of their own."""
-    rest = [one for one in run if one.tag != f"{_W}rPr"]
+def _isolate(run: Element) -> list[Element]:
+    """Cut a run so that notes, pictures and the like have runs of their own; returns what it is cut into."""
+    parts, rest = [run], [one for one in run if one.tag != f"{_W}rPr"]
     for before, one in pairwise(rest):
         if any(each.tag != f"{_W}t" and each.tag not in _BREAKS and each.tag not in _BESIDE for each in (before, one)):
-            run = _split(run, one, 0)
+            parts.append(_split(parts[-1], one, 0)[0])
+    return parts
 
 
 def _properties(run: Element) -> Element | None:
@@ -297,31 +314,43 @@ def _run(text: str, properties: Element | None) -> Element:
 class WordFile:
     """A Word file that is edited in memory. Raises ReadError where it is none, is damaged, encrypted or has macros."""
 
-    def __init__(self, data: bytes, name: str, author: str, date: str, options: Options | None = None) -> None:
-        options, source = options or Options(), Source(name, data=data)
+    def __init__(self, data: bytes, name: str, by: str = "", date: str = "") -> None:
+        options, source = Options(), Source(name, data=data)
         with opened(source, options, "a Word document") as package:
-            self._main, self._comments = package.main_name, package.target("comments", package.main_name)
+            main, comments = package.main_name, package.target("comments", package.main_name)
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
             check_size(self._archive, options)
             self._names = {one.lower(): one for one in self._archive.namelist()}
-            types, self._root = self._part(_TYPES), self._part(self._main)
+            if len(self._names) < len(self._archive.namelist()) or self._archive.testzip():
+                raise ValueError("two parts have one name, or one cannot be unpacked")
+            self._main = self._names[main.lower()]
+            self._types, self._root = self._part(_TYPES), self._part(self._main)
+            folder, name = posixpath.split(self._main)
+            self._listing = posixpath.join(folder, "_rels", f"{name}.rels")
+            self._relations = self._part(self._listing, _new("relationships", "Relationships"))
+            self._comments = self._names.get(comments.lower(), "")
+            self._notes = self._part(self._comments, etree.Element(f"{_W}comments", nsmap={"w": _NAMESPACE}))
         except DAMAGED as error:
             raise damaged(source, error, "a Word document") from error
-        if any("macroEnabled" in str(one.get("ContentType")) for one in types):
+        if any("macroEnabled" in str(one.get("ContentType")) for one in self._types):
             raise ReadError("has macros", "Save it in Word as .docx, which leaves them out.")
         if self._root.find(f"{_W}body") is None:
             raise ReadError("is no Word document, or one in the strict form", "Save it in Word as .docx.")
-        self._author, self._date = line(author)[:255] or "Author", date
+        self._author, self._date = line(by or author())[:255] or "Author", date or moment()
         used = {int(one) for part in self._xml() for one in re.findall(rb"[:\s]id=[\"'](\d{1,9})[\"']", part)}
         self._numbers = (number for number in count(1) if number not in used)
-        self._said: list[Element] = []
+        self._is_commented = False
         self.paragraphs = [*self._read()]
+        if not self.paragraphs:
+            raise ReadError("has no paragraph", "Write something into it, or name another file.")
 
-    def _part(self, name: str) -> Element:
+    def _part(self, name: str, missing: Element = None) -> Element:
         """Return the root of a part. Raises one of DAMAGED."""
+        if missing is not None and name.lower() not in self._names:
+            return missing
         try:
-            parser = etree.XMLParser(resolve_entities=False, no_network=True)
+            parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
             return etree.fromstring(self._archive.read(self._names[name.lower()]), parser)
         except etree.XMLSyntaxError as error:
             raise ValueError(str(error)) from error
@@ -331,6 +360,11 @@ class WordFile:
         for name in self._archive.namelist():
             if name.endswith(".xml") and posixpath.dirname(name) == posixpath.dirname(self._main):
                 yield self._archive.read(name)
+
+    def running(self) -> list[bytes]:
+        """Return the words of each header and footer."""
+        found = (name for name in self._names.values() if re.search(r"/(?:header|footer)\d*\.xml$", name))
+        return sorted(b"".join(re.findall(rb"<w:t(?:\s[^>]*)?>([^<]*)<", self._archive.read(name))) for name in found)
 
     def _read(self) -> Iterator[Paragraph]:
         """Yield the paragraphs of the text and of tables, but not those of boxes and of rows that were deleted."""
@@ -345,29 +379,30 @@ class WordFile:
 
     def comments(self) -> Iterator[tuple[int, str, str]]:
         """Yield the comments: the number of the paragraph that they are on, the author and the text."""
-        known = self._names.get(self._comments.lower(), "")
-        said = {one.get(f"{_W}id"): one for one in (self._part(known) if known else ())}
+        known = {one.get(f"{_W}id"): one for one in self._notes}
         for number, own in enumerate(self.paragraphs):
             for one in own.element.iter(f"{_W}commentReference"):
-                if (found := said.get(one.get(f"{_W}id"))) is not None:
+                if (found := known.get(one.get(f"{_W}id"))) is not None:
                     texts = ("".join(text.text or "" for text in each.iter(f"{_W}t")) for each in found.iter(f"{_W}p"))
-                    yield number, str(found.get(f"{_W}author")), "\n".join(texts)
+                    yield number, str(found.get(f"{_W}author", "")), "\n".join(texts)
 
     # --- edits ------------------------------------------------------------------------------------------------
 
-    def apply(self, edits: Sequence[Edit]) -> list[Edit]:
-        """Make edits; returns those that would have cut a field, a link or the like, and are comments now."""
-        left: list[Edit] = []
+    def apply(self, edits: Sequence[Edit]) -> list[str]:
+        """Make edits; returns why each is a comment now, since it would cut a field, a link or another edit, or ""."""
+        left = [""] * len(edits)
         changed: dict[int, int] = {}  # the first offset of each paragraph that is changed so far
-        order = {(one.paragraph, one.start, one.end, number): one for number, one in enumerate(edits)}
-        for _, one in sorted(order.items(), reverse=True, key=lambda pair: pair[0]):
+        order = sorted(((one.paragraph, one.start, one.end, n) for n, one in enumerate(edits)), reverse=True)
+        for *_, number in order:
+            one = edits[number]
             own = self.paragraphs[max(0, one.paragraph)]
+            most = changed.get(one.paragraph, len(own.signs))
             found = [] if one.text is None else changes(own.text[one.start : one.end], one.text)
             spans = [(one.start + a, one.start + b, text) for a, b, text in found]
-            free = one.end <= changed.get(one.paragraph, one.end) and all(own.may_change(a, b) for a, b, _ in spans)
-            if not free:
-                left.append(one)
-                proposed = f"{_LOCKED}“{one.text}”" if one.text else _LOCKED.partition(". Proposed")[0] + "."
+            taken = one.text is not None and one.end > most
+            if taken or not all(own.may_change(a, b) for a, b, _ in spans):
+                left[number] = _TAKEN if taken else _HELD
+                proposed = f"Left, since {left[number]}." + f" Proposed: “{one.text}”" * bool(one.text)
                 one, spans = replace(one, gone=False, comment=" ".join(filter(None, (one.comment, proposed)))), []
             before = own if one.paragraph >= 0 else None
             made = [self._add_paragraph(before, text, self.paragraphs[like]) for text, like in reversed(one.after)]
@@ -376,7 +411,6 @@ class WordFile:
                 added.refresh()
                 self._comment(added, 0, len(added.signs), one)
             elif one.comment:
-                most = changed.get(one.paragraph, len(own.signs))
                 self._comment(own, min(one.start, most), min(one.end, most), one)
             for a, b, text in reversed(spans):
                 self._replace(own, a, b, text)
@@ -385,29 +419,28 @@ class WordFile:
                 self._delete_end(own)
         return left
 
-    def _mark(self, name: str) -> Element:
+    def _change(self, name: str) -> Element:
         attributes = {"id": str(next(self._numbers)), "author": self._author, "date": self._date}
         return etree.Element(f"{_W}{name}", {f"{_W}{key}": value for key, value in attributes.items()})
 
     def _replace(self, own: Paragraph, start: int, end: int, text: str) -> None:
         """Delete a span, and insert a text behind it."""
         if text:
-            mark, properties = self._mark("ins"), own.properties(start, end)
+            mark, properties = self._change("ins"), own.properties(start, end)
             mark.append(_run(text, properties))
             own.insert(end, mark)
-            own.refresh()
         mark = None
         for run in own.runs(start, end) if start < end else ():
             if mark is None or run.getprevious() is not mark:
-                mark = self._mark("del")
+                mark = self._change("del")
                 run.addprevious(mark)
             mark.append(run)
             for one in run.findall(f"{_W}t"):
                 one.tag = f"{_W}delText"
-        own.refresh()
 
     def _delete_end(self, own: Paragraph) -> None:
         """Delete the end of a paragraph that is empty now, unless it is the last, ends a section or keeps a picture."""
+        own.refresh()
         following = own.element.getnext()
         kept = own.signs or own.breaks or own.element.find(f"{_W}pPr/{_W}sectPr") is not None
         if not kept and following is not None and following.tag == f"{_W}p":
@@ -425,7 +458,8 @@ class WordFile:
             behind = (one for one in properties if one.tag in (f"{_W}sectPr", f"{_W}pPrChange"))
             place = next(behind, None)
             properties.append(own) if place is None else place.addprevious(own)
-        own.insert(0, self._mark(name))
+        if own.find(f"{_W}{name}") is None:
+            own.insert(len(own.findall(f"{_W}ins")), self._change(name))
 
     def _add_paragraph(self, own: Paragraph | None, text: str, like: Paragraph) -> Element:
         """Insert a paragraph behind one, or behind its table where the model stands in none; None: before all."""
@@ -438,7 +472,7 @@ class WordFile:
         made.extend(copy.deepcopy((own if own and is_last else like).element.findall(f"{_W}pPr")))
         for one in [each for each in made.iter(*_MARKS, *_OWN) if each.getparent().tag in (f"{_W}pPr", f"{_W}rPr")]:
             one.getparent().remove(one)
-        mark = self._mark("ins")
+        mark = self._change("ins")
         mark.append(_run(text, like.properties(0, len(like.signs))))
         made.append(mark)
         self._root.find(f"{_W}body").insert(0, made) if before is None else before.addnext(made)
@@ -461,10 +495,10 @@ class WordFile:
         reference = etree.Element(f"{_W}r")
         etree.SubElement(reference, f"{_W}commentReference", {f"{_W}id": number})
         stop.addnext(reference)
-        own.refresh()
-        self._said.append(self._said_by(number, line(edit.author)[:255] or self._author, edit.comment))
+        self._notes.append(self._note(number, line(edit.author)[:255] or self._author, edit.comment))
+        self._is_commented = True
 
-    def _said_by(self, number: str, author: str, text: str) -> Element:
+    def _note(self, number: str, author: str, text: str) -> Element:
         """Return a comment as it stands in its part."""
         initials = "".join(word[0] for word in author.split())[:9]
         values = {"id": number, "author": author, "date": self._date, "initials": initials}
@@ -478,7 +512,7 @@ class WordFile:
 
     def saved(self) -> bytes:
         """Return the file; parts that did not change have the same bytes, in the same order."""
-        new = {self._main: self._root, **(self._comment_parts() if self._said else {})}
+        new = {self._main: self._root, **(self._comment_parts() if self._is_commented else {})}
         made = io.BytesIO()
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
             for info in self._archive.infolist():
@@ -492,24 +526,17 @@ class WordFile:
 
     def _comment_parts(self) -> dict[str, Element]:
         """Return the part of the comments by its name; with the lists that name it, where it is new."""
-        known = self._names.get(self._comments.lower(), "")
-        root = self._part(known) if known else etree.Element(f"{_W}comments", nsmap={"w": _NAMESPACE})
-        root.extend(self._said)
-        if known:
-            return {known: root}
-        folder, main = posixpath.split(self._main)
+        if self._comments:
+            return {self._comments: self._notes}
+        folder = posixpath.dirname(self._main)
         names = (f"comments{number or ''}.xml" for number in count())
         name = next(one for one in names if posixpath.join(folder, one).lower() not in self._names)
-        listing = posixpath.join(folder, "_rels", f"{main}.rels")
-        listing = self._names.get(listing.lower(), listing)
-        relations = self._part(listing) if listing.lower() in self._names else _new("relationships", "Relationships")
-        used = {one.get("Id") for one in relations}
+        used = {one.get("Id") for one in self._relations}
         number = next(f"rId{number}" for number in count(1) if f"rId{number}" not in used)
-        relations.append(_new("relationships", "Relationship", Id=number, Type=_COMMENTS, Target=name))
-        place = f"/{posixpath.join(folder, name)}"
-        types = self._part(_TYPES)
-        types.append(_new("content-types", "Override", PartName=place, ContentType=_COMMENTS_TYPE))
-        return {place[1:]: root, listing: relations, self._names[_TYPES.lower()]: types}
+        self._relations.append(_new("relationships", "Relationship", Id=number, Type=_COMMENTS, Target=name))
+        place, listing = posixpath.join(folder, name), self._names.get(self._listing.lower(), self._listing)
+        self._types.append(_new("content-types", "Override", PartName=f"/{place}", ContentType=_COMMENTS_TYPE))
+        return {place: self._notes, listing: self._relations, self._names[_TYPES.lower()]: self._types}
 
 
 def _new(kind: str, tag: str, **values: str) -> Element:

@@ -125,3 +125,13 @@ def test_three_files_are_compared(files, tmp_path, settings):
     assert (first.event, first.details["base"]) == ("compare", str(files[0]))
     assert first.details["ours"] == str(tmp_path / "ours.txt")
     assert (second.event, second.details["written"]) == ("export", str(tmp_path / "three.docx"))
+
+
+def test_what_a_copy_of_a_word_file_lacks_is_named(tmp_path):
+    for name, days in (("old", 30), ("new", 60)):
+        document = Document()
+        document.add_paragraph("Notice is given.")
+        document.sections[0].header.paragraphs[0].text = f"Within {days} days"
+        document.save(str(tmp_path / f"{name}.docx"))
+    result = run(tmp_path / "old.docx", tmp_path / "new.docx", "--out", tmp_path / "out.docx")
+    assert "Not marked: headers" in result.stderr

@@ -1,5 +1,8 @@
 import io
 import json
+import subprocess
+import sys
+import tempfile
 from contextlib import closing
 from functools import partial
 
@@ -14,7 +17,7 @@ from localrag import api
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.ingest import sync
 from localrag.redline import versions
-from localrag.security import audit
+from localrag.security import audit, storage
 
 run = partial(command_line.run, "redline")
 BOOK = """
@@ -111,3 +114,39 @@ def test_what_cannot_be_marked_is_refused(theirs, book, tmp_path, monkeypatch, n
 def test_a_day_that_is_none_is_refused(theirs, book, tmp_path):
     done = run(theirs, "--playbook", book, "--out", tmp_path / "out.docx", "--date", "tomorrow")
     assert done.exit_code == 2 and "tomorrow" in done.stderr and not (tmp_path / "out.docx").exists()
+
+
+@pytest.mark.parametrize("name", [".theirs.docx", "~$theirs.docx", f"{'x' * 245}.docx"])
+def test_names_that_a_folder_would_hide_or_refuse_are_read(theirs, book, tmp_path, name):
+    named = theirs.rename(theirs.with_name(name))
+    assert "changed" in run(named, "--playbook", book, "--out", tmp_path / "marked.docx").stdout
+
+
+def test_a_file_that_cannot_be_read_is_named(theirs, settings, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(theirs), "read_bytes", refuse)
+    with pytest.raises(ReadError) as raised, api.temporary_library(theirs, settings, lambda: False):
+        pass
+    assert "cannot read" in str(raised.value) and str(theirs) in str(raised.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="which processes are gone is known on Linux")
+def test_what_a_killed_process_left_is_deleted_and_the_text_even_where_marks_stay(
+    theirs, settings, tmp_path, monkeypatch
+):
+    def remove(path, real=storage.remove):
+        if path.is_relative_to(settings.general_dir):
+            raise OSError
+        real(path)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(storage, "remove", remove)
+    process = subprocess.Popen(["true"])
+    process.wait()
+    left = tmp_path / f"localrag-{process.pid}-{'0' * 32}"
+    left.mkdir()
+    with pytest.raises(OSError), api.temporary_library(theirs, settings, lambda: False):
+        assert not left.exists() and [*tmp_path.glob("localrag-*")]
+    assert not [*tmp_path.glob("localrag-*")]

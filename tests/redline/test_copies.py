@@ -1,16 +1,23 @@
 """What changed between two Word files, in a copy of the older one."""
 
 import io
+import time
+import zipfile
 
 import pytest
 from docx import Document
+from docx.opc.constants import CONTENT_TYPE as CT
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
+from lxml import etree
 from word_changes import W, accepted, body, form_of, rejected, text_of
 
 from localrag.diff.changes import compare
 from localrag.errors import ReadError
-from localrag.redline import copies, versions
+from localrag.redline import copies, export, versions
+from localrag.redline.tracked import WordFile
 from localrag.settings import Settings
-from tests.redline.test_tracked import check_form, parts
+from tests.redline.test_tracked import SPACE, check_form, parts
 
 OLD = [
     "Lease",
@@ -51,7 +58,9 @@ def make_copied(tmp_path):
     old, new = saved(tmp_path / "old.docx", OLD), saved(tmp_path / "new.docx", NEW, ("Item", "Amount"), "Too high?")
     read = versions.from_files([old, new], Settings(home=tmp_path))
     compared = compare(read[old], read[new])  # they come in the order in which they are read
-    return old.read_bytes(), new.read_bytes(), copies.copied(compared, "Ada Quill", "2026-12-02T00:00:00Z"), compared
+    data, left = copies.copied(compared, "Ada Quill", "2026-12-02T00:00:00Z")
+    assert not left, "all changes are marked"
+    return old.read_bytes(), new.read_bytes(), data, compared
 
 
 def test_accepted_it_is_the_new_text_and_rejected_the_old_file(copied):
@@ -94,3 +103,62 @@ def test_what_is_rewritten_and_what_came_at_the_beginning():
     assert copies.aligned(old, ["New.", *old]) == [(0, 1), (1, 2)]
     assert copies.aligned(old, [old[1], old[0]]) in ([(0, 1)], [(1, 0)]), "what moved is deleted and inserted"
     assert copies.aligned([], ["New."]) == [] == copies.aligned(old, [])
+
+
+MARK = f'<w:r {SPACE}><w:footnoteReference w:id="2"/></w:r>'
+LINK = f'<w:p {SPACE}><w:hyperlink w:anchor="x"><w:r><w:t>{{}} days of notice</w:t></w:r></w:hyperlink></w:p>'
+NOTE = f'<w:footnotes {SPACE}><w:footnote w:id="2"><w:p><w:r><w:t>The cap is EUR {{}}.</w:t></w:r></w:p></w:footnote></w:footnotes>'
+_KIND = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
+
+
+def with_notes(path, days, cap):
+    document = Document()
+    document.add_paragraph("The Supplier is liable.")._p.append(etree.fromstring(MARK))
+    document.element.body.insert(1, etree.fromstring(LINK.format(days)))
+    document.sections[0].header.paragraphs[0].text = f"Draft of {days} May"
+    name, kind = PackURI("/word/footnotes.xml"), CT.WML_DOCUMENT_MAIN.replace("document.main", "footnotes")
+    document.part.relate_to(Part(name, kind, NOTE.format(cap).encode(), document.part.package), _KIND)
+    document.save(str(path))
+    return path
+
+
+def compared_files(tmp_path, *files):
+    read = versions.from_files(files, Settings(home=tmp_path))
+    return compare(*(read[file] for file in files))
+
+
+def test_changes_in_notes_links_and_headers_are_reported(tmp_path):
+    files = with_notes(tmp_path / "a.docx", 30, 900), with_notes(tmp_path / "b.docx", 60, 500)
+    compared = compared_files(tmp_path, *files)
+    data, left = copies.copied(compared, "Ada", "")
+    assert not [*body(data).iter(f"{W}ins")] and len(left) == len(compared.changes) + 1 == 3, "two and the header"
+    assert left == export.save(compared, tmp_path / "out.docx", Settings(home=tmp_path))[1]
+
+
+def test_a_file_in_the_strict_form_is_compared_without_a_copy(tmp_path):
+    files = [saved(tmp_path / "a.docx", OLD), saved(tmp_path / "b.docx", NEW)]
+    transitional = b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    content = parts(files[0].read_bytes())
+    with zipfile.ZipFile(files[0], "w") as archive:
+        for name, one in content.items():
+            archive.writestr(name, one.replace(transitional, b"http://purl.oclc.org/ooxml/wordprocessingml/main"))
+    assert copies.copied(compared_files(tmp_path, *files), "Ada", "") is None
+
+
+def test_all_comments_on_a_new_paragraph_are_kept(tmp_path):
+    old, new = saved(tmp_path / "a.docx", OLD), tmp_path / "b.docx"
+    document = Document(str(saved(new, NEW)))
+    for author, text in (("Bob", "Why?"), ("Eve", "Because.")):
+        document.add_comment(document.paragraphs[4].runs, text, author)
+    document.save(str(new))
+    files = [WordFile(one.read_bytes(), one.name) for one in (old, new)]
+    (edit,) = [one for one in copies.edits(*files) if one.comment]
+    assert (edit.author, edit.comment) == ("Bob", "Why?\nEve: Because.")
+
+
+def test_hundreds_of_new_paragraphs_find_their_style_in_seconds(tmp_path):
+    texts = [f"Clause {n} of {n * 7}." for n in range(600)]
+    files = [WordFile(saved(tmp_path / "a.docx", one).read_bytes(), "a.docx") for one in (texts[::2], texts)]
+    begun = time.process_time()
+    assert len([*copies.edits(*files)]) == 300
+    assert time.process_time() - begun < 3

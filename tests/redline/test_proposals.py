@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from docx import Document
+from msgspec import structs
 from word_changes import accepted, body, form_of, rejected, text_of
 
 from localrag.errors import UsageError
@@ -211,3 +212,66 @@ def test_a_new_clause_stands_before_the_exhibits_and_takes_no_number_of_another(
     data = file_of(clauses)
     text, *_ = marked(data, finding(page_of(data), "audit", state="absent"))
     assert text[9:12] == ["10. Audit", "10.1 The Customer may audit the records once a year.", "Exhibit A"]
+
+
+@pytest.mark.parametrize(
+    ("old", "quote"),
+    [
+        ("30 days' written notice terminates this Agreement.", "terminates this"),
+        ("5 Business Days are the time for payment.", "the time for"),
+        ("Mr. Smith shall pay on demand.", "pay on demand"),
+        ("Acme Inc. Affiliates shall pay on demand.", "pay on demand"),
+    ],
+)
+def test_counts_and_names_at_the_beginning_are_no_numbers_and_headings(old, quote):
+    data = file_of([old, "Another paragraph."])
+    text, *_ = marked(data, finding(page_of(data), "payment", quote))
+    assert text[0] == BOOK.item("payment").fallback
+
+
+def test_numbers_before_a_tab_and_behind_a_word_stay():
+    for number in ("9\t", "9) ", "Section 9 ", "9.2 "):
+        data = file_of([f"{number}Money is due whenever the Supplier likes.", "Another paragraph."])
+        text, *_ = marked(data, finding(page_of(data), "payment", "due whenever"))
+        assert text[0] == number + BOOK.item("payment").fallback
+
+
+def test_words_about_signing_inside_a_clause_are_no_signatures():
+    clause = "5. Amendments. This Agreement is amended only in writing and executed by both parties."
+    data = file_of([*CLAUSES[:9], clause, *CLAUSES[9:]])
+    text, *_ = marked(data, finding(page_of(data), "audit", state="absent"))
+    assert text[9] == clause and text[10].startswith("6. ")
+
+
+def test_a_long_line_of_white_space_is_no_text():
+    data = file_of([*CLAUSES[:6], " \t" * 50, *CLAUSES[6:]])
+    text, *_ = marked(data, finding(page_of(data), "insurance", state="absent"))
+    assert "3.2 The Supplier shall be insured." in text
+
+
+def test_each_paragraph_under_a_heading_counts_up_and_stands_before_a_clause_behind_it():
+    data = file_of(CLAUSES)
+    page = page_of(data)
+    two = finding(page, "insurance", state="absent", fallback="First of all.\nSecond of all.")
+    before = finding(page, "insurance", "bears its own risks", state="found")
+    text, *_ = marked(data, two)
+    assert text[7:9] == ["3.2 First of all.", "3.3 Second of all."]
+    items = tuple(structs.replace(one, headings=("Insurance",)) if one.id == "law" else one for one in BOOK.items)
+    file = WordFile(data, "theirs.docx", "Ada", "2026-12-02T00:00:00Z")
+    moved = (items[3], items[2], *items[:2], items[4])
+    law = finding(page, "law", state="absent", fallback="England.")
+    proposals.mark(
+        file, [before, finding(page, "audit", state="absent"), law], structs.replace(BOOK, items=moved), page
+    )
+    text = text_of(accepted(file.saved()))
+    assert text[7:10] == ["3.2 England.", "3A. Audit", "3A.1 The Customer may audit the records once a year."]
+
+
+def test_a_quote_over_two_items_of_a_list_leaves_no_bare_letter():
+    items = ["(a) pay each invoice within 90 days after receipt, and", "(b) pay late fees of any kind."]
+    data = file_of(["The Customer shall:", *items, "Another paragraph."])
+    page = page_of(data)
+    one = finding(page, "payment", items[0][4:])
+    end = page.text.index("any kind.") + 9
+    text, *_ = marked(data, replace(one, citation=replace(one.citation, end=end)))
+    assert len(text) == 3 and not any(line.startswith("(b)") for line in text)

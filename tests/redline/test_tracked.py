@@ -4,6 +4,7 @@ import io
 import random
 import re
 import subprocess
+import time
 import zipfile
 
 import pytest
@@ -69,8 +70,8 @@ def opened(data):
 
 def marked(data, *edits):
     file = opened(data)
-    left = file.apply(edits)
-    return file.saved(), left
+    left = zip(edits, file.apply(edits), strict=True)
+    return file.saved(), [one for one, why in left if why]
 
 
 def parts(data):
@@ -219,18 +220,21 @@ def test_random_edits_can_be_taken_back():
             for _ in range(4)
         ]
         data = made(*inner)
-        edits, told = [], {}
+        edits = []
         for n, one in enumerate(opened(data).paragraphs[:4]):
-            start, end = sorted(chance.choices(range(len(one.text) + 1), k=2))
-            new = " ".join(chance.choices(words, k=chance.randint(0, 6)))
-            edits.append(Edit(n, start, end, new, comment="x"))
-            told[n] = one.text[:start] + new + one.text[end:]
+            places = sorted(chance.choices(range(len(one.text) + 1), k=6))
+            for start, end in zip(places[::2], places[1::2], strict=True):
+                new = " ".join(chance.choices(words, k=chance.randint(0, 6)))
+                edits.append(Edit(n, start, end, new if chance.random() < 0.8 else None, comment="x"))
         out, left = marked(data, *edits)
         assert form_of(rejected(out)) == form_of(_without(body(data)))
         check_form(out)
-        paragraphs = opened(out).paragraphs
-        for n in told.keys() - {one.paragraph for one in left}:
-            assert "".join(paragraphs[n].text.split()) == "".join(told[n].split())
+        assert len([*body(out).iter(f"{W}commentReference")]) == len(edits)
+        for n, (before, after) in enumerate(zip(opened(data).paragraphs[:4], opened(out).paragraphs, strict=False)):
+            new = before.text
+            for one in reversed([each for each in edits if each.paragraph == n and each not in left]):
+                new = new if one.text is None else new[: one.start] + one.text + new[one.end :]
+            assert "".join(after.text.split()) == "".join(new.split())
 
 
 @pytest.mark.parametrize(
@@ -269,6 +273,71 @@ def test_bad_files_are_refused_with_words(tmp_path):
     (tmp_path / "bad.docx").write_bytes(b"%PDF-1.7")
     with pytest.raises(ReadError, match="not a Word document"):
         edited(tmp_path / "bad.docx", "", "")
+
+
+def replaced(data, **content):
+    """A Word file with other parts: `document` is word/document.xml."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, one in (parts(data) | {f"word/{key}.xml": value for key, value in content.items()}).items():
+            archive.writestr(name, one)
+    return stream.getvalue()
+
+
+OPENING = '<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> TOC </w:instrText></w:r>'
+CLOSING = '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+
+
+def test_marks_of_a_line_in_a_field_stand_behind_the_properties():
+    styled = '<w:pPr><w:pStyle w:val="ListNumber"/></w:pPr>' + runs("Two.")
+    data = made(OPENING + runs("One."), styled, runs("Three.") + CLOSING)
+    out, left = marked(data, Edit(1, 0, 4, comment="Why."), Edit(1, 0, 0, "New"))
+    assert [one.text for one in left] == ["New"] and form_of(rejected(out)) == form_of(body(data))
+    check_form(out)
+
+
+def test_xml_comments_and_hidden_ends_of_fields_hold_nothing():
+    hidden = OPENING + CLOSING.replace("<w:r>", "<w:r><w:rPr><w:vanish/></w:rPr>")
+    data = made(f"{runs('One.')}<!-- x --><?y z?>{hidden}", runs("Within 30 days."))
+    out, left = marked(data, Edit(1, 0, 15, "Within 60 days."))
+    assert not left and text_of(accepted(out))[:2] == ["One.", "Within 60 days."]
+
+
+def test_damaged_parts_two_of_one_name_and_files_without_paragraphs_are_refused():
+    data = made(runs("Words."), comments=True)
+    empty = f"<w:document {SPACE}><w:body/></w:document>".encode()
+    broken = bytearray(data)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        at = archive.getinfo("word/styles.xml").header_offset + 60
+    broken[at : at + 20] = b"\xff" * 20
+    doubled = replaced(data, DOCUMENT=b"<a/>")
+    for one in (bytes(broken), replaced(data, comments=b"<w:comm"), replaced(data, document=empty), doubled):
+        with pytest.raises(ReadError):
+            opened(one)
+
+
+def test_a_comment_beside_a_change_is_no_conflict_and_each_edit_has_its_reason():
+    file = opened(made(runs("Within 30 days."), INSIDE["link"]))
+    edits = [Edit(0, 0, 15, "Within 60 days."), Edit(0, 7, 9, comment="Too short."), Edit(0, 7, 9, "90")]
+    reasons = file.apply([*edits, Edit(1, 0, 8, "clause 5")])
+    assert [bool(one) for one in reasons] == [True, False, False, True] and reasons[0] != reasons[3]
+    assert "Left" not in next(text for _, _, text in file.comments() if "short" in text)
+
+
+def test_the_ends_of_paragraphs_that_somebody_inserted_are_marked_in_the_order_of_the_schema():
+    data = made(f"<w:pPr><w:rPr><w:ins {BY}/></w:rPr></w:pPr>{runs('One.')}", runs("Two."))
+    out, _ = marked(data, Edit(0, 0, 4, "", gone=True))
+    assert [one.tag for one in body(out).find(f"{W}p/{W}pPr/{W}rPr")] == [f"{W}ins", f"{W}del"]
+
+
+def test_many_changes_of_a_long_paragraph_are_marked_in_seconds():
+    words = [f"word{n}" for n in range(4000)]
+    data = made(runs(" ".join(words)))
+    new = " ".join("other" if n % 10 == 0 else word for n, word in enumerate(words))
+    begun = time.process_time()
+    out, left = marked(data, Edit(0, 0, len(" ".join(words)), new))
+    assert time.process_time() - begun < 8 and not left
+    assert text_of(accepted(out))[0] == new and form_of(rejected(out)) == form_of(body(data))
 
 
 @pytest.mark.slow

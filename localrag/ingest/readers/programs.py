@@ -145,7 +145,7 @@ def main() -> None:
     offline.confine()
     sandbox.restrict_helper(paths.values())
     _give_up()
-    _sweep()
+    sweep()
     while (order := protocol.receive(requests, Order)) is not None:
         data = requests.read(order.size)
         try:
@@ -177,14 +177,15 @@ def _give_up() -> None:
             resource.setrlimit(kind, (most, most))
 
 
-def _sweep() -> None:
-    """Delete the folders of helpers that were killed."""
+def sweep() -> None:
+    """Delete the folders of processes that were killed; on Linux."""
     from localrag.security import storage
 
     for folder in Path(tempfile.gettempdir()).glob("localrag-*-*"):
         own = _FOLDER.fullmatch(folder.name)
         if own and sys.platform == "linux" and not Path("/proc", own[1]).exists():
-            storage.remove(folder)
+            with contextlib.suppress(OSError, LocalragError):  # it is another user's
+                storage.remove(folder)
 
 
 def _carry_out(order: Order, data: bytes, paths: Mapping[Name, str], requests: BinaryIO) -> tuple[Status, bytes]:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 )
 @options.author_option
 @options.date_option
+@click.option(
+    "--internal", is_flag=True, help="Comments with your positions and notes, and on what is unsure: for your own side."
+)
 @options.libraries_option("The library of the document; a file on the disk needs none.", multiple=False)
 @recipient_options
 @options.json_option
@@ -40,6 +43,7 @@ def redline_command(
     out: Path,
     author: str,
     date: str,
+    internal: bool,
     library: str | None,
     recipients: Recipients | None,
     as_json: bool,
@@ -47,9 +51,10 @@ def redline_command(
     """Review FILE with a playbook, and write its wording into a copy as tracked changes.
 
     FILE is a Word file (.docx) on the disk, or a document of a library. Where a clause deviates, the fallback of the
-    playbook stands as a tracked change, with a comment that says why; a clause that is missing is inserted. What has no
-    fallback, and what is unsure, gets a comment. What a reviewer accepted stays. Nothing else of the file changes: to
-    reject all changes gives the text back. Headers, notes and text boxes are not edited.
+    playbook stands as a tracked change with a comment; a clause that is missing is inserted. What has no fallback, or
+    one with few words of the clause, gets a comment alone. Comments do not tell your positions, unless --internal is
+    given. What is unsure, and what a reviewer accepted, stays. Nothing else of the file changes: to reject all changes
+    gives the text back. Headers, notes and text boxes are not edited.
     """
     from localrag.items import playbook as playbooks
 
@@ -87,11 +92,18 @@ def redline_command(
             return settings.library_audit_file(name) if name else settings.audit_file
 
         about = (file, ended.findings, playbook, page, out, library or "")
-        written, made = proposals.save(*about, log_of, author, date, recipients)
+        written, made = proposals.save(*about, log_of, author, date, recipients, internal)
     if as_json:
-        print_json({"document": named, "playbook": playbook.title, "proposals": [one.to_dict() for one in made]})
+        print_json(
+            {
+                "document": named,
+                "playbook": playbook.title,
+                "proposals": [one.to_dict() for one in made],
+                "as_expected": [one.item for one in ended.findings if one.as_expected],
+            }
+        )
     else:
-        _print(named, made)
+        _print(named, made, [one.title for one in ended.findings if one.as_expected])
     for remark in dict.fromkeys(one.remark for one in ended.findings if one.remark):
         say(f"Note: {one_line(remark)}")
     echo(f"Wrote {written}", err=True)
@@ -111,9 +123,13 @@ def _opened(
             yield own, api.TEMPORARY
 
 
-def _print(named: str, made: list[Proposal]) -> None:
+def _print(named: str, made: list[Proposal], expected: list[str]) -> None:
     echo(f"{one_line(named)}: {counted(len(made), 'proposal')}", bold=True)
-    if not made:
-        return
-    rows = [[one.finding.title, one.action, one.finding.problem or one.reason] for one in made]
-    table(["clause", "done", "why"], [list(map(one_line, row)) for row in rows])
+    rows = [
+        [one.finding.title, one.action, "; ".join(filter(None, dict.fromkeys((one.finding.problem, one.reason))))]
+        for one in made
+    ]
+    if rows:
+        table(["clause", "done", "why"], [list(map(one_line, row)) for row in rows])
+    if expected:
+        echo(f"As expected: {one_line(', '.join(expected))}.")

@@ -70,9 +70,10 @@ def edits(old: WordFile, new: WordFile) -> Iterator[Edit]:
         if ours[i].split() != theirs[j].split():
             yield Edit(i, 0, len(ours[i]), theirs[j])
         yield from (Edit(i, 0, len(ours[i]), comment=text, author=by) for n, by, text in comments if n == j)
+    rows = {None, *(new.paragraphs[j].row for _, j in same)}
     for (_, j), (i, end) in pairwise([(-1, -1), *same, (len(ours), len(theirs))]):
         for n in range(j + 1, end):
-            if theirs[n].strip():
+            if theirs[n].strip() and new.paragraphs[n].row in rows:  # rows that are added are not marked
                 on = [one[1:] for one in comments if one[0] == n]
                 text = "\n".join([*(text for _, text in on[:1]), *(f"{by}: {text}" for by, text in on[1:])])
                 after = ((theirs[n], _like(n, same, old, new, i - 1)),)

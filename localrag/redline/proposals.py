@@ -48,15 +48,17 @@ _TITLE = re.compile(
 )
 _TAIL = re.compile(r"[;,](?:\s+(?:and|or))?\s*$")
 _END = re.compile(
-    r"\bin witness\b|^\s*(?:by|signed|signature)\b\s{0,9}:|/s/|^\s*agreed and accepted\b"
+    r"\bin witness\b|^\s*(?:by|signed|signature)\b\s{0,9}:|^\s*signed (?:for|by|on)\b|/s/|^\s*agreed and accepted\b"
     r"|^\s*(?:this \w+ (?:is|was|has been) )?executed (?:as|by|on)\b"
     r"|^\s*(?:exhibit|schedule|annex|appendix)\s+(?-i:[A-Z]{1,3}|\d{1,2})(?:\s*$|[\s.:–-]+(?-i:[A-Z]))",
     re.I,
 )
+_REFERS = re.compile(r"\b(?:section|clause|article|paragraph)s?\s\d", re.I)
 _SHORT, _NEAR = 12, 60  # letters of a text that is looked for nearby, and how far
 _HEADING = 10  # words of a heading that stands alone
 _LEFT_OUT = 5  # numbers that a row of clauses may lack
 _MIN_HEADINGS = 3  # of the level of the clauses
+_LIKELY = 0.15  # of the words of a clause and of what may replace it, that both have
 _BEARS = 0.5  # of the words of a sentence that one of the fallback has, too
 
 
@@ -71,7 +73,8 @@ class Proposal(NamedTuple):
     def to_dict(self) -> dict[str, str]:
         one = self.finding
         named = {"item": one.item, "title": one.title, "state": one.state, "problem": one.problem}
-        return {**named, "action": self.action, "reason": self.reason}
+        at = {"place": one.citation.place, "quote": one.citation.quote} if one.citation else {"place": "", "quote": ""}
+        return {**named, **at, "action": self.action, "reason": self.reason}
 
 
 class _Section(NamedTuple):
@@ -214,29 +217,33 @@ def save(
     by: str = "",
     date: str = "",
     recipients: Recipients | None = None,
+    internal: bool = False,
 ) -> tuple[Path, list[Proposal]]:
     """Write a copy of a reviewed Word file with the playbook's wording as tracked changes, and record the export.
 
     `library` is where the document is, if it is in one. Changes are `by` somebody, else the user, at a `date`, else
-    now. Raises ReadError where the file cannot be marked.
+    now. Raises ReadError where the file cannot be marked. Comments that are `internal` have the positions and notes of
+    the playbook, and what is unsure gets one, too.
     """
     check(path, str(file))
     marked = tracked.edited(file, by, date)
-    made = mark(marked, found, playbook, page)
+    made = mark(marked, found, playbook, page, internal)
     if not library and (log := record_of("")) is not None:  # the review of another is in the log of its library
         audit.record(log, "review", None, playbook=playbook.title, document=str(file), proposals=len(made))
     about, data = f"{playbook.title}: {file.name}", marked.saved()
     return table_export.save([{"library": library}], path, about, record_of, recipients, data), made
 
 
-def mark(file: WordFile, findings: Sequence[Checked], playbook: Playbook, page: Page) -> list[Proposal]:
+def mark(
+    file: WordFile, findings: Sequence[Checked], playbook: Playbook, page: Page, internal: bool = False
+) -> list[Proposal]:
     """Write what a playbook proposes into a Word file of which `page` is the text; returns what is done about each."""
     draft = Draft(file.paragraphs, page)
     order = {item.id: number for number, item in enumerate(playbook.items)}
     made: list[Proposal] = []
     for one in sorted(findings, key=lambda one: order.get(one.item, len(order))):
         if one.as_expected is False or (one.state == "unsure" and playbook.item(one.item).position is not None):
-            made.append(_proposal(one, playbook, draft, findings, made))
+            made.append(_proposal(one, playbook, draft, findings, made, internal))
     left = iter(file.apply([edit for one in made for edit in one.edits]))
     return [_checked(one, [next(left) for _ in one.edits]) for one in made]
 
@@ -246,13 +253,20 @@ def _checked(one: Proposal, left: Sequence[str]) -> Proposal:
 
 
 def _proposal(
-    one: Checked, playbook: Playbook, draft: Draft, findings: Sequence[Checked], made: Sequence[Proposal]
+    one: Checked,
+    playbook: Playbook,
+    draft: Draft,
+    findings: Sequence[Checked],
+    made: Sequence[Proposal],
+    internal: bool,
 ) -> Proposal:
     """Return what to do about a finding that is not as expected, or unsure."""
     item = playbook.item(one.item)
     if one.decision is not None and one.decision.verdict == "accepted":
         return Proposal(one, "left", reason="the reviewer accepted it")
-    at, comment = one.citation, _comment(one, item, playbook)
+    if one.as_expected is None and not internal:
+        return Proposal(one, "left", reason=f"it is unsure{f': {one.problem}' if one.problem else ''}")
+    at, comment = one.citation, _comment(one, item, playbook) if internal else _outward(one)
     spans = draft.spans(at.start, at.end) if at is not None and at.document == one.document else {}
     if not spans and (one.state == "unsure" or at is not None):
         return Proposal(one, "left", reason="its words were not found in the file" if at else "it has no quote")
@@ -262,7 +276,26 @@ def _proposal(
         number, (start, end) = next(iter(spans.items()))
         reason = "it is unsure" if one.as_expected is None else "the playbook has no fallback"
         return Proposal(one, "commented", (Edit(number, start, end, comment=comment),), reason)
+    if not _fits(item, one.fallback, spans, draft):
+        number, (start, end) = next(iter(spans.items()))
+        said = Edit(number, start, end, comment=f"{comment}\nProposed: {line(one.fallback)}")
+        return Proposal(one, "commented", (said,), "the proposal has few words of this clause: check the place")
     return Proposal(one, "changed", tuple(_changed(line(one.fallback), comment, spans, draft)))
+
+
+def _fits(item: PlaybookItem, fallback: str, spans: dict[int, tuple[int, int]], draft: Draft) -> bool:
+    """Return whether a fallback may stand in the place of quoted sentences: by their words, or by the heading."""
+    sections = (draft.section_of(number) for number in spans)
+    if any(one and _plain(one.title) in {_plain(name) for name in (*item.headings, item.name)} for one in sections):
+        return True
+    texts = (draft.texts[n][slice(*_region(draft.texts[n], span, fallback))] for n, span in spans.items())
+    return any(_alike(text, fallback) >= _LIKELY for text in texts)
+
+
+def _outward(one: Checked) -> str:
+    """Return a comment for the other side, which tells nothing of our position."""
+    words = "other wording is proposed" if one.citation else "this is missing"
+    return f"{line(one.title)}: {words if one.fallback else 'to be discussed' if one.citation else words}."
 
 
 def _comment(one: Checked, item: PlaybookItem, playbook: Playbook) -> str:
@@ -346,7 +379,10 @@ def _missing(
     """Return a proposal that inserts a clause, or says at its place that it is missing."""
     item = playbook.item(one.item)
     under = _named(item, draft)
-    section = under or _before(item, draft, findings, playbook) or draft.final
+    before = _before(item, draft, findings, playbook)
+    if before is not None and not _NUMBER.match(draft.texts[before.first]) and any(map(_REFERS.search, draft.texts)):
+        before = None  # numbers that Word counts would shift under references that are typed
+    section = under or before or draft.final
     last = section.last if section else draft.with_text(draft.end() - 1)
     if not one.fallback:
         length = len(draft.texts[last])

@@ -174,6 +174,11 @@ class Paragraph:
         """The outermost table that holds it."""
         return next(iter([*self.element.iterancestors(f"{_W}tbl")][-1:]), None)
 
+    @property
+    def row(self) -> Element | None:
+        """The row of the innermost table that holds it."""
+        return next(self.element.iterancestors(f"{_W}tr"), None)
+
     def refresh(self) -> int:
         """Read the characters, again once runs were cut; returns how deep in fields the paragraph ends."""
         self.signs, self.breaks, self.begin = [], [], None

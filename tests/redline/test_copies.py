@@ -53,6 +53,24 @@ def saved(path, texts, cells=("Item", "Price"), comment=""):
     return path
 
 
+def test_a_row_that_is_added_stands_in_no_other_cell(tmp_path):
+    def table(name, rows):
+        document = Document()
+        document.add_paragraph("The prices of this lease are as follows.")
+        for cells, own in zip(rows, document.add_table(len(rows), 2).rows, strict=True):
+            for text, cell in zip(cells, own.cells, strict=True):
+                cell.text = text
+        document.save(str(tmp_path / name))
+        return tmp_path / name
+
+    rows = [("Item of the lease", "Price in euro"), ("Garden with a shed", "One hundred")]
+    old, new = table("a.docx", rows), table("b.docx", [*rows, ("Court appearances", "Nine hundred")])
+    read = versions.from_files([old, new], Settings(home=tmp_path))
+    out = tmp_path / "out.docx"
+    export.save(compare(read[old], read[new]), out, Settings(home=tmp_path))
+    assert text_of(accepted(out.read_bytes())) == text_of(body(old.read_bytes()))
+
+
 @pytest.fixture(name="copied")
 def make_copied(tmp_path):
     old, new = saved(tmp_path / "old.docx", OLD), saved(tmp_path / "new.docx", NEW, ("Item", "Amount"), "Too high?")

@@ -74,9 +74,9 @@ def finding(page, item, quote="", state="deviates", **more):
     return replace(Checked(*values, 0.9, "all", "", fallback=fallback), **more)
 
 
-def marked(data, *findings):
+def marked(data, *findings, internal=False):
     file = WordFile(data, "theirs.docx", "Ada Quill", "2026-12-02T00:00:00Z")
-    made = proposals.mark(file, findings, BOOK, page_of(data))
+    made = proposals.mark(file, findings, BOOK, page_of(data), internal)
     out = file.saved()
     assert form_of(rejected(out)) == form_of(body(data)), "to reject it all gives the file back"
     comments = [one.text for one in Document(io.BytesIO(out)).comments]
@@ -85,17 +85,19 @@ def marked(data, *findings):
 
 def test_the_sentence_that_deviates_gives_way_and_those_beside_it_stay():
     data = file_of(CLAUSES)
-    text, done, comments = marked(data, finding(page_of(data), "payment", "within 90 days"))
+    text, done, comments = marked(data, finding(page_of(data), "payment", "within 90 days"), internal=True)
     assert done == {"payment": "changed"}
     wanted = "2.1 Fees are in euro. The Customer shall pay each valid invoice within 30 days after receipt. Late payment bears interest."
     assert text == [wanted if one.startswith("2.1") else one for one in CLAUSES]
     (comment,) = comments
     assert all(words in comment for words in ("too long", "at most: 45 days", "Services, item payment", "Ask Anna."))
+    *_, (outward,) = marked(data, finding(page_of(data), "payment", "within 90 days"))
+    assert outward == "Payment: other wording is proposed.", "the other side learns nothing of the position"
 
 
 def test_a_typed_number_and_heading_stay_where_everything_else_is_replaced():
-    data = file_of(["9.2 Time for payment. Money is due whenever the Supplier likes.", "9.3 Other."])
-    text, *_ = marked(data, finding(page_of(data), "payment", "Money is due whenever"))
+    data = file_of(["9.2 Time for payment. The Customer pays whenever the Supplier likes.", "9.3 Other."])
+    text, *_ = marked(data, finding(page_of(data), "payment", "The Customer pays whenever"))
     assert text[0] == "9.2 Time for payment. The Customer shall pay each valid invoice within 30 days after receipt."
 
 
@@ -154,11 +156,34 @@ def test_unsure_ones_and_those_without_fallback_are_comments_and_accepted_ones_s
     page = page_of(data)
     accepted_one = finding(page, "payment", "within 90 days", decision=Decision("accepted", "", "bob", "2026-01-01"))
     unsure = finding(page, "scope", "carry out the services", state="unsure", problem="")
-    text, done, comments = marked(data, accepted_one, unsure, finding(page, "law", "laws of Kansas"))
+    *_, (only,) = marked(data, accepted_one, unsure, finding(page, "law", "laws of Kansas"))
+    assert only.startswith("Law")
+    text, done, comments = marked(data, accepted_one, unsure, finding(page, "law", "laws of Kansas"), internal=True)
     assert text == CLAUSES and done == {"scope": "commented", "payment": "left", "law": "commented"}
     assert len(comments) == 2
-    _, done, comments = marked(data, finding(page, "scope", state="unsure", citation=None))
+    _, done, comments = marked(data, finding(page, "scope", state="unsure", citation=None), internal=True)
     assert done == {"scope": "left"} and not comments, "there is nothing to put it on"
+
+
+def test_a_clause_with_few_words_of_the_fallback_gets_a_comment_with_it():
+    data = file_of(CLAUSES)
+    text, done, (comment,) = marked(data, finding(page_of(data), "audit", "Fees are in euro."))
+    assert text == CLAUSES and done == {"audit": "commented"} and "may audit the records" in comment
+
+
+def test_where_word_counts_the_clauses_a_new_one_comes_last():
+    heads = ("Scope", "Payment", "Law")
+    paragraphs = [part for head in heads for part in (head, f"The {head.lower()} is as the order says, and no other.")]
+    paragraphs[-1] += " Section 3 stays."
+    data = file_of(
+        [*paragraphs, "Signed for the Supplier: ______"], lambda text: "List Number" if text in heads else None
+    )
+    page = page_of(data)
+    found = finding(page, "payment", "The payment is as the order says", state="found")
+    text, done, _ = marked(data, found, finding(page, "audit", state="absent"))
+    assert done == {"audit": "inserted"}
+    assert text.index(paragraphs[-1]) < text.index("The Customer may audit the records once a year.")
+    assert text[-1].startswith("Signed for")
 
 
 def test_two_findings_on_one_sentence_do_not_write_over_each_other():
@@ -173,7 +198,7 @@ def test_two_findings_on_one_sentence_do_not_write_over_each_other():
 def test_the_reviewers_comment_is_written_and_nothing_hostile():
     said = Decision("rejected", "Not \u202e this <w:t>", "bob", "2026-01-01")
     data = file_of(CLAUSES)
-    _, _, (comment,) = marked(data, finding(page_of(data), "payment", "within 90 days", decision=said))
+    _, _, (comment,) = marked(data, finding(page_of(data), "payment", "within 90 days", decision=said), internal=True)
     assert "Reviewer: Not \ufffd this <w:t>" in comment
 
 
@@ -231,8 +256,8 @@ def test_counts_and_names_at_the_beginning_are_no_numbers_and_headings(old, quot
 
 def test_numbers_before_a_tab_and_behind_a_word_stay():
     for number in ("9\t", "9) ", "Section 9 ", "9.2 "):
-        data = file_of([f"{number}Money is due whenever the Supplier likes.", "Another paragraph."])
-        text, *_ = marked(data, finding(page_of(data), "payment", "due whenever"))
+        data = file_of([f"{number}The Customer pays whenever the Supplier likes.", "Another paragraph."])
+        text, *_ = marked(data, finding(page_of(data), "payment", "pays whenever"))
         assert text[0] == number + BOOK.item("payment").fallback
 
 

@@ -276,8 +276,7 @@ def init_command(contract: Path | None, contracts: str | None, named: str | None
     an item: how many have it, its values, the range that is usual, and wordings of these contracts. The reviews of a
     library are kept with it; a folder is read anew each time.
     """
-    from localrag.items import draft, playbook
-    from localrag.redline import versions
+    from localrag.items import playbook
 
     if (contract is None) == (contracts is None) or (named is not None and contract is not None):
         raise UsageError(
@@ -286,6 +285,9 @@ def init_command(contract: Path | None, contracts: str | None, named: str | None
     if contracts is not None:
         drafted = _usual(contracts, playbook.load("cuad" if named is None else named))
     else:
+        from localrag.items import draft
+        from localrag.redline import versions
+
         assert contract is not None
         read = versions.from_files([contract], load_settings())[contract]
         drafted = draft.from_pages(read.pages, contract.stem)
@@ -294,15 +296,16 @@ def init_command(contract: Path | None, contracts: str | None, named: str | None
 
 def _usual(named: str, playbook: Playbook) -> Playbook:
     """Return the playbook of what is usual in a library or folder."""
-    from localrag import api
+    from localrag.store.names import library_names
 
     settings, place = load_settings(), Path(named)
-    known = named in api.library_names(settings)
+    known = named in library_names(settings.indexes_dir)
     if not (known or (named.strip() and place.is_dir())):
         hint = "`localrag libraries` lists the libraries. Name one of them, or a folder with contracts."
         raise NotFoundError(f"there is no library and no folder {named!r}", hint)
     options.keep_to_retention(settings)
     keys.confine(settings, [named] if known else [], around=True)
+    from localrag import api
     from localrag.grounding.workspace import Workspace
     from localrag.items import usual
 

@@ -29,7 +29,7 @@ Embed = Callable[[Sequence[str]], Vectors]
 _MIN_CONTRACTS, _MIN_PART, _USUAL, _MIN_VALUES = 4, 0.2, 0.8, 5
 _MAX_SHOWN, _MAX_VALUE, _MAX_WORDINGS = 4, 60, 3
 _MAX_LIKE, _MIN_FALLBACK, _MAX_FALLBACK = 300, 8, 600  # characters, words, characters
-_OWN = ("date", "party")  # types of which each contract has its own value
+_OWN = ("date", "party", "document-name")  # types and clauses of which each contract has its own
 _WORDS = {"duration": ("longer than", "shorter than"), "date": ("later than", "earlier than")}
 _LIKE_NUMBERS = ("more than", "less than")
 
@@ -120,7 +120,7 @@ def _places(findings: Sequence[Checked]) -> dict[Key, float]:
 def _item(one: Usual, embed: Embed) -> PlaybookItem:
     wordings = _wordings([own.citation for own in one.there if own.citation], embed)
     long = [(text, at) for text, at in wordings if len(text.split()) >= _MIN_FALLBACK and len(text) <= _MAX_FALLBACK]
-    fallback, at = long[0] if long and one.item.type not in _OWN else ("", None)
+    fallback, at = long[0] if long and not {one.item.type, one.item.clause} & set(_OWN) else ("", None)
     short = [text for text, _ in wordings if len(text) <= _MAX_LIKE][:_MAX_WORDINGS]
     told = f"The proposed text is from {clean(source(at.name, at.place))}." if at else ""
     return msgspec.structs.replace(
@@ -166,7 +166,7 @@ def _note(one: Usual) -> str:
     unsure = f" ({one.unsure} unsure)" if one.unsure else ""
     told = f"In {len(one.there)} of {plural(one.of, 'contract')}{unsure}."
     often = [pair for pair in one.said.most_common(_MAX_SHOWN) if pair[1] > 1 or one.item.type in MEASURED]
-    if not often or one.item.type in _OWN:
+    if not often or one.item.type in (*_OWN, "yes/no"):
         return told
     shown = [", ".join(f"{clean(value)} in {number}" for value, number in often)]
     own = one.values if one.item.type in MEASURED else []

@@ -209,7 +209,7 @@ def _print(own: Sequence[Checked], compared: Mapping[Key, Against]) -> None:
             echo(quote, head=one_line(f"{one.title}: {one.problem}"), fg="yellow" if one.state == "absent" else "red")
             if one.fallback:
                 echo(f"    propose: {one_line(one.fallback)}", dim=True)
-        if (against := compared.get(_key(one))) is not None:
+        if (against := compared.get(_key(one))) and (one.state != "absent" or against.usual):
             value = shorten(one.value, _WIDTH, placeholder="…") or one.state
             echo(f"    {one_line(f'{one.title}: {value}: {against.words}')}", dim=True)
     echo()

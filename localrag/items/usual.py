@@ -199,6 +199,11 @@ class Against:
         return {name: value for name, value in asdict(self).items() if name != "type"}
 
     @property
+    def usual(self) -> bool:
+        """Whether at least half of the contracts have the clause."""
+        return 2 * self.there >= self.of
+
+    @property
     def words(self) -> str:
         """The comparison as people read it: "longer than 18, as in 2 of 20 in leases; 20 of 20 have it"."""
         more, less = _WORDS.get(self.type, _LIKE_NUMBERS)
@@ -219,7 +224,7 @@ def against(
         document = one.library, one.document
         if document not in counts:
             counts[document] = count(playbook, others, document)
-        if one.state != "unsure" and counts[document]:
+        if one.state != "unsure" and counts[document][one.item].of:
             found[_key(one)] = _against(counts[document][one.item], one, than)
     return found
 

@@ -103,12 +103,11 @@ def extract(
 
 @contextmanager
 def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) -> Iterator[Settings]:
-    """Read one file into a library of its own, which is deleted at the end; yields the settings that find it.
+    """Read a file or folder into a library that is deleted at the end; yields the settings that find it.
 
-    Raises ReadError where it cannot be read, Cancelled by `stop`.
+    Raises ReadError where the file cannot be read, or nothing of the folder; Cancelled by `stop`.
     """
     from localrag.ingest.readers import programs
-    from localrag.redline.tracked import contents
 
     # Under this name, the next call removes what a process that was killed has left.
     programs.sweep()
@@ -124,20 +123,27 @@ def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) 
     values = {one.name: getattr(settings, one.name) for one in fields(Settings)}
     own = Apart(**values | {"store": None})
     try:
-        documents = storage.make_dir(folder / "documents")  # the file's own folder may hold thousands of others
-        data = contents(file)
-        storage.write_bytes(documents / f"{TEMPORARY}{file.suffix.lower()}", data, plain=True)
+        documents = file if file.is_dir() else _alone(file, folder / "documents")
         with closing(Library(TEMPORARY, own)) as library:
             report = library.ingest(documents, stop=stop)
         if stop():
             raise Cancelled("stopped")
-        for failure in report.failed:
+        for failure in () if report.read and file.is_dir() else report.failed:
             what, _, hint = failure.reason.partition(". ")
             raise ReadError(f"{file} {what}", hint)
         yield own
     finally:
         storage.remove(folder)
         storage.remove(own.read_marks(TEMPORARY))
+
+
+def _alone(file: Path, folder: Path) -> Path:
+    """Copy a file into a folder of its own, since the one that it is in may hold thousands of others."""
+    from localrag.redline.tracked import contents
+
+    data = contents(file)
+    storage.write_bytes(storage.make_dir(folder) / f"{TEMPORARY}{file.suffix.lower()}", data, plain=True)
+    return folder
 
 
 class Library:

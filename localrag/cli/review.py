@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import bar, counted, echo, interruptible, one_line, print_json, remarks, say, table
-from localrag.errors import UsageError
+from localrag.errors import NotFoundError, UsageError
 from localrag.events import ReviewEnded
 from localrag.settings import load_settings
 from localrag.types import source
@@ -22,6 +24,9 @@ from localrag.types import source
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from localrag.grounding.workspace import Workspace
+    from localrag.items.playbook import Playbook
+    from localrag.items.usual import Against, Key
     from localrag.security.encryption.keyring import Recipients
     from localrag.types import Checked, Verdict
 
@@ -70,6 +75,12 @@ def review_command() -> None:
     metavar="FILE",
     help="Write a report (.docx, .html, .md) or table (.xlsx, .json ...) to FILE, replacing it.",
 )
+@click.option(
+    "--against",
+    metavar="LIBRARY",
+    shell_complete=options.complete_library,
+    help="Compare each finding with the same clauses of the contracts of LIBRARY.",
+)
 @recipient_options
 @options.json_option
 def run_command(
@@ -78,6 +89,7 @@ def run_command(
     documents: tuple[str, ...],
     only: str | None,
     file: Path | None,
+    against: str | None,
     as_json: bool,
     recipients: Recipients | None,
 ) -> None:
@@ -98,25 +110,24 @@ def run_command(
     playbook = playbooks.load(named)
     names = options.chosen_libraries(libraries, settings)
     options.keep_to_retention(settings)
-    keys.confine(settings, names, file, recipients)
-    from localrag.answer.reviewer import Reviewer
+    keys.confine(settings, [*names, against] if against else names, file, recipients)
     from localrag.grounding.workspace import Workspace
-    from localrag.items import review
+    from localrag.items import review, usual
 
-    ended = ReviewEnded((), (), stopped=True)
+    others = ReviewEnded((), ())
     with (
         closing(Workspace(settings)) as workspace,
         interruptible("Stopping after this item…") as stop,
         bar(quiet=as_json) as update,
     ):
-        for event in Reviewer(workspace).review(playbook, libraries=names, documents=documents, stop=stop):
-            if isinstance(event, ReviewEnded):
-                ended = event
-            else:
-                words = f"document {event.document} of {event.documents}: {event.finding.document_name}"
-                update(event.done, event.total, words)
+        if against:
+            others = _reviewed(workspace, playbook, [against], (), stop, update)
+        ended = ReviewEnded((), (), stopped=True)
+        if not others.stopped:
+            ended = _reviewed(workspace, playbook, names, documents, stop, update)
+    compared = usual.against(playbook, ended.findings, others.findings, against) if against else {}
     findings = [one for one in ended.findings if one.new or only is None]
-    totals = review.counts(findings)
+    totals, not_read = review.counts(findings), (*ended.not_read, *others.not_read)
     if as_json:
         print_json(
             {
@@ -124,8 +135,8 @@ def run_command(
                 "libraries": names,
                 "counts": totals,
                 "stopped": ended.stopped,
-                "findings": [one.to_row() for one in findings],
-                "not_read": [one.to_dict() for one in ended.not_read],
+                "findings": [_row(one, compared) for one in findings],
+                "not_read": [one.to_dict() for one in not_read],
             }
         )
     else:
@@ -133,12 +144,13 @@ def run_command(
             echo("There is nothing to review." if only is None else "Nothing changed since the last review.", err=True)
         documents_read = by_document(findings)
         for own in documents_read.values():
-            _print(own)
+            _print(own, compared)
         said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in totals.items() if count)
         counts = f"{counted(len(documents_read), 'document')}, {counted(len(findings), 'finding')}"
         echo(f"{playbook.title}: {counts}{f': {said}' if said else ''}.")
-        remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in ended.not_read], 8, "--json")
+        remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in not_read], 8, "--json")
     if file is not None:
+        findings = [_noted(one, compared) for one in findings]
         written = reports.save(
             findings, playbook.title, ended, file, settings.library_audit_file, recipients, originals(settings)
         )
@@ -148,8 +160,44 @@ def run_command(
         sys.exit(130)
 
 
-def _print(own: Sequence[Checked]) -> None:
-    """Print the findings of a document, and what those that are not as expected quote and propose."""
+def _reviewed(
+    workspace: Workspace,
+    playbook: Playbook,
+    names: Sequence[str],
+    documents: Sequence[str],
+    stop: Callable[[], bool],
+    update: Callable[[int, int | None, str], None],
+) -> ReviewEnded:
+    """Review documents of libraries, and draw how far it is."""
+    from localrag.answer.reviewer import Reviewer
+
+    for event in Reviewer(workspace).review(playbook, libraries=names, documents=documents, stop=stop):
+        if isinstance(event, ReviewEnded):
+            return event
+        update(
+            event.done, event.total, f"document {event.document} of {event.documents}: {event.finding.document_name}"
+        )
+    return ReviewEnded((), (), stopped=True)
+
+
+def _key(one: Checked) -> Key:
+    return one.library, one.document, one.item
+
+
+def _row(one: Checked, compared: Mapping[Key, Against]) -> dict[str, Any]:
+    """Return a finding as JSON, with how it compares with other contracts."""
+    against = compared.get(_key(one))
+    return one.to_row() | ({"against": against.to_dict()} if against else {})
+
+
+def _noted(one: Checked, compared: Mapping[Key, Against]) -> Checked:
+    """Return a finding whose note says how it compares with other contracts, for a report."""
+    against = compared.get(_key(one))
+    return replace(one, note="; ".join(filter(None, (one.note, against.words)))) if against else one
+
+
+def _print(own: Sequence[Checked], compared: Mapping[Key, Against]) -> None:
+    """Print the findings of a document: what deviations quote and propose, and how each compares with others."""
     from localrag.sessions.export import reports
 
     echo(one_line(own[0].document_name), bold=True, fg="cyan")
@@ -165,6 +213,9 @@ def _print(own: Sequence[Checked]) -> None:
             echo(quote, head=one_line(f"{one.title}: {one.problem}"), fg="yellow" if one.state == "absent" else "red")
             if one.fallback:
                 echo(f"    propose: {one_line(one.fallback)}", dim=True)
+        if (against := compared.get(_key(one))) and (one.state != "absent" or against.usual):
+            value = shorten(one.value, _WIDTH, placeholder="…") or one.state
+            echo(f"    {one_line(f'{one.title}: {value}: {against.words}')}", dim=True)
     echo()
 
 
@@ -204,18 +255,78 @@ def schema_command() -> None:
 
 
 @review_command.command("init")
-@click.argument("contract", type=options.EXISTING_FILE)
-def init_command(contract: Path) -> None:
+@click.argument("contract", type=options.EXISTING_FILE, required=False)
+@click.option(
+    "--from",
+    "contracts",
+    metavar="FOLDER",
+    shell_complete=options.complete_library,
+    help="Draft what is usual in the contracts of a FOLDER, or of the library of that name.",
+)
+@click.option(
+    "--playbook",
+    "named",
+    metavar="PLAYBOOK",
+    shell_complete=complete_playbook,
+    help="The clauses to look for in them; by default those of cuad.",
+)
+def init_command(contract: Path | None, contracts: str | None, named: str | None) -> None:
     """Draft a playbook from a model CONTRACT (any format that localrag reads), and print it as YAML.
 
     Each clause with a heading becomes an item, with its text as example and fallback. No model is used; read the draft
     before you use it.
-    """
-    from localrag.items import draft, playbook
-    from localrag.redline import versions
 
-    read = versions.from_files([contract], load_settings())[contract]
-    echo(playbook.to_yaml(draft.from_pages(read.pages, contract.stem)), nl=False)
+    With --from, contracts are reviewed, and each clause that is in at least 4 or a fifth of them becomes
+    an item: how many have it, its values, the range that is usual, and wordings of these contracts. The reviews of a
+    library are kept with it; a folder is read anew each time.
+    """
+    from localrag.items import playbook
+
+    if (contract is None) == (contracts is None) or (named is not None and contract is not None):
+        raise UsageError(
+            "one source of the draft is needed", "Name a CONTRACT, or --from FOLDER with or without --playbook."
+        )
+    if contracts is not None:
+        drafted = _usual(contracts, playbook.load("cuad" if named is None else named))
+    else:
+        from localrag.items import draft
+        from localrag.redline import versions
+
+        assert contract is not None
+        read = versions.from_files([contract], load_settings())[contract]
+        drafted = draft.from_pages(read.pages, contract.stem)
+    echo(playbook.to_yaml(drafted), nl=False)
+
+
+def _usual(named: str, playbook: Playbook) -> Playbook:
+    """Return the playbook of what is usual in a library or folder."""
+    from localrag.store.names import library_names
+
+    settings, place = load_settings(), Path(named)
+    known = named in library_names(settings.indexes_dir)
+    if not (known or (named.strip() and place.is_dir())):
+        hint = "`localrag libraries` lists the libraries. Name one of them, or a folder with contracts."
+        raise NotFoundError(f"there is no library and no folder {named!r}", hint)
+    options.keep_to_retention(settings)
+    keys.confine(settings, [named] if known else [], around=True)
+    from localrag import api
+    from localrag.grounding.workspace import Workspace
+    from localrag.items import usual
+
+    with (
+        interruptible("Stopping; nothing is drafted.") as stop,
+        nullcontext(settings) if known else api.temporary_library(place, settings, stop) as own,
+        closing(Workspace(own)) as workspace,
+        bar() as update,
+    ):
+        library = named if known else api.TEMPORARY
+        ended = _reviewed(workspace, playbook, [library], (), stop, update)
+        if ended.stopped:
+            sys.exit(130)
+        title = one_line(named if known else place.resolve().name)
+        drafted = usual.draft(playbook, ended.findings, title, partial(workspace.embed, library=library))
+    remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in ended.not_read], 8, "localrag status")
+    return drafted
 
 
 @review_command.command("mark")

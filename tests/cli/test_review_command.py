@@ -144,3 +144,54 @@ def test_a_playbook_is_drafted_from_a_contract_that_can_be_read(run, tmp_path):
         contract.with_suffix(".pdf").write_bytes(data)
         error = run("init", str(contract.with_suffix(".pdf")), code=1).exception
         assert isinstance(error, ReadError) and "model.pdf" in error.message and "heading" not in error.message
+
+
+DAYS = "Payment. Every invoice is payable within {} days after its receipt by the customer.\n"
+USUAL = """
+title: Test
+items:
+  - {id: law, question: "Which law governs this agreement?", like: [governed by the laws of]}
+  - {id: pay, question: "When is an invoice payable?", type: duration, like: [payable within thirty days]}
+  - {id: pets, question: "Does it allow pets?", type: yes/no, like: [The tenant may keep a dog.]}
+"""
+
+
+def contracts(days):
+    return {f"{n}.txt": f"{LAW}\n{DAYS.format(day)}" for n, day in enumerate(days)}
+
+
+def test_a_playbook_of_what_is_usual_is_drafted_from_a_library_or_folder(run, shelf, folder, tmp_path):
+    book = tmp_path / "usual.yaml"
+    book.write_text(USUAL)
+    papers = folder(contracts((30, 30, 30, 30, 60)) | {"broken.pdf": b"%PDF-1.7\nno PDF"})
+    shelf("five", contracts((30, 30, 30, 30, 60)))
+    for place in ("five", str(papers)):
+        done = run("init", "--from", place, "--playbook", str(book))
+        drafted = playbook.parse(done.stdout.encode(), "draft.yaml")
+        pay = drafted.item("pay")
+        assert [one.id for one in drafted.items] == ["law", "pay"]
+        assert (pay.expect.at_least, pay.expect.at_most) == ("30 days", "60 days")
+        assert pay.note.startswith("In 5 of 5 contracts. 30 days in 4, 60 days in 1; from 30 days to 60 days")
+        assert pay.fallback in DAYS.format(30) and pay.like[-1] == "payable within thirty days"
+    assert "broken.pdf" in done.stderr
+    for words in ([], ["--from", "nowhere"], ["--from", ""], [str(book), "--from", "five"]):
+        assert isinstance(run("init", *words, code=1).exception, LocalragError)
+
+
+def test_a_review_says_how_findings_compare_with_those_of_a_library(run, shelf, tmp_path):
+    book = tmp_path / "usual.yaml"
+    book.write_text(USUAL)
+    shelf("five", contracts((30, 30, 30, 45, 90)))
+    shelf("new", contracts((60,)))
+    done = run(str(book), "-l", "new", "--against", "five", "--json")
+    found = {one["item"]: one["against"] for one in json.loads(done.stdout)["findings"]}
+    assert found["pay"] == {"than": "five", "more": 4, "less": 1, "same": 0, "of": 5, "there": 5}
+    assert found["pets"]["there"] == 0
+    assert (
+        "longer than 4, shorter than 1 of 5; 5 of 5 in five have it"
+        in run("run", str(book), "-l", "new", "--against", "five", "--out", str(tmp_path / "out.md")).stdout
+    )
+    assert "longer than 4" in (tmp_path / "out.md").read_text()
+    own = json.loads(run(str(book), "-l", "five", "--against", "five", "--json").stdout)["findings"]
+    assert {one["against"]["of"] for one in own} == {4}  # a contract is not compared with itself
+    assert "nowhere" in str(run(str(book), "-l", "new", "--against", "nowhere", code=1).exception)

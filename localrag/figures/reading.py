@@ -496,8 +496,8 @@ def called_by(name: str, one: Entry, content: str) -> bool:
     known = any(name in net for name in formulas.lines() if name.startswith("net "))
     if net.startswith("net ") and not known and "net" not in (*row, *flat(one.cell.section).split()):
         return False
-    share = "share" in own.split() or _EACH_SHARE.search(content) is None
-    if not share and not one.cell.unit and not table.per_share(one.cell):
+    shares = "shares" in own.split() or _EACH_SHARE.search(content) is None
+    if not shares and not one.cell.unit and not table.per_share(one.cell):
         return False
     part = terms(name) - terms(f"{one.row} {one.column}") - _known_names()
     return not (row[:1] == ["total"] and part and part <= terms(one.cell.section))

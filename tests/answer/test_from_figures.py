@@ -370,6 +370,11 @@ Summarized financial information of River Motors, in which we hold shares, is as
 """
 
 
+def test_earnings_per_share_are_no_number_of_shares(ask):
+    answer = ask("How much did Orlo earn per diluted share in 2021?")
+    assert answer.plan.signals.get("read") != "figures" or "$0.31" in answer.answer
+
+
 def test_a_note_on_another_company_has_no_figure_of_this_one(assistant, models, shelf):
     titled = ORLO.replace(
         "Consolidated Statements of Operations\nFor the Years Ended December 31, 2021 and 2020\n",

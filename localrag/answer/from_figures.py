@@ -110,12 +110,9 @@ def solve(
     wrote = write(text, reading.grammar(text, compares=whether))
     for one in each:
         for own in reading.written(wrote, one, compares=whether):
-            level = own.single and len(asked.periods) != 2 and reading.works_out(one.content) and not side
-            if (
-                not level
-                and _compares_well(own, kind, len(asked.periods))
-                and (result := _worked(own, one, found, asked.periods))
-            ):
+            if own.single and len(asked.periods) != 2 and reading.works_out(one.content) and not side:
+                continue  # a figure alone is no growth, average or share
+            if _compares_well(own, kind, len(asked.periods)) and (result := _worked(own, one, found, asked.periods)):
                 return result
     return None
 
@@ -311,7 +308,7 @@ def _findings(result: Result, question: Question, short: bool) -> Findings:
             one.entry.cell.text,
             citations[figure].place,
             marked[citations[figure]].marker,
-            f"{_label(one.match, figure.name)}, {_when(one)}",
+            f"{_label(one.match, figure.name)}, {when(one)}",
             float(result.values[figure]),
         )
         for figure, one in result.found.items()
@@ -402,7 +399,7 @@ def findings_of(
 
 def _told(figure: Figure, one: Found) -> str:
     """Return a figure in words: its label, its period and its amount."""
-    return f"{_label(one.match, figure.name)}, {_when(one)}: {_amount(one.match)}"
+    return f"{_label(one.match, figure.name)}, {when(one)}: {_amount(one.match)}"
 
 
 def cited(one: Found) -> Citation:
@@ -434,7 +431,7 @@ def _label(match: Match, name: str) -> str:
     return text if len(text) <= _MAX_LABEL else f"{text[:_MAX_LABEL].rsplit(' ', 1)[0]} …"
 
 
-def _when(one: Found) -> str:
+def when(one: Found) -> str:
     """Return the period of a figure in the words of its column, if these tell it wholly, else in ours.
 
     Of a fiscal quarter that is none of the calendar its number is said, too.
@@ -450,11 +447,6 @@ def _tells(words: str, one: Found) -> bool:
     if not at or one.entry.column or len(words) >= _MAX_LABEL or not periods.of_column(words, (), None):
         return False
     return len(YEAR.findall(words)) == 1 and (at.months in (None, 0, _YEAR) or periods.length(words) is not None)
-
-
-def when(one: Found) -> str:
-    """Return the period of a figure."""
-    return _when(one)
 
 
 def _amount(match: Match) -> str:

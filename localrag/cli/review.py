@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from localrag.grounding.workspace import Workspace
     from localrag.items.playbook import Playbook
-    from localrag.items.usual import Against, Key
+    from localrag.items.usual import Against
     from localrag.security.encryption.keyring import Recipients
     from localrag.types import Checked, Verdict
 
@@ -101,7 +101,6 @@ def run_command(
     """
     from localrag.items import playbook as playbooks
     from localrag.sessions.export import reports
-    from localrag.sessions.export.contents import by_document
     from localrag.sessions.links import originals
 
     if file is not None:
@@ -142,12 +141,7 @@ def run_command(
     else:
         if not findings:
             echo("There is nothing to review." if only is None else "Nothing changed since the last review.", err=True)
-        documents_read = by_document(findings)
-        for own in documents_read.values():
-            _print(own, compared)
-        said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in totals.items() if count)
-        counts = f"{counted(len(documents_read), 'document')}, {counted(len(findings), 'finding')}"
-        echo(f"{playbook.title}: {counts}{f': {said}' if said else ''}.")
+        _print_all(playbook.title, findings, totals, compared)
         remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in not_read], 8, "--json")
     if file is not None:
         findings = [_noted(one, compared) for one in findings]
@@ -180,23 +174,33 @@ def _reviewed(
     return ReviewEnded((), (), stopped=True)
 
 
-def _key(one: Checked) -> Key:
-    return one.library, one.document, one.item
-
-
-def _row(one: Checked, compared: Mapping[Key, Against]) -> dict[str, Any]:
+def _row(one: Checked, compared: Mapping[Checked, Against]) -> dict[str, Any]:
     """Return a finding as JSON, with how it compares with other contracts."""
-    against = compared.get(_key(one))
+    against = compared.get(one)
     return one.to_row() | ({"against": against.to_dict()} if against else {})
 
 
-def _noted(one: Checked, compared: Mapping[Key, Against]) -> Checked:
+def _noted(one: Checked, compared: Mapping[Checked, Against]) -> Checked:
     """Return a finding whose note says how it compares with other contracts, for a report."""
-    against = compared.get(_key(one))
+    against = compared.get(one)
     return replace(one, note="; ".join(filter(None, (one.note, against.words)))) if against else one
 
 
-def _print(own: Sequence[Checked], compared: Mapping[Key, Against]) -> None:
+def _print_all(
+    title: str, findings: Sequence[Checked], totals: Mapping[str, int], compared: Mapping[Checked, Against]
+) -> None:
+    """Print the findings by document, and how many there are of each state."""
+    from localrag.sessions.export.contents import by_document
+
+    documents = by_document(findings)
+    for own in documents.values():
+        _print(own, compared)
+    states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in totals.items() if count)
+    counts = f"{counted(len(documents), 'document')}, {counted(len(findings), 'finding')}"
+    echo(f"{title}: {counts}{f': {states}' if states else ''}.")
+
+
+def _print(own: Sequence[Checked], compared: Mapping[Checked, Against]) -> None:
     """Print the findings of a document: what deviations quote and propose, and how each compares with others."""
     from localrag.sessions.export import reports
 
@@ -213,7 +217,7 @@ def _print(own: Sequence[Checked], compared: Mapping[Key, Against]) -> None:
             echo(quote, head=one_line(f"{one.title}: {one.problem}"), fg="yellow" if one.state == "absent" else "red")
             if one.fallback:
                 echo(f"    propose: {one_line(one.fallback)}", dim=True)
-        if (against := compared.get(_key(one))) and (one.state != "absent" or against.usual):
+        if (against := compared.get(one)) and (one.state != "absent" or against.usual):
             value = shorten(one.value, _WIDTH, placeholder="…") or one.state
             echo(f"    {one_line(f'{one.title}: {value}: {against.words}')}", dim=True)
     echo()

@@ -177,11 +177,19 @@ class Finder:
 
         A note may have those of another company, in which this one holds shares.
         """
-        stated = {other.value for own in self.entries.values() for other in own if other.statement == statement}
+        stated = self._stated[statement]
         return any(
             other.value in stated and len(other.cell.value.as_tuple().digits) >= _TELLING
             for other in self._tables[one.position, one.title]
         )
+
+    @cached_property
+    def _stated(self) -> Mapping[str, set[Decimal]]:
+        """The values of the figures of each kind of statement."""
+        found: dict[str, set[Decimal]] = defaultdict(set)
+        for one in (one for own in self.entries.values() for one in own):
+            found[one.statement].add(one.value)
+        return found
 
     @cached_property
     def _tables(self) -> Mapping[tuple[int, str], list[Entry]]:

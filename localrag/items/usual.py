@@ -51,7 +51,7 @@ class Usual:
         return sorted((one for one in read if one.unit == most[0][0]), key=_size)
 
     @property
-    def said(self) -> Counter[str]:
+    def tally(self) -> Counter[str]:
         """How often each value is there; of texts only short ones."""
         if self.item.type in MEASURED:
             forms = {one.form: one.words for one in reversed(self.values)}
@@ -122,12 +122,12 @@ def _item(one: Usual, embed: Embed) -> PlaybookItem:
     long = [(text, at) for text, at in wordings if len(text.split()) >= _MIN_FALLBACK and len(text) <= _MAX_FALLBACK]
     fallback, at = long[0] if long and not {one.item.type, one.item.clause} & set(_OWN) else ("", None)
     short = [text for text, _ in wordings if len(text) <= _MAX_LIKE][:_MAX_WORDINGS]
-    told = f"The proposed text is from {clean(source(at.name, at.place))}." if at else ""
+    text = f"The proposed text is from {clean(source(at.name, at.place))}." if at else ""
     return msgspec.structs.replace(
         one.item,
         expect=_expected(one),
         like=tuple(dict.fromkeys((*short, *one.item.like))),
-        note=" ".join(filter(None, (_note(one), told))),
+        note=" ".join(filter(None, (_note(one), text))),
         fallback=fallback,
     )
 
@@ -151,7 +151,7 @@ def _expected(one: Usual) -> Expect | bool | UnsetType:
     if one.item.type in MEASURED and one.item.type not in _OWN and len(own := one.values) >= _MIN_VALUES:
         least, most = _range(own)
         return Expect(at_least=least.words, at_most=most.words)
-    usual = one.said.most_common(1) if one.item.type in ("choice", "text") else []
+    usual = one.tally.most_common(1) if one.item.type in ("choice", "text") else []
     return Expect(one_of=(usual[0][0],)) if usual and _part(one, _USUAL, usual[0][1]) else True
 
 
@@ -164,17 +164,17 @@ def _range(own: Sequence[Value]) -> tuple[Value, Value]:
 def _note(one: Usual) -> str:
     """Return how many contracts have the clause, and its values: "In 17 of 20 contracts. 30 days in 14, 60 in 3"."""
     unsure = f" ({one.unsure} unsure)" if one.unsure else ""
-    told = f"In {len(one.there)} of {plural(one.of, 'contract')}{unsure}."
-    often = [pair for pair in one.said.most_common(_MAX_SHOWN) if pair[1] > 1 or one.item.type in MEASURED]
+    text = f"In {len(one.there)} of {plural(one.of, 'contract')}{unsure}."
+    often = [pair for pair in one.tally.most_common(_MAX_SHOWN) if pair[1] > 1 or one.item.type in MEASURED]
     if not often or one.item.type in (*_OWN, "yes/no"):
-        return told
+        return text
     shown = [", ".join(f"{clean(value)} in {number}" for value, number in often)]
     own = one.values if one.item.type in MEASURED else []
     if own and own[0].form != own[-1].form:
         shown.append(f"from {own[0].words} to {own[-1].words}")
     if isinstance(position := _expected(one), Expect) and position.at_least:
         shown.append(f"the middle four of five of {len(own)} lie from {position.at_least} to {position.at_most}")
-    return f"{told} {'; '.join(shown)}."
+    return f"{text} {'; '.join(shown)}."
 
 
 # --- compared -----------------------------------------------------------------------------------------------
@@ -208,16 +208,16 @@ class Against:
         """The comparison as people read it: "longer than 18, as in 2 of 20 in leases; 20 of 20 have it"."""
         more, less = _WORDS.get(self.type, _LIKE_NUMBERS)
         stated = self.more + self.less + self.same
-        told = [(more, self.more), (less, self.less), ("as in", self.same)]
-        said = ", ".join(f"{how} {'all ' if number == stated > 1 else ''}{number}" for how, number in told if number)
+        each = [(more, self.more), (less, self.less), ("as in", self.same)]
+        values = ", ".join(f"{how} {'all ' if number == stated > 1 else ''}{number}" for how, number in each if number)
         of = "" if stated in (self.more, self.less, self.same) and stated > 1 else f" of {stated}"
-        values = f"{said}{of}{'' if stated == self.of else ' with a value'}; " if stated else ""
+        values = f"{values}{of}{'' if stated == self.of else ' with a value'}; " if stated else ""
         return f"{values}{self.there} of {self.of} in {self.than} have it"
 
 
 def against(
     playbook: Playbook, findings: Sequence[Checked], others: Sequence[Checked], than: str
-) -> Mapping[Key, Against]:
+) -> Mapping[Checked, Against]:
     """Compare each finding that is sure with those of a library, of which its own document does not count."""
     found, counts = {}, dict[tuple[str, str], dict[str, Usual]]()
     for one in findings:
@@ -225,7 +225,7 @@ def against(
         if document not in counts:
             counts[document] = count(playbook, others, document)
         if one.state != "unsure" and counts[document][one.item].of:
-            found[_key(one)] = _against(counts[document][one.item], one, than)
+            found[one] = _against(counts[document][one.item], one, than)
     return found
 
 

@@ -89,7 +89,7 @@ def _rewritten(same: Sequence[tuple[int, int]], old: WordFile, new: WordFile) ->
             for file, a, b in ((old, i, i2), (new, j, j2))
         )
         pairs = [*zip(ours, theirs, strict=False)]
-        if len(ours) == len(theirs) and all(old.paragraphs[a].look == new.paragraphs[b].look for a, b in pairs):
+        if len(ours) == len(theirs) and all(old.paragraphs[a].style == new.paragraphs[b].style for a, b in pairs):
             yield from pairs
         if (i2, j2) != ends:
             yield i2, j2
@@ -97,8 +97,8 @@ def _rewritten(same: Sequence[tuple[int, int]], old: WordFile, new: WordFile) ->
 
 def _like(n: int, same: Sequence[tuple[int, int]], old: WordFile, new: WordFile, behind: int) -> int:
     """Return the old paragraph whose style a new one takes."""
-    look = new.paragraphs[n].look
-    near = [(abs(j - n), i) for i, j in same if new.paragraphs[j].look == look == old.paragraphs[i].look]
+    look = new.paragraphs[n].style
+    near = [(abs(j - n), i) for i, j in same if new.paragraphs[j].style == look == old.paragraphs[i].style]
     return min(near, default=(0, max(0, behind)))[1]
 
 

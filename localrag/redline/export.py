@@ -6,11 +6,9 @@ Three documents are a table of clauses: theirs beside ours. Nothing in a file is
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,22 +131,16 @@ def html(compared: Compared) -> str:
 
 def docx(compared: Compared, by: str, date: str) -> bytes:
     """Return a Word document: the new text with tracked changes (`w:ins`, `w:del`, ECMA-376 17.13.5), or a table."""
-    import docx as library
+    from localrag.sessions.export import word
 
-    document = library.Document()
-    about = document.core_properties
-    about.author, about.title, about.comments, about.last_modified_by = _AUTHOR, title(compared)[:255], "", _AUTHOR
-    now = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
-    about.created = about.modified = now
+    document = word.new(title(compared))
     if isinstance(compared, Comparison):
         numbers = count(1)
         for one, comments in zip(compared.paragraphs, compared.beside, strict=True):
             _tracked(document, one, comments, lambda name: _change_mark(name, next(numbers), by, date))
     else:
         _table(document, compared)
-    made = io.BytesIO()
-    document.save(made)
-    return made.getvalue()
+    return word.saved(document)
 
 
 def _change_mark(name: str, number: int, by: str, date: str) -> Any:

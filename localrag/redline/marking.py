@@ -63,16 +63,16 @@ def commented(data: bytes, found: Sequence[Fault]) -> tuple[bytes, int]:
     flat = ["".join(text.split()) for text in texts]
     edits, at, left = [], 0, 0
     for fault in found:
-        quote, said = "".join(fault.quote.split()), line(f"{fault.said[:1].upper()}{fault.said[1:]}.")
+        quote, comment = "".join(fault.quote.split()), line(f"{fault.said[:1].upper()}{fault.said[1:]}.")
         holding = [n for n, text in enumerate(flat) if quote and quote in text]
         here = next((n for n in holding if n >= at), next(iter(holding), None))
         if here is None:
             left += 1
             first = next((n for n, text in enumerate(flat) if text), 0)
-            edits.append(Edit(first, 0, len(texts[first]), comment=said))
+            edits.append(Edit(first, 0, len(texts[first]), comment=comment))
         else:
             at, places = here, [n for n, sign in enumerate(texts[here]) if not sign.isspace()]
             start = flat[here].find(quote)
-            edits.append(Edit(here, places[start], places[start + len(quote) - 1] + 1, comment=said))
+            edits.append(Edit(here, places[start], places[start + len(quote) - 1] + 1, comment=comment))
     file.apply(edits)
     return file.saved(), left

@@ -192,7 +192,8 @@ def _attachments(draft: Draft) -> Iterator[Fault]:
             continue
         seen |= keys
         yield draft.fault("missing", match.span(), f"{match[0]} is named and not attached")
-    if not _P["signs"].search(draft.text) and draft.text.strip():
+    tail = draft.text[-max(4000, len(draft.text) // 5) :]  # elsewhere a signature may be what a clause speaks of
+    if not _P["signs"].search(draft.text) and not _P["signature"].search(tail) and draft.text.strip():
         end = len(draft.text.rstrip(" |\n"))
         start = max(draft.text.rfind("\n", 0, end) + 1, end - _NEAR)
         yield draft.fault("missing", (start, end), "there is no place for signatures")

@@ -101,9 +101,9 @@ class Draft:
         self.owners = [None] * len(self.letters)
         flat, past = "".join(self.page.text[at] for at in self.letters), 0
         for number, own in enumerate(self.paragraphs):
-            for start, end in zip([0, *own.breaks], [*own.breaks, len(own.signs)], strict=True):
-                places = [at for at in range(start, end) if not own.signs[at].char.isspace()]
-                words = "".join(own.signs[at].char for at in places)
+            for start, end in zip([0, *own.breaks], [*own.breaks, len(own.chars)], strict=True):
+                places = [at for at in range(start, end) if not own.chars[at].char.isspace()]
+                words = "".join(own.chars[at].char for at in places)
                 at = flat.find(words, past) if words else -1
                 if at >= 0 and (len(words) >= _SHORT or at - past <= _NEAR):
                     past = at + len(words)
@@ -278,8 +278,8 @@ def _proposal(
         return Proposal(one, "commented", (Edit(number, start, end, comment=comment),), reason)
     if not _fits(item, one.fallback, spans, draft):
         number, (start, end) = next(iter(spans.items()))
-        said = Edit(number, start, end, comment=f"{comment}\nProposed: {line(one.fallback)}")
-        return Proposal(one, "commented", (said,), "the proposal has few words of this clause: check the place")
+        edit = Edit(number, start, end, comment=f"{comment}\nProposed: {line(one.fallback)}")
+        return Proposal(one, "commented", (edit,), "the proposal has few words of this clause: check the place")
     return Proposal(one, "changed", tuple(_changed(line(one.fallback), comment, spans, draft)))
 
 

@@ -77,7 +77,7 @@ class Edit:
     author: str = ""  # of the comment, if it is another one
 
 
-class Sign(NamedTuple):
+class Character(NamedTuple):
     """A visible character: what holds it, where, the children of the paragraph around it, and if it may be changed."""
 
     char: str
@@ -154,16 +154,16 @@ class Paragraph:
 
     element: Element
     depth: int  # of fields that began in paragraphs before it
-    signs: list[Sign] = field(default_factory=list)
+    chars: list[Character] = field(default_factory=list)
     breaks: list[int] = field(default_factory=list)
     begin: Element = None  # what was inserted at the beginning last
 
     @property
     def text(self) -> str:
-        return "".join(sign.char for sign in self.signs)
+        return "".join(sign.char for sign in self.chars)
 
     @cached_property
-    def look(self) -> tuple[str, str]:
+    def style(self) -> tuple[str, str]:
         """The style and the level in a list, by which paragraphs are alike."""
         found = (self.element.find(f"{_W}pPr/{path}") for path in (f"{_W}pStyle", f"{_W}numPr/{_W}ilvl"))
         style, level = ("" if one is None else str(one.get(f"{_W}val")) for one in found)
@@ -181,15 +181,15 @@ class Paragraph:
 
     def refresh(self) -> int:
         """Read the characters, again once runs were cut; returns how deep in fields the paragraph ends."""
-        self.signs, self.breaks, self.begin = [], [], None
+        self.chars, self.breaks, self.begin = [], [], None
         children = [one for one in self.element if one.tag != f"{_W}pPr"]
         depth, begun = self.depth, (children[0], 0) if self.depth and children else None
         for child in children:
-            first = len(self.signs)
+            first = len(self.chars)
             depth = self._read(child, child, depth)
             begun = (child, first) if depth and begun is None else begun
             if begun is not None and (depth == 0 or child.getnext() is None):  # all of a field is one
-                self.signs[begun[1] :] = [one._replace(first=begun[0], last=child) for one in self.signs[begun[1] :]]
+                self.chars[begun[1] :] = [one._replace(first=begun[0], last=child) for one in self.chars[begun[1] :]]
                 begun = None
         return depth
 
@@ -198,7 +198,7 @@ class Paragraph:
         is_run = element.tag == f"{_W}r"
         is_hidden = is_run and _is_hidden(element)
         if element.tag.startswith(_MATH):
-            self.breaks.append(len(self.signs))
+            self.breaks.append(len(self.chars))
         for child in element if is_run or element.tag in _AROUND else ():
             free = element is top and depth == 0
             if child.tag == f"{_W}fldChar":
@@ -206,53 +206,57 @@ class Paragraph:
             elif is_hidden:
                 continue
             elif child.tag == f"{_W}t":
-                self.signs += [Sign(char, child, at, top, top, free) for at, char in enumerate(child.text or "")]
+                self.chars += [Character(char, child, at, top, top, free) for at, char in enumerate(child.text or "")]
             elif child.tag in _BREAKS:
                 free = free and child.get(f"{_W}type") in (None, "textWrapping")
-                self.signs.append(Sign(_BREAKS[child.tag], child, 0, top, top, free))
+                self.chars.append(Character(_BREAKS[child.tag], child, 0, top, top, free))
             elif not is_run:
                 depth = self._read(child, top, depth)
             elif child.tag not in _BESIDE:
-                self.breaks.append(len(self.signs))
+                self.breaks.append(len(self.chars))
         return depth
 
     def may_change(self, start: int, end: int) -> bool:
         """Whether words may be deleted here, and others inserted at the end."""
-        left, right = self.signs[end - 1 : end] if end else [], self.signs[end : end + 1]
+        left, right = self.chars[end - 1 : end] if end else [], self.chars[end : end + 1]
         inside = bool(left and right) and left[0].last is right[0].last and not right[0].free
         begun = end == 0 and self.depth and not (right and right[0].free)  # a field of a paragraph before
-        return all(one.free for one in self.signs[start:end]) and not inside and not begun
+        return all(one.free for one in self.chars[start:end]) and not inside and not begun
 
     # --- cut and mark: from the right to the left, as what is behind a mark is not read again ---------------------
 
     def cut(self, at: int) -> None:
         """Make a run begin at an offset."""
-        if 0 < at < len(self.signs) and self.signs[at].free and self.signs[at - 1].first is self.signs[at].first:
-            one = self.signs[at]
+        if 0 < at < len(self.chars) and self.chars[at].free and self.chars[at - 1].first is self.chars[at].first:
+            one = self.chars[at]
             other, rest = _split(one.first, one.holder, one.at)
-            for n in range(at, len(self.signs)):
-                sign = self.signs[n]
+            for n in range(at, len(self.chars)):
+                sign = self.chars[n]
                 if sign.first is not one.first:
                     break
                 holder, place = (rest, sign.at - one.at) if sign.holder is one.holder else (sign.holder, sign.at)
-                self.signs[n] = Sign(sign.char, holder, place, other, other, sign.free)
+                self.chars[n] = Character(sign.char, holder, place, other, other, sign.free)
 
     def insert(self, at: int, made: Element) -> None:
         """Put an element before the character at an offset."""
         self.cut(at)
         if at:
-            self.signs[at - 1].last.addnext(made)
+            self.chars[at - 1].last.addnext(made)
             return
         place = self.begin
-        if place is None and self.signs:
-            place = self.signs[0].first
+        if place is None and self.chars:
+            place = self.chars[0].first
             place = place if place.getparent() is self.element else place.getparent()  # of what is deleted
         self.element.append(made) if place is None else place.addprevious(made)
         self.begin = made
 
     def properties(self, start: int, end: int) -> Element | None:
         """Return a copy of the properties of the run that words inserted at a span take."""
-        near = [*self.signs[start:end], *self.signs[max(0, start - 1) : start], *self.signs[end : end + 1]]
+        near = [
+            *self.chars[start:end],
+            *self.chars[max(0, start - 1) : start],
+            *self.chars[end : end + 1],
+        ]
         runs = Counter(one.first for one in near if one.free)
         return _properties(runs.most_common(1)[0][0]) if runs else None
 
@@ -260,7 +264,7 @@ class Paragraph:
         """Return the runs of a span, cut so that they hold nothing else than its words."""
         self.cut(end)
         self.cut(start)
-        cut = [part for run in dict.fromkeys(one.first for one in self.signs[start:end]) for part in _isolate(run)]
+        cut = [part for run in dict.fromkeys(one.first for one in self.chars[start:end]) for part in _isolate(run)]
         return [run for run in cut if any(one.tag == f"{_W}t" or one.tag in _BREAKS for one in run)]
 
 
@@ -401,7 +405,7 @@ class WordFile:
         for *_, number in order:
             one = edits[number]
             own = self.paragraphs[max(0, one.paragraph)]
-            most = changed.get(one.paragraph, len(own.signs))
+            most = changed.get(one.paragraph, len(own.chars))
             found = [] if one.text is None else changes(own.text[one.start : one.end], one.text)
             spans = [(one.start + a, one.start + b, text) for a, b, text in found]
             taken = one.text is not None and one.end > most
@@ -414,7 +418,7 @@ class WordFile:
             if one.comment and made:
                 added = Paragraph(made[0], 0)
                 added.refresh()
-                self._comment(added, 0, len(added.signs), one)
+                self._comment(added, 0, len(added.chars), one)
             elif one.comment:
                 self._comment(own, min(one.start, most), min(one.end, most), one)
             for a, b, text in reversed(spans):
@@ -447,7 +451,7 @@ class WordFile:
         """Delete the end of a paragraph that is empty now, unless it is the last, ends a section or keeps a picture."""
         own.refresh()
         following = own.element.getnext()
-        kept = own.signs or own.breaks or own.element.find(f"{_W}pPr/{_W}sectPr") is not None
+        kept = own.chars or own.breaks or own.element.find(f"{_W}pPr/{_W}sectPr") is not None
         if not kept and following is not None and following.tag == f"{_W}p":
             self._mark_end(own.element, "del")
 
@@ -478,7 +482,7 @@ class WordFile:
         for one in [each for each in made.iter(*_MARKS, *_OWN) if each.getparent().tag in (f"{_W}pPr", f"{_W}rPr")]:
             one.getparent().remove(one)
         mark = self._change("ins")
-        mark.append(_run(text, like.properties(0, len(like.signs))))
+        mark.append(_run(text, like.properties(0, len(like.chars))))
         made.append(mark)
         self._root.find(f"{_W}body").insert(0, made) if before is None else before.addnext(made)
         # The last end is never inserted: rejected, it would leave an empty paragraph.
@@ -492,8 +496,8 @@ class WordFile:
         number = str(next(self._numbers))
         begin, stop = (etree.Element(f"{_W}commentRange{name}", {f"{_W}id": number}) for name in ("Start", "End"))
         if start < end:
-            own.signs[start].first.addprevious(begin)
-            own.signs[end - 1].last.addnext(stop)
+            own.chars[start].first.addprevious(begin)
+            own.chars[end - 1].last.addnext(stop)
         else:
             own.insert(start, begin)
             begin.addnext(stop)

@@ -117,6 +117,12 @@ def test_a_reference_at_the_start_of_a_line_attaches_nothing():
     assert [one.quote for one in faults(text)] == ["Exhibit C"]
 
 
+def test_a_clause_about_signatures_is_no_place_for_them():
+    text = SOUND.replace("Signed: ____________________", "Notes on flour. " * 300)
+    more = text.replace("3. Term", "Electronic signatures are valid.\n\n3. Term")
+    assert [one.reason for one in faults(more)] == ["there is no place for signatures"]
+
+
 def test_roman_and_arabic_numbers_of_attachments_are_alike():
     assert faults(SOUND.replace("in Schedule 1.", "in Schedule I.")) == []
 

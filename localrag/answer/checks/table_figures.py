@@ -7,6 +7,7 @@ of what the question says of labels; one in thousands or millions is given its s
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from localrag.figures.table import Entry
 from localrag.grounding.citations import claims
 from localrag.grounding.stages import Findings, Pair
 from localrag.quantities import QUANTITY, SCALES, parse_quantity
-from localrag.types import Flag
+from localrag.types import Citation, Flag
 
 _SCALE = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(SCALES, key=len, reverse=True)))})s?\b", re.I)
 
@@ -53,15 +54,16 @@ def check(findings: Findings, question: str, documents: Sequence[Pair]) -> Findi
 
 def _cited(findings: Findings, documents: Sequence[Pair]) -> Iterator[tuple[Entry, frozenset[str]]]:
     """Yield the figures of tables in the rows that findings cite, and the terms of all labels of their document."""
-    named = {(library.name, document.path): (library, document) for library, document in documents}
+    rows: dict[tuple[str, str], list[Citation]] = defaultdict(list)
     for at in findings.citations:
-        if "|" not in at.quote or (pair := named.get((at.library, at.document))) is None:
-            continue
-        library, document = pair
-        every = list(table.stored(library.figures(document.id)))
+        if "|" in at.quote:
+            rows[at.library, at.document].append(at)
+    for library, document in documents if rows else ():
+        own = rows[library.name, document.path]
+        every = list(table.stored(library.figures(document.id))) if own else []
         labels = frozenset().union(*(_labels(one) for one in every)) - terms(document.path)
         for one in every:
-            if one.position + 1 == at.page and at.start <= one.cell.start < at.end:
+            if any(one.position + 1 == at.page and at.start <= one.cell.start < at.end for at in own):
                 yield one, labels
 
 

@@ -189,11 +189,11 @@ def _counts(findings: Sequence[Checked]) -> list[int]:
 
 
 def _decision(one: Checked) -> str:
-    said = one.decision
-    if said is None:
+    own = one.decision
+    if own is None:
         return "open"
-    by = f" by {said.by}" if said.by and said.verdict != "open" else ""
-    return f"{said.verdict}{by}, {said.at[:10]}{said.comment and f': {said.comment}'}"
+    by = f" by {own.by}" if own.by and own.verdict != "open" else ""
+    return f"{own.verdict}{by}, {own.at[:10]}{own.comment and f': {own.comment}'}"
 
 
 def _add_text(paragraph: Paragraph, text: str, address: str) -> None:

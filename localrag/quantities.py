@@ -110,6 +110,8 @@ _DAY_OF_YEAR = lazy_re(
     re.I,
 )
 
+_TWO_FIGURES = re.compile(r"\d\d")  # the least that a year has: most sentences of most texts have none
+
 Order = Literal["", "day/month", "month/day"]
 
 
@@ -133,7 +135,7 @@ class DateMention:
 
 def find_dates(text: str) -> Iterator[DateMention]:
     """Yield the dates of a text in order, skipping those that no calendar has ("31 June 2024")."""
-    for match in DATE.finditer(text):
+    for match in DATE.finditer(text) if _TWO_FIGURES.search(text) else ():
         if readings := tuple(_readings(match)):
             yield DateMention(match.start(), match.end(), match[0], readings)
 

@@ -17,21 +17,21 @@ clause, the fact is unclear. Which sentences of a contract are looked at is told
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.figures import reports, table
 from localrag.grounding.locate import locate
-from localrag.items import document_kind, labelled, other_facts, parties, values
+from localrag.items import document_kind, labelled, other_facts, parties, value_roles, values
 from localrag.items.deadlines import SPAN
 from localrag.items.item import Item
 from localrag.items.parties import P
-from localrag.quantities import QUANTITY, DateMention, find_dates, parse_quantity
+from localrag.quantities import QUANTITY, TIME_UNITS, DateMention, find_dates, parse_quantity
 from localrag.search import clauses
 from localrag.store.locations import place_at
 from localrag.store.text_analysis import FALLBACK, sentences
@@ -41,7 +41,7 @@ from localrag.types import Document, Fact, FactState, Page
 if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
-VERSION = "6"  # of how facts and figures are read: another one reads them all again
+VERSION = "7"  # of how facts and figures are read: another one reads them all again
 _FIRST = 2000  # characters in which a document says what it is to another one
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
@@ -54,7 +54,19 @@ _MAX_NEAR = 5  # facts that are named where none, or several, fit a name
 # How likely a sentence must be such a clause: for a value that is unclear, and for a clear one. Of 90 sentences with a
 # fitting span in 40 contracts all 40 wrong ones lay below the second, and 4 of 50 right ones.
 _MAYBE, _LIKELY = 0.25, 0.4
-_OPENS = 0.9  # how likely an opening must be, where no words beside its only date say what it is
+# Why rules doubt a value, where another reader may decide.
+_OTHER, _SEVERAL, _NAMED = (
+    "the sentence may be about something else",
+    "the sentence has several",
+    "its opening names a day, too",
+)
+_DOUBTS = (_OTHER, _SEVERAL, _NAMED)
+# How likely the classifier of roles must find a value: one that rules doubt, one that they leave out, and one that they
+# tell. It doubts no day of signing, which may stand beside signatures; experts take it for the day in effect, too.
+_AGREED, _ALONE, _UNLIKE = 0.4, 0.7, 0.005
+_BY_SIGNING = ("signed", "effective")
+# How likely a sentence must be a clause where its words do not say what it is: an opening with one date, a law.
+_CERTAIN = 0.9
 _LABEL = 6  # characters that may stand before a label: "2. Effective Date: ..."
 _MAX_QUOTE, _MAX_SENTENCE, _BEFORE, _AFTER, _ABOVE = 400, 3000, 200, 90, 400
 # The clause whose sentences may state a day of a role.
@@ -78,6 +90,7 @@ _SIGNATURE = re.compile(r"/s/|\bBy:|\bIN WITNESS\b|\bsignature", re.I)
 _DATED = re.compile(r"\bdated?\b", re.I)
 _MAX_SPREAD = 62  # days between signatures of one document
 _LISTED = re.compile(r"\((?:[a-z]|[ivx]{1,4}|\d)\)\s{1,9}")
+_WORD = re.compile(r"[^\W\d_]+")
 _NOTICE = re.compile(r"\bnoti(?:ce|f)", re.I)
 _AFTERWARDS = re.compile(r"\W{0,3}(?:following|after|from)\b", re.I)
 _ANNUAL = re.compile(r"\b(?:annual|yearly|one-year|year-to-year)\b", re.I)
@@ -92,9 +105,6 @@ _ISO = re.compile(r"P\d+[YMWD]")
 _MONEY = re.compile(r"[$€£¥]|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|dollars?|euros?|pounds?)\b")
 _NO_PERSON = re.compile(
     r"[\s,]{1,9}(?:Name|By|BY|Title|Its|ITS|Signature|Page|Source|Date|Dated|If|All|Company|Printed)\b.*$", re.S
-)
-_NO_PLACE = re.compile(
-    r"(?:Section|Article|Applicable|Agreement|Contract|Governing|Federal|Antitrust|Bankruptcy|Such|Any|This|Common|International|Civil|Company|Party|Court|Law|LAW|Choice|CHOICE|Rules|RULES|Conflicts?)\b"
 )
 
 
@@ -280,14 +290,14 @@ def _of_contract(document: Document, pages: Sequence[Page]) -> list[Fact]:
     sentences = list(_sentences(texts))
     if not sentences:
         return []
-    found = _classified(sentences)
+    read = _classified(sentences)
+    found = read.find
     named = list(_parties(texts))
     by_label = list(_labelled(document, pages, _LABELS))
     opened = sum(bool(P["opening"].search(one.text) and P["own"].search(one.text)) for one in sentences)
     parts = (
         *named,
-        *_dates(found, sentences),
-        *_spans(found, sentences, opened > 1),
+        *_reread((*_dates(found, sentences), *_spans(found, sentences, opened > 1)), read),
         *_places(found, opened > 1),
         *_courts(sentences),
         *_amounts(found, sentences),
@@ -297,6 +307,52 @@ def _of_contract(document: Document, pages: Sequence[Page]) -> list[Fact]:
     by_label += [start for one in by_label if one.role == "term" and "start" not in known and (start := _start_in(one))]
     known = {one.role for one in by_label}
     return [*(_placed(pages, part) for part in parts if part.role not in known), *by_label]
+
+
+def _reread(told: Iterable[_Value], read: _Classified) -> Iterator[_Value]:
+    """Yield days and spans as rules tell them, those that they leave out or doubt as the classifier of roles does.
+
+    It doubts what rules tell where it is nearly sure that the words around it tell of something else. Short contracts
+    are left to the rules: it was trained on none.
+    """
+    every = _by_role(read)
+    long = read.sentences[-1].before > _OPENING
+    best = {role: max(own, key=lambda one: one[0]) for role, own in every.items() if role != "effective"}
+    for one in told:
+        share, other = best.pop(one.role, (0.0, one))
+        if one.why in _DOUBTS and (share >= _ALONE or (share >= _AGREED and other.value == one.value)):
+            yield other
+        else:
+            own = max((share for share, other in every.get(one.role, ()) if other.value == one.value), default=1.0)
+            unlike = long and one.role not in _BY_SIGNING and own < _UNLIKE
+            yield one._replace(why=one.why or (_OTHER if unlike else ""))
+    yield from (one for share, one in best.values() if share >= _ALONE)
+
+
+def _by_role(read: _Classified) -> dict[str, list[tuple[float, _Value]]]:
+    """Return the days and spans of a contract by role, with how likely each has it by the classifier of roles."""
+    found = [(kind, *one) for kind in (value_roles.DAYS, value_roles.SPANS) for one in _mentions(read, kind)]
+    shares = value_roles.shares([mention for _, mention, *_ in found]).tolist()
+    every = dict[str, list[tuple[float, _Value]]]()
+    for (kind, mention, value, sentence), own in zip(found, shares, strict=True):
+        for role in kind:
+            one = _value(role, value, sentence, mention.start, mention.end)
+            every.setdefault(role, []).append((own[value_roles.ROLES.index(role)], one))
+    return every
+
+
+def _mentions(read: _Classified, kind: Sequence[str]) -> Iterator[tuple[value_roles.Mention, str, _Sentence]]:
+    """Yield the days, or the spans of time, of a contract with their values and sentences."""
+    likely = read.likely(value_roles.CLAUSES)
+    length = read.sentences[-1].before + len(read.sentences[-1].text)
+    previous = ""
+    for one, shares in zip(read.sentences, likely, strict=True):
+        days = ((day.start, day.end, day.certain.isoformat()) for day in find_dates(one.text) if day.certain)
+        own = [] if len(one.text) > _MAX_SENTENCE else list(days if kind == value_roles.DAYS else spans_of(one.text))
+        for start, end, value in own:
+            place = one.before, length, len(own)
+            yield value_roles.Mention(one.text, start, end, previous, *place, shares), value, one
+        previous = one.text
 
 
 def _start_in(term: Fact) -> Fact | None:
@@ -325,20 +381,31 @@ def _sentences(texts: Sequence[str]) -> Iterator[_Sentence]:
         before += len(text)
 
 
-def _classified(sentences: Sequence[_Sentence]) -> Find:
+class _Classified(NamedTuple):
+    """The sentences of a contract, and how likely each is such a clause, of shape (sentences, clauses)."""
+
+    sentences: Sequence[_Sentence]
+    model: clauses.Model
+    shares: clauses.Scores
+
+    def find(self, clause: str, k: int) -> list[_Found]:
+        """Return the k sentences that are most like a clause, best first."""
+        column = self.model.clauses.index(clause)
+        own, least = self.shares[:, column], self.model.threshold[column]
+        best = (-own).argsort(kind="stable")[:k].tolist()
+        return [_Found(self.sentences[at], float(own[at]), bool(own[at] >= least)) for at in best]
+
+    def likely(self, names: Sequence[str]) -> list[list[float]]:
+        """Return how likely each sentence is each of some clauses."""
+        return cast("list[list[float]]", self.shares[:, [self.model.clauses.index(name) for name in names]].tolist())
+
+
+def _classified(sentences: Sequence[_Sentence]) -> _Classified:
     import numpy as np
 
     model = clauses.load()
-    scores = model.scores([one.text for one in sentences])
-
-    def found(clause: str, k: int) -> list[_Found]:
-        column = model.clauses.index(clause)
-        own = scores[:, column]
-        odds = np.clip(model.slope[column] * own + model.offset[column], -30, 30)
-        best = [(float(1 / (1 + np.exp(-odds[at]))), sentences[at]) for at in np.argsort(-own, kind="stable")[:k]]
-        return [_Found(one, share, share >= model.threshold[column]) for share, one in best]
-
-    return found
+    odds = np.clip(model.slope * model.scores([one.text for one in sentences]) + model.offset, -30, 30)
+    return _Classified(sentences, model, 1 / (1 + np.exp(-odds)))
 
 
 class _Value(NamedTuple):
@@ -448,7 +515,7 @@ def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | 
     worded = bool(P[role].search(before)) and not (label and role == "signed")
     first = role == "signed" and known and sentence.before <= _OPENING
     opening = first and (worded or (only and not P["effective"].search(before)))
-    by_words = by_name or worded or (opening and about and clause is not None and clause.probability > _OPENS)
+    by_words = by_name or worded or (opening and about and clause is not None and clause.probability > _CERTAIN)
     if day is None or P["other"].search(before) or not by_words:
         return None
     if role == "signed" and not opening and ((sentence.before > _OPENING and not known) or not about):
@@ -459,7 +526,7 @@ def _day(role: str, sentence: _Sentence, mention: DateMention, clause: _Found | 
         return None
     means = by_name and defined is not None and defined.re is _MEANS
     sure = means or (about and (by_name or known or role in ("signed", "effective"))) or opening
-    why = "" if sure else "the sentence may be about something else"
+    why = "" if sure else _OTHER
     score = 3.0 * by_name + about + worded + (clause.probability + known if clause else 0) - sentence.before / 1e6
     return _Day(score, day, _value(role, day.isoformat(), sentence, mention.start, mention.end, why))
 
@@ -497,7 +564,7 @@ def _signature_day(sentences: Sequence[_Sentence]) -> _Value | None:
         P["opening"].search(one.text) and P["own"].search(one.text) for one in sentences if one.before < _OPENING
     )
     why = "the days beside the signatures are far apart" if spread > _MAX_SPREAD else ""
-    why = why or ("its opening names a day, too" if named else "")
+    why = why or (_NAMED if named else "")
     return _value("signed", last.isoformat(), sentence, mention.start, mention.end, why)
 
 
@@ -529,16 +596,16 @@ def _spans(found: Find, sentences: Sequence[_Sentence], several_contracts: bool)
         for one in (one for clause in known for one in found(clause, 4)):
             text = one.sentence.text
             about = role.endswith("notice") or P["whole"].search(text)
-            fitting = [span for span in _spans_of(text) if about and fits(text, *span[:2])]
+            fitting = [span for span in spans_of(text) if about and fits(text, *span[:2])]
             if role == "renewal" and about and not fitting and term and (same := _SAME.search(text)):
                 fitting = [(*same.span(), term)]
             if fitting and one.probability >= _MAYBE:
                 start, end, value = fitting[0]
                 term = value if role == "term" and not told else term
                 several = len({form for *_, form in fitting}) > 1 and role not in ("renewal", "term")
-                why = "the sentence has several" if several else ""
+                why = _SEVERAL if several else ""
                 sure = one.probability >= _LIKELY or (role in ("term", "renewal") and P["subject"].match(text))
-                why = why or ("" if sure else "the sentence may be about something else")
+                why = why or ("" if sure else _OTHER)
                 told.append(_value(role, value, one.sentence, start, end, why))
         yield from _first(told, several_contracts)
     yield from _payment(sentences)
@@ -557,7 +624,7 @@ def _payment(sentences: Sequence[_Sentence]) -> Iterator[_Value]:
         (sentence, start, end, value)
         for sentence in sentences
         if P["invoiced"].search(sentence.text)
-        for start, end, value in _spans_of(sentence.text)
+        for start, end, value in spans_of(sentence.text)
         if P["billed"].search(sentence.text[end : end + _AFTER])
         and P["paid"].search(sentence.text[max(0, start - _BEFORE) : start])
         and not P["disputed"].search(sentence.text[max(0, start - _AFTER) : end])
@@ -568,8 +635,10 @@ def _payment(sentences: Sequence[_Sentence]) -> Iterator[_Value]:
         yield _value("payment", value, sentence, start, end, "other places say another time" if several else "")
 
 
-def _spans_of(text: str) -> Iterator[tuple[int, int, str]]:
-    for match in SPAN.finditer(text):
+def spans_of(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield the spans of time in a text: half-open offsets, and the value in ISO 8601."""
+    timed = not TIME_UNITS.keys().isdisjoint(_WORD.findall(text.lower()))  # most sentences are not, and SPAN is slow
+    for match in SPAN.finditer(text) if timed else ():
         start = match.start() - (len("half ") if text[: match.start()].endswith("half ") else 0)
         if (value := values.read("duration", text[start : match.end()])) is not None:
             yield start, match.end(), value.form
@@ -633,8 +702,9 @@ def _part(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _places(found: Find, several_contracts: bool) -> Iterator[_Value]:
-    laws = [law for one in found("governing-law", 3) if one.clause and (law := _law(one.sentence)) is not None]
-    yield from _first(laws, several_contracts)
+    read = [(one, law) for one in found("governing-law", 3) if one.clause and (law := _law(one.sentence)) is not None]
+    certain = [law for one, law in read if one.probability > _CERTAIN]
+    yield from _first(certain or [law for _, law in read], several_contracts)
 
 
 def _law(sentence: _Sentence) -> _Value | None:
@@ -646,8 +716,8 @@ def _law(sentence: _Sentence) -> _Value | None:
     # Behind "without regard to" stands what does not govern.
     named = [one for one in named if not _WITHOUT.search(text, named[0][0].start(), one[0].start())]
     places = [(_CUT.sub("", match[name]).strip(" .,"), match.start(name)) for match, name in named]
-    places = [(words, start) for words, start in places if words and not _NO_PLACE.match(words)]
-    # Of "the United States and the State of Florida" the second tells more.
+    places = [one for one in places if one[0]]
+    # Of the laws of the United States and of Florida the second tell more.
     places = [one for one in places if not one[0].startswith(("United States", "Canada"))] or places
     if not places:
         return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from localrag.errors import NotFoundError, UsageError
-from localrag.items import document_kind, facts
+from localrag.items import document_kind, facts, value_roles
 from localrag.types import Document, Fact, Page
 
 SUPPLY = """SUPPLY AGREEMENT
@@ -434,3 +435,42 @@ def test_a_label_or_the_rules_of_arbitration_are_no_party():
 def test_the_length_of_a_renewed_term_is_no_notice():
     text = "The Agreement may be renewed, by notice to the other party before its end, for one (1) year terms.\n"
     assert "non-renewal notice" not in clear(read(f"SUPPLY AGREEMENT\n\n2. Renewal. {text}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "law"),
+    [
+        ("The laws of the State of New York (excluding its conflicts rules) govern this Agreement.", "New York"),
+        (
+            "This Agreement shall be governed by the laws of the Federal Republic of Germany.",
+            "Federal Republic of Germany",
+        ),
+        ("This Agreement is governed by the laws of the United States and the State of Florida.", "Florida"),
+        ("THIS AGREEMENT IS GOVERNED BY THE LAWS, OTHER THAN CHOICE OF LAW RULES, OF THE STATE OF GEORGIA.", "GEORGIA"),
+        ("The execution and construction of this Agreement shall be governed by PRC Laws.", "PRC"),
+    ],
+)
+def test_the_law_is_the_place_that_its_sentence_names(text, law):
+    assert clear(read(f"SUPPLY AGREEMENT\n12. Governing Law. {text}"))["law"] == [law]
+
+
+def test_a_mention_of_another_law_in_a_document_of_several_contracts_is_none_that_governs():
+    first = "This Agreement is made as of 1 May 2020 by and between Acme Corp. (“Acme”) and Beta Inc. (“Beta”)."
+    law = "This Agreement shall be governed by and construed in accordance with the laws of the State of Ohio."
+    other = "Acme is duly formed as a corporation under the laws of Japan, which govern its business."
+    found = read("\n".join(["SUPPLY AGREEMENT", first, law, other, "This Agreement is made as of 2 May 2020."]))
+    assert clear(found)["law"] == ["Ohio"]
+
+
+def test_the_words_around_a_value_give_it_a_role_that_no_rule_knows():
+    opening = "This Manufacturing Agreement (“Agreement”), effective as of September 4, 2014 (“Effective Date”), is by"
+    found = clear(read(f"MANUFACTURING AGREEMENT\n{opening} and between Sonos, Inc. and Inventec Corporation."))
+    assert found["signed"] == ["2014-09-04"]
+
+
+@pytest.mark.parametrize(("lines", "clear_end"), [(1, True), (110, False)])
+def test_the_classifier_of_roles_doubts_what_rules_tell_of_a_long_contract(monkeypatch, lines, clear_end):
+    monkeypatch.setattr(value_roles, "shares", lambda mentions: np.zeros((len(mentions), len(value_roles.ROLES))))
+    filler = "The Supplier shall keep the goods in a dry place and tell the Buyer of any damage to them. " * lines
+    found = read(f"SUPPLY AGREEMENT\nThis Agreement is effective until 30 June 2027.\n{filler}")
+    assert [one.clear for one in found if one.role == "end"] == [clear_end]

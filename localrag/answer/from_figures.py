@@ -160,7 +160,8 @@ def _worked(own: Reading, asked: Asked, reports: Sequence[Report], named: Sequen
             value = formulas.evaluate(own.node, values)
     except DecimalException:
         return None
-    if asked.value == "share" and abs(value) > 1 and not own.stated and _may_be_share(own, asked):
+    told = own.stated or own.labelled
+    if asked.value == "share" and abs(value) > 1 and not told and _may_be_share(own, asked):
         return None  # a part and its whole, exchanged
     return Result(own, found, value, shown, formulas.shown(own.node, shown))
 
@@ -179,7 +180,10 @@ def _found_in(own: Reading, report: Report, reports: Sequence[Report], named: Se
         for one in (report, *(other for other in reports if other is not report)):
             at = one.dated(_period(figure, named))
             at = at.start if at and figure.began else at
-            match = one.finder.find(figure.name, at, own.also, one.usual, exact=own.single) if at else None
+            if own.labelled and at:
+                match = one.finder.labelled(figure.name, at, one.usual)
+            else:
+                match = one.finder.find(figure.name, at, own.also, one.usual, exact=own.single) if at else None
             if match is not None and figure.began and reading.flows(figure.name):
                 return {}  # it has no start
             if match is not None:

@@ -229,6 +229,37 @@ class Finder:
         """Return whether a row has the very words of a name."""
         return any(terms(_ASIDE.sub(" ", one.row)) == terms(name) for one in self.entries)
 
+    def label(self, text: str) -> str:
+        """Return the longest label of a row that a text says whole, in small letters without signs; "" without one."""
+        words = f" {flat(text)} "
+        return max((one for one in self._labelled if f" {one} " in words), key=len, default="")
+
+    def labelled(self, label: str, period: Period, usual: int) -> Match | None:
+        """Return the figure of a period in the rows that have a label; None where there is none, or two differ.
+
+        What the balance sheet has, too, is a change elsewhere: it has a figure of a day alone.
+        """
+        rows = [one for one in self._labelled.get(label, ()) if terms(one.column) <= terms(label)]
+        if held := [one for one in rows if one.statement == "balance"]:
+            rows = [] if period.months else held
+        fitting = [one for one in rows if one.period and _covers(period, one.period, usual, exact=True)]
+        # A note may have the figures of another company.
+        fitting = [
+            one for one in fitting if one.statement or any(self._shared(one, own) for own in self._stated if own)
+        ]
+        if any(one.cell.unit != "%" for one in fitting):
+            fitting = [one for one in fitting if one.cell.unit != "%"]
+        return _clear([(_EXACT, one) for one in fitting], label, False, period)
+
+    @cached_property
+    def _labelled(self) -> Mapping[str, list[Entry]]:
+        """The figures of the rows by their labels, with and without what is said aside, as `label` returns them."""
+        found: dict[str, list[Entry]] = defaultdict(list)
+        for label, own in self.entries.items():
+            for form in {flat(label.row), flat(_ASIDE.sub("", label.row))} if terms(label.row) else ():
+                found[form] += own
+        return found
+
     @cached_property
     def _rows(self) -> frozenset[str]:
         """The stems of the rows that no line of the statements has a name for: "Sales and marketing"."""

@@ -47,6 +47,7 @@ _WORKED_OUT = re.compile(
     r"|\b(?:grow|chang|increas|decreas|declin|differ|rise|rose|fall|fell|drop|exceed|more|less|higher|lower|than|minus)",
     re.I,
 )
+_ELSE = re.compile(r"\b(?:begin|start|open|plus|segment|division)", re.I)  # what makes another figure of a label
 _FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|low|reduc|less|smaller|fewer|below|down\b)", re.I)
 _RISE = re.compile(r"\b(?:r[io]se|grow|grew|increas|more\b|high|great|larger|bigger|exceed|above|up\b|gain)|>", re.I)
 
@@ -61,6 +62,7 @@ class Reading:
         also: terms that the labels of each figure must have besides its name ("Services").
         stated: whether the question has its words, so that the rest of the question need not be among the labels.
         compares: "greater" or "less", where the question compares the two sides of its difference.
+        labelled: whether its figure is called by the whole label of a row, and the question has no other label.
     """
 
     node: Node
@@ -69,6 +71,7 @@ class Reading:
     also: frozenset[str] = frozenset()
     stated: bool = False
     compares: str = ""
+    labelled: bool = False
 
     @property
     def bounded(self) -> bool:
@@ -103,18 +106,18 @@ class Asked:
     @property
     def said(self) -> frozenset[str]:
         """The terms of labels that the question says whole."""
-        return self.report.finder.said(self.content) - self._frame
+        return self.report.finder.said(self.content) - self.frame
 
     @property
     def terms(self) -> frozenset[str]:
         """The terms that labels of the document have, too."""
-        return (terms(self.content) - self._frame) & self.report.finder.vocabulary
+        return (terms(self.content) - self.frame) & self.report.finder.vocabulary
 
     @cached_property
     def unknown(self) -> frozenset[str]:
         """The terms that neither labels nor lines have: they may name a part, a condition or another thing."""
         words = terms(self.content.replace("-", " "))
-        return words - self.report.finder.vocabulary - self._frame - _known_names()
+        return words - self.report.finder.vocabulary - self.frame - _known_names()
 
     @cached_property
     def lines(self) -> dict[str, formulas.Line]:
@@ -133,7 +136,7 @@ class Asked:
         return self.unknown & terms(" ".join(NAME.findall(self.content)))
 
     @cached_property
-    def _frame(self) -> frozenset[str]:
+    def frame(self) -> frozenset[str]:
         """The terms that name no figure; a share of the whole is none, a share of stock is."""
         frame = frame_terms() | terms(" ".join(self.report.names))
         return frame if _PER_SHARE.search(self.content) else frame | terms("share per")
@@ -182,6 +185,11 @@ def readings(asked: Asked) -> Iterator[Reading]:
             yield Reading(node, "", _unit(node, asked), also, stated=True)
     if stated:
         return
+    label = asked.report.finder.label(asked.content)
+    if labelled := label and _by_label(label, asked):
+        yield labelled
+    if label not in (*formulas.lines(), *ratios) and any(name in label for name in asked.lines):
+        return  # "Equity investments" are no equity
     if _COMPOUND.search(asked.content):
         yield from _compound(asked)
         return
@@ -201,6 +209,14 @@ def readings(asked: Asked) -> Iterator[Reading]:
                 yield replace(reading, also=_also(reading.node, asked))
     else:
         yield from _single(asked, words)
+
+
+def _by_label(label: str, asked: Asked) -> Reading | None:
+    """Return the figure of the rows with a label that a question says whole, if it says nothing else of labels."""
+    rest = f" {flat(asked.content)} ".replace(f" {label} ", " | ", 1)
+    if any(one.search(rest) for one in (_WORKED_OUT, _SPENDS, _ELSE)) or terms(rest) - asked.frame:
+        return None
+    return Reading(Figure(label), labelled=True)
 
 
 def _compound(asked: Asked) -> Iterator[Reading]:

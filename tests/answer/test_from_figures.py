@@ -434,3 +434,61 @@ def test_income_in_brackets_among_expenses_is_income(assistant, models, shelf):
     facts.refresh(shelf("other", {"orlo-foods_2021.md": other}))
     *_, last = assistant.ask("What was Orlo's interest income in 2021?", libraries=["other"])
     assert "$30 thousand" in last.answer.answer
+
+
+HELD = """
+
+Balance Sheet (in thousands)
+
+| | December 31, 2021 | December 31, 2020 |
+| --- | --- | --- |
+| Current assets: | | |
+| Vendor non-trade receivables | 310 | 290 |
+| Equity investments | 45 | 41 |
+| Total shareholders' equity | 700 | 610 |
+
+Statement of Cash Flows (in thousands)
+
+| | 2021 | 2020 |
+| --- | --- | --- |
+| Proceeds from maturities of marketable securities | 88 | 77 |
+| Vendor non-trade receivables | (20) | 12 |
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "figure"),
+    [
+        ("What were Orlo's vendor non-trade receivables at December 31, 2021?", "310"),
+        ("What were Orlo's equity investments as of December 31, 2021?", "45"),
+        ("What was Orlo's total shareholders' equity as of December 31, 2021?", "700"),
+        ("What were Orlo's proceeds from maturities of marketable securities in 2021?", "88"),
+    ],
+)
+def test_a_row_is_found_by_its_whole_label(assistant, models, shelf, question, figure):
+    facts.refresh(shelf("held", {"orlo-foods_2021.md": ORLO + HELD}))
+    *_, last = assistant.ask(question, libraries=["held"])
+    assert last.answer.plan.signals.get("read") == "figures" and f" {figure} thousand" in last.answer.answer
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What were Orlo's vendor non-trade receivables for the year 2021?",  # a change, in the statement of cash flows
+        "How much did Orlo spend on equity investments in 2021?",
+        "What share of Orlo's equity investments was sold in 2021?",
+    ],
+)
+def test_a_label_with_other_words_beside_it_is_not_its_row(assistant, models, shelf, question):
+    facts.refresh(shelf("held", {"orlo-foods_2021.md": ORLO + HELD}))
+    *_, last = assistant.ask(question, libraries=["held"])
+    assert last.answer.plan.signals.get("read") != "figures"
+
+
+def test_a_row_of_another_company_in_a_note_is_not_ours(assistant, models, shelf):
+    note = (
+        "\nSummarised figures of Rivo (in thousands)\n\n| | 2021 |\n| --- | --- |\n| Gross profit on vans | (3,123) |\n"
+    )
+    facts.refresh(shelf("note", {"orlo-foods_2021.md": ORLO + note}))
+    *_, last = assistant.ask("What was Orlo's gross profit on vans in 2021?", libraries=["note"])
+    assert last.answer.plan.signals.get("read") != "figures"

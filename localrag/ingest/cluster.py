@@ -380,18 +380,19 @@ def _connect(address: str, opened: ExitStack) -> None:
     offline.set_switches()
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # what is given no token gets in nowhere
     options: dict[str, Any] = {"address": address}
-    # Ray has workers import from the folder that is current now, where files of others may be.
     folder = Path(tempfile.mkdtemp(prefix="localrag-"))  # in the home, its sockets could have too long a path
     opened.callback(shutil.rmtree, folder, ignore_errors=True)
+    # Ray lets everybody write in its own folder, and workers import from the one that is current at the start.
+    current = storage.make_dir(folder / "empty")
     if address == AUTO:
+        storage.write_bytes(folder / "token", secrets.token_hex(32).encode(), plain=True)
         os.environ.update(_LOCAL, RAY_AUTH_TOKEN_PATH=str(folder / "token"))
         here = str(Path(__file__).parents[2])  # workers find localrag where this process did
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-        storage.write_bytes(folder / "token", secrets.token_hex(32).encode(), plain=True)
         options = {
             "address": "local",
             "include_dashboard": False,
-            "_temp_dir": str(folder),
+            "_temp_dir": str(folder / "ray"),
             "object_store_memory": _STORE,
             "_node_ip_address": "127.0.0.1",
             "_system_config": {"automatic_object_spilling_enabled": False},
@@ -403,7 +404,7 @@ def _connect(address: str, opened: ExitStack) -> None:
 
         opened.enter_context(redirect_stdout(sys.stderr))  # Ray says there what its processes say, which is no answer
         opened.callback(ray.shutdown)
-        with chdir(folder):
+        with chdir(current):
             ray.init(**options, configure_logging=False, log_to_driver=False)
         if address == AUTO and any(node["NodeManagerAddress"] != "127.0.0.1" for node in _nodes()):
             raise ConnectionError("it listens on other addresses than 127.0.0.1")

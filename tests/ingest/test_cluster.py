@@ -142,6 +142,22 @@ def test_no_process_is_left_behind(short, documents, how, monkeypatch):
     wait_for(lambda: not started & commands().keys())
 
 
+@pytest.mark.slow
+@pytest.mark.model
+def test_no_other_user_reaches_the_token_or_the_folder_that_workers_import_from(short, documents, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(short))
+    with _localrag(short, documents, "--cluster", "auto") as process:
+        wait_for(lambda: [words for words in commands().values() if words[0].startswith("ray::_Worker")])
+        (folder,) = short.glob("localrag-*")
+        modes = {path.relative_to(short): path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
+        names = {path.name for path in folder.iterdir()}
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=ray_nodes.PATIENCE)
+    # Others may write in Ray's own folder, but do not come to it.
+    assert modes.pop(folder.relative_to(short)) == 0o700 and names == {"empty", "ray", "token"}
+    assert [path.name for path, mode in modes.items() if mode & 0o022] == ["ray"]
+
+
 def _ingest(folder, address):
     api.open_library("matters", create=True).ingest(folder, cluster=address)
 

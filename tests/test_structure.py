@@ -1,4 +1,5 @@
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -137,6 +138,18 @@ def test_the_public_names_are_these():
     assert all(getattr(localrag, name) for name in expected)
     with pytest.raises(AttributeError):
         _ = localrag.nonsense
+
+
+def test_what_the_package_says_to_call_is_there():
+    """In a process of its own, where nothing was imported before."""
+    called = {
+        name
+        for path in (ROOT / "localrag").rglob("*.py")
+        for name in re.findall(r"localrag(?:\.[a-z_]+)+(?=\(\))", path.read_text("utf-8"))
+    }
+    assert "localrag.offline.confine" in called
+    code = "import sys, localrag\nfor name in sys.argv[1:]: assert callable(eval(name)), name"
+    subprocess.run([sys.executable, "-P", "-c", code, *called], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 def test_no_file_names_a_registry_or_a_private_path():

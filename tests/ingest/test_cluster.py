@@ -114,6 +114,7 @@ def test_a_lost_machine_costs_nothing(nodes, home, documents, expected):
 
 @pytest.mark.slow
 @pytest.mark.model
+@pytest.mark.proves("cluster")
 def test_a_cluster_of_its_own_is_out_of_reach_and_leaves_nothing(home, documents, expected, pg):
     with _localrag(home, documents, "--cluster", "auto", "--store", str(new_store(pg))) as process:
         wait_for(lambda: _ray_of(process.pid))
@@ -144,6 +145,7 @@ def test_no_process_is_left_behind(short, documents, how, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.model
+@pytest.mark.proves("cluster")
 def test_no_other_user_reaches_the_token_or_the_folder_that_workers_import_from(short, documents, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(short))
     with _localrag(short, documents, "--cluster", "auto") as process:

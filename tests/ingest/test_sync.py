@@ -131,6 +131,7 @@ def _outside(tmp_path):
     return tmp_path / "elsewhere"
 
 
+@pytest.mark.proves("links")
 def test_a_link_out_of_the_folder_is_reported_and_read_only_when_it_is_meant(library, folder, tmp_path):
     root, elsewhere = folder({"a.txt": "Alpha.", "sub/b.txt": "Beta."}), _outside(tmp_path)
     (root / "sub" / "annex.txt").symlink_to(elsewhere / "id.txt")
@@ -167,6 +168,7 @@ def _swapping(monkeypatch, name, swap):
 
 @pytest.mark.parametrize("after", ["reads", "content_hash"])
 @pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.proves("links")
 def test_a_link_that_comes_after_the_look_is_not_followed(library, folder, tmp_path, monkeypatch, after, what):
     root, elsewhere = folder({"sub/id.txt": "Alpha."}), _outside(tmp_path)
 

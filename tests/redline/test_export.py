@@ -145,6 +145,7 @@ def _written(data, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".md", ".html", ".docx"])
+@pytest.mark.proves("terminal")
 def test_nothing_turns_words_around(suffix):
     old, new = (Version(f"{name}{TURNED}", (Page(text),)) for name, text in zip("ab", SIDES, strict=True))
     third = Version("c", (Page(f"The fee is EUR 7{TURNED}."),))

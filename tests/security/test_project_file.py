@@ -53,6 +53,7 @@ def line(name):
 
 
 @pytest.mark.parametrize("name", HARMFUL)
+@pytest.mark.proves("received-settings")
 def test_harmful_settings_are_ignored_and_named(here, name):
     file = write(here, f"{line(name)}seed = 3")
     assert load_settings({}) == Settings(seed=3)
@@ -61,6 +62,7 @@ def test_harmful_settings_are_ignored_and_named(here, name):
     assert found is not None and list(found.ignored) == [name] and not found.trusted
 
 
+@pytest.mark.proves("received-settings")
 def test_what_runs_reads_deletes_or_weakens_is_never_harmless():
     harmful = """viewer home key_file reranker sources generator embedder retention_days audit_words min_confidence
         read_seconds read_memory_mb read_unpacked_mb archive_depth workers cache_bytes read_tokens prompt_tokens

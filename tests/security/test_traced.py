@@ -109,6 +109,7 @@ async def as_a_client(trace, environment, question):
 
 
 @pytest.mark.model
+@pytest.mark.proves("nothing-leaves")
 def test_a_whole_session_opens_no_socket_but_local_ones(tmp_path, home, environment):
     papers = tmp_path / "papers"
     papers.mkdir()
@@ -144,6 +145,7 @@ def test_a_worker_that_stays_reaches_nobody_and_is_reached_by_the_next_ask(tmp_p
 
 
 @pytest.mark.model
+@pytest.mark.proves("one-socket")
 def test_a_server_has_one_socket_made_before_it_is_confined(tmp_path, home, environment):
     (tmp_path / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
     command = [sys.executable, "-m", "localrag"]

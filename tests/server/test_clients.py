@@ -35,6 +35,7 @@ def chat(server, body):
 
 
 @pytest.mark.smoke
+@pytest.mark.proves("says-how")
 def test_a_stream_of_events_ends_with_the_answer(server):
     order = {"question": "When does the lease of Harbour House end?", "stream": True}
     _, headers, data = server.request("POST", "/api/ask", order)
@@ -150,6 +151,7 @@ def test_200_slow_clients_keep_nobody_out(server):
         assert wait_for(lambda: server.descriptors() < 40)  # 10 seconds are enough for a request's head
 
 
+@pytest.mark.proves("one-socket")
 def test_800_clients_without_the_token_that_send_no_body_keep_nobody_out(server):
     with ExitStack() as stack:
         for path in ("/", "/static/localrag.js"):

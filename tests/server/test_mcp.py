@@ -151,6 +151,7 @@ async def test_the_overview_has_documents_in_parts_and_facts_with_their_quotes(s
     assert f"> {law['quote']}" in result.content[0].text
 
 
+@pytest.mark.proves("documents-are-data")
 async def test_instructions_in_documents_are_marked_as_data(served):
     for tool, arguments in (
         ("search", {"query": "when is the rent due"}),
@@ -209,6 +210,7 @@ async def test_resources_are_documents_and_pages(served):
         assert "{library}" in template.uri_template
 
 
+@pytest.mark.proves("documents-are-data")
 async def test_names_of_documents_in_errors_and_lists_are_said_to_be_data(served, shelf):
     from mcp import MCPError
 

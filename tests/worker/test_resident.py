@@ -283,6 +283,7 @@ def test_the_time_that_the_machine_sleeps_counts(house, monkeypatch):
     assert not thread.is_alive()
 
 
+@pytest.mark.proves("resident")
 def test_a_client_can_only_ask_and_other_users_and_late_ones_not_even_that(house, monkeypatch):
     _, connect, thread, _ = house
     for request in (calls.Begin(1, "configure", {}), calls.Begin(1, "forget", {}), calls.Close()):
@@ -333,6 +334,7 @@ def test_a_second_ask_gives_the_same_answer_from_the_same_process(short, monkeyp
     assert wait_for(lambda: ended(int(name.removesuffix(".socket").partition("-")[2])))
 
 
+@pytest.mark.proves("resident")
 def test_a_question_brings_its_own_settings_only_and_leaves_none_behind(short):
     """As the worker that stays is made, so that any program of the same user may be its client."""
     used = []

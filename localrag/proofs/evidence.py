@@ -221,7 +221,7 @@ def main() -> None:
     """Record the steps of an order (JSON) from standard input, as root of a network namespace of its own."""
     order = json.load(sys.stdin)
     reason = _make_canary()
-    steps = [] if reason else [_step(name, run, order) for name, run in _STEPS.items()]
+    steps = [] if reason else [_step(name, order) for name in _STEPS]
     print(json.dumps({"reason": reason, "steps": [asdict(one) for one in steps]}))  # noqa: T201
 
 
@@ -272,32 +272,21 @@ def _captured(file: Path) -> Iterator[list[int]]:
             thread.join()
 
 
-def _step(name: str, run: Callable[[list[str], dict[str, Any], Any], int], order: dict[str, Any]) -> Step:
+def _step(name: str, order: dict[str, Any]) -> Step:
+    words, run = _STEPS[name]
     folder = Path(order["folder"])
     trace = folder / f"{name}.strace"
     traced = ["strace", "-f", "-qq", "-e", "trace=%network,io_uring_setup", "-e", "signal=none", "-o", str(trace)]
     with _captured(folder / f"{name}.pcap") as packets, (folder / f"{name}.out").open("wb") as said:
-        code = run([*traced, sys.executable, "-P"], order, said)
+        code = run([*traced, sys.executable, "-P", *(word.format(**order) for word in words)], order, said)
     text = trace.read_text("utf-8", "replace") if trace.exists() else ""
     found = [one for one in outward(text) if name != "serve" or not _SERVES.match(one)]
     return Step(name, code, sum(1 for _ in calls(text)), tuple(found), len(packets))
 
 
-def _run(command: list[str], said: Any) -> int:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=_SECONDS, check=False)
+def _command(traced: list[str], order: dict[str, Any], said: Any) -> int:
+    done = subprocess.run(traced, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=_SECONDS, check=False)
     return done.returncode
-
-
-def _ingest(traced: list[str], order: dict[str, Any], said: Any) -> int:
-    return _run([*traced, "-m", "localrag", "ingest", order["documents"], "--name", _LIBRARY], said)
-
-
-def _ask(traced: list[str], order: dict[str, Any], said: Any) -> int:
-    return _run([*traced, "-m", "localrag", "ask", _QUESTION, "--library", _LIBRARY], said)
-
-
-def _control(traced: list[str], order: dict[str, Any], said: Any) -> int:
-    return _run([*traced, "-c", _CONTROL, "ask", _QUESTION, "--library", _LIBRARY], said)
 
 
 def _mcp(traced: list[str], order: dict[str, Any], said: Any) -> int:
@@ -309,8 +298,7 @@ def _mcp(traced: list[str], order: dict[str, Any], said: Any) -> int:
         {"method": "notifications/initialized"},
         {"id": 2, "method": "tools/call", "params": call},
     )
-    command = [*traced, "-m", "localrag", "mcp", "--library", _LIBRARY]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as server:
+    with subprocess.Popen(traced, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as server:
         assert server.stdin is not None and server.stdout is not None
         server.stdin.writelines(json.dumps({"jsonrpc": "2.0", **one}).encode() + b"\n" for one in requests)
         server.stdin.flush()
@@ -324,8 +312,7 @@ def _mcp(traced: list[str], order: dict[str, Any], said: Any) -> int:
 def _serve(traced: list[str], order: dict[str, Any], said: Any) -> int:
     """Ask over HTTP, as a program of this machine does."""
     token = Path(order["place"]) / "token"
-    command = [*traced, "-m", "localrag", "serve", "-l", _LIBRARY, "--port", "0", "--token-file", str(token)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(traced, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         lines = ""
         while "Ctrl-C" not in lines and (line := server.stderr.readline()):
@@ -342,7 +329,17 @@ def _serve(traced: list[str], order: dict[str, Any], said: Any) -> int:
     return server.returncode
 
 
-_STEPS = {"ingest": _ingest, "ask": _ask, "mcp": _mcp, "serve": _serve, "control": _control}
+_LOCALRAG = ("-m", "localrag")
+_ASK = ("ask", _QUESTION, "--library", _LIBRARY)
+_SERVE = ("serve", "-l", _LIBRARY, "--port", "0", "--token-file", "{place}/token")
+# What Python runs in each step, and what it is asked meanwhile.
+_STEPS: dict[str, tuple[tuple[str, ...], Callable[[list[str], dict[str, Any], Any], int]]] = {
+    "ingest": ((*_LOCALRAG, "ingest", "{documents}", "--name", _LIBRARY), _command),
+    "ask": ((*_LOCALRAG, *_ASK), _command),
+    "mcp": ((*_LOCALRAG, "mcp", "--library", _LIBRARY), _mcp),
+    "serve": ((*_LOCALRAG, *_SERVE), _serve),
+    "control": (("-c", _CONTROL, *_ASK), _command),
+}
 
 
 if __name__ == "__main__":

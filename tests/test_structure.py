@@ -90,6 +90,10 @@ ALLOWED_WRITES = {
     ("localrag/ingest/cluster.py", "tempfile.mkdtemp"): "makes the folder of Ray's sockets, with a short path",
     ("localrag/security/offline/kernel.py", "open"): "maps this process's user in /proc",
     ("localrag/security/offline/remote.py", "os.open"): "names a socket to the kernel (O_PATH)",
+    (
+        "localrag/proofs/evidence.py",
+        "Path(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6').write_text",
+    ): "sets an interface of its own namespace in /proc",
     ("localrag/ingest/readers/sheets.py", "zipfile.ZipFile"): "packs a workbook into memory",
     ("localrag/redline/tracked.py", "zipfile.ZipFile"): "packs a Word file into memory",
     ("localrag/sessions/table_export.py", "sqlite3.connect"): "makes a database in memory",

@@ -244,9 +244,13 @@ def _make_canary() -> str:
 @contextmanager
 def _captured(file: Path) -> Iterator[list[int]]:
     """Write the packets of the canary to a file; the list gets their sizes."""
+    assert sys.platform == "linux"
     sizes: list[int] = []
     ended = threading.Event()
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_KINDS)) as heard, file.open("wb") as stream:
+    with (
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_KINDS)) as heard,
+        storage.create(file, plain=True) as stream,
+    ):
         heard.bind((_CANARY, _ALL_KINDS))
         heard.settimeout(0.1)
         stream.write(_PCAP)
@@ -277,7 +281,7 @@ def _step(name: str, order: dict[str, Any]) -> Step:
     folder = Path(order["folder"])
     trace = folder / f"{name}.strace"
     traced = ["strace", "-f", "-qq", "-e", "trace=%network,io_uring_setup", "-e", "signal=none", "-o", str(trace)]
-    with _captured(folder / f"{name}.pcap") as packets, (folder / f"{name}.out").open("wb") as said:
+    with _captured(folder / f"{name}.pcap") as packets, storage.create(folder / f"{name}.out", plain=True) as said:
         code = run([*traced, sys.executable, "-P", *(word.format(**order) for word in words)], order, said)
     text = trace.read_text("utf-8", "replace") if trace.exists() else ""
     found = [one for one in outward(text) if name != "serve" or not _SERVES.match(one)]
@@ -312,19 +316,22 @@ def _mcp(traced: list[str], order: dict[str, Any], said: Any) -> int:
 def _serve(traced: list[str], order: dict[str, Any], said: Any) -> int:
     """Ask over HTTP, as a program of this machine does."""
     token = Path(order["place"]) / "token"
-    with subprocess.Popen(traced, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        traced, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as server:
         assert server.stderr is not None
         lines = ""
         while "Ctrl-C" not in lines and (line := server.stderr.readline()):
             lines += line
         said.write(lines.encode())
         if address := re.search(r"http://\S+?:\d+", lines):
-            headers = {"Authorization": f"Bearer {token.read_text().strip()}", "Content-Type": "application/json"}
+            key = token.read_text("ascii").strip()
+            headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
             body = json.dumps({"question": _QUESTION}).encode()
             asked = urllib.request.Request(f"{address[0]}/api/ask", body, headers)
             with urllib.request.urlopen(asked, timeout=_SECONDS) as answered:
                 said.write(answered.read())
-            children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+            children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text("ascii").split()
             os.kill(int(children[0]), signal.SIGTERM)
     return server.returncode
 

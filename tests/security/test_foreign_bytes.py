@@ -154,6 +154,7 @@ def test_strange_marks_of_forgotten_documents_are_damage(kept):
 OWN_JSON = {
     "broker.py",
     "attempts.py",
+    "evidence.py",
     "offline.py",
     "programs.py",
     "doctor.py",

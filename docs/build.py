@@ -1,5 +1,6 @@
 """Generate `docs/commands.md` from the help of each command, `docs/settings.md` from the settings, `docs/keys.md` from
-the key bindings of the terminal app, `docs/catalog.md` from the catalog of models, `docs/python.md` from docstrings.
+the key bindings of the terminal app, `docs/catalog.md` from the catalog of models, `docs/python.md` from docstrings,
+`docs/honest-state.md` from the claims and the tests that hold them.
 
     make docs          write them
     make docs-check    name stale ones and fail (--check)
@@ -7,12 +8,14 @@ the key bindings of the terminal app, `docs/catalog.md` from the catalog of mode
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import operator
 import pkgutil
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -316,12 +319,77 @@ def _signature(called: Any) -> str:
     return line if len(line) < WIDTH - 20 else "(\n    " + ",\n    ".join(words) + f",\n){returned}"
 
 
+# --- honest state -------------------------------------------------------------------------------------------
+
+ROOT = DOCS.parent
+PROMISES = ("README.md", "docs/security.md")
+_ANCHOR = re.compile(r"<!-- claims: ([a-z -]+) -->")
+_PROMISE = re.compile(r"^(?:\d+\. |- \*\*|\*\*Promised)", re.MULTILINE)
+
+
+def honest_page() -> str:
+    told = tomllib.loads((ROOT / "docs/claims.toml").read_text(encoding="utf-8"))
+    promised, held = _promised(), _held()
+    for what, ids in (("promise", promised.keys()), ("test", held.keys())):
+        assert ids == told["claims"].keys(), f"without a {what} or a claim: {sorted(ids ^ told['claims'].keys())}"
+    parts = [
+        NOTE,
+        "# Honest state",
+        HONEST,
+        "## Not shown at all",
+        "\n".join(f"- {one}" for one in told["general"]["not_shown"]),
+    ]
+    for name, claim in told["claims"].items():
+        where = ", ".join(f"[{page}]({'../' * (page == 'README.md')}{Path(page).name})" for page in promised[name])
+        tests = "\n".join(f"- `{file}`: {test.removeprefix('test_').replace('_', ' ')}" for file, test in held[name])
+        parts += [f"## {claim['says'].rstrip('.')}", f"Promised in {where}. Held by:", tests]
+        parts.append(f"Not shown: {claim['not_shown']}")
+    return "\n\n".join(parts) + "\n"
+
+
+HONEST = """\
+Every promise of the [README](../README.md) and of [security](security.md), its tests, and what they do not
+show. A promise without a test fails the build, and so does a test that holds no promise. `make test-all` runs them;
+where the system lacks what a test needs, pytest says that it was skipped."""
+
+
+def _promised() -> dict[str, list[str]]:
+    """The pages that hold each claim. Fails for a promise without one."""
+    found: dict[str, list[str]] = {}
+    for page in PROMISES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        head, end = ("## What it promises", "10. ") if page == "README.md" else ("## Threats", "## Regulations")
+        text = text[text.index(head) : text.index(end)]
+        lines = [line for line in text.split("\n") if _PROMISE.match(line)]
+        assert not (bare := [line for line in lines if not _ANCHOR.search(line)]), (
+            f"{page}: no claim behind {bare[0]!r}"
+        )
+        for name in {name for ids in _ANCHOR.findall(text) for name in ids.split()}:
+            found.setdefault(name, []).append(page)
+    return found
+
+
+def _held() -> dict[str, list[tuple[str, str]]]:
+    """The file and name of each test that is marked with a claim."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if "mark.proves(" not in (text := path.read_text(encoding="utf-8")):
+            continue
+        for node in ast.parse(text).body:
+            for mark in getattr(node, "decorator_list", ()):
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.proves":
+                    for name in map(ast.literal_eval, mark.args):
+                        found.setdefault(name, []).append((path.relative_to(ROOT).as_posix(), node.name))
+    return found
+
+
 PAGES = {
     "commands.md": commands_page,
     "settings.md": settings_page,
     "keys.md": keys_page,
     "catalog.md": catalog_page,
     "python.md": python_page,
+    "honest-state.md": honest_page,
 }
 
 

@@ -3,7 +3,7 @@
 The public names. Importing this package loads nothing heavy: each name is fetched when first used.
 
     import localrag
-    localrag.security.offline.confine()
+    localrag.offline.confine()
     library = localrag.open_library("contracts")
     for event in localrag.ask("When does the lease end?", libraries=["contracts"]):
         ...

@@ -361,6 +361,7 @@ class Library:
         path: Path | str,
         *,
         prune: bool = False,
+        follow_links: bool = False,
         include_forgotten: bool = False,
         leave_out: Collection[Path] = (),
         moved_from: str | None = None,
@@ -378,6 +379,7 @@ class Library:
         Args:
             path: the folder; a library may have several.
             prune: remove what is gone even if that is everything, or more than a fifth of the files.
+            follow_links: read files that links lead to out of the folder; else these are reported.
             include_forgotten: read forgotten documents again, now and later.
             leave_out: resolved paths of files that are not documents.
             moved_from: the folder's former path; what was read of it stays.
@@ -429,6 +431,7 @@ class Library:
                     options=self._options(storage, passwords),
                     limits=limits,
                     prune=prune,
+                    follow_links=follow_links,
                     leave_out=leave_out,
                     progress=progress,
                     stop=stop,

@@ -32,11 +32,9 @@ FILE_NAME = "localrag.toml"
 AUDIT_FILE = "audit.jsonl"
 _PREFIX = "LOCALRAG_"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
-# What anybody's file may set: it starts nothing, names no file or model, deletes nothing and takes no memory.
-PROJECT = frozenset(
-    "theme animations source_view answer_tokens answer_form think think_tokens temperature seed passages ocr "
-    "ocr_languages".split()
-)
+# What anybody's file may set: it starts nothing, names no file or model, deletes nothing, takes no time or memory, and
+# changes neither what is read nor what is answered from it.
+PROJECT = frozenset("theme animations source_view answer_form seed".split())
 _GROUPS = {  # headings, by the first setting below them
     "theme": "The terminal app",
     "generator": "Models",

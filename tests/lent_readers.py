@@ -30,8 +30,8 @@ class LentReaders:
         else:
             self._pool.close()
 
-    def read_all(self, paths):
-        yield from self._pool.read_all(paths)
+    def read_all(self, paths, inside=""):
+        yield from self._pool.read_all(paths, inside)
         self._read = True
 
 

@@ -37,6 +37,22 @@ def test_the_check_names_a_stale_page_and_fails(build, tmp_path, monkeypatch):
     assert build.stale() == []
 
 
+def test_a_claim_a_promise_and_a_test_of_it_stand_together_or_fail(build, monkeypatch):
+    page = build.honest_page()
+    assert "every way to the network is refused" in page and "Microsoft Word" in page
+    promised, held = build._promised(), build._held()
+    for name, given in (("_promised", promised), ("_held", held)):
+        for changed in (given | {"invented": []}, {one: where for one, where in given.items() if one != "quotes"}):
+            monkeypatch.setattr(build, name, lambda changed=changed: changed)
+            with pytest.raises(AssertionError, match=r"invented|quotes"):
+                build.honest_page()
+        monkeypatch.setattr(build, name, lambda given=given: given)
+    monkeypatch.undo()
+    monkeypatch.setattr(build, "_ANCHOR", re.compile("nothing"))
+    with pytest.raises(AssertionError, match="no claim behind"):
+        build.honest_page()
+
+
 def test_pictures_refer_to_nothing_outside_themselves():
     drawn = [file.read_text(encoding="utf-8") for file in (ROOT / "docs/pictures").glob("*.svg")]
     assert drawn

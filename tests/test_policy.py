@@ -91,6 +91,7 @@ def test_a_second_policy_can_only_forbid_more_and_not_contradict(rule, tmp_path,
         load_settings()
 
 
+@pytest.mark.proves("policy")
 def test_no_variable_moves_the_policy(monkeypatch, tmp_path):
     monkeypatch.undo()  # the place as it is, without the tests' own
     before = policy._system_file()
@@ -110,6 +111,7 @@ def test_a_policy_that_others_can_write_is_reported(rule):
     assert repr(str(file.parent)) in policy.writable_by(held)
 
 
+@pytest.mark.proves("policy")
 def test_what_the_policy_fixes_overrides_every_source(rule, monkeypatch):
     file = rule('audit_words = "full"\nocr_languages = ["de", "fr"]\nstrict = true')
     monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "marks")

@@ -1,4 +1,5 @@
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -89,6 +90,10 @@ ALLOWED_WRITES = {
     ("localrag/ingest/cluster.py", "tempfile.mkdtemp"): "makes the folder of Ray's sockets, with a short path",
     ("localrag/security/offline/kernel.py", "open"): "maps this process's user in /proc",
     ("localrag/security/offline/remote.py", "os.open"): "names a socket to the kernel (O_PATH)",
+    (
+        "localrag/proofs/evidence.py",
+        "Path(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6').write_text",
+    ): "sets an interface of its own namespace in /proc",
     ("localrag/ingest/readers/sheets.py", "zipfile.ZipFile"): "packs a workbook into memory",
     ("localrag/redline/tracked.py", "zipfile.ZipFile"): "packs a Word file into memory",
     ("localrag/sessions/table_export.py", "sqlite3.connect"): "makes a database in memory",
@@ -137,6 +142,18 @@ def test_the_public_names_are_these():
     assert all(getattr(localrag, name) for name in expected)
     with pytest.raises(AttributeError):
         _ = localrag.nonsense
+
+
+def test_what_the_package_says_to_call_is_there():
+    called = {
+        name
+        for path in (ROOT / "localrag").rglob("*.py")
+        for name in re.findall(r"localrag(?:\.[a-z_]+)+(?=\(\))", path.read_text("utf-8"))
+    }
+    assert "localrag.offline.confine" in called
+    for name in called:  # one import makes what another needs
+        code = f"import localrag\nassert callable({name})"
+        subprocess.run([sys.executable, "-P", "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 def test_no_file_names_a_registry_or_a_private_path():

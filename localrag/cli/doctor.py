@@ -39,7 +39,7 @@ _MARKS: dict[State, tuple[str, str]] = {
 _ENOUGH_DISK = 2_000_000_000  # a small model, or the vectors of some thousand documents
 _MIN_DISK = 200_000_000
 _REBUILD = "Build it here: pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
-_CONFINE = "Call localrag.security.offline.confine() before anything else."
+_CONFINE = "Call localrag.offline.confine() before anything else."
 # Prints what llama.cpp is, then opens the model in use as a question would, with the arguments given.
 _PROBE = """
 import json, sys, llama_cpp

@@ -60,6 +60,9 @@ def _languages(ctx: click.Context, param: click.Parameter, codes: str | None) ->
     help="The folder moved: what was read from OLD_PATH now belongs to PATH.",
 )
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
+@click.option(
+    "--follow-links", is_flag=True, help="Read files that links lead to out of PATH. Not for received folders."
+)
 @click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
 @click.option("--watch", is_flag=True, help="Keep running, and follow every change of the folder until Ctrl-C.")
 @options.password_file_option

@@ -35,9 +35,17 @@ def prove_command() -> None:
 @click.option(
     "--verify", "file", type=click.Path(path_type=Path), metavar="FILE", help="Only check the signature of a report."
 )
+@click.option(
+    "--evidence",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Record a journey (ingest, ask, mcp, serve) under strace and a packet capture instead, for an auditor. Linux.",
+)
 @model_option
 @json_option
-def offline_command(report: Path | None, file: Path | None, generator: str | None, as_json: bool) -> None:
+def offline_command(
+    report: Path | None, file: Path | None, evidence: Path | None, generator: str | None, as_json: bool
+) -> None:
     """Try every known way out of a confined localrag while it reads documents and answers.
 
     Tries connections, name look-ups, other files and other processes from Python, native code and started programs:
@@ -54,6 +62,9 @@ def offline_command(report: Path | None, file: Path | None, generator: str | Non
     if file is not None:
         _verify(file, settings.proofs_dir, as_json)
         return
+    if evidence is not None:
+        _record(settings, evidence, as_json)
+        return
     from localrag.proofs.offline import prove_offline
 
     found = prove_offline(settings, progress=lambda line: echo(f"{line} ...", err=True))
@@ -64,6 +75,19 @@ def offline_command(report: Path | None, file: Path | None, generator: str | Non
     if report is not None:
         echo(f"The signed report is in {report}. Check it: localrag prove offline --verify {report}", err=True)
     if not found.proven:
+        raise click.exceptions.Exit(1)
+
+
+def _record(settings: Settings, folder: Path, as_json: bool) -> None:
+    from localrag.proofs import evidence
+
+    document = evidence.record(settings, folder, progress=lambda line: echo(f"{line} ...", err=True))
+    if as_json:
+        print_json(document)
+    else:
+        echo(f"{'Proven' if document['proven'] else 'NOT PROVEN'}: read {folder / 'evidence.md'}. {document['reason']}")
+        echo(f"key {document['signature']['fingerprint']}")
+    if not document["proven"]:
         raise click.exceptions.Exit(1)
 
 

@@ -64,7 +64,9 @@ def check_installed() -> None:
 class _Worker:
     """Reads and embeds on one machine. Its methods are called by `Cluster`, several at once."""
 
-    def prepare(self, version: str, identity: EmbedderIdentity, options: Options, limits: sync.Limits) -> str:
+    def prepare(
+        self, version: str, identity: EmbedderIdentity, options: Options, limits: sync.Limits, inside: str
+    ) -> str:
         """Load the embedder; returns this machine's name. Raises LocalragError if it differs from the command's."""
         offline.set_switches()
         self._name = socket.gethostname()
@@ -76,6 +78,7 @@ class _Worker:
         except LocalragError as error:
             raise ClusterError(f"the machine {self._name!r}: {error.message}", error.hint) from error
         self._readers = ReaderPool(limits.workers, limits.seconds, options, limits.memory)
+        self._inside = inside
         self._jobs: dict[int, Iterator[sync.Batch]] = {}
         return self._name
 
@@ -85,7 +88,7 @@ class _Worker:
             if not any(os.path.lexists(path) for path in (*paths, paths[0].parent)):  # a file may go meanwhile
                 hint = "The folder must have the same path on every machine, as on a shared drive."
                 raise ClusterError(f"the machine {self._name!r} does not see {str(paths[0])!r}", hint)
-            entries = sync.prepared(self._readers.read_all(paths), self._embedder)
+            entries = sync.prepared(self._readers.read_all(paths, self._inside), self._embedder)
             self._jobs[job] = sync.batched(entries)
         if (batch := next(self._jobs[job], None)) is None:
             del self._jobs[job]
@@ -240,7 +243,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         """Wait until a worker is ready, then give it files."""
         job = self._job
         try:
-            machine.call("prepare", __version__, job.identity, job.options, job.limits)
+            machine.call("prepare", __version__, job.identity, job.options, job.limits, job.inside)
         except Exception as error:
             self._lose(machine, error)
             return
@@ -380,18 +383,19 @@ def _connect(address: str, opened: ExitStack) -> None:
     offline.set_switches()
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # what is given no token gets in nowhere
     options: dict[str, Any] = {"address": address}
-    # Ray has workers import from the folder that is current now, where files of others may be.
     folder = Path(tempfile.mkdtemp(prefix="localrag-"))  # in the home, its sockets could have too long a path
     opened.callback(shutil.rmtree, folder, ignore_errors=True)
+    # Ray lets everybody write in its own folder, and workers import from the one that is current at the start.
+    current = storage.make_dir(folder / "empty")
     if address == AUTO:
+        storage.write_bytes(folder / "token", secrets.token_hex(32).encode(), plain=True)
         os.environ.update(_LOCAL, RAY_AUTH_TOKEN_PATH=str(folder / "token"))
         here = str(Path(__file__).parents[2])  # workers find localrag where this process did
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-        storage.write_bytes(folder / "token", secrets.token_hex(32).encode(), plain=True)
         options = {
             "address": "local",
             "include_dashboard": False,
-            "_temp_dir": str(folder),
+            "_temp_dir": str(folder / "ray"),
             "object_store_memory": _STORE,
             "_node_ip_address": "127.0.0.1",
             "_system_config": {"automatic_object_spilling_enabled": False},
@@ -403,7 +407,7 @@ def _connect(address: str, opened: ExitStack) -> None:
 
         opened.enter_context(redirect_stdout(sys.stderr))  # Ray says there what its processes say, which is no answer
         opened.callback(ray.shutdown)
-        with chdir(folder):
+        with chdir(current):
             ray.init(**options, configure_logging=False, log_to_driver=False)
         if address == AUTO and any(node["NodeManagerAddress"] != "127.0.0.1" for node in _nodes()):
             raise ConnectionError("it listens on other addresses than 127.0.0.1")

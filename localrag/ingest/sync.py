@@ -24,7 +24,7 @@ from localrag.events import Failure, IngestProgress, IngestReport
 from localrag.ingest import chunking
 from localrag.ingest.readers import base, programs
 from localrag.ingest.readers.isolate import ReaderPool
-from localrag.ingest.readers.source import Options, reads
+from localrag.ingest.readers.source import LEADS_OUT, Options, lies_in, reads
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.security import storage
 from localrag.store.writer import CHUNKING_VERSION, Editor, minhash, passage_digest
@@ -62,6 +62,7 @@ def ingest(
     options: Options | None = None,
     limits: Limits | None = None,
     prune: bool = False,
+    follow_links: bool = False,
     leave_out: Collection[Path] = (),
     progress: Callable[[IngestProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -75,6 +76,7 @@ def ingest(
 
     Args:
         embedder: called when there is something to embed, since loading one takes seconds.
+        follow_links: read files that links lead to out of the folder.
         leave_out: resolved paths of files to treat as if they did not exist.
         give_way: called between batches; returns when nothing more urgent needs the processor.
         cluster: makes what reads and embeds on other machines; without it, this process does.
@@ -86,7 +88,9 @@ def ingest(
     storage.sweep(library.folder)
     root, only = root_of(path)
     report, stopped = progress or (lambda progress: None), stop or (lambda: False)
-    run = _Run(library, root, embedder, options or Options(), limits or Limits(), report, stopped, give_way, cluster)
+    inside = "" if follow_links else str(root)
+    how = options or Options(), limits or Limits()
+    run = _Run(library, root, inside, embedder, *how, report, stopped, give_way, cluster)
     began = time.monotonic()
     complete = True
     try:
@@ -148,6 +152,7 @@ class _Run:
 
     library: Editor
     location: Path
+    inside: str  # what no link may lead out of; "" for nothing
     load_embedder: Callable[[], Embedder]
     options: Options
     limits: Limits
@@ -197,6 +202,8 @@ class _Run:
                 self.tally.failed[path] = Failure(
                     path, "has the same name as another file. Rename one of the two.", path
                 )
+            elif reads(file.location) and self._leads_out(file.location):
+                self.unlisted[file.path] = f"{'. '.join(LEADS_OUT)} What was read of it before is kept."
             elif reads(file.location):
                 seen.add(file.path)
                 if self.forgotten.cover(self.root, file.path):
@@ -205,6 +212,9 @@ class _Run:
                     yield file
             elif file.regular:
                 self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
+
+    def _leads_out(self, location: Path) -> bool:
+        return bool(self.inside) and location.is_symlink() and not lies_in(self.inside, location)
 
     def _unlisted(self, error: OSError) -> None:
         """Keep what was read of a folder that cannot be listed, or a file that cannot be examined."""
@@ -231,7 +241,7 @@ class _Run:
                 continue
             self.progress(IngestProgress(self.done, self.total, file.path, "scan"))
             try:
-                digest = content_hash(file.location, self._check)
+                digest = content_hash(file.location, self._check, self.inside)
             except FileNotFoundError:
                 continue  # deleted since the folder was listed; the next run removes it
             except OSError as error:
@@ -358,8 +368,8 @@ class _Run:
 
     def _work(self) -> Work:
         if self.cluster is not None:
-            return self.cluster(Job(self.root, self.library.identity, self.options, self.limits, self.stop))
-        return _Here(self.embedder, self.options, self.limits, self.stop)
+            return self.cluster(Job(self.inside, self.library.identity, self.options, self.limits, self.stop))
+        return _Here(self.embedder, self.inside, self.options, self.limits, self.stop)
 
     def _new_texts(self, batch: Batch, coming: Collection[bytes]) -> dict[bytes, str]:
         """The texts of a batch by digest, without those that the library has, or that are coming."""
@@ -501,7 +511,7 @@ Embedding = tuple[Batch, tuple[bytes, ...], "Future[Iterable[Vectors]]"]
 class Job:
     """What reading and embedding the files of a root depends on."""
 
-    root: str
+    inside: str  # the folder that no link may lead out of; "" for none
     identity: EmbedderIdentity
     options: Options
     limits: Limits
@@ -527,8 +537,10 @@ class _Here:
 
     ahead = 1
 
-    def __init__(self, embedder: Embedder, options: Options, limits: Limits, stop: Callable[[], bool]) -> None:
-        self._embedder, self._stop = embedder, stop
+    def __init__(
+        self, embedder: Embedder, inside: str, options: Options, limits: Limits, stop: Callable[[], bool]
+    ) -> None:
+        self._embedder, self._inside, self._stop = embedder, inside, stop
         self._pool = ReaderPool(
             workers=limits.workers, seconds=limits.seconds, options=options, memory=limits.memory, stop=stop
         )
@@ -545,7 +557,7 @@ class _Here:
         self._open.close()
 
     def batches(self, paths: Iterable[Path]) -> Iterator[Batch]:
-        batches = batched(prepared(self._readers.read_all(paths), self._embedder))
+        batches = batched(prepared(self._readers.read_all(paths, self._inside), self._embedder))
         coming = self._chunker.submit(next, batches, None)
         while (batch := coming.result()) is not None:
             coming = self._chunker.submit(next, batches, None)

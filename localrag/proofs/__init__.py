@@ -16,7 +16,7 @@ from typing import Any
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.security import storage
 
-FORMATS = ("localrag prove offline 2", "localrag prove forgotten 1")
+FORMATS = ("localrag prove offline 2", "localrag prove forgotten 1", "localrag prove offline evidence 1")
 _OLD_FORMATS = ("localrag prove offline 1",)
 
 
@@ -51,6 +51,7 @@ def verify(file: Path, folder: Path) -> Verified:
         signature = report.pop("signature")
         public, value = bytes.fromhex(signature["key"]), bytes.fromhex(signature["value"])
         made, proven = str(report["made"]), bool(report["proven"])
+        files = {str(name): str(sha256) for name, sha256 in report.get("files", {}).items()}  # that lie beside it
         if report["format"] not in (*FORMATS, *_OLD_FORMATS):
             raise ValueError(report["format"])
         key = Ed25519PublicKey.from_public_bytes(public)
@@ -62,9 +63,15 @@ def verify(file: Path, folder: Path) -> Verified:
     good = False
     with suppress(InvalidSignature):
         key.verify(value, _canonical(report))
-        good = True
+        good = all(_is_file(file.with_name(name), sha256) for name, sha256 in files.items())
     ours = good and (folder / "key").is_file() and _key(folder).public_key().public_bytes_raw() == public
     return Verified(good, ours, _fingerprint(public), made, proven)
+
+
+def _is_file(path: Path, sha256: str) -> bool:
+    with suppress(OSError):
+        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    return False
 
 
 def _key(folder: Path) -> Any:

@@ -23,7 +23,7 @@ from localrag.redline.tracked import author, moment
 from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
-from localrag.sessions.export.contents import line, page
+from localrag.sessions.export.contents import clean, line, page
 from localrag.settings import Settings
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _tracked(document: Document, one: Paragraph, comments: Sequence[Comment], ma
         properties = OxmlElement("w:rPr")
         properties.append(mark(_MARKS[one[0].sign]))
         paragraph._p.get_or_add_pPr().append(properties)
-    runs = [paragraph.add_run(run.text) for run in one]
+    runs = [paragraph.add_run(clean(run.text)) for run in one]
     for said in comments if runs else ():
         document.add_comment(runs, line(str(said)), line(said.author) or _AUTHOR)
     for run, made in zip(one, (each._r for each in runs), strict=True):
@@ -174,7 +174,7 @@ def _tracked(document: Document, one: Paragraph, comments: Sequence[Comment], ma
 def _table(document: Document, compared: ThreeWay) -> None:
     """Add what changed as a table: the clause, theirs, ours; deleted words struck out, added ones underlined."""
     document.add_heading(title(compared), 1)
-    document.add_paragraph(compared.summary)
+    document.add_paragraph(clean(compared.summary))
     for heading, entries in by_level(compared):
         document.add_heading(heading, 2)
         table = document.add_table(1, 3, "Table Grid")
@@ -186,8 +186,8 @@ def _table(document: Document, compared: ThreeWay) -> None:
             for side, runs in one.sides:
                 cell = cells[1 + side.startswith("ours")]
                 paragraph = cell.add_paragraph() if cell.text else cell.paragraphs[0]
-                paragraph.add_run(side.partition(", ")[2])
+                paragraph.add_run(clean(side.partition(", ")[2]))
                 for number, run in enumerate(runs):
                     paragraph.add_run(" " * (run.space and number > 0))
-                    font = paragraph.add_run(run.text).font
+                    font = paragraph.add_run(clean(run.text)).font
                     font.strike, font.underline = run.sign == "-", run.sign == "+"

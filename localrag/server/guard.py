@@ -3,7 +3,8 @@
 It lets in who has the token, by header (programs) or by cookie (browsers), which is given for the token or a code that
 works once, under a Host that names this server: another name would be a page elsewhere that points a name of its own
 here. A browser's request must come from these pages.
-Bodies, and the time for sending one and for taking an answer, are limited. Limit: a browser sends its cookie to every
+Bodies, and the time for sending one and for taking an answer, are limited, most of all before somebody is let in.
+Limit: a browser sends its cookie to every
 port of this machine.
 """
 
@@ -42,6 +43,8 @@ from localrag.errors import (
 from localrag.server.served import Busy
 
 MAX_BODY = 1 << 20  # bytes
+_MAX_FORM = 2 << 10  # bytes of the form with the token, which anybody may send
+_FORM_SECONDS = 3.0
 _BODY_SECONDS = 20.0  # for a whole body
 _SEND_SECONDS = 30.0  # for a client to take what is sent
 _HEADERS = {
@@ -167,7 +170,11 @@ class Guard:
         request = Request(scope)
         limited = _Limited(scope, receive, send)
         try:
-            app = self._refused(request) or self._app
+            app = self._refused(request)
+            if app is None:
+                app = self._app
+                if request.state.client and (let_in := scope.get("state", {}).get("let_in")):
+                    let_in()
             await app(scope, limited.receive, limited.send)
         except ClientDisconnect:
             return
@@ -188,9 +195,13 @@ class Guard:
             return refusal(request, 400, "the path does not begin with a slash")
         if origin not in (None, f"http://{host}") or (elsewhere and mode != "navigate"):
             return refusal(request, 403, "pages of other sites may not ask this server")
-        if int(request.headers.get("content-length") or 0) > MAX_BODY:
-            return refusal(request, 413, f"a request has at most {MAX_BODY:,} bytes")
-        if path == "/" and (request.method == "POST" or "code" in request.query_params):
+        first = path == "/" and (request.method == "POST" or "code" in request.query_params)
+        most = _MAX_FORM if first else MAX_BODY
+        if int(request.headers.get("content-length") or 0) > most:
+            return refusal(request, 413, f"a request has at most {most:,} bytes")
+        if first and "transfer-encoding" in request.headers:
+            return refusal(request, 411, "the form needs its length, and no chunks")
+        if first:
             return self._first_visit
         cookie = request.cookies.get(_cookie_name(request), "")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -211,7 +222,11 @@ class Guard:
     async def _first_visit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Exchange a code in the address, or the token in a form, for a cookie that ends with the browser."""
         request = Request(scope, receive)
-        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+        try:
+            async with asyncio.timeout(_FORM_SECONDS):
+                form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+        except TimeoutError:
+            raise HTTPException(408, f"a form has at most {_FORM_SECONDS:.0f} seconds") from None
         response: Response = _unauthorized(request, "the code was used or is too old, or the token is wrong")
         if self._access.takes(request.query_params.get("code", "")) or self._access.holds(form.get("token", "")):
             # No redirect: if a file of this machine led here, browsers would leave the strict cookie out after it.

@@ -1,7 +1,8 @@
 """The one socket of `localrag serve`: bound to this machine before the process is confined, then served by uvicorn.
 
 uvicorn has no limits on clients that send or take nothing, so `_Connection` has: a client has 10 seconds for each
-request's head, and where connections run out, the one that has been idle longest is closed.
+request's head, and where connections run out, the one that has been idle longest is closed, first of all one that was
+never let in. A request that the guard has not let in counts as idle.
 """
 
 from __future__ import annotations
@@ -163,12 +164,14 @@ def _connections() -> Any:
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class Connection(H11Protocol):
-        """One client. `state["abort"]` of its requests closes the connection at once."""
+        """One client. `state["abort"]` of its requests closes the connection at once; `state["let_in"]` admits one."""
+
+        let_in = known = False
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             assert isinstance(transport, asyncio.Transport)
             super().connection_made(transport)
-            self.app_state = {**self.app_state, "abort": transport.abort}
+            self.app_state = {**self.app_state, "abort": transport.abort, "let_in": self.admit}
             self.deadline = self.loop.call_later(_HEAD_SECONDS, self.end_if_idle)
             self.since = time.monotonic()
             there = [
@@ -176,17 +179,21 @@ def _connections() -> Any:
             ]
             if len(there) > _MAX_CONNECTIONS:
                 idle = [each for each in there if each.is_idle]
-                min(idle, key=lambda each: each.since, default=self).transport.abort()
+                min(idle, key=lambda each: (each.known, each.since), default=self).transport.abort()
+
+        def admit(self) -> None:
+            self.let_in = self.known = True
 
         @property
         def is_idle(self) -> bool:
-            return self.cycle is None or self.cycle.response_complete
+            return not self.let_in or self.cycle.response_complete
 
         def end_if_idle(self) -> None:
             if self.is_idle:
                 self.transport.abort()
 
         def on_response_complete(self) -> None:
+            self.let_in = False  # before the next request, which may have come
             super().on_response_complete()
             self.deadline.cancel()
             self.deadline = self.loop.call_later(2 * _HEAD_SECONDS, self.end_if_idle)

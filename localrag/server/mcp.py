@@ -25,6 +25,7 @@ from mcp.shared.exceptions import MCPError
 from localrag import __version__, protocol
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.events import Answered, Delta, Event, Planned, PromptRead, Reasoning, Surveyed, Writing
+from localrag.security.terminal import one_line
 from localrag.server import mcp_values as values
 from localrag.server.served import Served, hint_for_programs
 from localrag.store import names
@@ -282,11 +283,16 @@ class Libraries:
                 name=one.document,
                 uri=one.uri,
                 mime_type="text/plain",
-                description=f"page 1 of {one.pages}" if one.pages else None,
+                description=f"{f'Page 1 of {one.pages}. ' if one.pages else ''}{values.NAMES}",
             )
             for one in found[int(cursor) : after]
         ]
-        return types.ListResourcesResult(resources=resources, next_cursor=str(after) if after < len(found) else None)
+        suspicious = values.suspicious((one.document, "", one.document) for one in found[int(cursor) : after])
+        return types.ListResourcesResult(
+            resources=resources,
+            next_cursor=str(after) if after < len(found) else None,
+            _meta={"localrag/notice": values.NAMES, "localrag/instructions_found": suspicious},
+        )
 
     async def read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         try:
@@ -338,7 +344,8 @@ class _Progress:
 
 
 def _with_hint(error: LocalragError) -> str:
-    return f"{error.message}. {hint_for_programs(error, 'list_documents lists them.')}".strip()
+    words = f"{error.message}. {hint_for_programs(error, 'list_documents lists them.')}".strip()
+    return f"{values.NAMES} {one_line(words)}"
 
 
 def _failed(text: str) -> types.CallToolResult:

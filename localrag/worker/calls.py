@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -143,12 +143,14 @@ def _call(name: str, method: Callable[..., Any]) -> Call:
 
 
 class Asker:
-    """A model, and the documents that it answers from."""
+    """A model, and the documents that it answers from; `settable` are the only settings that a question may bring."""
 
-    def __init__(self, settings: Settings, assistant: Assistant | None = None) -> None:
+    def __init__(
+        self, settings: Settings, assistant: Assistant | None = None, settable: Collection[str] | None = None
+    ) -> None:
         from localrag.answer.assistant import Assistant
 
-        self._settings = settings
+        self._settings, self._settable = settings, settable
         self._assistant = assistant or Assistant(settings)
 
     def load(self) -> str:
@@ -171,8 +173,10 @@ class Asker:
 
         With the mode "extract" the question is a schema, which only the whole engine fills.
         """
-        if options is not None:
-            self._assistant.configure(self._settings.with_options(**options))
+        options = options or {}
+        if self._settable is not None and (other := sorted(options.keys() - self._settable)):
+            raise UsageError(f"no question may set {', '.join(other)!r:.200}", "Set it in your settings file.")
+        self._assistant.configure(self._settings.with_options(**options))  # without those of the question before
         if mode == "extract":
             return self._extract(question, libraries, documents, stop)
         return self._assistant.ask(

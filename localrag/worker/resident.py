@@ -257,7 +257,7 @@ def _start(
             except (OSError, LocalragError):
                 return True
 
-        stay(Asker(settings), theirs, listener, 60 * settings.keep_model_minutes, outdated)
+        stay(Asker(settings, settable=_OF_A_QUESTION), theirs, listener, 60 * settings.keep_model_minutes, outdated)
     finally:
         os._exit(0)
 

@@ -61,6 +61,7 @@ def test_a_calculation_shows_its_working(shelf, models):
     assert "    1,550 − 1,250 = £300 thousand" in shown
 
 
+@pytest.mark.proves("says-how")
 def test_what_was_not_read_is_reported(papers, put):
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
     assert "Not read: scan.pdf, p. 2: has no text" in run("When does the lease end?").stderr

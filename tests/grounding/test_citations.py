@@ -66,6 +66,7 @@ def test_markers_of_no_passage_are_passed_over():
         verbatim(cited) if marks != "[1000]" else None
 
 
+@pytest.mark.proves("marked")
 def test_a_sentence_that_nothing_supports_is_listed():
     cited = cite("The lease ends on 31 May 2030 [1]. Elephants graze near Nairobi [2].", "When?", PASSAGES)
     assert len(cited.citations) == 1
@@ -138,6 +139,7 @@ def test_a_quote_does_not_begin_in_the_middle_of_a_number_or_word():
 # --- whatever the model writes ------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("quotes")
 def test_no_answer_brings_a_quote_that_is_not_in_the_text():
     dice = random.Random(11)
     words = [*re.findall(r"\S+", PAGE + OTHER), *"[1] [2] [3] 【2】 [ ] [[1]]".split(), "[1, 2]", "[passage 1]"]

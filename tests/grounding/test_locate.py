@@ -164,6 +164,7 @@ def test_long_runs_of_anything_fold_in_linear_time():
         assert fold(run * 60_000) is not None
 
 
+@pytest.mark.proves("quotes")
 def test_offsets_lead_back_whatever_the_text():
     dice = random.Random(4)
     signs = [*"aBßİﬁé \n中。“…|*7，\u00ad", "e\u0301", "  ", "-", "-\n"]

@@ -114,6 +114,7 @@ def test_a_lost_machine_costs_nothing(nodes, home, documents, expected):
 
 @pytest.mark.slow
 @pytest.mark.model
+@pytest.mark.proves("cluster")
 def test_a_cluster_of_its_own_is_out_of_reach_and_leaves_nothing(home, documents, expected, pg):
     with _localrag(home, documents, "--cluster", "auto", "--store", str(new_store(pg))) as process:
         wait_for(lambda: _ray_of(process.pid))
@@ -140,6 +141,23 @@ def test_no_process_is_left_behind(short, documents, how, monkeypatch):
         process.communicate(timeout=ray_nodes.PATIENCE)
     assert process.returncode == (130 if how == signal.SIGINT else -9)
     wait_for(lambda: not started & commands().keys())
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.proves("cluster")
+def test_no_other_user_reaches_the_token_or_the_folder_that_workers_import_from(short, documents, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(short))
+    with _localrag(short, documents, "--cluster", "auto") as process:
+        wait_for(lambda: [words for words in commands().values() if words[0].startswith("ray::_Worker")])
+        (folder,) = short.glob("localrag-*")
+        modes = {path.relative_to(short): path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
+        names = {path.name for path in folder.iterdir()}
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=ray_nodes.PATIENCE)
+    # Others may write in Ray's own folder, but do not come to it.
+    assert modes.pop(folder.relative_to(short)) == 0o700 and names == {"empty", "ray", "token"}
+    assert [path.name for path, mode in modes.items() if mode & 0o022] == ["ray"]
 
 
 def _ingest(folder, address):
@@ -179,11 +197,11 @@ def test_an_address_where_nothing_answers_and_a_missing_ray_are_told(documents, 
 
 def test_a_machine_that_does_not_see_the_files_is_named_and_a_file_that_went_ends_no_job(tmp_path):
     class Readers:
-        def read_all(self, paths):
+        def read_all(self, paths, inside):
             return [(path, None) for path in paths]
 
     worker = cluster._Worker()
-    worker._name, worker._readers, worker._embedder, worker._jobs = "far", Readers(), None, {}
+    worker._name, worker._readers, worker._embedder, worker._jobs, worker._inside = "far", Readers(), None, {}, ""
     gone = tmp_path / "gone.txt"
     assert worker.read(1, [gone]) == [(gone, None)]
     with pytest.raises(ClusterError) as raised:

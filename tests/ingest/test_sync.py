@@ -120,3 +120,69 @@ def test_a_passage_deleted_with_an_old_version_is_embedded_again(library, folder
     assert report.read == ("a.md", "b.md")
     assert library.page_text(library.document("b.md").id, 0) == longer
     sound(library)
+
+
+# --- links ----------------------------------------------------------------------------------------------------
+
+
+def _outside(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "id.txt").write_text("The canaryword of another folder.")
+    return tmp_path / "elsewhere"
+
+
+@pytest.mark.proves("links")
+def test_a_link_out_of_the_folder_is_reported_and_read_only_when_it_is_meant(library, folder, tmp_path):
+    root, elsewhere = folder({"a.txt": "Alpha.", "sub/b.txt": "Beta."}), _outside(tmp_path)
+    (root / "sub" / "annex.txt").symlink_to(elsewhere / "id.txt")
+    (root / "all").symlink_to(elsewhere, target_is_directory=True)  # a linked folder
+    (root / "sub" / "twice.txt").symlink_to(root / "sub" / "annex.txt")
+    (root / "within.txt").symlink_to(Path("sub", "b.txt"))
+    (tmp_path / "door").symlink_to(root, target_is_directory=True)
+    report = ingest(library, tmp_path / "door")  # the user named it
+    assert {*report.read, *report.copies} == {"a.txt", "sub/b.txt", "within.txt"}
+    assert [one.document for one in report.failed] == ["sub/annex.txt", "sub/twice.txt"]
+    assert "--follow-links" in report.failed[0].reason and with_words(library, "canaryword") == []
+    report = ingest(library, root, follow_links=True)
+    assert (
+        {*report.read, *report.copies} == {"sub/annex.txt", "sub/twice.txt"}
+        and report.failed == ()
+        and with_words(library, "canaryword")
+    )
+    report = ingest(library, root, embedder=never)
+    assert len(report.failed) == 2 and report.removed == () and with_words(library, "canaryword")
+    sound(library)
+
+
+def _swapping(monkeypatch, name, swap):
+    """Swap a file once a function of `sync` has looked at it: between the look and what follows."""
+    real = getattr(sync, name)
+
+    def looked(*given):
+        found = real(*given)
+        swap()
+        return found
+
+    monkeypatch.setattr(sync, name, looked)
+
+
+@pytest.mark.parametrize("after", ["reads", "content_hash"])
+@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.proves("links")
+def test_a_link_that_comes_after_the_look_is_not_followed(library, folder, tmp_path, monkeypatch, after, what):
+    root, elsewhere = folder({"sub/id.txt": "Alpha."}), _outside(tmp_path)
+
+    def swap():
+        if (root / "sub").is_symlink() or (root / "sub" / "id.txt").is_symlink():
+            return
+        (root / "sub" / "id.txt").unlink()
+        if what == "file":
+            (root / "sub" / "id.txt").symlink_to(elsewhere / "id.txt")
+        else:
+            (root / "sub").rmdir()
+            (root / "sub").symlink_to(elsewhere, target_is_directory=True)
+
+    _swapping(monkeypatch, after, swap)
+    report = ingest(library, root)
+    assert [one.document for one in report.failed] == ["sub/id.txt"] and report.read == ()
+    assert with_words(library, "canaryword") == []

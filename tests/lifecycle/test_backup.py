@@ -245,6 +245,7 @@ def test_under_another_name_conversations_speak_of_that_library(library, setting
 
 
 @pytest.mark.parametrize("as_folder", [False, True])
+@pytest.mark.proves("foreign-libraries")
 def test_what_nobody_vouches_for_is_restored_only_when_told(library, settings, file, tmp_path, as_folder):
     source = library.rename(tmp_path / "stick") if as_folder else file
     if as_folder:

@@ -194,6 +194,7 @@ api.open_library("papers", settings=load_settings()).forget(["a.txt"])
         ("localrag.store.writer Editor remove", "ingest"),
     ],
 )
+@pytest.mark.proves("gone-is-gone")
 def test_the_next_run_finishes_a_killed_forget(original, models, settings, store, step, next_run):
     session = store.append(store.ask(store.new(("papers",)), KENNEL), ask(settings, KENNEL, models))
     printed(KILLED, *step.split(" "), ends=-signal.SIGKILL)

@@ -94,6 +94,7 @@ R = "range(9000)"
         pytest.param("{{ " + "(" * 9000, id="deep"),
     ],
 )
+@pytest.mark.proves("templates")
 def test_a_template_that_is_broken_reaches_out_or_would_not_end_is_refused(source):
     with pytest.raises(ModelError) as raised:
         ChatTemplate(source, "", "").pieces(ASKED)

@@ -30,6 +30,7 @@ def original(folder, models, settings):
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.proves("gone-is-gone")
 def test_a_document_is_found_until_it_is_forgotten(original, settings, encrypted):
     if encrypted:
         encrypt_folder(settings.library_dir("papers"))

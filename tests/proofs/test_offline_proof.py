@@ -72,6 +72,7 @@ def test_every_attempt_is_refused_by_the_layer_in_charge(settings):
 
 @linux
 @pytest.mark.parametrize("layer", ["switches", "hook", "seccomp", "landlock", "files"])
+@pytest.mark.proves("switches")
 def test_without_a_layer_its_attempts_prove_nothing(settings, layer):
     need_landlock(6)
     run = tried(settings, layer)
@@ -116,6 +117,7 @@ def test_an_attempt_names_the_layer_that_refused_it(error, by, without_filter, m
 
 @linux
 @pytest.mark.model
+@pytest.mark.proves("nothing-leaves")
 def test_a_real_ingest_and_answer_are_proven_and_reported(tmp_path):
     need_landlock(6)
     file = tmp_path / "proof.json"

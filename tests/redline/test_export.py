@@ -14,6 +14,7 @@ from localrag.ingest.readers import programs
 from localrag.ingest.readers.base import read_parts
 from localrag.ingest.readers.source import Source
 from localrag.redline import export
+from localrag.redline.three_way import compare_three
 from localrag.types import Page, Part
 from tests.diff.test_changes import OLD, changed
 
@@ -128,6 +129,29 @@ def test_markdown_and_html_hold_the_changes_and_nothing_live(compared):
     old, new = (Version("x", (Page(f"See {where} for the rent."),)) for where in ("it", addresses))
     text = export.written(compare(old, new), ".md").decode()
     assert not any(live in text for live in ("https://", "www.", "c@")) and "a.example" in text
+
+
+TURNED = "\u202e\u2066\u200f\u061c\x1b"  # they would show "evil" as "live", or command a terminal
+SIDES = (f"The fee is EUR 5{TURNED}, due at once.\n\n[Comment by J.{TURNED} Doe: W{TURNED}hy?]", "The fee is EUR 6.")
+
+
+def _written(data, suffix):
+    archive = zipfile.ZipFile(io.BytesIO(data)) if suffix == ".docx" else None
+    return (
+        "".join(archive.read(name).decode("utf-8", "replace") for name in archive.namelist() if name.endswith(".xml"))
+        if archive
+        else data.decode()
+    )
+
+
+@pytest.mark.parametrize("suffix", [".md", ".html", ".docx"])
+@pytest.mark.proves("terminal")
+def test_nothing_turns_words_around(suffix):
+    old, new = (Version(f"{name}{TURNED}", (Page(text),)) for name, text in zip("ab", SIDES, strict=True))
+    third = Version("c", (Page(f"The fee is EUR 7{TURNED}."),))
+    for compared in (compare(old, new), compare_three(old, new, third)):
+        text = _written(export.written(compared, suffix), suffix)
+        assert "fee" in text and not set(text) & set(TURNED)
 
 
 def test_json_has_the_places_of_both_sides(compared):

@@ -207,6 +207,17 @@ def test_nothing_hostile_is_written():
     assert not set("\u202e\u2066\x07\x1b") & set(text) and "\ufffd" in text and "&lt;w:p&gt;" in text
 
 
+def test_what_is_written_turns_no_words_around_and_the_other_sides_own_words_stay():
+    turned = "\u202e\u2066\u061c"
+    theirs = f"Fee{turned} of 5. "
+    edits = (Edit(0, len(theirs) - 3, len(theirs) - 2, f"6{turned}", comment=f"Why{turned}?", author=f"A{turned}"),)
+    data, left = marked(made(runs(theirs)), *edits)
+    assert left == []
+    own = "".join(body(data).itertext(f"{W}t", f"{W}delText"))
+    written = "".join(one.decode("utf-8", "replace") for one in parts(data).values()).replace(turned, "", 1)
+    assert f"Fee{turned} of" in own and not set(written) & set(turned)
+
+
 def test_random_edits_can_be_taken_back():
     chance = random.Random(7)
     words = "pay within thirty days after the invoice, unless (a) the fee; or".split()

@@ -62,6 +62,7 @@ def test_names_that_are_not_utf8_and_line_ends_stay_in_one_line(file):
     assert faults(file) == []
 
 
+@pytest.mark.proves("record")
 def test_every_damage_is_found_at_its_line(file):
     kept = lines(file)
     edited = kept[4].replace(b"contracts", b"minutes")
@@ -129,6 +130,7 @@ for number in range(int(sys.argv[3])):
 """
 
 
+@pytest.mark.proves("record")
 def test_writers_in_two_processes_do_not_fork_the_chain(file):
     writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(file), name, "25"]) for name in ("a", "b")]
     assert [writer.wait(PATIENCE) for writer in writers] == [0, 0]

@@ -164,6 +164,7 @@ def a_conversation_with_crashes(run):
 @pytest.mark.model
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
 @pytest.mark.slow
+@pytest.mark.proves("encrypted-whole")
 def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run):
     require_tmux()
     before = shared()

@@ -131,6 +131,7 @@ def script(shell):
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.proves("completion")
 def test_names_are_quoted_or_left_out(tmp_path, shell):
     passed = typed(shell, script(shell), [f"localrag {name[:3]}" for name in NAMES], tmp_path)
     assert passed == [name[:3] if name[:2] in LEFT_OUT else name for name in NAMES]

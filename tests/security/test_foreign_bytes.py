@@ -33,6 +33,7 @@ LONG_NUMBER = "0x" + "f" * 5000  # more digits than Python prints
 _ID = "20260301T101112123456-abcdef"
 
 
+@pytest.mark.proves("foreign-bytes")
 def test_the_corpus_of_the_fuzzer_has_no_finding():
     guided = Path(__file__).parents[1] / "fuzzing" / "guided.py"
     done = subprocess.run([sys.executable, guided, "--replay"], capture_output=True, text=True, check=False)
@@ -64,6 +65,7 @@ def test_a_record_with_strange_values_is_checked(tmp_path):
 
 
 @pytest.mark.parametrize("outside", ["../outside", "{absolute}", "a\0b"])
+@pytest.mark.proves("foreign-bytes")
 def test_a_conversation_is_never_written_outside(tmp_path, outside):
     (tmp_path / "outside").mkdir()
     name = outside.replace("{absolute}", str(tmp_path / "outside"))
@@ -152,6 +154,7 @@ def test_strange_marks_of_forgotten_documents_are_damage(kept):
 OWN_JSON = {
     "broker.py",
     "attempts.py",
+    "evidence.py",
     "offline.py",
     "programs.py",
     "doctor.py",

@@ -63,6 +63,7 @@ def test_doctor_imports_nothing_from_the_current_folder(tmp_path, settings, monk
 
 
 @pytest.mark.skipif(os.name != "posix", reason="localrag starts itself again on POSIX systems")
+@pytest.mark.proves("policy")
 def test_no_module_of_the_environment_loosens_a_policy(tmp_path):
     code = "from localrag import policy\npolicy.check_export = lambda what: None\n"
     (tmp_path / "sitecustomize.py").write_text(code)

@@ -56,6 +56,7 @@ def child(code):
     return printed(BEGIN + code)
 
 
+@pytest.mark.proves("nothing-leaves")
 def test_every_way_to_the_network_is_refused():
     lines = [f"print({name!r}, refused({attempt}))" for name, attempt in ATTEMPTS.items()]
     shown = child("offline.confine_python()\n" + "\n".join(lines))

@@ -251,6 +251,7 @@ def _stop(number, frame):
     raise TimeoutError
 
 
+@pytest.mark.proves("slow-text")
 def test_no_pattern_takes_quadratic_time():
     previous = signal.signal(signal.SIGVTALRM, _stop)
     bad, seen = [], 0

@@ -53,17 +53,20 @@ def line(name):
 
 
 @pytest.mark.parametrize("name", HARMFUL)
+@pytest.mark.proves("received-settings")
 def test_harmful_settings_are_ignored_and_named(here, name):
-    file = write(here, f"{line(name)}passages = 3")
-    assert load_settings({}) == Settings(passages=3)
-    assert settings.origins({}) == {"passages": str(file)}
+    file = write(here, f"{line(name)}seed = 3")
+    assert load_settings({}) == Settings(seed=3)
+    assert settings.origins({}) == {"seed": str(file)}
     found = settings.project_file({})
     assert found is not None and list(found.ignored) == [name] and not found.trusted
 
 
+@pytest.mark.proves("received-settings")
 def test_what_runs_reads_deletes_or_weakens_is_never_harmless():
     harmful = """viewer home key_file reranker sources generator embedder retention_days audit_words min_confidence
-        read_seconds read_memory_mb read_unpacked_mb archive_depth workers cache_bytes read_tokens prompt_tokens"""
+        read_seconds read_memory_mb read_unpacked_mb archive_depth workers cache_bytes read_tokens prompt_tokens
+        temperature answer_tokens passages ocr ocr_languages think think_tokens"""
     assert set(harmful.split()) <= set(HARMFUL)
 
 
@@ -93,12 +96,12 @@ def test_the_persons_own_file_and_a_named_one_set_everything(here, monkeypatch):
 
 
 def test_every_command_warns_once_and_runs(here):
-    write(here, 'viewer = "sh"\nhome = "."\npassages = 3')
-    done = python(here, "-m", "localrag", "config", "get", "passages")
+    write(here, 'viewer = "sh"\nhome = "."\nseed = 3')
+    done = python(here, "-m", "localrag", "config", "get", "seed")
     (warning,) = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (0, "3\n")
     assert "viewer" in warning and "home" in warning and "localrag config trust" in warning
-    assert "passages" not in warning
+    assert "seed" not in warning
 
 
 def test_show_says_what_was_refused(here):

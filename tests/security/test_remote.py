@@ -161,6 +161,7 @@ def test_the_folder_of_a_library_names_no_address(home):
 # --- the policy ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("in-the-house")
 def test_without_an_administrators_policy_no_tcp_address_is_reached(tmp_path, monkeypatch, echo):
     address = Address(host="127.0.0.1", port=port_of(echo()))
     with pytest.raises(OfflineRefused, match="no administrator's policy"):
@@ -523,6 +524,7 @@ except OSError as error:
 
 @linux
 @pytest.mark.parametrize(("code", "shown"), REACHED.values(), ids=REACHED)
+@pytest.mark.proves("in-the-house")
 def test_what_the_broker_reaches_and_refuses(child, code, shown):
     assert child(code) == shown
 

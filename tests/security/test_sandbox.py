@@ -82,6 +82,7 @@ print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(setting
     assert shown[1:] == ["EACCES done EACCES done", "done True EACCES"]
 
 
+@pytest.mark.proves("readers")
 def test_a_reader_opens_nothing_but_the_code_of_libraries(child):
     shown = child("""
 document = os.open(elsewhere / "document", os.O_RDONLY)
@@ -149,6 +150,7 @@ REFUSED = {"EACCES", "EXDEV"}  # the second where a file would be taken from one
 
 
 @pytest.mark.parametrize("reads", ["None", "[named]"])
+@pytest.mark.proves("walls")
 def test_a_process_on_one_library_cannot_touch_another(child, tmp_path, reads):
     own, others, by_a_program, elsewhere = child(WALLED % (reads, reads))
     assert own == "words of ours done True" and by_a_program == "True"

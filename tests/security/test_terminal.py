@@ -103,6 +103,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: ascii(" ".join(words))[1:50])
+@pytest.mark.proves("terminal")
 def test_no_command_prints_what_the_terminal_obeys(papers, arguments):
     out, error = run(*arguments)
     harmless(out)

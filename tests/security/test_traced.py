@@ -19,6 +19,7 @@ import pytest
 from terminal import Terminal, require_tmux
 from waiting import PATIENCE, wait_for
 
+from localrag.proofs.evidence import calls, outward
 from localrag.security.offline import kernel
 
 pytestmark = [
@@ -28,40 +29,6 @@ pytestmark = [
         reason="strace is not installed" if sys.platform == "linux" else "strace is Linux's",
     ),
 ]
-CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+|\?)(?: (E\w+))?")
-RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
-
-
-def calls(trace):
-    """Every call of a trace: its name, arguments and error (empty where it succeeded); halves are put together."""
-    found, begun = [], {}
-    for line in trace.splitlines():
-        pid = line.split(" ", 1)[0]
-        if line.endswith("<unfinished ...>"):
-            begun[pid] = line.removesuffix("<unfinished ...>")
-            continue
-        if resumed := RESUMED.match(line):
-            line = begun.pop(pid, f"{pid} {resumed[2]}(") + resumed[3]
-        if call := CALL.match(line):
-            found.append((call[1], call[2], call[4] or ""))
-    return found
-
-
-def outward(trace):
-    """What of a trace is not local: sockets of another family that were opened or asked for, and addresses reached."""
-    found = []
-    for name, arguments, error in calls(trace):
-        if (name in ("socket", "socketpair") and not arguments.startswith("AF_UNIX")) or (
-            name == "connect"
-            and ("sa_family=AF_UNIX" not in arguments or not error)
-            and not arguments.startswith("-1,")  # our own look whether the filter holds
-        ):
-            found.append(f"{name}({arguments}) {error}")
-        if name in ("bind", "sendto", "sendmsg", "sendmmsg", "accept", "accept4") and re.search(
-            r"sa_family=AF_(?!UNIX)", arguments
-        ):
-            found.append(f"{name}({arguments}) {error}")
-    return found
 
 
 def under_strace(trace):
@@ -109,6 +76,7 @@ async def as_a_client(trace, environment, question):
 
 
 @pytest.mark.model
+@pytest.mark.proves("nothing-leaves")
 def test_a_whole_session_opens_no_socket_but_local_ones(tmp_path, home, environment):
     papers = tmp_path / "papers"
     papers.mkdir()
@@ -122,7 +90,7 @@ def test_a_whole_session_opens_no_socket_but_local_ones(tmp_path, home, environm
         "mcp": asyncio.run(as_a_client(tmp_path / "4", environment, question)),
     }
     for name, trace in traces.items():
-        assert calls(trace) != [], f"strace saw nothing of {name}"
+        assert [*calls(trace)] != [], f"strace saw nothing of {name}"
         assert outward(trace) == [], name
 
 
@@ -144,6 +112,7 @@ def test_a_worker_that_stays_reaches_nobody_and_is_reached_by_the_next_ask(tmp_p
 
 
 @pytest.mark.model
+@pytest.mark.proves("one-socket")
 def test_a_server_has_one_socket_made_before_it_is_confined(tmp_path, home, environment):
     (tmp_path / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
     command = [sys.executable, "-m", "localrag"]

@@ -35,6 +35,7 @@ def chat(server, body):
 
 
 @pytest.mark.smoke
+@pytest.mark.proves("says-how")
 def test_a_stream_of_events_ends_with_the_answer(server):
     order = {"question": "When does the lease of Harbour House end?", "stream": True}
     _, headers, data = server.request("POST", "/api/ask", order)
@@ -148,6 +149,40 @@ def test_200_slow_clients_keep_nobody_out(server):
         assert server.json("GET", "/api/libraries")  # the oldest of the idle ones had to go
         assert wait_for(lambda: server.descriptors() < 300) and more
         assert wait_for(lambda: server.descriptors() < 40)  # 10 seconds are enough for a request's head
+
+
+@pytest.mark.proves("one-socket")
+def test_800_clients_without_the_token_that_send_no_body_keep_nobody_out(server):
+    with ExitStack() as stack:
+        for path in ("/", "/static/localrag.js"):
+            for _ in range(400):
+                client = stack.enter_context(server.connect())
+                client.sendall(f"POST {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Length: 900\r\n\r\na".encode())
+        for _ in range(18):
+            assert server.json("GET", "/api/libraries")
+
+
+def test_a_client_that_was_let_in_outlasts_those_that_were_not(server):
+    request = server.head("GET", "/api/libraries")
+    with server.connect() as known, ExitStack() as stack:
+        known.sendall(request)
+        read_until(known, b"papers")
+        for _ in range(400):
+            stack.enter_context(server.connect())
+        known.sendall(request)
+        read_until(known, b"papers")
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+
+
+def test_the_form_of_the_token_is_small_whole_and_fast(server):
+    assert server.request("POST", "/", "a=1&" * 600, FORM, token=False)[0] == 413
+    assert server.request("POST", "/", iter([b"token=", b"x"]), FORM, token=False)[0] == 411
+    assert server.request("POST", "/", f"token={server.token}", FORM, token=False)[0] == 200
+    with server.connect() as client:
+        client.sendall(f"POST / HTTP/1.1\r\nHost: {server.host}\r\nContent-Length: 9\r\n\r\ntok".encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 408")
 
 
 def test_a_slow_body_ends(server):

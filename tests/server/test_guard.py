@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow  # processes
 EXAMPLE = Path(__file__).parents[2] / "examples/contracts/amendment-no-1.pdf"
 
 
+@pytest.mark.proves("one-socket")
 def test_nobody_gets_in_without_the_token(server):
     cookie = f"localrag-{server.port}"
     for headers in (

@@ -52,6 +52,7 @@ def of_another_user(folder):
         of_another_user,
     ],
 )
+@pytest.mark.proves("foreign-libraries")
 def test_what_others_can_change_is_neither_read_nor_written(theirs, settings, change):
     open_library(settings, "theirs").close()
     change(theirs)

@@ -112,5 +112,5 @@ def test_origins_and_files_that_override_are_reported(own, here):
     assert preferences.settings.generator == "some-model"
     preferences.change(generator, "file", "")
     assert preferences.settings.generator is None and own.read_text() == ""
-    (here / "localrag.toml").write_text("passages = 2\n")
-    assert "overrides" in preferences.change(passages, "file", "5")
+    (here / "localrag.toml").write_text("seed = 2\n")
+    assert "overrides" in preferences.change(preferences.knob("seed"), "file", "5")

@@ -24,7 +24,7 @@ from localrag.worker.engine import Contents, Engine, Folder, Opened
 
 
 class ScriptedEngine(Engine):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, settable: Sequence[str] = ()) -> None:
         self._settings = settings
 
     def load(self) -> str:

@@ -15,7 +15,7 @@ from waiting import PATIENCE, ended, wait_for
 
 from localrag import events, policy, protocol
 from localrag.cli.app import localrag
-from localrag.errors import KeyRequired
+from localrag.errors import KeyRequired, UsageError
 from localrag.events import Answered, Delta
 from localrag.security.encryption import keyring, unlocked
 from localrag.security.offline import kernel
@@ -283,6 +283,7 @@ def test_the_time_that_the_machine_sleeps_counts(house, monkeypatch):
     assert not thread.is_alive()
 
 
+@pytest.mark.proves("resident")
 def test_a_client_can_only_ask_and_other_users_and_late_ones_not_even_that(house, monkeypatch):
     _, connect, thread, _ = house
     for request in (calls.Begin(1, "configure", {}), calls.Begin(1, "forget", {}), calls.Close()):
@@ -331,3 +332,37 @@ def test_a_second_ask_gives_the_same_answer_from_the_same_process(short, monkeyp
     assert answers == [alone, alone]
     (name,) = sockets
     assert wait_for(lambda: ended(int(name.removesuffix(".socket").partition("-")[2])))
+
+
+@pytest.mark.proves("resident")
+def test_a_question_brings_its_own_settings_only_and_leaves_none_behind(short):
+    """As the worker that stays is made, so that any program of the same user may be its client."""
+    used = []
+
+    class Assistant:
+        def configure(self, settings):
+            used.append(settings)
+
+        def ask(self, question, **how):
+            return iter(())
+
+    kept = Settings(home=short)
+    engine = calls.Asker(kept, Assistant(), resident._OF_A_QUESTION)
+    for name, value in (("home", "/tmp/elsewhere"), ("threads", 1024), ("key_file", "/tmp/k"), ("sources", "hub")):
+        with pytest.raises(UsageError):
+            engine.ask("x", libraries=["ours"], options={"strict": True, name: value})
+    assert used == []
+    list(engine.ask("x", libraries=["ours"], options={"strict": True, "answer_tokens": 9}))
+    list(engine.ask("x", libraries=["ours"]))
+    assert [one.strict for one in used] == [True, False] and used[1] == kept
+
+
+def test_the_worker_that_stays_is_made_so(monkeypatch, kept):
+    made = []
+    monkeypatch.setattr(os, "fork", lambda: 0)
+    monkeypatch.setattr(os, "_exit", lambda code: made.append(code))
+    for name in ("broker.detach", "_listen", "sandbox.restrict", "keyring.no_dumps"):
+        monkeypatch.setattr(f"localrag.worker.resident.{name}", lambda *given, **how: None)
+    monkeypatch.setattr(resident, "stay", lambda engine, *rest: made.append(engine._settable))
+    resident._start(kept, ["ours"], [], "key", ())
+    assert made == [resident._OF_A_QUESTION, 0]

@@ -64,15 +64,16 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def read_all(self, paths: Iterable[Path]) -> Iterator[Reply]:
+    def read_all(self, paths: Iterable[Path], inside: str = "") -> Iterator[Reply]:
         """Yield each path with every document in it or why it was refused, then with None: the file is done.
 
         Documents of one file come in order, mixed with those of other files. `paths` is consumed in the caller's
-        thread, a few files ahead. Raises Cancelled if `stop` returned True, or the pool was closed.
+        thread, a few files ahead. What a link leads to out of the folder `inside` is refused. Raises Cancelled if
+        `stop` returned True, or the pool was closed.
         """
         if self._closed.is_set():
             raise ValueError("this ReaderPool is closed")
-        replies = _Replies()
+        replies = _Replies(inside)
         self._open.append(replies)
         waiting, pending = iter(paths), 0
         try:
@@ -137,7 +138,7 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
             last: Part | Refused | None = None
             served, staying = process.served, False
             try:
-                for item in process.do(path):
+                for item in process.do(path, inside=replies.inside):
                     if isinstance(item, PagePicture):
                         raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
                     last = item
@@ -173,7 +174,8 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
 class _Replies:
     """Parts that wait for the caller; holds a bounded amount of text, then `put` waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, inside: str = "") -> None:
+        self.inside = inside
         self._weight = 0
         self._items: deque[tuple[int, Reply]] = deque()
         self._changed = threading.Condition()
@@ -294,10 +296,12 @@ class _Process:
         self._verdict = ""
         threading.Thread(target=self._watch, name="localrag-watching", daemon=True).start()
 
-    def do(self, path: Path, draw: PageRequest | None = None) -> Iterator[Part | Refused | PagePicture]:
+    def do(
+        self, path: Path, draw: PageRequest | None = None, inside: str = ""
+    ) -> Iterator[Part | Refused | PagePicture]:
         """Yield the results of a job; raise _Lost if the process died, or had to be killed."""
         try:
-            opened = open_file(path)
+            opened = open_file(path, inside)
         except ReadError as error:
             yield Refused("", f"{error.message}. {error.hint}")
             return

@@ -78,7 +78,7 @@ def confine(
         if open_ones := kernel.sockets().keys() - kept:
             raise OfflineRefused(
                 f"network sockets are already open: descriptors {', '.join(map(str, sorted(open_ones)))}",
-                "Close them before localrag.security.offline.confine(), or call it first.",
+                "Close them before localrag.offline.confine(), or call it first.",
             )
         kernel.install()
     wanted = files if "files" not in without else None

@@ -351,7 +351,7 @@ def restrict(files: Files | None, reach: bool = True, ports: Iterable[int] = ())
     if threads() > 1:
         raise OfflineRefused(
             f"files cannot be limited while {threads()} threads run",
-            "Call localrag.security.offline.confine() first, before anything starts a thread.",
+            "Call localrag.offline.confine() first, before anything starts a thread.",
         )
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     attributes = struct.pack("=QQQ", handled, network, scopes)[:size]

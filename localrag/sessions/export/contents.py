@@ -253,10 +253,12 @@ def page(template: str, style: str, title: str, **values: Any) -> str:
 @cache
 def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup
 
     return Environment(
         loader=PackageLoader("localrag", "."),
         autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else clean(str(value)),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

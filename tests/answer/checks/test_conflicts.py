@@ -78,6 +78,7 @@ def contracts(shelf, models):
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read"])
+@pytest.mark.proves("both-shown")
 def test_an_amendment_is_shown_before_what_it_changes(contracts, settings, mode):
     answer = answered(settings, "When must the Client pay?", "contracts", mode=mode, documents=["*"])
     assert says(answer) == [[("thirty (30) days", "amendment-1.txt"), ("forty-five (45) days", "services.txt")]]
@@ -131,6 +132,7 @@ def test_an_answer_that_was_not_found_has_no_conflict(contracts, settings, model
 # --- versions -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("both-shown")
 def test_of_two_versions_the_later_comes_first(shelf, settings, models):
     library = shelf(
         "policies",

@@ -208,6 +208,7 @@ def test_a_worker_that_keeps_much_memory_is_replaced_before_the_next_file(trap, 
 
 
 @linux
+@pytest.mark.proves("readers")
 def test_a_process_gives_up_what_it_does_not_need(trap):
     path = trap("a", "fine")
     with ReaderPool(memory=400_000_000) as pool:

@@ -63,6 +63,7 @@ def works(folder):
     assert storage.read_bytes(folder / "sessions" / "one.json") == CANARY.encode()
 
 
+@pytest.mark.proves("encrypted-whole")
 def test_without_the_key_nothing_can_be_read(plain):
     encrypt_folder(plain, WORDS)
     unlocked.forget()

@@ -47,6 +47,7 @@ _FALLS = re.compile(r"purchase|payment|repayment|paid|acquisition|addition|expen
 _BENEFIT = re.compile(r"(?:income tax )?benefit\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]*")
 _INCOME = re.compile(r"\(income\)", re.I)
+_CHANGES = re.compile(r"\bchanges? in\b", re.I)  # above rows called like what the balance sheet has
 _NETTED = re.compile(r"\b(?:net of|less|excluding)\b", re.I)
 _ASIDE = re.compile(r"\([^()]{0,200}\)|,? (?:less|net of|including) .{0,120}$|[®™*†‡:]", re.I)
 
@@ -240,6 +241,7 @@ class Finder:
         What the balance sheet has, too, is a change elsewhere: it has a figure of a day alone.
         """
         rows = [one for one in self._labelled.get(label, ()) if terms(one.column) <= terms(label)]
+        rows = [one for one in rows if not _CHANGES.search(one.cell.section)]
         if held := [one for one in rows if one.statement == "balance"]:
             rows = [] if period.months else held
         fitting = [one for one in rows if one.period and _covers(period, one.period, usual, exact=True)]

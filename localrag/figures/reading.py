@@ -48,6 +48,7 @@ _WORKED_OUT = re.compile(
     re.I,
 )
 _ELSE = re.compile(r"\b(?:begin|start|open|plus|segment|division)", re.I)  # what makes another figure of a label
+_PART = re.compile(r"\b(?:share|proportion|portion|fraction|margin|ratio|average|mean|points?)\b", re.I)
 _FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|low|reduc|less|smaller|fewer|below|down\b)", re.I)
 _RISE = re.compile(r"\b(?:r[io]se|grow|grew|increas|more\b|high|great|larger|bigger|exceed|above|up\b|gain)|>", re.I)
 
@@ -207,8 +208,24 @@ def readings(asked: Asked) -> Iterator[Reading]:
         for reading in _of_request(request, asked.content):
             if _fits(reading.node, asked):
                 yield replace(reading, also=_also(reading.node, asked))
+    elif growth := _growth(asked, words):
+        yield growth
     else:
         yield from _single(asked, words)
+
+
+def _growth(asked: Asked, words: str) -> Reading | None:
+    """Return the change in percent of the one line that a question names, if it says that it moves by a share."""
+    if len(asked.lines) != 1 or not (asked.value == "share" or _PERCENT.search(words)):
+        return None
+    (name,) = asked.lines
+    rest = words.replace(f" {name} ", " | ")
+    if not _MOVES.search(rest) or _PART.search(rest):
+        return None
+    now, then = Figure(name), Figure(name, True)
+    falls = direction(asked.content) == "less"
+    node = Operation("/", Operation("-", then, now) if falls else Operation("-", now, then), then)
+    return Reading(node, "percentage decrease" if falls else "percentage change", "%", _also(now, asked) - terms(name))
 
 
 def _by_label(label: str, asked: Asked) -> Reading | None:

@@ -463,7 +463,7 @@ def _driver(unproved: bool, clear: bool) -> type[Native]:
         hint = 'Install it: pip install "localrag[postgres]"'
         raise UsageError("libraries in PostgreSQL need the package pg8000, which is not installed", hint) from error
 
-    class Driver(Native):
+    class Driver(Native):  # type: ignore[misc]  # pg8000 has no types
         _proved = unproved
 
         def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:

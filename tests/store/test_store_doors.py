@@ -6,7 +6,8 @@ import struct
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from stores import new_store
 from localrag import policy
 from localrag.errors import OfflineRefused, StorageError
 from localrag.items import facts
-from localrag.security.offline import remote
 from localrag.store import postgres
 from localrag.store.writer import Editor
 
@@ -30,7 +30,7 @@ COLUMNS = """SELECT c.relname, a.attname, format_type(a.atttypid, NULL), coalesc
     JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid
     WHERE c.relnamespace = 'localrag'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2"""
 NUMBERS = {"bigint", "integer", "localrag.library"}
-# An earlier store: keys without the library, and statistics of all columns.
+# An earlier store: keys without the library, statistics of all columns, policies after the conditions of whoever asks.
 EARLIER = """ALTER TABLE files DROP CONSTRAINT files_library_id_root_id_path_key, ADD UNIQUE (root_id, path);
     ALTER TABLE documents DROP CONSTRAINT documents_library_id_file_id_member_key, ADD UNIQUE (file_id, member);
     ALTER TABLE postings DROP CONSTRAINT postings_pkey, ADD PRIMARY KEY (term_id, space, block);
@@ -50,6 +50,9 @@ def earlier(pg, store):
         pg.sql(store.database, f"SET search_path = localrag, public; {statement}")
     for table, column, *_ in columns(pg, store):
         pg.sql(store.database, f'ALTER TABLE localrag.{table} ALTER "{column}" SET STATISTICS -1')
+        if column == "library_id" and table != "audit":
+            policy_ = f"ALTER POLICY reading ON localrag.{table} USING (library_id = (SELECT localrag.readable()))"
+            pg.sql(store.database, policy_)
     pg.sql(store.database, "ANALYZE")
 
 
@@ -100,11 +103,13 @@ def full(pg, papers, put):
     return papers
 
 
-def constants(pg, store, table, column, kind):
-    """A value that a column holds, and one that it does not, as literals."""
-    shown = "encode({}, 'hex')" if kind == "bytea" else "CAST({} AS text)"
-    held = pg.sql(store.database, f'SELECT {shown.format(chr(34) + column + chr(34))} FROM localrag.{table} LIMIT 1')
-    if not held or held[0][0] is None:
+def constants(pg, store, library, table, column, kind):
+    """A value that a column holds in one library alone, and one that it does not, as literals."""
+    shown = f"""encode("{column}", 'hex')""" if kind == "bytea" else f'CAST("{column}" AS text)'
+    others = f'SELECT 1 FROM localrag.{table} b WHERE b.library_id <> {library} AND b."{column}" = a."{column}"'
+    own = f"AND library_id = {library} AND NOT EXISTS ({others})"
+    held = pg.sql(store.database, f"SELECT {shown} FROM localrag.{table} a WHERE {shown} <> '' {own} LIMIT 1")
+    if not held:
         return None
     text = held[0][0].replace("'", "''")
     other = {"bytea": "00ff00", "text": "zzzz"}.get(kind, "987654321" if kind in NUMBERS else text)
@@ -114,7 +119,7 @@ def constants(pg, store, table, column, kind):
 
 def estimates(connection, table, column, kind, value):
     """What EXPLAIN says of each comparison of a column, and of those of a text's beginning."""
-    operators = ["=", "<", ">=", "<>", *(["^@", "COLLATE \"C\" <"] if kind == "text" else [])]
+    operators = ["=", "<", ">=", "<>", *(["^@", 'COLLATE "C" <'] if kind == "text" else [])]
     cast = kind if kind != "localrag.library" else "bigint"
     found = []
     for settings in ("on", "off"):
@@ -123,17 +128,17 @@ def estimates(connection, table, column, kind, value):
             where = f'"{column}" {operator} CAST({value} AS {cast})'
             for how in ("EXPLAIN", "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF)"):
                 rows = connection.run(f"{how} SELECT 1 FROM localrag.{table} WHERE {where}")
-                found.append([row[0].replace(value.strip("'"), "?") for row in rows if "Cond" not in row[0] and "Filter: (" not in row[0]])
+                found.append([row[0] for row in rows if "Cond: (" not in row[0] and "Filter: (" not in row[0]])
     return found
 
 
-def told(pg, store, who, library):
-    """The columns of which EXPLAIN tells a role whether they hold a value."""
+def told(pg, store, who, library, opened=None):
+    """The columns of which EXPLAIN tells a role, which has `opened` a library, whether another one holds a value."""
     found = []
     with native.Connection(who.user, database=who.database, unix_sock=pg.socket) as connection:
-        connection.run(f"SET localrag.library = '{library}'")
+        connection.run(f"SET localrag.library = '{opened or library}'")
         for table, column, kind, _, key in columns(pg, store):
-            values = constants(pg, store, table, column, kind)
+            values = constants(pg, store, library, table, column, kind)
             if values is None or kind in ("halfvec", "localrag.library") or (kind in NUMBERS and key):
                 continue
             held, absent = (estimates(connection, table, column, kind, value) for value in values)
@@ -148,7 +153,7 @@ def test_explain_tells_a_stranger_and_another_reader_nothing_of_any_column(pg, s
     with closing(Editor.create_in(store, tmp_path / "other", "other", IDENTITY)) as other:
         postgres.set_right(db(other), reader.user, "read")
         assert told(pg, store, stranger, library) == []
-        assert told(pg, store, reader, db(other).library) == []
+        assert told(pg, store, reader, library, db(other).library) == []
     assert len(columns(pg, store)) > 80
 
 
@@ -159,7 +164,7 @@ def test_no_column_but_the_numbers_of_keys_has_statistics(pg, store, full):
     kept = pg.sql(store.database, "SELECT tablename, attname FROM pg_stats WHERE schemaname = 'localrag'")
     numbers = {(table, column) for table, column, kind, _, key in columns(pg, store) if kind in NUMBERS and key}
     assert {tuple(row) for row in kept if row[0] not in CLOSED} <= numbers
-    assert pg.sql(store.database, "SELECT count(*) FROM pg_statistic_ext") == [[0]]
+    assert pg.sql(store.database, "SELECT DISTINCT stxkind FROM pg_statistic_ext") == [["{d}"]]  # numbers of pairs
 
 
 def test_every_key_begins_with_the_library(pg, store):
@@ -179,7 +184,9 @@ def test_an_error_does_not_tell_whether_a_name_is_there(pg, store, full, conflic
         for name in ("secret.txt", "nobody.txt"):
             values = f"({root}, '{name}', 0, 0, '', '')"
             with pytest.raises(native.DatabaseError) as raised:
-                stranger.run(f"INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES {values}{conflict}")
+                stranger.run(
+                    f"INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES {values}{conflict}"
+                )
             errors.append(raised.value.args[0])
         assert errors[0] == errors[1] and errors[0]["C"] == "42501"
 
@@ -202,7 +209,9 @@ def shape(pg, store):
     indexes = """SELECT indrelid::regclass::text, indkey FROM pg_index JOIN pg_class c ON c.oid = indrelid
         WHERE relnamespace = 'localrag'::regnamespace ORDER BY 1, 2"""
     return [pg.sql(store.database, f"SET search_path = ''; {sql}") for sql in (constraints, storage, policies)] + [
-        sorted(map(str, pg.sql(store.database, indexes))), columns(pg, store)]
+        sorted(map(str, pg.sql(store.database, indexes))),
+        columns(pg, store),
+    ]
 
 
 def test_init_takes_the_statistics_and_keys_of_an_earlier_store(pg, store, full, put, tmp_path):
@@ -255,10 +264,8 @@ class Impostor(threading.Thread):
             connection.settimeout(5)
             connection.recv(1000)
             connection.sendall(b"R" + struct.pack("!i", 4 + len(self.demand)) + self.demand + b"Z\0\0\0\5I")
-            try:
+            with suppress(OSError):
                 self.heard = connection.recv(1000)
-            except OSError:
-                pass
 
 
 DEMANDS = {"clear": struct.pack("!i", 3), "md5": struct.pack("!i4s", 5, b"salt"), "none": struct.pack("!i", 0)}
@@ -287,12 +294,12 @@ print("ready", flush=True); listener.accept()[0].recv(100)"""
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="another user listens")
-def test_a_unix_socket_of_another_user_is_refused(tmp_path):
-    folder = f"/tmp/lr-squat-{os.getpid()}"
-    os.mkdir(folder)
-    os.chmod(folder, 0o1777)  # as /tmp
-    path = f"{folder}/.s.PGSQL.5432"
-    process = subprocess.Popen([sys.executable, "-c", OTHER, path], stdout=subprocess.PIPE)
+def test_a_unix_socket_of_another_user_is_refused():
+    folder = Path(f"/tmp/lr-squat-{os.getpid()}")
+    folder.mkdir()
+    folder.chmod(0o1777)  # as /tmp
+    path = folder / ".s.PGSQL.5432"
+    process = subprocess.Popen([sys.executable, "-c", OTHER, str(path)], stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"ready\n"
         with pytest.raises(OfflineRefused) as raised:
@@ -301,5 +308,5 @@ def test_a_unix_socket_of_another_user_is_refused(tmp_path):
     finally:
         process.kill()
         process.wait()
-        os.unlink(path)
-        os.rmdir(folder)
+        path.unlink()
+        folder.rmdir()

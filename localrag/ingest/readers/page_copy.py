@@ -30,9 +30,11 @@ def copy_page(source: Source, wanted: PageRequest, options: Options) -> PageCopy
         if not 1 <= wanted.page <= len(document):
             raise ReadError(f"has no page {wanted.page}", "Ingest again.")
         try:
-            pdf.has_form(document)
+            pdf.has_form(document)  # which gives fields their looks
             with contextlib.closing(document[wanted.page - 1]) as page:
-                page.flatten()  # in memory
+                raw = pypdfium2.raw
+                if raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == raw.FLATTEN_FAIL:
+                    raise ReadError("has annotations that cannot be drawn", "Open it in a viewer.")
             with contextlib.closing(document[wanted.page - 1]) as page:
                 size, boxes = page.get_size(), boxes_of(page, wanted)
                 seen = native.view(page, page.get_rotation() // 90)

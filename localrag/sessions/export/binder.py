@@ -6,12 +6,13 @@ Pages of PDFs are copies of the originals, as long as they are those that were r
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import count
 from pathlib import PurePosixPath
-from textwrap import shorten
 from typing import TYPE_CHECKING, Protocol
 
 from localrag.answer.checks import cited_page
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from localrag.sessions.export.binder_pages import Pages, Row, Spans
     from localrag.worker.engine import Opened
 
-_MAX_QUOTE, _MAX_SAYS, _MAX_QUESTION = 240, 240, 90
+shorten = partial(textwrap.shorten, placeholder="…")
+_MAX_CELL, _MAX_NAME, _MAX_QUESTION = 240, 100, 90
 _MAX_WHOLE, _AROUND = 12_000, 2_000  # characters of a text shown whole, and around a quote of a longer one
 
 
@@ -67,7 +69,7 @@ def of_session(session: Session) -> Binder:
     for number, turn in enumerate(session.turns, 1):
         if turn.answer is None:
             continue
-        asked = f"{number}. {shorten(turn.question, _MAX_QUESTION, placeholder='…')}"
+        asked = f"{number}. {shorten(turn.question, _MAX_QUESTION)}"
         sentences = re.split(r"(?<=[.!?\]])\s+(?=[^\[\s])", turn.answer.answer)
         for one in turn.answer.citations:
             rests = next((text for text in sentences if f"[{one.marker}]" in text), sentences[0])
@@ -163,18 +165,17 @@ def _laid_out(binder: Binder, found: Sequence[_Source], before: Pages | None = N
     last = ("", "")
     for one in found:
         own = {
-            number: line(f"{number} · {shorten(of.says, 100, placeholder='…')}") for number, of in one.quotes.items()
+            number: line(f"{number} · {shorten(of.says, _MAX_NAME, placeholder='…')}")
+            for number, of in one.quotes.items()
         }
-        named = line(one.at.name)
-        pages.begin("" if last == (one.at.library, one.at.document) else named, own)
+        pages.begin("" if last == (one.at.library, one.at.document) else line(one.at.name), own)
         last = (one.at.library, one.at.document)
-        file = [line(one.at.document)] if one.at.title else []
-        notes, foot = [*map(line, one.notes)], " · ".join((named, *file, _where(one)))
+        where, notes = line(_where(one)), [*map(line, one.notes)]
         if one.copy is not None:
-            pages.add_copy(one.copy, [number for _, _, number in one.spans], notes, foot)
+            pages.add_copy(one.copy, [number for _, _, number in one.spans], notes, f"{where} · {_named(one.at)}")
         else:
-            about = " · ".join((*file, _where(one), "text as it was read"))
-            pages.add_text(named, about, notes, _parts(one), foot)
+            about = line(f"{one.at.document} · {where} · text as it was read")
+            pages.add_text(line(one.at.name), [about, *notes], _parts(one), f"{where} · {_named(one.at)}")
     return pages
 
 
@@ -185,16 +186,16 @@ def _counted(found: Sequence[_Source]) -> str:
     return f"{counted}. Made {today.day} {today:%B %Y}. Each line leads to its page; pages are those of this binder."
 
 
+def _named(at: Citation) -> str:
+    return line(f"{at.title} ({at.document})" if at.title else at.document)
+
+
 def _rows(one: _Source) -> Iterator[Row]:
     from localrag.sessions.export.binder_pages import Row
 
     for number, quoted in one.quotes.items():
-        at = quoted.at
-        named = f"{at.title} ({at.document})" if at.title else at.document
-        quote, says = (
-            shorten(text, most, placeholder="…") for text, most in ((at.quote, _MAX_QUOTE), (quoted.says, _MAX_SAYS))
-        )
-        yield Row(number, (line(named), line(at.place), f"“{line(quote)}”", line(says)))
+        quote, says = (shorten(text, _MAX_CELL) for text in (quoted.at.quote, quoted.says))
+        yield Row(number, _named(quoted.at), (line(quoted.at.place), f"“{line(quote)}”", line(says)))
 
 
 def _where(one: _Source) -> str:
@@ -203,7 +204,7 @@ def _where(one: _Source) -> str:
         return one.at.place or "the source"
     page = one.opened.page
     if page.number is None:
-        return "the source has no pages"
+        return "source without pages"
     named = f" ({page.label})" if page.label and page.label != str(page.number) else ""
     return f"{page.unit} {page.number} of {one.opened.count} of the source{named}"
 

@@ -32,7 +32,7 @@ _FIXED, _CELL, _MAX_CELLS = (
     150,
 )  # a space of a table; the width of its letters, in sizes; the most of them
 _PIECE = re.compile(rf"[^{_FIXED}]+(?:{_FIXED}[^{_FIXED}]+)*")
-_COLUMNS = (("", 22.0), ("Document", 122.0), ("Place", 62.0), ("Quote", 146.0), ("Stands for", 117.0), ("Page", 30.0))
+_COLUMNS = (("", 24.0), ("Place", 76.0), ("Quote", 210.0), ("Stands for", 157.28), ("Page", 32.0))
 _MAX_LINES = 6  # of a cell
 Spans = Sequence[tuple[int, int, int]]  # start, end and number of each quote
 
@@ -109,7 +109,8 @@ class Row:
     """A line of the index."""
 
     number: int
-    cells: tuple[str, str, str, str]  # document, place, quote, what it stands for
+    document: str
+    cells: tuple[str, str, str]  # place, quote, what it stands for
 
 
 @dataclass(slots=True)
@@ -149,16 +150,19 @@ class Pages:
         y = self._paragraph(self.title, _HEIGHT - _MARGIN - 12, 17, _BLACK)
         for text in about:
             y = self._paragraph(text, y - 2, 8.5, _GREY)
-        y = self._heads(y - 14)
+        y, last = self._heads(y - 14), ""
         for row in rows:
             page = str(self.known.get(row.number, ""))
             cells = [
                 _cell(text, room) for text, (_, room) in zip((str(row.number), *row.cells, page), _COLUMNS, strict=True)
             ]
             height = 10.0 * max(map(len, cells)) + 5
-            if y - height < _MARGIN:
+            if y - height - (18 if row.document != last else 0) < _MARGIN:
                 self._end("Index")
-                y = self._heads(_HEIGHT - _MARGIN)
+                y, last = self._heads(_HEIGHT - _MARGIN), ""
+            if row.document != last:
+                self._write(_MARGIN + 3, y - 11, _cut(row.document, 8, _ROOM - 6), 8)
+                y, last = y - 15, row.document
             self._row(row.number, cells, y, height)
             y -= height
         self._end("Index")
@@ -193,12 +197,10 @@ class Pages:
         for number, name in quotes.items():
             self._canvas.addOutlineEntry(legible(name)[0], f"q{number}", 1)
 
-    def add_text(
-        self, head: str, where: str, notes: Sequence[str], parts: Sequence[tuple[str, Spans]], foot: str
-    ) -> None:
+    def add_text(self, head: str, about: Sequence[str], parts: Sequence[tuple[str, Spans]], foot: str) -> None:
         """Add the parts of a text with their quotes, on as many pages as it takes."""
         y = self._paragraph(head, _HEIGHT - _MARGIN - 6, 12, _BLACK)
-        for text in (where, *notes):
+        for text in about:
             y = self._paragraph(text, y, 8, _GREY)
         self._canvas.setStrokeColorRGB(0.7, 0.7, 0.7)
         self._canvas.line(_MARGIN, y, _MARGIN + _ROOM, y)
@@ -307,13 +309,17 @@ def _in_columns(text: str) -> tuple[str, list[int]]:
 def _lines(text: str) -> Iterator[tuple[float, list[tuple[float, int, int]]]]:
     """Yield the lines of a text: the size of their letters, and the pieces of each, where they begin."""
     lines, at = text.split("\n"), 0
-    longest = max((len(line) for line in lines if _FIXED in line), default=1)
+    longest = max((len(line) for line in lines if _is_table(line)), default=1)
     small = min(_SIZE, _ROOM / _CELL / longest)
     for line in lines:
-        if _FIXED in line:
+        if _is_table(line):
             pieces = [(one.start() * _CELL * small, at + one.start(), at + one.end()) for one in _PIECE.finditer(line)]
             yield small, pieces
         else:
             for start, end in _wrapped(line, _SIZE, _ROOM):
                 yield _SIZE, [(0.0, at + start, at + end)]
         at += len(line) + 1
+
+
+def _is_table(line: str) -> bool:
+    return _FIXED in line or line.startswith("──")

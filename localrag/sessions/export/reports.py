@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +88,11 @@ def contents(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Con
 
 def binder_of(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Binder:
     """Return the quotes of a review, each with its finding."""
-    quotes = [Quoted(one.citation, summary(one)) for one in findings if one.citation]
+    quotes = []
+    for one in findings:
+        if at := one.citation:
+            title = at.title or (one.document_title if at.document == one.document else "")
+            quotes.append(Quoted(replace(at, title=title), summary(one)))
     return Binder(f"Review: {title}", (f"Playbook: {title}", *contents(findings, title, ended).about), tuple(quotes))
 
 

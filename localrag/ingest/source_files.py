@@ -125,12 +125,12 @@ def page_image(
     file: Path, document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]], drawer: Drawer
 ) -> PagePicture:
     """Draw a page, at most `width` pixels wide, with boxes around spans (the quote first), or raise ReadError."""
-    return drawer.draw(file, _request(document, page, width, spans), PagePicture)
+    return drawer.draw(file, _request(document, page, width, spans))
 
 
 def page_copy(file: Path, document: Document, page: Page, spans: Sequence[tuple[int, int]], drawer: Drawer) -> PageCopy:
     """Copy a page of a PDF, and find spans on it, or raise ReadError."""
-    return drawer.draw(file, replace(_request(document, page, 0, spans), copied=True), PageCopy)
+    return drawer.copy(file, replace(_request(document, page, 0, spans), copied=True))
 
 
 def _request(document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]]) -> PageRequest:

@@ -222,8 +222,15 @@ class Drawer(contextlib.AbstractContextManager["Drawer"]):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def draw(self, path: Path, wanted: PageRequest, kind: type[Page]) -> Page:
-        """Draw or copy a page of a document, or raise ReadError."""
+    def draw(self, path: Path, wanted: PageRequest) -> PagePicture:
+        """Draw a page of a document, or raise ReadError."""
+        return self._made(path, wanted, PagePicture)
+
+    def copy(self, path: Path, wanted: PageRequest) -> PageCopy:
+        """Copy a page of a document, or raise ReadError."""
+        return self._made(path, wanted, PageCopy)
+
+    def _made(self, path: Path, wanted: PageRequest, kind: type[Page]) -> Page:
         with self._drawing:
             kept, self._kept = self._kept, None
             if kept is not None and kept[0] == path:

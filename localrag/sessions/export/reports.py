@@ -91,8 +91,8 @@ def binder_of(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Bi
     quotes = []
     for one in findings:
         if at := one.citation:
-            title = at.title or (one.document_title if at.document == one.document else "")
-            quotes.append(Quoted(replace(at, title=title), summary(one)))
+            named = at.title or (one.document_title if at.document == one.document else "")
+            quotes.append(Quoted(replace(at, title=named), summary(one)))
     return Binder(f"Review: {title}", (f"Playbook: {title}", *contents(findings, title, ended).about), tuple(quotes))
 
 

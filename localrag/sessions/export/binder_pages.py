@@ -193,7 +193,8 @@ class Pages:
             self._aim(number, 20_000)
         self._aimed.difference_update(quotes)
         if document:
-            self._canvas.addOutlineEntry(legible(document)[0], f"q{min(quotes)}", 0, closed=True)
+            self._canvas.bookmarkPage(f"d{min(quotes)}")
+            self._canvas.addOutlineEntry(legible(document)[0], f"d{min(quotes)}", 0, closed=True)
         for number, name in quotes.items():
             self._canvas.addOutlineEntry(legible(name)[0], f"q{number}", 1)
 

@@ -15,7 +15,7 @@ from typing import Any
 from localrag.errors import ReadError
 from localrag.ingest.readers import pdf
 from localrag.ingest.readers import pdf_native as native
-from localrag.ingest.readers.page_picture import boxes_of
+from localrag.ingest.readers.page_picture import Box, boxes_of
 from localrag.ingest.readers.source import Options, Source
 from localrag.ingest.source_files import PageCopy, PageRequest, PdfObject, drawn
 
@@ -35,13 +35,12 @@ def copy_page(source: Source, wanted: PageRequest, options: Options) -> PageCopy
                 raw = pypdfium2.raw
                 if raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == raw.FLATTEN_FAIL:
                     raise ReadError("has annotations that cannot be drawn", "Open it in a viewer.")
-            with contextlib.closing(document[wanted.page - 1]) as page:
-                size, boxes = page.get_size(), boxes_of(page, wanted)
-                seen = native.view(page, page.get_rotation() // 90)
-                crop = page.get_cropbox()
             with contextlib.closing(pypdfium2.PdfDocument.new()) as alone:
-                alone.import_pages(document, [wanted.page - 1])
+                alone.import_pages(document, [wanted.page - 1])  # which gives the page what it inherits
                 alone.save(made := io.BytesIO())
+                with contextlib.closing(alone[0]) as page:
+                    size, crop, boxes = page.get_size(), page.get_bbox(), boxes_of(page, wanted)
+                    seen = native.view(page, page.get_rotation() // 90)
         except pypdfium2.PdfiumError as error:
             raise ReadError("is damaged: the page could not be copied", "Open it in a viewer.") from error
     if not (size[0] >= 1 and size[1] >= 1):
@@ -50,7 +49,13 @@ def copy_page(source: Source, wanted: PageRequest, options: Options) -> PageCopy
     objects, layers = _objects(made, crop, upright)
     hidden = _hidden_layers(source, options.passwords) if layers else set()
     off = tuple(number for number, name in layers.items() if name in hidden)
-    return PageCopy(size[0], size[1], tuple(objects), tuple(map(tuple, boxes)), off)
+    return PageCopy(size[0], size[1], tuple(objects), tuple(map(_on_page, boxes)), off)
+
+
+def _on_page(boxes: Sequence[Box]) -> tuple[Box, ...]:
+    """Return the parts of boxes that are on the page."""
+    inside = ((max(0.0, a), max(0.0, b), min(1.0, c), min(1.0, d)) for a, b, c, d in boxes)
+    return tuple(box for box in inside if box[0] < box[2] and box[1] < box[3])
 
 
 def _objects(

@@ -20,4 +20,4 @@ def binding(settings: Settings) -> Iterator[Bind]:
     from localrag.worker.engine import Engine
 
     with closing(Engine(settings)) as engine, bar() as update:
-        yield partial(binder.pdf, sources=engine, progress=update)
+        yield partial(binder.pdf, engine=engine, progress=update)

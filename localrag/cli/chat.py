@@ -354,7 +354,7 @@ class PlainChat:
             raise UsageError("there is nothing to export", "Ask a question first, then: :export FILE")
         path = Path(file).expanduser()
         record = self.store.record_of(*self._session.libraries)
-        bind = partial(binder.pdf, sources=self.engine)
+        bind = partial(binder.pdf, engine=self.engine)
         exports.write(self._session, path, exports.form_of(path), record, bind=bind)
         say(f"Wrote {counted(len(self._session.turns), 'question')} to {path}.")
 

@@ -206,7 +206,7 @@ class Pages:
         if form not in exports.FORMS:
             raise UsageError(f"there is no format {form!r:.40}", f"Formats: {', '.join(exports.FORMS)}.")
         record = self._store.record_of(*session.libraries)
-        bind = partial(binder.pdf, sources=self._served.engine)
+        bind = partial(binder.pdf, engine=self._served.engine)
         data = await asyncio.to_thread(exports.exported, session, form, record, "a browser", bind=bind)
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(exports.file_name(session, form))}"}
         return Response(data, media_type="application/octet-stream", headers=headers)

@@ -118,7 +118,7 @@ class _Graph:
         """Return all objects in the order of their numbers, the form first."""
         from pypdf import generic
 
-        size = 0
+        size = len(self.objects[0][1] or b"")
         while self._waiting:
             number, reference = self._waiting.pop()
             value = reference.get_object()

@@ -13,7 +13,7 @@ from datetime import date
 from functools import partial
 from itertools import count
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from localrag.answer.checks import cited_page
 from localrag.errors import KeyRequired, LocalragError, ReadError, UsageError
@@ -26,21 +26,11 @@ from localrag.types import Citation
 
 if TYPE_CHECKING:
     from localrag.sessions.export.binder_pages import Pages, Row, Spans
-    from localrag.worker.engine import Opened
+    from localrag.worker.engine import Engine, Opened
 
 shorten = partial(textwrap.shorten, placeholder="…")
 _MAX_CELL, _MAX_NAME, _MAX_QUESTION = 240, 100, 90
 _MAX_WHOLE, _AROUND = 12_000, 2_000  # characters of a text shown whole, and around a quote of a longer one
-
-
-class Sources(Protocol):
-    """What opens pages: an engine."""
-
-    def page(self, library: str, document: str, number: int | None = None, *, exact: bool = False) -> Opened: ...
-
-    def page_copy(
-        self, library: str, document: str, number: int | None, spans: tuple[tuple[int, int], ...]
-    ) -> PageCopy: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +84,7 @@ class _Source:
         return next(iter(self.quotes.values())).at
 
 
-def pdf(binder: Binder, sources: Sources, progress: Callable[[int, int | None, str], None] = lambda *_: None) -> bytes:
+def pdf(binder: Binder, engine: Engine, progress: Callable[[int, int | None, str], None] = lambda *_: None) -> bytes:
     """Return the binder; `progress` takes the pages that are done, all pages and a document. Needs one quote."""
     from localrag.sessions.export import binding
 
@@ -103,7 +93,7 @@ def pdf(binder: Binder, sources: Sources, progress: Callable[[int, int | None, s
     found, pages = [], _by_page(binder.quotes)
     for done, quotes in enumerate(pages):
         progress(done, len(pages), f"page of {next(iter(quotes.values())).at.document}")
-        found.append(_read(quotes, sources))
+        found.append(_read(quotes, engine))
     first = _laid_out(binder, found)
     first.finished()
     laid = _laid_out(binder, found, first)
@@ -126,11 +116,11 @@ def _by_page(quotes: Sequence[Quoted]) -> list[dict[int, Quoted]]:
     ]
 
 
-def _read(quotes: dict[int, Quoted], sources: Sources) -> _Source:
+def _read(quotes: dict[int, Quoted], engine: Engine) -> _Source:
     """Open the page of some quotes, and copy the original where it is a PDF that has not changed."""
     at = next(iter(quotes.values())).at
     try:
-        opened = sources.page(at.library, at.document, at.page, exact=True)
+        opened = engine.page(at.library, at.document, at.page, exact=True)
     except KeyRequired:
         raise
     except LocalragError as error:
@@ -143,16 +133,12 @@ def _read(quotes: dict[int, Quoted], sources: Sources) -> _Source:
     copy = None
     if PurePosixPath(at.document).suffix.lower() == ".pdf" and opened.state == "same":
         try:
-            copy = sources.page_copy(at.library, at.document, at.page, tuple((one[0], one[1]) for one in spans))
+            copy = engine.page_copy(at.library, at.document, at.page, tuple((one[0], one[1]) for one in spans))
         except ReadError as error:
             notes.append(f"The original page is not shown: {error.message}. This is the text that was read.")
     if copy is not None:
         lost = [str(one[2]) for one, boxes in zip(spans, copy.boxes, strict=False) if not boxes]
-        notes += (
-            [f"Not highlighted, since the page draws its words in another way: quote {', '.join(lost)}."]
-            if lost
-            else []
-        )
+        notes += [f"The page draws the words of quote {', '.join(lost)} in another way."] if lost else []
     return _Source(quotes, opened, spans, copy, tuple(notes))
 
 
@@ -160,14 +146,11 @@ def _laid_out(binder: Binder, found: Sequence[_Source], before: Pages | None = N
     """Lay out all pages; `before` is the same layout, made to know where each quote comes to stand."""
     from localrag.sessions.export.binder_pages import Pages
 
-    pages = Pages(line(binder.title), before.where, before.total) if before else Pages(line(binder.title))
+    pages = Pages(line(binder.title), *((before.where, before.total) if before else ()))
     pages.add_index([*map(line, (*binder.about, _counted(found)))], [row for one in found for row in _rows(one)])
     last = ("", "")
     for one in found:
-        own = {
-            number: line(f"{number} · {shorten(of.says, _MAX_NAME, placeholder='…')}")
-            for number, of in one.quotes.items()
-        }
+        own = {number: line(f"{number} · {shorten(of.says, _MAX_NAME)}") for number, of in one.quotes.items()}
         pages.begin("" if last == (one.at.library, one.at.document) else line(one.at.name), own)
         last = (one.at.library, one.at.document)
         where, notes = line(_where(one)), [*map(line, one.notes)]
@@ -191,11 +174,9 @@ def _named(at: Citation) -> str:
 
 
 def _rows(one: _Source) -> Iterator[Row]:
-    from localrag.sessions.export.binder_pages import Row
-
     for number, quoted in one.quotes.items():
         quote, says = (shorten(text, _MAX_CELL) for text in (quoted.at.quote, quoted.says))
-        yield Row(number, _named(quoted.at), (line(quoted.at.place), f"“{line(quote)}”", line(says)))
+        yield number, _named(quoted.at), (line(quoted.at.place), f"“{line(quote)}”", line(says))
 
 
 def _where(one: _Source) -> str:

@@ -26,15 +26,12 @@ _ROOM = _WIDTH - 2 * _MARGIN
 _SIZE, _SMALL, _LINE = 9.0, 7.0, 1.45  # of letters, and of a line in sizes of its letters
 _GUTTER, _STRIP = 28.0, 40.0  # left of a copy and below it
 _GREY, _BLACK, _BLUE = (0.4, 0.4, 0.4), (0.0, 0.0, 0.0), (0.02, 0.28, 0.6)
-_FIXED, _CELL, _MAX_CELLS = (
-    "\x1f",
-    0.64,
-    150,
-)  # a space of a table; the width of its letters, in sizes; the most of them
+_FIXED, _CELL, _MAX_CELLS = "\x1f", 0.64, 150  # of tables: a space, the width of letters in sizes, the most letters
 _PIECE = re.compile(rf"[^{_FIXED}]+(?:{_FIXED}[^{_FIXED}]+)*")
 _COLUMNS = (("", 24.0), ("Place", 76.0), ("Quote", 210.0), ("Stands for", 157.28), ("Page", 32.0))
 _MAX_LINES = 6  # of a cell
 Spans = Sequence[tuple[int, int, int]]  # start, end and number of each quote
+Row = tuple[int, str, tuple[str, str, str]]  # of the index: number, document; place, quote, what it stands for
 
 
 @cache
@@ -104,15 +101,6 @@ def _script(letter: str) -> str:
     return f"{name if len(name) < 4 else name.capitalize()} letters"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the index."""
-
-    number: int
-    document: str
-    cells: tuple[str, str, str]  # place, quote, what it stands for
-
-
 @dataclass(slots=True)
 class Pages:
     """Lays out pages one by one; `known` is where a layout before put each quote, `total` how many pages it made."""
@@ -151,19 +139,17 @@ class Pages:
         for text in about:
             y = self._paragraph(text, y - 2, 8.5, _GREY)
         y, last = self._heads(y - 14), ""
-        for row in rows:
-            page = str(self.known.get(row.number, ""))
-            cells = [
-                _cell(text, room) for text, (_, room) in zip((str(row.number), *row.cells, page), _COLUMNS, strict=True)
-            ]
+        for number, document, texts in rows:
+            shown = (str(number), *texts, str(self.known.get(number, "")))
+            cells = [_cell(text, room) for text, (_, room) in zip(shown, _COLUMNS, strict=True)]
             height = 10.0 * max(map(len, cells)) + 5
-            if y - height - (18 if row.document != last else 0) < _MARGIN:
+            if y - height - (18 if document != last else 0) < _MARGIN:
                 self._end("Index")
                 y, last = self._heads(_HEIGHT - _MARGIN), ""
-            if row.document != last:
-                self._write(_MARGIN + 3, y - 11, _cut(row.document, 8, _ROOM - 6), 8)
-                y, last = y - 15, row.document
-            self._row(row.number, cells, y, height)
+            if document != last:
+                self._write(_MARGIN + 3, y - 11, _cut(document, 8, _ROOM - 6), 8)
+                y, last = y - 15, document
+            self._row(number, cells, y, height)
             y -= height
         self._end("Index")
 
@@ -262,7 +248,7 @@ class Pages:
         size, right = _SMALL * scale, f"{page} of {self.total}"
         end = width - (_MARGIN if left == _MARGIN else 12 * scale) - _edges(right, size)[-1]
         self._write(end, 26 * scale, right, size, _GREY)
-        for line, text in enumerate((foot, *notes)):
+        for line, text in enumerate((foot, *notes)[:3]):
             self._write(left, (26 - 9 * line) * scale, _cut(text, size, end - left - size), size, _GREY)
         self._canvas.showPage()
 

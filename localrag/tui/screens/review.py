@@ -257,9 +257,7 @@ class ReviewScreen(TableScreen):
     async def action_export(self) -> None:
         found = [one for line in self._lines for one in line.row.values() if self._wanted(one)]
         title, what, record_of = self._results.question, counted(len(found), "finding"), self._core.store.record_of
-        save = partial(
-            reports.save, originals=self._core.originals, bind=partial(binder.pdf, sources=self._core.engine)
-        )
+        save = partial(reports.save, originals=self._core.originals, bind=partial(binder.pdf, engine=self._core.engine))
         await export(
             self.app,
             "Export the review",

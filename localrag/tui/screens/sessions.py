@@ -219,7 +219,7 @@ async def export_session(app: LocalragApp, core: Core, session: Session, form: F
 
     def write(path: Path) -> None:
         record = core.store.record_of(*session.libraries)
-        bind = partial(binder.pdf, sources=core.engine)
+        bind = partial(binder.pdf, engine=core.engine)
         exports.write(core.store.load(session.id), path, exports.form_of(path), record, replace=True, bind=bind)
 
     await export(

@@ -24,14 +24,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from localrag import protocol
 from localrag.errors import Cancelled, ReadError
 from localrag.ingest.readers import reader_process, wire
 from localrag.ingest.readers.source import Options, open_file
-from localrag.ingest.source_files import PagePicture, PageRequest
+from localrag.ingest.source_files import PageCopy, PagePicture, PageRequest
 from localrag.types import Part, Refused
 
+Page = TypeVar("Page", PagePicture, PageCopy)
 Reply = tuple[Path, Part | Refused | None]
 _MAX_WAITING = 20_000_000  # characters of text that wait for the caller, about
 _TICK = 0.1
@@ -139,7 +141,7 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
             served, staying = process.served, False
             try:
                 for item in process.do(path, inside=replies.inside):
-                    if isinstance(item, PagePicture):
+                    if isinstance(item, PagePicture | PageCopy):
                         raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
                     last = item
                     if not replies.put(path, item):
@@ -212,7 +214,7 @@ class _Replies:
 
 
 class Drawer(contextlib.AbstractContextManager["Drawer"]):
-    """Draws pages, one at a time; its process is kept for the next page, but of one file only: it may be hostile."""
+    """Draws or copies pages, one at a time; its process is kept for the next page of one file, which may be hostile."""
 
     def __init__(self, seconds: float = 60, options: Options | None = None, memory: int = 1_500_000_000) -> None:
         self._limits = wire.Setup(seconds, memory, options or Options())
@@ -224,24 +226,31 @@ class Drawer(contextlib.AbstractContextManager["Drawer"]):
 
     def draw(self, path: Path, wanted: PageRequest) -> PagePicture:
         """Draw a page of a document, or raise ReadError."""
+        return self._made(path, wanted, PagePicture)
+
+    def copy(self, path: Path, wanted: PageRequest) -> PageCopy:
+        """Copy a page of a document, or raise ReadError."""
+        return self._made(path, wanted, PageCopy)
+
+    def _made(self, path: Path, wanted: PageRequest, kind: type[Page]) -> Page:
         with self._drawing:
             kept, self._kept = self._kept, None
             if kept is not None and kept[0] == path:
                 # That a kept process was killed says nothing about the file.
                 with contextlib.suppress(_Lost):
-                    return self._draw(kept[1], path, wanted)
+                    return self._draw(kept[1], path, wanted, kind)
             elif kept is not None:
                 kept[1].end()
             try:
-                return self._draw(_Process(self._limits), path, wanted)
+                return self._draw(_Process(self._limits), path, wanted, kind)
             except _Lost as error:
                 raise _not_drawn(path, error.reason) from error
 
-    def _draw(self, process: _Process, path: Path, wanted: PageRequest) -> PagePicture:
+    def _draw(self, process: _Process, path: Path, wanted: PageRequest, kind: type[Page]) -> Page:
         found, reason = None, "gave no picture. Open it in a viewer."
         try:
             for item in process.do(path, wanted):
-                found = item if isinstance(item, PagePicture) else found
+                found = item if isinstance(item, kind) else found
                 reason = item.reason if isinstance(item, Refused) else reason
         except protocol.TooLong as error:
             raise _not_drawn(path, "has too long a page to be drawn. Its text is shown instead.") from error
@@ -298,7 +307,7 @@ class _Process:
 
     def do(
         self, path: Path, draw: PageRequest | None = None, inside: str = ""
-    ) -> Iterator[Part | Refused | PagePicture]:
+    ) -> Iterator[Part | Refused | PagePicture | PageCopy]:
         """Yield the results of a job; raise _Lost if the process died, or had to be killed."""
         try:
             opened = open_file(path, inside)
@@ -398,7 +407,7 @@ class _Process:
         return code
 
 
-def _check_identity(item: Part | Refused | PagePicture, opened: int) -> None:
+def _check_identity(item: Part | Refused | PagePicture | PageCopy, opened: int) -> None:
     """Compute what identifies a document here: a reader that was taken over could name another."""
     if not isinstance(item, Part) or item.name:
         return

@@ -21,7 +21,7 @@ from localrag.errors import Cancelled, LocalragError
 from localrag.events import Reviewed, ReviewEnded
 from localrag.items.playbook import Playbook, to_yaml
 from localrag.security.terminal import counted
-from localrag.sessions.export import reports
+from localrag.sessions.export import binder, reports
 from localrag.sessions.export.reports import MARKS, SIGNS, details, summary
 from localrag.tui.chat_state import Scope
 from localrag.tui.screens.dialogs import InputScreen, export
@@ -46,7 +46,7 @@ class ReviewScreen(TableScreen):
         Binding("r", "mark('rejected')", "Reject the finding; again: take it back"),
         Binding("c", "comment", "Comment on the finding"),
         Binding("slash", "filter", "Show only documents with these words in a state, value or comment"),
-        Binding("ctrl+e,e", "export", "Export as Word, HTML, Markdown, Excel, CSV or JSON"),
+        Binding("ctrl+e,e", "export", "Export as Word, PDF (binder), HTML, Markdown, Excel, CSV or JSON"),
         Binding("t", "redline", "Write the playbook's wording into a copy of the Word file, as tracked changes"),
         Binding("tab", "next_panel", "Next panel: grid, details, source"),
         Binding("escape", "back", "Close the source; clear the filter; stop the review; back to the conversation"),
@@ -257,6 +257,7 @@ class ReviewScreen(TableScreen):
     async def action_export(self) -> None:
         found = [one for line in self._lines for one in line.row.values() if self._wanted(one)]
         title, what, record_of = self._results.question, counted(len(found), "finding"), self._core.store.record_of
+        save = partial(reports.save, originals=self._core.originals, bind=partial(binder.pdf, engine=self._core.engine))
         await export(
             self.app,
             "Export the review",
@@ -264,7 +265,7 @@ class ReviewScreen(TableScreen):
             file_name(title).replace(".xlsx", ".docx"),
             reports.SUFFIXES,
             reports.check,
-            lambda path: reports.save(found, title, self.ended, path, record_of, originals=self._core.originals),
+            lambda path: save(found, title, self.ended, path, record_of),
             what,
             self._scope.libraries,
         )

@@ -59,6 +59,7 @@ _HEADING = 10  # words of a heading that stands alone
 _LEFT_OUT = 5  # numbers that a row of clauses may lack
 _MIN_HEADINGS = 3  # of the level of the clauses
 _LIKELY = 0.15  # of the words of a clause and of what may replace it, that both have
+_SURE = 0.9  # confidence from which 94 % of the quotes are such a clause (151 in 40 contracts), below 45 % (115)
 _BEARS = 0.5  # of the words of a sentence that one of the fallback has, too
 
 
@@ -276,20 +277,23 @@ def _proposal(
         number, (start, end) = next(iter(spans.items()))
         reason = "it is unsure" if one.as_expected is None else "the playbook has no fallback"
         return Proposal(one, "commented", (Edit(number, start, end, comment=comment),), reason)
-    if not _fits(item, one.fallback, spans, draft):
+    if doubt := _doubt(one, item, spans, draft):
         number, (start, end) = next(iter(spans.items()))
         edit = Edit(number, start, end, comment=f"{comment}\nProposed: {line(one.fallback)}")
-        return Proposal(one, "commented", (edit,), "the proposal has few words of this clause: check the place")
+        return Proposal(one, "commented", (edit,), f"{doubt}: check the place")
     return Proposal(one, "changed", tuple(_changed(line(one.fallback), comment, spans, draft)))
 
 
-def _fits(item: PlaybookItem, fallback: str, spans: dict[int, tuple[int, int]], draft: Draft) -> bool:
-    """Return whether a fallback may stand in the place of quoted sentences: by their words, or by the heading."""
+def _doubt(one: Checked, item: PlaybookItem, spans: dict[int, tuple[int, int]], draft: Draft) -> str:
+    """Return why a fallback may not stand in the place of quoted sentences; a heading of the item leaves no doubt."""
     sections = (draft.section_of(number) for number in spans)
-    if any(one and _plain(one.title) in {_plain(name) for name in (*item.headings, item.name)} for one in sections):
-        return True
-    texts = (draft.texts[n][slice(*_region(draft.texts[n], span, fallback))] for n, span in spans.items())
-    return any(_alike(text, fallback) >= _LIKELY for text in texts)
+    if any(own and _plain(own.title) in {_plain(name) for name in (*item.headings, item.name)} for own in sections):
+        return ""
+    if (one.confidence or 0) < _SURE:
+        return f"it is {one.confidence or 0:.0%} likely that this is such a clause"
+    texts = (draft.texts[n][slice(*_region(draft.texts[n], span, one.fallback))] for n, span in spans.items())
+    alike = any(_alike(text, one.fallback) >= _LIKELY for text in texts)
+    return "" if alike else "the proposal has few words of this clause"
 
 
 def _outward(one: Checked) -> str:

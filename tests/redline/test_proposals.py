@@ -171,6 +171,17 @@ def test_a_clause_with_few_words_of_the_fallback_gets_a_comment_with_it():
     assert text == CLAUSES and done == {"audit": "commented"} and "may audit the records" in comment
 
 
+@pytest.mark.parametrize(("heading", "done"), [("Representations", "commented"), ("Insurance", "changed")])
+def test_a_clause_that_may_be_another_is_only_struck_under_a_heading_of_the_item(heading, done):
+    words = "The Supplier represents that it shall be insured where a law requires it."
+    data = file_of(["Agreement", "1. Scope", "1.1 It works.", f"2. {heading}", f"2.1 {words}", "3. Law", "3.1 Iowa."])
+    one = finding(page_of(data), "insurance", words)
+    assert marked(data, one)[1] == {"insurance": "changed"}, "the same words where it is sure"
+    text, actions, comments = marked(data, replace(one, confidence=0.6))
+    assert actions == {"insurance": done} and (f"2.1 {words}" in text) is (done == "commented")
+    assert any(BOOK.item("insurance").fallback in one for one in comments) is (done == "commented")
+
+
 def test_where_word_counts_the_clauses_a_new_one_comes_last():
     heads = ("Scope", "Payment", "Law")
     paragraphs = [part for head in heads for part in (head, f"The {head.lower()} is as the order says, and no other.")]

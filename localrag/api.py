@@ -103,7 +103,9 @@ def extract(
 
 
 @contextmanager
-def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) -> Iterator[Settings]:
+def temporary_library(
+    file: Path, settings: Settings, stop: Callable[[], bool], passwords: Sequence[str] = ()
+) -> Iterator[Settings]:
     """Read a file or folder into a library that is deleted at the end; yields the settings that find it.
 
     Raises ReadError where the file cannot be read, or nothing of the folder; Cancelled by `stop`.
@@ -126,7 +128,7 @@ def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) 
     try:
         documents = file if file.is_dir() else _alone(file, folder / "documents")
         with closing(Library(TEMPORARY, own)) as library:
-            report = library.ingest(documents, stop=stop)
+            report = library.ingest(documents, stop=stop, passwords=passwords)
         if stop():
             raise Cancelled("stopped")
         for failure in () if report.read and file.is_dir() else report.failed:

@@ -219,18 +219,23 @@ def save(
     date: str = "",
     recipients: Recipients | None = None,
     internal: bool = False,
-) -> tuple[Path, list[Proposal]]:
+    passwords: Sequence[str] = (),
+) -> tuple[Path | None, list[Proposal]]:
     """Write a copy of a reviewed Word file with the playbook's wording as tracked changes, and record the export.
+
+    Nothing is written where nothing would be marked.
 
     `library` is where the document is, if it is in one. Changes are `by` somebody, else the user, at a `date`, else
     now. Raises ReadError where the file cannot be marked. Comments that are `internal` have the positions and notes of
     the playbook, and what is unsure gets one, too.
     """
     check(path, str(file))
-    marked = tracked.edited(file, by, date)
+    marked = tracked.edited(file, by, date, passwords)
     made = mark(marked, found, playbook, page, internal)
     if not library and (log := record_of("")) is not None:  # the review of another is in the log of its library
         audit.record(log, "review", None, playbook=playbook.title, document=str(file), proposals=len(made))
+    if not any(one.edits for one in made):
+        return None, made
     about, data = f"{playbook.title}: {file.name}", marked.saved()
     return table_export.save([{"library": library}], path, about, record_of, recipients, data), made
 

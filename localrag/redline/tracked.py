@@ -30,7 +30,7 @@ from lxml import etree
 
 from localrag.diff.substance import hunks, pairs
 from localrag.errors import ReadError
-from localrag.ingest.readers.package import DAMAGED, check_size, damaged, opened
+from localrag.ingest.readers.package import DAMAGED, check_size, damaged, decrypted, opened
 from localrag.ingest.readers.source import Options, Source
 from localrag.security import audit
 from localrag.sessions.export.contents import clean, line
@@ -112,11 +112,14 @@ def contents(file: Path) -> bytes:
         raise ReadError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path and its rights.") from error
 
 
-def edited(file: Path, by: str, date: str) -> WordFile:
-    """Open a Word file to edit it, `by` somebody (else the user) at a `date` (else now). Raises ReadError."""
-    data = contents(file)
+def edited(file: Path, by: str, date: str, passwords: Sequence[str] = ()) -> WordFile:
+    """Open a Word file to edit it, `by` somebody (else the user) at a `date` (else now); the copy has no password.
+
+    Raises ReadError.
+    """
+    source = Source(file.name, data=contents(file))
     try:
-        return WordFile(data, file.name, by, date)
+        return WordFile((decrypted(source, passwords) or source).data or b"", file.name, by, date)
     except ReadError as error:
         raise ReadError(f"{file} {error.message}", error.hint) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,9 @@ def redline_command(
         def log_of(name: str) -> Path:
             return settings.library_audit_file(name) if name else settings.audit_file
 
+        embed = partial(workspace.embed, library=name)
         about = (file, ended.findings, playbook, page, out, library or "")
-        written, made = proposals.save(*about, log_of, author, date, recipients, internal, passwords)
+        written, made = proposals.save(*about, log_of, author, date, recipients, internal, passwords, embed)
     if as_json:
         print_json(
             {

@@ -2,8 +2,9 @@
 
 The sentences that hold the quote of a finding give way to the fallback; numbers and headings that are typed before
 them, and other sentences of the paragraph, stay. A missing clause goes under a heading that it could have, else behind
-the clause that comes before it in the playbook, else before signatures and exhibits; behind clause 7 it is 7A, so that
-references to others stay right. Limits: headings and signatures in English.
+the clause that is nearest to it by its vector, without an embedder behind the one that comes before it in the playbook,
+else before signatures and exhibits; behind clause 7 it is 7A, so that references to others stay right. Limits: headings
+and signatures in English.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
+from operator import mul
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -35,6 +38,7 @@ from localrag.store.library import Library
 from localrag.store.text_analysis import sentences
 from localrag.types import Checked, Document, Page
 
+Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 Action = Literal["changed", "inserted", "commented", "left"]
 _SUFFIX = ".docx"
 _NUMBER = re.compile(
@@ -60,6 +64,7 @@ _LEFT_OUT = 5  # numbers that a row of clauses may lack
 _MIN_HEADINGS = 3  # of the level of the clauses
 _LIKELY = 0.15  # of the words of a clause and of what may replace it, that both have
 _SURE = 0.9  # confidence from which 94 % of the quotes are such a clause (151 in 40 contracts), below 45 % (115)
+_KIN = 700  # characters of a clause that its vector is made of
 _BEARS = 0.5  # of the words of a sentence that one of the fallback has, too
 
 
@@ -93,6 +98,7 @@ class Draft:
 
     paragraphs: Sequence[Paragraph]
     page: Page
+    embed: Embed | None = None
     letters: list[int] = field(default_factory=list)
     owners: list[tuple[int, int] | None] = field(default_factory=list)
 
@@ -167,6 +173,14 @@ class Draft:
         end = self.end()
         return next((one for one in reversed(self.sections) if one.first < end), None)
 
+    @cached_property
+    def vectors(self) -> list[tuple[_Section, Sequence[float]]]:
+        """The clauses before signatures and exhibits, each with the vector of its beginning."""
+        end = self.end()
+        own = [one for one in self.sections if one.first < end]
+        texts = [" ".join(self.texts[one.first : one.last + 1])[:_KIN] for one in own]
+        return [*zip(own, self.embed(texts) if self.embed and own else (), strict=False)]
+
     def section_of(self, paragraph: int) -> _Section | None:
         return next((one for one in self.sections if one.first <= paragraph <= one.last), None)
 
@@ -220,6 +234,7 @@ def save(
     recipients: Recipients | None = None,
     internal: bool = False,
     passwords: Sequence[str] = (),
+    embed: Embed | None = None,
 ) -> tuple[Path | None, list[Proposal]]:
     """Write a copy of a reviewed Word file with the playbook's wording as tracked changes, and record the export.
 
@@ -231,7 +246,7 @@ def save(
     """
     check(path, str(file))
     marked = tracked.edited(file, by, date, passwords)
-    made = mark(marked, found, playbook, page, internal)
+    made = mark(marked, found, playbook, page, internal, embed)
     if not library and (log := record_of("")) is not None:  # the review of another is in the log of its library
         audit.record(log, "review", None, playbook=playbook.title, document=str(file), proposals=len(made))
     if not any(one.edits for one in made):
@@ -241,10 +256,18 @@ def save(
 
 
 def mark(
-    file: WordFile, findings: Sequence[Checked], playbook: Playbook, page: Page, internal: bool = False
+    file: WordFile,
+    findings: Sequence[Checked],
+    playbook: Playbook,
+    page: Page,
+    internal: bool = False,
+    embed: Embed | None = None,
 ) -> list[Proposal]:
-    """Write what a playbook proposes into a Word file of which `page` is the text; returns what is done about each."""
-    draft = Draft(file.paragraphs, page)
+    """Write what a playbook proposes into a Word file of which `page` is the text; returns what is done about each.
+
+    `embed` makes the vectors by which a missing clause finds its place.
+    """
+    draft = Draft(file.paragraphs, page, embed)
     order = {item.id: number for number, item in enumerate(playbook.items)}
     made: list[Proposal] = []
     for one in sorted(findings, key=lambda one: order.get(one.item, len(order))):
@@ -388,7 +411,7 @@ def _missing(
     """Return a proposal that inserts a clause, or says at its place that it is missing."""
     item = playbook.item(one.item)
     under = _named(item, draft)
-    before = _before(item, draft, findings, playbook)
+    before = _nearest(one, draft) or _before(item, draft, findings, playbook)
     if before is not None and not _NUMBER.match(draft.texts[before.first]) and any(map(_REFERS.search, draft.texts)):
         before = None  # numbers that Word counts would shift under references that are typed
     section = under or before or draft.final
@@ -415,6 +438,15 @@ def _named(item: PlaybookItem, draft: Draft) -> _Section | None:
     """Return the clause with a heading that the missing one could have."""
     names = {_plain(name) for name in (*item.headings, item.name)}
     return next((one for one in draft.sections if _plain(one.title) in names), None)
+
+
+def _nearest(one: Checked, draft: Draft) -> _Section | None:
+    """Return the clause whose vector is nearest to those of the missing one's name and text."""
+    if not draft.vectors or draft.embed is None:
+        return None
+    name, text = draft.embed([one.title, one.fallback or one.title])
+    sought = [a + b for a, b in zip(name, text, strict=True)]
+    return max(draft.vectors, key=lambda own: sum(map(mul, sought, own[1])))[0]
 
 
 def _plain(title: str) -> str:

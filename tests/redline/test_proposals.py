@@ -74,9 +74,9 @@ def finding(page, item, quote="", state="deviates", **more):
     return replace(Checked(*values, 0.9, "all", "", fallback=fallback), **more)
 
 
-def marked(data, *findings, internal=False):
+def marked(data, *findings, internal=False, embed=None):
     file = WordFile(data, "theirs.docx", "Ada Quill", "2026-12-02T00:00:00Z")
-    made = proposals.mark(file, findings, BOOK, page_of(data), internal)
+    made = proposals.mark(file, findings, BOOK, page_of(data), internal, embed)
     out = file.saved()
     assert form_of(rejected(out)) == form_of(body(data)), "to reject it all gives the file back"
     comments = [one.text for one in Document(io.BytesIO(out)).comments]
@@ -129,6 +129,16 @@ def test_a_missing_clause_goes_under_a_heading_that_it_could_have():
     data = file_of(CLAUSES)
     text, *_ = marked(data, finding(page_of(data), "insurance", state="absent"))
     assert text[6:8] == [CLAUSES[6], "3.2 The Supplier shall be insured."]
+
+
+def test_a_missing_clause_stands_behind_the_one_that_is_nearest_by_its_vector():
+    words = ("audit", "records", "invoice", "risks", "Kansas")
+    clauses = [one.replace("that the order names", "and keep records for an audit") for one in CLAUSES]
+    data = file_of(clauses)
+    found = finding(page_of(data), "payment", "within 90 days", state="found")
+    missing = finding(page_of(data), "audit", state="absent")
+    text, *_ = marked(data, found, missing, embed=lambda texts: [[one.count(word) for word in words] for one in texts])
+    assert text[3:5] == ["1A. Audit", "1A.1 The Customer may audit the records once a year."]
 
 
 def test_without_a_place_it_stands_before_the_signatures_with_the_next_number():

@@ -243,7 +243,8 @@ class ReviewScreen(TableScreen):
 
             def save(path: Path) -> None:
                 about = (file, found, self._playbook, opened.page, path, one.library, self._core.store.record_of)
-                if proposals.save(*about)[0] is None:
+                embed = partial(self._core.engine.embed, library=one.library)
+                if proposals.save(*about, embed=embed)[0] is None:
                     raise UsageError("nothing is to be marked", "The findings propose nothing for this document.")
 
             await export(

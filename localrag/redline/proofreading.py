@@ -17,19 +17,21 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from localrag.diff import clauses
 from localrag.diff.changes import Version
 from localrag.grounding import cells
 from localrag.items import parties
 from localrag.quantities import MONTHS, find_dates, find_number_words, lazy_re, load_patterns, parse_number
+from localrag.store.text_analysis import sentences
 from localrag.text import running_lines, without_lines
 from localrag.types import Page, Passage, place
 
-Kind = Literal["reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing"]
-KINDS: tuple[Kind, ...] = ("reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing")
+Kind = Literal["reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing", "duty"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _NEAR, _BETWEEN, _SAME, _BOXES = 60, 40, 10, 200  # characters
+_MAX_SENTENCE = 600  # characters on each side
 _MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
 _ORDINAL = re.compile(r"(?:first|second|third|[a-z]th)\Z", re.I)
 _YEARS = re.compile(r"(?:19|20)\d\d")
@@ -443,6 +445,27 @@ def _is_another(one: str, other: str) -> bool:
     )
 
 
+def _duties(draft: Draft) -> Iterator[Fault]:
+    """Find what is to be done by a time in sentences that name nobody who could do it."""
+    acting = Counter(one["name"] for one in _P["acts"].finditer(draft.text))
+    names = {name for own in parties.find(draft.text) for name in (own.name, *own.terms)}
+    names |= {name for name, times in acting.items() if times >= _MIN_USES}
+    anybody = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(map(re.escape, names))) or '(?!)'})(?!\w)")
+    for match in _P["duty"].finditer(draft.text):
+        start, end = _sentence(draft.text, *match.span())
+        said = draft.text[start:end]
+        if _P["time"].search(said) and not (anybody.search(said) or _P["anybody"].search(said)):
+            yield draft.fault("duty", match.span(), "it is not said who is to do it")
+
+
+def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the sentence around a span, as far as a paragraph goes."""
+    low, high = text.rfind("\n\n", 0, start) + 1, text.find("\n\n", end)
+    low, high = max(low, start - _MAX_SENTENCE), min(high if high >= 0 else len(text), end + _MAX_SENTENCE)
+    found = ((low + a, low + b) for a, b in sentences(text[low:high]))
+    return next(((a, b) for a, b in found if a <= start < b), (start, end))
+
+
 def _titled(name: str) -> str:
     """Return a term in capitals ("CONFIDENTIAL INFORMATION") as it is written elsewhere."""
     return name.title() if name.isupper() and len(name) > _SHORT else name
@@ -478,4 +501,4 @@ def _same(one: str, other: str) -> bool:
     return re.sub(r"[\W_]", "", one).casefold() == re.sub(r"[\W_]", "", other).casefold()
 
 
-_CHECKS = (_references, _attachments, _numbering, _figures, _dates, _blanks, _sums, _terms, _parties)
+_CHECKS = (_references, _attachments, _numbering, _figures, _dates, _blanks, _sums, _terms, _parties, _duties)

@@ -72,6 +72,11 @@ class _Rule:
         return len(below) in reached if self.names[-1] is not None else min(reached, default=len(below)) < len(below)
 
 
+def is_leftover(name: str) -> bool:
+    """Return whether a file is hidden, or the leftover of a program, by its name."""
+    return _LEFTOVERS.search(name) is not None
+
+
 def root_of(path: Path) -> tuple[Path, str | None]:
     """The root of a path, and the name of the file if the path is one."""
     try:
@@ -125,7 +130,7 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
         if own:
             rules.update({prefix + name: own for name in folders})
         for name in sorted(names):
-            if _LEFTOVERS.search(name) or _ignored(own, prefix + name, is_folder=False):
+            if is_leftover(name) or _ignored(own, prefix + name, is_folder=False):
                 continue
             location = Path(folder, name)
             try:

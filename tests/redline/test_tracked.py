@@ -256,6 +256,11 @@ def test_random_edits_can_be_taken_back():
         ("thirty (30) days", "thirty days", [(7, 12, "")]),
         ("a  b\nc", "a b c", []),
         ("Wholly different words here.", "Pay the fee now or never again", [(0, 28, "Pay the fee now or never again")]),
+        (
+            "This Agreement shall be governed by and construed in accordance with the laws of New York, as they stand.",
+            "This Agreement is governed by Iowa law.",
+            [(15, 23, "is"), (36, 104, "Iowa law")],
+        ),
         ("", "New.", [(0, 0, "New.")]),
         ("Old.", "", [(0, 4, "")]),
     ],

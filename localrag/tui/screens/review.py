@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -17,7 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from localrag.answer.survey_table import Line, Results
-from localrag.errors import Cancelled, LocalragError
+from localrag.errors import Cancelled, LocalragError, UsageError
 from localrag.events import Reviewed, ReviewEnded
 from localrag.items.playbook import Playbook, to_yaml
 from localrag.security.terminal import counted
@@ -239,6 +240,13 @@ class ReviewScreen(TableScreen):
             opened = await self.app.threads["pages"].result(page)
             file = proposals.unchanged(opened.document, opened.file, opened.state)
             proposals.check(file.with_stem(f"{file.stem}-marked"), str(file))
+
+            def save(path: Path) -> None:
+                about = (file, found, self._playbook, opened.page, path, one.library, self._core.store.record_of)
+                embed = partial(self._core.engine.embed, library=one.library)
+                if proposals.save(*about, embed=embed)[0] is None:
+                    raise UsageError("nothing is to be marked", "The findings propose nothing for this document.")
+
             await export(
                 self.app,
                 "Write tracked changes",
@@ -246,9 +254,7 @@ class ReviewScreen(TableScreen):
                 f"{file.stem}-marked.docx",
                 (".docx",),
                 lambda path: proposals.check(path, str(file)),
-                lambda path: proposals.save(
-                    file, found, self._playbook, opened.page, path, one.library, self._core.store.record_of
-                ),
+                save,
                 "the tracked changes",
                 self._scope.libraries,
             )

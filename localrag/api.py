@@ -387,7 +387,7 @@ class Library:
         Args:
             path: the folder; a library may have several.
             prune: remove what is gone even if that is everything, or more than a fifth of the files.
-            follow_links: read files that links lead to out of the folder; else these are reported.
+            follow_links: read files that are links, wherever they lead; else these are reported.
             include_forgotten: read forgotten documents again, now and later.
             leave_out: resolved paths of files that are not documents.
             moved_from: the folder's former path; what was read of it stays.

@@ -96,7 +96,7 @@ def redline_command(
             return settings.library_audit_file(name) if name else settings.audit_file
 
         embed = partial(workspace.embed, library=name)
-        about = (file, ended.findings, playbook, page, out, library or "")
+        about = (file, ended.findings, playbook, page, out, document.sha256, library or "")
         written, made = proposals.save(*about, log_of, author, date, recipients, internal, passwords, embed)
     if as_json:
         print_json(

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrag.errors import NotFoundError, ReadError, UsageError
-from localrag.ingest.readers.source import lies_in, reads
+from localrag.ingest.readers.source import behind_link, reads
 from localrag.store.names import is_own
 
 if TYPE_CHECKING:
@@ -145,14 +145,14 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
             )
 
 
-def content_hash(path: Path, check: Callable[[], None], inside: str = "") -> str:
-    """The SHA-256 of a file that no link leads to out of `inside`; `check` is called repeatedly and may raise."""
+def content_hash(path: Path, check: Callable[[], None], links: bool = True) -> str:
+    """The SHA-256 of a file, behind no link unless `links`; `check` is called repeatedly and may raise."""
     # Non-blocking: a pipe in place of the file would never open.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file any more")
-        if inside and not lies_in(inside, path, descriptor):
+        if not links and behind_link(path, descriptor):
             raise OSError(errno.ELOOP, "it leads out of the folder now")
         digest = hashlib.sha256()
         while piece := stream.read(_BLOCK):

@@ -227,6 +227,7 @@ def save(
     playbook: Playbook,
     page: Page,
     path: Path,
+    sha256: str,
     library: str,
     record_of: Callable[[str], Path | None],
     by: str = "",
@@ -241,11 +242,12 @@ def save(
     Nothing is written where nothing would be marked.
 
     `library` is where the document is, if it is in one. Changes are `by` somebody, else the user, at a `date`, else
-    now. Raises ReadError where the file cannot be marked. Comments that are `internal` have the positions and notes of
+    now. Raises ReadError where the file cannot be marked, or is not the one that
+    was reviewed, which had this `sha256`. Comments that are `internal` have the positions and notes of
     the playbook, and what is unsure gets one, too.
     """
     check(path, str(file))
-    marked = tracked.edited(file, by, date, passwords)
+    marked = tracked.edited(file, sha256, by, date, passwords)
     made = mark(marked, found, playbook, page, internal, embed)
     if not library and (log := record_of("")) is not None:  # the review of another is in the log of its library
         audit.record(log, "review", None, playbook=playbook.title, document=str(file), proposals=len(made))

@@ -10,6 +10,7 @@ is emptied, not deleted.
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import os
 import posixpath
@@ -112,12 +113,15 @@ def contents(file: Path) -> bytes:
         raise ReadError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path and its rights.") from error
 
 
-def edited(file: Path, by: str, date: str, passwords: Sequence[str] = ()) -> WordFile:
+def edited(file: Path, sha256: str, by: str, date: str, passwords: Sequence[str] = ()) -> WordFile:
     """Open a Word file to edit it, `by` somebody (else the user) at a `date` (else now); the copy has no password.
 
-    Raises ReadError.
+    Raises ReadError, also where it is another one than was reviewed, which had this `sha256`.
     """
-    source = Source(file.name, data=contents(file))
+    data = contents(file)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ReadError(f"{file} has changed since it was reviewed", "Run the same command again.")
+    source = Source(file.name, data=data)
     try:
         return WordFile((decrypted(source, passwords) or source).data or b"", file.name, by, date)
     except ReadError as error:
@@ -336,6 +340,8 @@ class WordFile:
             self._names = {one.lower(): one for one in self._archive.namelist()}
             if len(self._names) < len(self._archive.namelist()) or self._archive.testzip():
                 raise ValueError("two parts have one name, or one cannot be unpacked")
+            if any(posixpath.isabs(name) or ".." in re.split(r"[/\\]", name) for name in self._names):
+                raise ValueError("a part would lie outside the file")
             self._main = self._names[main.lower()]
             self._types, self._root = self._part(_TYPES), self._part(self._main)
             folder, name = posixpath.split(self._main)
@@ -345,7 +351,8 @@ class WordFile:
             self._notes = self._part(self._comments, etree.Element(f"{_W}comments", nsmap={"w": _NAMESPACE}))
         except DAMAGED as error:
             raise damaged(source, error, "a Word document") from error
-        if any("macroEnabled" in str(one.get("ContentType")) for one in self._types):
+        kinds = [str(one.get("ContentType")).lower() for one in self._types]
+        if any("macroenabled" in kind or "vbaproject" in kind for kind in (*kinds, *self._names)):
             raise ReadError("has macros", "Save it in Word as .docx, which leaves them out.")
         if self._root.find(f"{_W}body") is None:
             raise ReadError("is no Word document, or one in the strict form", "Save it in Word as .docx.")
@@ -376,7 +383,7 @@ class WordFile:
     def running(self) -> list[bytes]:
         """Return the words of each header and footer."""
         found = (name for name in self._names.values() if re.search(r"/(?:header|footer)\d*\.xml$", name))
-        return sorted(b"".join(re.findall(rb"<w:t(?:\s[^>]*)?>([^<]*)<", self._archive.read(name))) for name in found)
+        return sorted(b"".join(re.findall(rb"<w:t(?:\s[^<>]*)?>([^<]*)<", self._archive.read(name))) for name in found)
 
     def _read(self) -> Iterator[Paragraph]:
         """Yield the paragraphs of the text and of tables, but not those of boxes and of rows that were deleted."""

@@ -1,5 +1,6 @@
 """A review becomes tracked changes: which words give way, where a missing clause goes, and what is only a comment."""
 
+import hashlib
 import io
 import json
 from dataclasses import replace
@@ -240,7 +241,8 @@ def test_a_copy_is_saved_and_recorded(tmp_path):
     theirs.write_bytes(data := file_of(CLAUSES))
     page = page_of(data)
     found = [finding(page, "payment", "within 90 days")]
-    written, (made,) = proposals.save(theirs, found, BOOK, page, tmp_path / "out.docx", "", lambda name: log)
+    about = (theirs, found, BOOK, page, tmp_path / "out.docx", hashlib.sha256(data).hexdigest())
+    written, (made,) = proposals.save(*about, "", lambda name: log)
     assert theirs.read_bytes() == data and written.stat().st_size > 1000
     assert made.to_dict()["action"] == "changed"
     assert [json.loads(one)["event"] for one in log.read_text().splitlines()] == ["review", "export"]

@@ -66,16 +66,16 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def read_all(self, paths: Iterable[Path], inside: str = "") -> Iterator[Reply]:
+    def read_all(self, paths: Iterable[Path], links: bool = True) -> Iterator[Reply]:
         """Yield each path with every document in it or why it was refused, then with None: the file is done.
 
         Documents of one file come in order, mixed with those of other files. `paths` is consumed in the caller's
-        thread, a few files ahead. What a link leads to out of the folder `inside` is refused. Raises Cancelled if
+        thread, a few files ahead. What is behind a link is refused unless `links`. Raises Cancelled if
         `stop` returned True, or the pool was closed.
         """
         if self._closed.is_set():
             raise ValueError("this ReaderPool is closed")
-        replies = _Replies(inside)
+        replies = _Replies(links)
         self._open.append(replies)
         waiting, pending = iter(paths), 0
         try:
@@ -140,7 +140,7 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
             last: Part | Refused | None = None
             served, staying = process.served, False
             try:
-                for item in process.do(path, inside=replies.inside):
+                for item in process.do(path, links=replies.links):
                     if isinstance(item, PagePicture | PageCopy):
                         raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
                     last = item
@@ -176,8 +176,8 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
 class _Replies:
     """Parts that wait for the caller; holds a bounded amount of text, then `put` waits."""
 
-    def __init__(self, inside: str = "") -> None:
-        self.inside = inside
+    def __init__(self, links: bool = True) -> None:
+        self.links = links
         self._weight = 0
         self._items: deque[tuple[int, Reply]] = deque()
         self._changed = threading.Condition()
@@ -306,11 +306,11 @@ class _Process:
         threading.Thread(target=self._watch, name="localrag-watching", daemon=True).start()
 
     def do(
-        self, path: Path, draw: PageRequest | None = None, inside: str = ""
+        self, path: Path, draw: PageRequest | None = None, links: bool = True
     ) -> Iterator[Part | Refused | PagePicture | PageCopy]:
         """Yield the results of a job; raise _Lost if the process died, or had to be killed."""
         try:
-            opened = open_file(path, inside)
+            opened = open_file(path, links)
         except ReadError as error:
             yield Refused("", f"{error.message}. {error.hint}")
             return

@@ -242,7 +242,8 @@ class ReviewScreen(TableScreen):
             proposals.check(file.with_stem(f"{file.stem}-marked"), str(file))
 
             def save(path: Path) -> None:
-                about = (file, found, self._playbook, opened.page, path, one.library, self._core.store.record_of)
+                sha256, record_of = opened.document.sha256, self._core.store.record_of
+                about = (file, found, self._playbook, opened.page, path, sha256, one.library, record_of)
                 embed = partial(self._core.engine.embed, library=one.library)
                 if proposals.save(*about, embed=embed)[0] is None:
                     raise UsageError("nothing is to be marked", "The findings propose nothing for this document.")

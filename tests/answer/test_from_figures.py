@@ -445,6 +445,7 @@ Balance Sheet (in thousands)
 | Current assets: | | |
 | Vendor non-trade receivables | 310 | 290 |
 | Equity investments | 45 | 41 |
+| Total assets | 990 | 940 |
 | Total shareholders' equity | 700 | 610 |
 
 Statement of Cash Flows (in thousands)
@@ -453,6 +454,7 @@ Statement of Cash Flows (in thousands)
 | --- | --- | --- |
 | Proceeds from maturities of marketable securities | 88 | 77 |
 | Vendor non-trade receivables | (20) | 12 |
+| Net cash from operating activities | 400 | 300 |
 """
 
 
@@ -482,6 +484,32 @@ def test_a_row_is_found_by_its_whole_label(assistant, models, shelf, question, f
 def test_a_label_with_other_words_beside_it_is_not_its_row(assistant, models, shelf, question):
     facts.refresh(shelf("held", {"orlo-foods_2021.md": ORLO + HELD}))
     *_, last = assistant.ask(question, libraries=["held"])
+    assert last.answer.plan.signals.get("read") != "figures"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What was Orlo's property and equipment at cost as of December 31, 2021?",
+        "What was Orlo's operating income from vans in 2021?",
+    ],
+)
+def test_a_row_of_a_part_in_a_note_is_not_the_whole(assistant, models, shelf, question):
+    note = """
+Supplemental balance sheet information related to leases (in thousands)
+
+| | December 31, 2021 |
+| --- | --- |
+| Property and equipment at cost | 18 |
+
+Segment information (in thousands)
+
+| | 2021 |
+| --- | --- |
+| Operating income from vans | 310 |
+"""
+    facts.refresh(shelf("part", {"orlo-foods_2021.md": ORLO + note}))
+    *_, last = assistant.ask(question, libraries=["part"])
     assert last.answer.plan.signals.get("read") != "figures"
 
 

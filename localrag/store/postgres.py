@@ -42,9 +42,9 @@ _LOGIN = 60.0  # seconds of silence until a server is given up; later ones may b
 _POLL = 0.2  # seconds between two tries to get a lock
 _HELD, _WRITING = 0x6C72, 0x6C73  # classes of advisory locks: of an ingest, and of a transaction
 _FORBIDDEN, _NO_ROLE, _DAMAGED, _MISSING = "42501", "P0002", ("XX001", "XX002"), ("3F000", "42P01", "42883")
-VERSION = "localrag store 3"  # of `postgres.sql`
+VERSION = "localrag store 4"  # of `postgres.sql`
 # Where `postgres.sql` goes on from an older version.
-_SINCE = {"localrag store 1": "-- Since store 2", "localrag store 2": "-- Since store 3"}
+_SINCE = {f"localrag store {number}": f"-- Since store {number + 1}" for number in (1, 2, 3)}
 _HINTS = {
     "25006": "It is a copy that cannot be written to: connect to the server that it copies.",
     "53100": "Make room on the disk of its server, and run the same command again: it resumes.",
@@ -61,6 +61,8 @@ _DENIED = {
     "needs an owner": "Let another role own it first: localrag store grant LIBRARY ROLE --may own",
 }
 _NUMERIC = 1700  # the OID of a type
+# Of a server's demands: it lets the user in; wants the password in clear, or its MD5; has signed by SCRAM.
+_ADMITTED, _PASSWORDS, _SIGNED = 0, (3, 5), 12
 # Of the exact 100 best of 100,000, 800 rows at hand hold 99, and 200 hold 91 (docs/decisions/0054-postgresql.md).
 _SETTINGS = """SET search_path = localrag, public; SET client_encoding = 'UTF8';
     SET hnsw.ef_search = 800; SET hnsw.iterative_scan = relaxed_order; SET hnsw.max_scan_tuples = 1000000"""
@@ -297,12 +299,14 @@ class Connection:
 
     def hold(self, root: str | None, what: str, *, wait: bool, on_wait: Callable[[str], None] | None) -> None:
         """Hold a lock until the connection closes: of the whole library, or of one root of it beside other roots'."""
-        wanted = [(f"pg_try_advisory_lock{'' if root is None else '_shared'}", f"library {self.library}")]
+        wanted = [(f"pg_try_advisory_lock{'' if root is None else '_shared'}", "")]
         if root is not None:
-            wanted.append(("pg_try_advisory_lock", f"root {self.library} {root}"))
+            wanted.append(("pg_try_advisory_lock", root))
         for function, name in wanted:
             waits = False
-            while not self.execute(f"SELECT {function}({_HELD}, hashtext(?))", (name,)).fetchall()[0][0]:
+            # Everybody sees the numbers of locks: with the library's secret, they tell no name of a folder.
+            number = "hashtext(concat((SELECT value FROM meta WHERE key = 'uid'), CAST(? AS text)))"
+            while not self.execute(f"SELECT {function}({_HELD}, {number})", (name,)).fetchall()[0][0]:
                 if not wait:
                     raise LibraryLocked(f"another process is writing to {what}", "Try again when it has ended.")
                 if not waits and on_wait is not None:
@@ -394,7 +398,8 @@ def _translated(sql: str) -> tuple[str, tuple[Callable[[Any], Any], ...]]:
         convert.append(_texts if text else _numbers)
         return f"= ANY (CAST({name} AS {'text' if text else 'bigint'}[]))"
 
-    return _PARAMETER.sub(numbered, sql.replace("instr(", "strpos(")), tuple(convert)
+    sql = sql.replace("instr(", "strpos(").replace("ON CONFLICT (", "ON CONFLICT (library_id, ")
+    return _PARAMETER.sub(numbered, sql), tuple(convert)
 
 
 def _plain(value: Any) -> Any:
@@ -446,27 +451,52 @@ def initialise(store: Store) -> bool:
     return True
 
 
-def _connected(store: Store) -> Native:
+@cache
+def _driver(unproved: bool, clear: bool) -> type[Native]:
+    """The driver, for a server that is known otherwise (`unproved`) and, by TLS, may be sent a password in `clear`.
+
+    Others have to prove by SCRAM that they know the password, as with libpq's require_auth=scram-sha-256.
+    """
     try:
         from pg8000.native import Connection as Native
-        from pg8000.native import InterfaceError
     except ImportError as error:
         hint = 'Install it: pip install "localrag[postgres]"'
         raise UsageError("libraries in PostgreSQL need the package pg8000, which is not installed", hint) from error
+
+    class Driver(Native):  # type: ignore[misc]  # pg8000 has no types
+        _proved = unproved
+
+        def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:
+            code = int.from_bytes(data[:4], "big")
+            if (code in _PASSWORDS and not clear) or (code == _ADMITTED and not self._proved):
+                hint = "Have it use scram-sha-256 in pg_hba.conf, or TLS with a certificate that the policy names."
+                raise StorageError("the store's server wants the password in clear, or proves nothing", hint)
+            super().handle_AUTHENTICATION_REQUEST(data, context)
+            self._proved = self._proved or code == _SIGNED
+
+    return Driver
+
+
+def _connected(store: Store) -> Native:
+    context = remote.tls(store.address)
+    driver = _driver(not store.address.host or context is not None, context is not None)
+    from pg8000.native import InterfaceError
+
     connected = remote.connect(store.address)
+    remote.check_peer(connected, store.address)
     connected.settimeout(_LOGIN)
     if store.address.host:  # a server that vanishes from the network is noticed
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if sys.platform == "linux":
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
     try:
-        made = Native(
+        made = driver(
             store.user,
             host=store.address.host or None,
             database=store.database,
             password=store.password(),
             sock=connected,
-            ssl_context=remote.tls(store.address) or False,
+            ssl_context=context or False,
             application_name="localrag",
         )
         made._usock.settimeout(None)
@@ -514,7 +544,7 @@ def make_library(store: Store, name: str, facts: Mapping[str, str]) -> int:
     with closing(Connection(store, write=True)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         # Of machines that begin at once, one makes it.
-        connection.execute(f"SELECT pg_advisory_xact_lock({_WRITING}, hashtext(?))", (f"new {name}",))
+        connection.execute(f"SELECT pg_advisory_xact_lock({_WRITING}, hashtext('new ' || session_user))")
         there = {may: number for number, each, may in libraries(connection) if each == name}
         if MAY[3] in there:
             return there[MAY[3]]

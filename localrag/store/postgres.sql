@@ -71,19 +71,6 @@ BEGIN
     RETURN made;
 END $$;
 REVOKE EXECUTE ON FUNCTION create_library FROM PUBLIC;
--- Make the index that searches of the opened library's vectors use, unless it is there. It is the library's own: in one
--- for all, a search would pass over the rows of the others first. Everybody sees that it is there, and its size.
-CREATE FUNCTION index_vectors() RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, public, pg_temp AS $$
-DECLARE chosen bigint := owned('give it an index'); dimension int;
-BEGIN
-    -- The lock of those who write to the library: two that make the index at once would get in each other's way.
-    PERFORM pg_catalog.pg_advisory_xact_lock(27763, pg_catalog.hashint8(chosen));
-    SELECT CAST(CAST(value AS json) ->> 'dimension' AS int) INTO dimension FROM meta WHERE key = 'embedder';
-    EXECUTE pg_catalog.format('CREATE INDEX IF NOT EXISTS vectors_%1$s_%2$s ON passages USING hnsw '
-        '((vector::halfvec(%2$s)) halfvec_ip_ops) WHERE library_id = %1$s AND vector_dims(vector) = %2$s',
-        chosen, dimension);
-END $$;
 CREATE FUNCTION next_passage() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, pg_temp AS $$
 BEGIN
@@ -165,7 +152,7 @@ CREATE TABLE files (
     root_id bigint NOT NULL,
     path text COLLATE "C" NOT NULL, size bigint NOT NULL, mtime_ns bigint NOT NULL,
     sha256 text COLLATE "C" NOT NULL, stamp text COLLATE "C" NOT NULL,
-    PRIMARY KEY (library_id, id), UNIQUE (root_id, path),
+    PRIMARY KEY (library_id, id), UNIQUE (library_id, root_id, path),
     FOREIGN KEY (library_id, root_id) REFERENCES roots ON DELETE CASCADE);
 CREATE INDEX files_by_content ON files (library_id, sha256);
 CREATE TABLE documents (
@@ -176,7 +163,7 @@ CREATE TABLE documents (
     size bigint NOT NULL, paged int NOT NULL, characters bigint NOT NULL, author text COLLATE "C" NOT NULL,
     date text COLLATE "C" NOT NULL, skipped text NOT NULL, remarks text NOT NULL, sketch bytea NOT NULL,
     language text COLLATE "C" NOT NULL, naming bytea NOT NULL DEFAULT '',
-    PRIMARY KEY (library_id, id), UNIQUE (file_id, member),
+    PRIMARY KEY (library_id, id), UNIQUE (library_id, file_id, member),
     FOREIGN KEY (library_id, file_id) REFERENCES files ON DELETE CASCADE);
 CREATE TABLE pages (
     library_id library REFERENCES libraries ON DELETE CASCADE,
@@ -214,7 +201,7 @@ CREATE INDEX words_of_term ON words (library_id, term_id);
 CREATE TABLE postings (
     library_id library REFERENCES libraries ON DELETE CASCADE,
     term_id bigint NOT NULL, space int NOT NULL, block int NOT NULL, n int NOT NULL,
-    data bytea NOT NULL, PRIMARY KEY (term_id, space, block),
+    data bytea NOT NULL, PRIMARY KEY (library_id, term_id, space, block),
     FOREIGN KEY (library_id, term_id) REFERENCES terms ON DELETE CASCADE);
 ALTER TABLE postings ALTER data SET STORAGE EXTERNAL;
 CREATE INDEX postings_of_library ON postings (library_id, space, block);
@@ -235,19 +222,15 @@ CREATE TABLE failures (
     library_id library REFERENCES libraries ON DELETE CASCADE,
     root_id bigint NOT NULL,
     path text COLLATE "C" NOT NULL, file text COLLATE "C" NOT NULL, reason text NOT NULL,
-    PRIMARY KEY (root_id, path), FOREIGN KEY (library_id, root_id) REFERENCES roots ON DELETE CASCADE);
-CREATE INDEX failures_of_library ON failures (library_id);
+    PRIMARY KEY (library_id, root_id, path), FOREIGN KEY (library_id, root_id) REFERENCES roots ON DELETE CASCADE);
 -- What was done with a library, from whichever machine: readers add to it, owners read it, nobody changes it.
 CREATE TABLE audit (
     library_id library REFERENCES libraries ON DELETE CASCADE,
-    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, time timestamptz NOT NULL DEFAULT clock_timestamp(),
-    role text NOT NULL DEFAULT session_user, event text NOT NULL, details text NOT NULL CHECK (length(details) <= 1000000));
-CREATE INDEX audit_of_library ON audit (library_id, number);
+    number bigint GENERATED ALWAYS AS IDENTITY, time timestamptz NOT NULL DEFAULT clock_timestamp(),
+    role text NOT NULL DEFAULT session_user, event text NOT NULL, details text NOT NULL CHECK (length(details) <= 1000000),
+    PRIMARY KEY (library_id, number));
 
 ALTER TABLE audit ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-CREATE POLICY reading ON audit FOR SELECT USING (library_id = (SELECT readable()) AND (SELECT allowed(readable())) = 3);
-CREATE POLICY adding ON audit FOR INSERT WITH CHECK (library_id = (SELECT readable()) AND role = session_user
-    AND (event <> 'right' OR (SELECT allowed(readable())) = 3));
 GRANT SELECT, INSERT (library_id, event, details) ON audit TO PUBLIC;
 GRANT USAGE ON DOMAIN library TO PUBLIC;
 
@@ -275,17 +258,43 @@ CREATE TABLE figures (
     year bigint, month bigint, months bigint, PRIMARY KEY (library_id, document_id, position, start),
     FOREIGN KEY (library_id, document_id) REFERENCES documents ON DELETE CASCADE);
 
+-- Since store 4.
+-- Make the index that searches of the opened library's vectors use, unless it is there. It is the library's own: in one
+-- for all, a search would pass over the rows of the others first. Everybody sees that it is there, and its size.
+CREATE OR REPLACE FUNCTION index_vectors() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = localrag, public, pg_temp AS $$
+DECLARE chosen bigint := owned('give it an index'); dimension int;
+BEGIN
+    -- The lock of those who write to the library: two that make the index at once would get in each other's way.
+    PERFORM pg_catalog.pg_advisory_xact_lock(27763, pg_catalog.hashint8(chosen));
+    SELECT CAST(CAST(value AS json) ->> 'dimension' AS int) INTO dimension FROM meta WHERE key = 'embedder';
+    EXECUTE pg_catalog.format('CREATE INDEX IF NOT EXISTS vectors_%1$s_%2$s ON passages USING hnsw '
+        '((vector::halfvec(%2$s)) halfvec_ip_ops) WHERE library_id = %1$s AND vector_dims(vector) = %2$s',
+        chosen, dimension);
+    EXECUTE pg_catalog.format('ALTER INDEX vectors_%s_%s ALTER 1 SET STATISTICS 0', chosen, dimension);
+END $$;
+DROP INDEX IF EXISTS failures_of_library, audit_of_library;
+
+-- What follows is done again for each version, for all tables.
+DROP POLICY IF EXISTS reading ON audit;
+DROP POLICY IF EXISTS adding ON audit;
+-- CASE comes before the conditions of whoever asks, since it costs less than any comparison: else EXPLAIN ANALYZE tells by
+-- what was never executed, or read, whether another library has a text. The planner uses indexes for the first half.
 DO $$
-DECLARE name text; columns text;
+DECLARE name text; columns text; own text := 'library_id = (SELECT *)
+    AND CASE WHEN library_id = ANY (ARRAY[(SELECT *)]) THEN true END';
 BEGIN
     FOR name IN SELECT relname FROM pg_catalog.pg_class WHERE relnamespace = 'localrag'::regnamespace
-            AND relkind = 'r' AND NOT relrowsecurity AND relname NOT IN ('libraries', 'rights') LOOP
+            AND relkind = 'r' AND relname NOT IN ('libraries', 'rights', 'audit') LOOP
         -- Forced, so that it holds for the owner of the tables too. Superusers are refused by localrag.
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format('CREATE POLICY reading ON %I FOR SELECT USING (library_id = (SELECT readable()))', name);
-        EXECUTE format('CREATE POLICY adding ON %I FOR INSERT WITH CHECK (library_id = (SELECT writable()))', name);
-        EXECUTE format('CREATE POLICY changing ON %I FOR UPDATE USING (library_id = (SELECT writable()))', name);
-        EXECUTE format('CREATE POLICY deleting ON %I FOR DELETE USING (library_id = (SELECT writable()))', name);
+        EXECUTE format('DROP POLICY IF EXISTS reading ON %1$I; DROP POLICY IF EXISTS adding ON %1$I;
+            DROP POLICY IF EXISTS changing ON %1$I; DROP POLICY IF EXISTS deleting ON %1$I;
+            CREATE POLICY reading ON %1$I FOR SELECT USING (%2$s);
+            CREATE POLICY adding ON %1$I FOR INSERT WITH CHECK (library_id = (SELECT writable()));
+            CREATE POLICY changing ON %1$I FOR UPDATE USING (%3$s);
+            CREATE POLICY deleting ON %1$I FOR DELETE USING (%3$s)',
+            name, replace(own, '*', 'readable()'), replace(own, '*', 'writable()'));
         -- Ids are given by the sequences alone: with one of another library, a key that names no library would tell
         -- whether that library has a row, or take its place.
         SELECT string_agg(format('%I', attname), ', ') INTO columns FROM pg_catalog.pg_attribute
@@ -293,4 +302,60 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT (%2$s), UPDATE (%2$s), DELETE ON %1$I TO PUBLIC', name, columns);
     END LOOP;
 END $$;
-COMMENT ON SCHEMA localrag IS 'localrag store 3';  -- the number of this file, see `postgres.VERSION`
+-- The library first in each key: else EXPLAIN, and a key's error, tell that another library has a row.
+DO $$
+DECLARE change text;
+BEGIN
+    FOR change IN SELECT format('ALTER TABLE %s DROP CONSTRAINT %I, ADD %s (library_id, %s)', conrelid::regclass, conname,
+                CASE contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END, string_agg(quote_ident(attname), ', ' ORDER BY at))
+            FROM pg_catalog.pg_constraint CROSS JOIN unnest(conkey) WITH ORDINALITY AS key (number, at)
+            JOIN pg_catalog.pg_attribute ON attrelid = conrelid AND attnum = number
+            WHERE connamespace = 'localrag'::regnamespace AND contype IN ('p', 'u')
+            AND conrelid NOT IN ('libraries'::regclass, 'rights'::regclass)
+            GROUP BY conrelid, conname, contype HAVING bool_and(attname <> 'library_id') LOOP
+        EXECUTE change;
+    END LOOP;
+END $$;
+-- The planner has one set of statistics for the rows of all libraries, and EXPLAIN shows everybody what it makes of
+-- them: it keeps none of what libraries hold. Without those of the numbers in keys, joins took a minute
+-- (docs/decisions/0074-shared-store-statistics.md). A column whose type is set loses those that are there; the storage
+-- is set again, which is lost as well.
+DO $$
+DECLARE name regclass; changes text;
+BEGIN
+    FOR name, changes IN SELECT attrelid::regclass, string_agg(
+                format('ALTER %1$I SET STATISTICS %2$s', attname, CAST(in_key AS int))
+                || CASE WHEN NOT in_key AND attstattarget IS NULL AND typname <> 'halfvec'
+                    THEN format(', ALTER %1$I TYPE %2$s %3$s, ALTER %1$I SET STORAGE %4$s', attname, typname,
+                        'COLLATE ' || nullif(attcollation, 0)::regcollation, CASE attstorage WHEN 'p' THEN 'PLAIN'
+                            WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END)
+                    ELSE '' END, ', ')
+            FROM pg_catalog.pg_class JOIN pg_catalog.pg_attribute ON attrelid = pg_class.oid
+            JOIN pg_catalog.pg_type ON pg_type.oid = atttypid
+            CROSS JOIN LATERAL (SELECT (typname = 'library' OR typname IN ('int4', 'int8')) AND EXISTS (
+                SELECT FROM pg_catalog.pg_index WHERE indrelid = attrelid AND attnum = ANY (indkey)) AS in_key) AS found
+            WHERE relnamespace = 'localrag'::regnamespace AND relrowsecurity AND attnum > 0 AND NOT attisdropped
+            GROUP BY attrelid LOOP
+        EXECUTE format('ALTER TABLE %s %s', name, changes);
+    END LOOP;
+    -- A sample large enough to see small libraries is taken for the number of pairs, which is all that is kept of it.
+    FOR name, changes IN SELECT attrelid::regclass, format('CREATE STATISTICS IF NOT EXISTS %1$I (ndistinct) '
+                'ON library_id, %2$I FROM %3$s; ALTER STATISTICS %1$I SET STATISTICS 100', 'pairs_' || relname,
+                min(attname) FILTER (WHERE attname <> 'library_id'), attrelid::regclass)
+            FROM pg_catalog.pg_class JOIN pg_catalog.pg_attribute ON attrelid = oid
+            WHERE relnamespace = 'localrag'::regnamespace AND relkind = 'r' AND attstattarget = 1
+            GROUP BY attrelid, relname HAVING count(*) > 1 LOOP
+        EXECUTE changes;
+        EXECUTE format('ANALYZE %s', name);
+    END LOOP;
+    FOR name IN SELECT indexrelid FROM pg_catalog.pg_index
+            WHERE indrelid IN (SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = 'localrag'::regnamespace)
+            AND indexprs IS NOT NULL LOOP
+        EXECUTE format('ALTER INDEX %s ALTER 1 SET STATISTICS 0', name);
+    END LOOP;
+END $$;
+CREATE POLICY reading ON audit FOR SELECT
+    USING (library_id = ANY (ARRAY[(SELECT CASE WHEN allowed(readable()) = 3 THEN readable() END)]));
+CREATE POLICY adding ON audit FOR INSERT WITH CHECK (library_id = (SELECT readable()) AND role = session_user
+    AND (event <> 'right' OR (SELECT allowed(readable())) = 3));
+COMMENT ON SCHEMA localrag IS 'localrag store 4';  -- the number of this file, see `postgres.VERSION`

@@ -182,6 +182,20 @@ def connect(address: Address, *, timeout: float = 10.0) -> socket.socket:
     return connect_directly(address, timeout)
 
 
+def check_peer(connection: socket.socket, address: Address) -> None:
+    """Raise OfflineRefused where another user than root, you, or the owner of its folder listens at a Unix socket.
+
+    Anybody may put one into /tmp while the server does not run.
+    """
+    if sys.platform != "linux" or not address.path:
+        return
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    folder = os.path.dirname(address.path)
+    if uid not in (0, os.geteuid(), os.stat(folder).st_uid):
+        hint = f"A server's socket belongs in a folder that its user owns, unlike {folder!r}."
+        raise OfflineRefused(f"user {uid} listens at {address}, who may be anybody", hint)
+
+
 def narrow(settings: Settings, libraries: Collection[str] | None) -> None:
     """Keep only what these libraries want within reach of this process and what it starts, and what the user typed."""
     global _channel, _started

@@ -5,6 +5,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
@@ -103,8 +104,11 @@ def full(pg, papers, put):
     return papers
 
 
-def constants(pg, store, library, table, column, kind):
-    """A value that a column holds in one library alone, and one that it does not, as literals."""
+def constants(pg, store, library, table, column, kind, near):
+    """A value that a column holds in one library alone, and one that it does not, as literals.
+
+    `near`: the next one, so that the rows of one's own compare to both alike.
+    """
     shown = f"""encode("{column}", 'hex')""" if kind == "bytea" else f'CAST("{column}" AS text)'
     others = f'SELECT 1 FROM localrag.{table} b WHERE b.library_id <> {library} AND b."{column}" = a."{column}"'
     own = f"AND library_id = {library} AND NOT EXISTS ({others})"
@@ -112,7 +116,9 @@ def constants(pg, store, library, table, column, kind):
     if not held:
         return None
     text = held[0][0].replace("'", "''")
-    other = {"bytea": "00ff00", "text": "zzzz"}.get(kind, "987654321" if kind in NUMBERS else text)
+    other = {"bytea": "00ff00", "text": f"{text} " if near else "zzzz"}.get(
+        kind, "987654321" if kind in NUMBERS else text
+    )
     prefix = "'\\x" if kind == "bytea" else "'"
     return f"{prefix}{text}'", f"{prefix}{other}'"
 
@@ -138,7 +144,7 @@ def told(pg, store, who, library, opened=None):
     with native.Connection(who.user, database=who.database, unix_sock=pg.socket) as connection:
         connection.run(f"SET localrag.library = '{opened or library}'")
         for table, column, kind, _, key in columns(pg, store):
-            values = constants(pg, store, library, table, column, kind)
+            values = constants(pg, store, library, table, column, kind, opened)
             if values is None or kind in ("halfvec", "localrag.library") or (kind in NUMBERS and key):
                 continue
             held, absent = (estimates(connection, table, column, kind, value) for value in values)
@@ -302,8 +308,7 @@ print("ready", flush=True); listener.accept()[0].recv(100)"""
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="another user listens")
 def test_a_unix_socket_of_another_user_is_refused():
-    folder = Path(f"/tmp/lr-squat-{os.getpid()}")
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="squat-", dir="/tmp"))  # tmp_path is closed to other users
     folder.chmod(0o1777)  # as /tmp
     path = folder / ".s.PGSQL.5432"
     process = subprocess.Popen([sys.executable, "-c", OTHER, str(path)], stdout=subprocess.PIPE)

@@ -190,9 +190,9 @@ def check_peer(connection: socket.socket, address: Address) -> None:
     if sys.platform != "linux" or not address.path:
         return
     _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    folder = os.path.dirname(address.path)
-    if uid not in (0, os.geteuid(), os.stat(folder).st_uid):
-        hint = f"A server's socket belongs in a folder that its user owns, unlike {folder!r}."
+    folder = Path(address.path).parent
+    if uid not in (0, os.geteuid(), folder.stat().st_uid):
+        hint = f"A server's socket belongs in a folder that its user owns, unlike {str(folder)!r}."
         raise OfflineRefused(f"user {uid} listens at {address}, who may be anybody", hint)
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
 TEMPORARY = "document"  # the name of a library that `temporary_library` makes
+_MAX_NAME = 200  # bytes, since what is written first has a longer name
 
 
 def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
@@ -102,7 +103,9 @@ def extract(
 
 
 @contextmanager
-def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) -> Iterator[Settings]:
+def temporary_library(
+    file: Path, settings: Settings, stop: Callable[[], bool], passwords: Sequence[str] = ()
+) -> Iterator[Settings]:
     """Read a file or folder into a library that is deleted at the end; yields the settings that find it.
 
     Raises ReadError where the file cannot be read, or nothing of the folder; Cancelled by `stop`.
@@ -113,7 +116,7 @@ def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) 
     programs.sweep()
     folder = Path(tempfile.gettempdir(), f"localrag-{os.getpid()}-{uuid.uuid4().hex}")
 
-    class Apart(Settings):
+    class _Temporary(Settings):
         __slots__ = ()
 
         @property
@@ -121,11 +124,11 @@ def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) 
             return folder / "indexes"
 
     values = {one.name: getattr(settings, one.name) for one in fields(Settings)}
-    own = Apart(**values | {"store": None})
+    own = _Temporary(**values | {"store": None})
     try:
         documents = file if file.is_dir() else _alone(file, folder / "documents")
         with closing(Library(TEMPORARY, own)) as library:
-            report = library.ingest(documents, stop=stop)
+            report = library.ingest(documents, stop=stop, passwords=passwords)
         if stop():
             raise Cancelled("stopped")
         for failure in () if report.read and file.is_dir() else report.failed:
@@ -138,11 +141,16 @@ def temporary_library(file: Path, settings: Settings, stop: Callable[[], bool]) 
 
 
 def _alone(file: Path, folder: Path) -> Path:
-    """Copy a file into a folder of its own, since the one that it is in may hold thousands of others."""
+    """Copy a file into a folder of its own, since the one that it is in may hold thousands of others.
+
+    Its name stays, which may be its title, unless an ingest would ignore it.
+    """
+    from localrag.ingest.scan import is_leftover
     from localrag.redline.tracked import contents
 
-    data = contents(file)
-    storage.write_bytes(storage.make_dir(folder) / f"{TEMPORARY}{file.suffix.lower()}", data, plain=True)
+    data, kept = contents(file), not is_leftover(file.name) and len(os.fsencode(file.name)) <= _MAX_NAME
+    name = file.name if kept else f"{TEMPORARY}{file.suffix.lower()}"
+    storage.write_bytes(storage.make_dir(folder) / name, data, plain=True)
     return folder
 
 
@@ -379,7 +387,7 @@ class Library:
         Args:
             path: the folder; a library may have several.
             prune: remove what is gone even if that is everything, or more than a fifth of the files.
-            follow_links: read files that links lead to out of the folder; else these are reported.
+            follow_links: read files that are links, wherever they lead; else these are reported.
             include_forgotten: read forgotten documents again, now and later.
             leave_out: resolved paths of files that are not documents.
             moved_from: the folder's former path; what was read of it stays.

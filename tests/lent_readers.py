@@ -30,8 +30,8 @@ class LentReaders:
         else:
             self._pool.close()
 
-    def read_all(self, paths, inside=""):
-        yield from self._pool.read_all(paths, inside)
+    def read_all(self, paths, links=True):
+        yield from self._pool.read_all(paths, links)
         self._read = True
 
 

@@ -57,6 +57,10 @@ def planted(text: str, kind: str, dice: random.Random) -> Iterator[tuple[str, st
             after = f"{head}.{int(own) + 1}"
             if re.search(rf"(?m)^[ \t]*{re.escape(after)}\.? +[A-Z]", text[one.end() :]) and int(own) > 1:
                 yield swap(text, one.span(1), f"{head}.{int(own) - 1}"), f"{head}."
+    elif kind == "duty":
+        for one in sample(re.finditer(r"(?<=[a-z]{3}\. )(?=[A-Z][a-z]+ [a-z]+ )", text), dice):
+            what = dice.choice(("It shall be delivered", "Notice must be given", "The deposit shall be repaid"))
+            yield swap(text, one.span(), f"{what} within ten (10) days. "), "be "
     elif kind == "party":
         for name in parties(text):
             uses = list(re.finditer(re.escape(name), text))[1:]
@@ -107,6 +111,7 @@ KINDS = {
     "blank": "blank",
     "date": "date",
     "numbering": "numbering",
+    "duty": "duty",
     "party": "party",
     "undefined": "term",
     "unused": "term",

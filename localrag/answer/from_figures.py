@@ -169,7 +169,7 @@ def _worked(own: Reading, asked: Asked, reports: Sequence[Report], named: Sequen
 def _may_be_share(own: Reading, asked: Asked) -> bool:
     """Return whether what seems to ask for a share can have asked for one by this formula."""
     if own.single:
-        return asked.kind != "look-up" or reading.works_out(asked.content)
+        return reading.works_out(asked.content)
     return formulas.dimension(own.node) == "ratio" and not _is_change(own.node) and not own.compares
 
 
@@ -277,7 +277,8 @@ def compared(
     marked = numbered(one for _, result in sides for one in result.found.values())
     lines = []
     for name, result in sides:
-        told = [f"{_told(figure, one)} [{marked[cited(one)].marker}]" for figure, one in result.found.items()]
+        also = result.reading.also
+        told = [f"{_told(figure, one, also)} [{marked[cited(one)].marker}]" for figure, one in result.found.items()]
         lines.append(f"- {name}: {'' if result.reading.single else f'{_result(result)}, from '}{' and '.join(told)}")
     values = [result.value for _, result in sides]
     if min(values) < 0:
@@ -305,23 +306,23 @@ def _findings(result: Result, question: Question, short: bool) -> Findings:
     title = library.titles([document.path]).get(document.path, document.path)
     if result.reading.single:
         ((figure, one),) = result.found.items()
-        text = _amount(one.match) if short else _told(figure, one)
+        text = _amount(one.match) if short else _told(figure, one, result.reading.also)
         return findings_of(f"{text} [1].", "the figure", title, tuple(marked.values()))
+    own = result.reading
     shown = tuple(
         Shown(
             one.entry.cell.text,
             citations[figure].place,
             marked[citations[figure]].marker,
-            f"{_label(one.match, figure.name)}, {when(one)}",
+            f"{_label(one.match, figure.name, own.also)}, {when(one)}",
             float(result.values[figure]),
         )
         for figure, one in result.found.items()
     )
     value = _result(result)
-    own = result.reading
     exact = float(formulas.evaluate(own.node, result.values))
     working = Working(result.expression, value, exact, shown, formulas.numbered(own.node))
-    told = {figure: _told(figure, one) for figure, one in result.found.items()}
+    told = {figure: _told(figure, one, own.also) for figure, one in result.found.items()}
     listed = {
         figure: f"{_named(figure, words, told.values(), own.compares)} [{marked[citations[figure]].marker}]"
         for figure, words in told.items()
@@ -401,9 +402,9 @@ def findings_of(
     return Findings(text, True, plan, citations=citations, workings=workings)
 
 
-def _told(figure: Figure, one: Found) -> str:
+def _told(figure: Figure, one: Found, also: frozenset[str]) -> str:
     """Return a figure in words: its label, its period and its amount."""
-    return f"{_label(one.match, figure.name)}, {when(one)}: {_amount(one.match)}"
+    return f"{_label(one.match, figure.name, also)}, {when(one)}: {_amount(one.match)}"
 
 
 def cited(one: Found) -> Citation:
@@ -425,10 +426,11 @@ def numbered(found: Iterable[Found]) -> dict[Citation, Citation]:
     return {own: replace(own, marker=at, figures=tuple(spans)) for at, (own, spans) in enumerate(cells.items(), 1)}
 
 
-def _label(match: Match, name: str) -> str:
-    """Return what a figure is called: its row, its column, and the section above it where the row lacks the name."""
+def _label(match: Match, name: str, also: frozenset[str]) -> str:
+    """Return what a figure is called: its row, its column, and the section above it where it has what the row lacks."""
     one = match.entry
     named = not terms(one.row).isdisjoint(reading.names(Figure(name)))
+    named = named and not also & terms(one.cell.section) - terms(one.row)
     section = "" if named or YEAR.search(one.cell.section) else one.cell.section.rstrip(": ")
     parts = (section, plain(one.row), one.column)
     text = without_markup(", ".join(dict.fromkeys(part for part in parts if part)))

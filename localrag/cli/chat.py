@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 HELP = """\
   :source N      the words around source N of the last answer
   :mode MODE     how answers are found: auto, retrieve, read, survey, exact
-  :export FILE   write the conversation to a file (.md, .html, .docx, .json)
+  :export FILE   write the conversation to a file (.md, .html, .docx, .json, .pdf)
   :new           start a new conversation
   :quit          leave
 Anything else is a question. Ctrl-C stops an answer."""
@@ -347,12 +348,14 @@ class PlainChat:
 
     def _export(self, file: str) -> None:
         from localrag.sessions import export as exports
+        from localrag.sessions.export import binder
 
         if self._session is None or not file:
             raise UsageError("there is nothing to export", "Ask a question first, then: :export FILE")
         path = Path(file).expanduser()
         record = self.store.record_of(*self._session.libraries)
-        exports.write(self._session, path, exports.form_of(path), record)
+        bind = partial(binder.pdf, engine=self.engine)
+        exports.write(self._session, path, exports.form_of(path), record, bind=bind)
         say(f"Wrote {counted(len(self._session.turns), 'question')} to {path}.")
 
 

@@ -61,7 +61,7 @@ def _languages(ctx: click.Context, param: click.Parameter, codes: str | None) ->
 )
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
 @click.option(
-    "--follow-links", is_flag=True, help="Read files that links lead to out of PATH. Not for received folders."
+    "--follow-links", is_flag=True, help="Read files that are links, wherever they lead. Not for received folders."
 )
 @click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
 @click.option("--watch", is_flag=True, help="Keep running, and follow every change of the folder until Ctrl-C.")
@@ -217,13 +217,16 @@ def _watch(
     show: Callable[[IngestReport], None],
 ) -> None:
     """Update the library at every change; a change that fails is tried again with the next one."""
-    from localrag.ingest.scan import changes
+    from localrag.ingest.scan import changes, root_of
 
+    root = root_of(path)
     blind = "  The system reports no changes here ({}); localrag looks at the folder every minute."
     say(f"Watching {str(path)!r}; press Ctrl-C to end.")
     last_error = ""
     for _ in changes(path if path.is_dir() else path.parent, stop, lambda reason: say(blind.format(reason))):
         before = report
+        if path.exists() and root_of(path) != root:
+            raise UsageError(f"{str(path)!r} leads to another folder now", "Start again if that is meant.")
         try:
             report = once(stop)
         except LocalragError as error:

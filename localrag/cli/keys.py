@@ -29,11 +29,12 @@ from localrag.security.encryption.keyring import (
     Recipients,
     RecoveryKey,
     SecretKey,
+    decrypted_name,
 )
 from localrag.security.encryption.unlocked import locked_error
 from localrag.security.terminal import visible
 from localrag.settings import Settings
-from localrag.store.names import check_spared, files_of, library_names
+from localrag.store.names import check_spared, files_of, folders_read, library_names
 
 Result = TypeVar("Result")
 MAX_TRIES = 3
@@ -90,17 +91,20 @@ def confine(
     """Confine this process to libraries and the folder of a new file, before numpy starts threads.
 
     Refuses recipients without a file, and a file that cannot be written, or that was read into a library, of which
-    those that are locked and not named are passed over. `around`: other files, too, may be read.
+    those that are locked and not named are passed over. `around`: other files, too, may be read. A PDF takes pages of
+    the originals, so their folders may be read for it.
     """
     if file is None and recipients is not None:
         raise UsageError("there is no file to encrypt", "Name one: --out FILE.")
-    folders = []
+    folders, reads = [], key_files()
     if file is not None:
+        if decrypted_name(file).suffix.lower() == ".pdf":
+            reads += [folder for name in names for folder in folders_read(settings, name)]
         storage.check_target(file)
         folders = [file.absolute().parent]
         with unlocked.allow_prompt(False):
             _check_spared(file, settings, set(library_names(settings.indexes_dir)) - set(names))
-    sandbox.restrict(settings, names, *folders, reads=None if around else key_files())
+    sandbox.restrict(settings, names, *folders, reads=None if around else reads)
     if file is not None:
         _check_spared(file, settings, names)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localrag.cli import keys, options
+from localrag.cli.binding import binding
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import bar, counted, echo, interruptible, one_line, print_json, remarks, say, table
 from localrag.errors import LibraryLocked, StorageError, UsageError
@@ -37,7 +38,8 @@ _MIN_CELL = 48  # of a longer text a cell shows at least so many characters, in 
     "file",
     type=options.FILE,
     metavar="FILE",
-    help="Write FILE, replacing it: .docx (a report), .xlsx (all tables), .json, .csv, .md (the documents).",
+    help="Write FILE, replacing it: .docx (a report), .pdf (a binder of all quoted pages), .xlsx (all tables), "
+    ".json, .csv, .md (the documents).",
 )
 @recipient_options
 @options.json_option
@@ -71,7 +73,8 @@ def overview_command(name: str | None, file: Path | None, recipients: Recipients
     if stop.asked:
         sys.exit(130)
     if file is not None:
-        written = export.save(made, file, settings.library_audit_file, recipients, originals(settings))
+        with binding(settings) as bind:
+            written = export.save(made, file, settings.library_audit_file, recipients, originals(settings), bind)
         echo(f"Wrote the overview of {counted(len(made.documents), 'document')} to {one_line(str(written))}.", err=True)
 
 

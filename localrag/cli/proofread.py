@@ -29,6 +29,7 @@ _HEADINGS = {
     "date": "Dates",
     "party": "Names of parties",
     "blank": "Blanks and notes",
+    "duty": "Duties of nobody",
 }
 
 
@@ -57,7 +58,8 @@ def proofread_command(
 
     References to clauses and schedules that are not there, terms that are used and not defined, defined and not used,
     or defined twice, numbers in words against figures, totals, days that cannot be, names of parties in two ways,
-    numbering, blanks and notes, a missing place for signatures. No model is loaded. English documents.
+    numbering, blanks and notes, what is to be done by a time and nobody is named to do it, a missing place for
+    signatures. No model is loaded. English documents.
     """
     settings = load_settings()
     if out is not None and out.resolve() == Path(named).resolve():

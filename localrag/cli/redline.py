@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     "--internal", is_flag=True, help="Comments with your positions and notes, and on what is unsure: for your own side."
 )
 @options.libraries_option("The library of the document; a file on the disk needs none.", multiple=False)
+@options.password_file_option
 @recipient_options
 @options.json_option
 def redline_command(
@@ -45,6 +47,7 @@ def redline_command(
     date: str,
     internal: bool,
     library: str | None,
+    passwords: list[str],
     recipients: Recipients | None,
     as_json: bool,
 ) -> None:
@@ -54,7 +57,8 @@ def redline_command(
     playbook stands as a tracked change with a comment; a clause that is missing is inserted. What has no fallback, or
     one with few words of the clause, gets a comment alone. Comments do not tell your positions, unless --internal is
     given. What is unsure, and what a reviewer accepted, stays. Nothing else of the file changes: to reject all changes
-    gives the text back. Headers, notes and text boxes are not edited.
+    gives the text back. Headers, notes and text boxes are not edited. Where nothing would be marked, nothing is
+    written. The copy of a file with a password has none.
     """
     from localrag.items import playbook as playbooks
 
@@ -72,7 +76,7 @@ def redline_command(
     ended = ReviewEnded((), (), stopped=True)
     with (
         interruptible("Stopping; nothing is written.") as stop,
-        _opened(named, names, settings, stop) as (own, name),
+        _opened(named, names, settings, passwords, stop) as (own, name),
         closing(Workspace(own)) as workspace,
     ):
         opened = workspace.library(name)
@@ -91,8 +95,9 @@ def redline_command(
         def log_of(name: str) -> Path:
             return settings.library_audit_file(name) if name else settings.audit_file
 
-        about = (file, ended.findings, playbook, page, out, library or "")
-        written, made = proposals.save(*about, log_of, author, date, recipients, internal)
+        embed = partial(workspace.embed, library=name)
+        about = (file, ended.findings, playbook, page, out, document.sha256, library or "")
+        written, made = proposals.save(*about, log_of, author, date, recipients, internal, passwords, embed)
     if as_json:
         print_json(
             {
@@ -106,12 +111,12 @@ def redline_command(
         _print(named, made, [one.title for one in ended.findings if one.as_expected])
     for remark in dict.fromkeys(one.remark for one in ended.findings if one.remark):
         say(f"Note: {one_line(remark)}")
-    echo(f"Wrote {written}", err=True)
+    echo(f"Wrote {written}" if written else "Nothing is to be marked, so nothing was written.", err=True)
 
 
 @contextmanager
 def _opened(
-    named: str, names: list[str], settings: Settings, stop: Callable[[], bool]
+    named: str, names: list[str], settings: Settings, passwords: list[str], stop: Callable[[], bool]
 ) -> Iterator[tuple[Settings, str]]:
     """Yield the settings and the name of the library that has the document; one made for it where none is named."""
     from localrag import api
@@ -119,7 +124,7 @@ def _opened(
     if names:
         yield settings, names[0]
     else:
-        with api.temporary_library(Path(named), settings, stop) as own:
+        with api.temporary_library(Path(named), settings, stop, passwords) as own:
             yield own, api.TEMPORARY
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli import keys, options
+from localrag.cli.binding import binding
 from localrag.cli.keys import recipient_options
 from localrag.cli.output import bar, counted, echo, interruptible, one_line, print_json, remarks, say, table
 from localrag.errors import NotFoundError, UsageError
@@ -73,7 +74,7 @@ def review_command() -> None:
     "file",
     type=options.FILE,
     metavar="FILE",
-    help="Write a report (.docx, .html, .md) or table (.xlsx, .json ...) to FILE, replacing it.",
+    help="Write a report (.docx, .html, .md), table (.xlsx, .json ...) or binder (.pdf) to FILE, replacing it.",
 )
 @click.option(
     "--against",
@@ -144,10 +145,10 @@ def run_command(
         _print_all(playbook.title, findings, totals, compared)
         remarks([f"Not read: {source(one.document, '')}: {one.reason}" for one in not_read], 8, "--json")
     if file is not None:
-        findings = [_noted(one, compared) for one in findings]
-        written = reports.save(
-            findings, playbook.title, ended, file, settings.library_audit_file, recipients, originals(settings)
-        )
+        findings, record_of = [_noted(one, compared) for one in findings], settings.library_audit_file
+        with binding(settings) as bind:
+            about = (findings, playbook.title, ended, file, record_of, recipients, originals(settings), bind)
+            written = reports.save(*about)
         echo(f"Wrote {counted(len(findings), 'finding')} to {written}.", err=True)
     if ended.stopped:
         say("Stopped. What was found is kept; the same command goes on.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from localrag.cli.binding import binding
 from localrag.cli.keys import recipient_options
 from localrag.cli.options import completes, confirm_deletion, json_option, keep_to_retention, print_result
 from localrag.cli.output import counted, echo, echo_file, one_line, print_json
@@ -147,8 +148,9 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
     "-f",
     "--format",
     "form",
-    type=click.Choice(["md", "html", "docx", "json"]),
-    help="Markdown, one HTML file, Word or JSON; by default the suffix of the file decides.",
+    type=click.Choice(["md", "html", "docx", "json", "pdf"]),
+    help="Markdown, one HTML file, Word, JSON, or a binder of all quoted pages (PDF); by default the suffix of the "
+    "file decides.",
 )
 @click.option(
     "-o",
@@ -167,16 +169,19 @@ def export_command(named: str, form: Form | None, output: Path | None, recipient
     chosen = form or (export.form_of(output) if output and not printed else "md")
     record = _store().record_of(*session.libraries)
     if printed:
-        if (chosen == "docx" or recipients) and sys.stdout.isatty():
-            what = "an encrypted file" if recipients else "a Word document"
-            raise UsageError(f"cannot print {what} to a terminal", "Name a file: -o FILE.docx")
-        echo_file(export.exported(session, chosen, record, "-", recipients))
+        if (chosen in ("docx", "pdf") or recipients) and sys.stdout.isatty():
+            what = "an encrypted file" if recipients else "a Word document" if chosen == "docx" else "a PDF"
+            raise UsageError(f"cannot print {what} to a terminal", f"Name a file: -o FILE.{chosen}")
+        with binding(load_settings()) as bind:
+            made = export.exported(session, chosen, record, "-", recipients, bind)
+        echo_file(made)
         return
     path = output or Path(export.file_name(session, chosen))
     if recipients is not None:
         # A name made of the title would reveal what it encrypts.
         path = recipients.path(output or Path(f"localrag-{session.id}.{chosen}"))
-    export.write(session, path, chosen, record, recipients=recipients)
+    with binding(load_settings()) as bind:
+        export.write(session, path, chosen, record, recipients=recipients, bind=bind)
     echo(f"Wrote {path}", err=True)
 
 

@@ -11,7 +11,7 @@ from itertools import groupby, pairwise
 from typing import Any, Literal
 
 from localrag.diff import substance
-from localrag.diff.clauses import Comment, Text, comments_of, parse, running, where
+from localrag.diff.clauses import Comment, Text, comments_of, parse, running, unplaced, where
 from localrag.diff.substance import SUBSTANCE, Hunk, Names, ascending, between, hunks, moves
 from localrag.security.terminal import counted
 from localrag.types import Page
@@ -230,12 +230,18 @@ class _Work:
 
     def comments(self, *names: str) -> list[Comment]:
         """Return the comments of both versions under the names of these; what both have is the new one's."""
-        found = {
-            (one.head, one.text): one._replace(version=name)
-            for name, text in zip(names, (self.old, self.new), strict=True)
-            for one in text.comments
-        }
-        return list(found.values())
+        old, new = ([*dict.fromkeys(text.comments)] for text in (self.old, self.new))
+        kept = set[Comment]()
+        for key in (lambda one: (one.head, one.text), unplaced):  # the words that it is on may have changed
+            for one in new:
+                before = next((each for each in old if one not in kept and key(each) == key(one)), None)
+                if before is not None:
+                    old.remove(before)
+                    kept.add(one)
+        return [
+            *(one._replace(version=names[0]) for one in old),
+            *(one._replace(version=names[1], kept=names[0] if one in kept else "") for one in new),
+        ]
 
     # --- what differs ---------------------------------------------------------------------------------------
 

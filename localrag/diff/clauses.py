@@ -66,7 +66,8 @@ class Token(NamedTuple):
 class Comment(NamedTuple):
     """A comment in a version: what kind, by whom, when, on which words (`head`), and the clause that it is on.
 
-    `number` is the position of the clause, and -1 where a page has the comment and does not say on what.
+    `number` is the position of the clause, and -1 where a page has the comment and does not say on what. `kept` is the
+    name of the older version where that has it, too.
     """
 
     head: str
@@ -76,9 +77,10 @@ class Comment(NamedTuple):
     place: str
     number: int
     version: str = ""
+    kept: str = ""
 
     def __str__(self) -> str:
-        return f"{self.head} ({self.version}): {self.text}"
+        return f"{self.head} ({f'{self.kept} and ' if self.kept else ''}{self.version}): {self.text}"
 
 
 class Clause(NamedTuple):
@@ -277,8 +279,17 @@ def _title(text: str, at: int) -> str:
 
 
 def comments_of(pages: Sequence[Page]) -> frozenset[tuple[str, str]]:
-    """Return the comments of a document: their heads and what they say."""
-    return frozenset((one["head"], one["said"]) for page in pages for one in COMMENT.finditer(page.text))
+    """Return the comments of a document: their heads without the words that they are on, and what they say."""
+    return frozenset((_bare(one["head"]), one["said"]) for page in pages for one in COMMENT.finditer(page.text))
+
+
+def unplaced(one: Comment) -> tuple[str, str]:
+    """Return what a comment is wherever it stands: by whom, when, and what it says."""
+    return _bare(one.head), one.text
+
+
+def _bare(head: str) -> str:
+    return head.partition(", on “")[0]
 
 
 def running(pages: Sequence[Page]) -> frozenset[str]:

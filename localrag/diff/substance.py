@@ -329,6 +329,14 @@ _MEANS = re.compile(
     r"[“\"]([^“”\"\n]{2,60})[”\"],?\s{1,9}(?:shall\s{1,9}|will\s{1,9})?"
     r"(?:means?|ha(?:s|ve)\s{1,9}the\s{1,9}meanings?|refers?\s{1,9}to|includes?|bedeutet)\b"
 )
+_STATED = re.compile(
+    r"(?:^|[.;:]\s(?:\d[\d.]{0,9}\s)?)([A-Z][\w’'-]{1,30}(?:\s[A-Z][\w’'-]{1,30}){0,3})\s(?:means|shall\smean)\s"
+)
+# Who does something is a party, however the text defines it; what is done ("Fees shall be paid") is not.
+_ACTS = lazy_re(
+    rf"\b(?!(?i:{'|'.join(sorted(_WORDS['things']))})\b)([A-Z][A-Za-z]+)\s(?:shall|will|must|may|agrees)\s(?!be\b|have\b)[a-z]"
+)
+_MIN_ACTS = 2  # in one text
 _COMPANY = lazy_re(
     rf"\b[A-Z][\w&’'-]{{0,40}}(?:,?\s(?:&\s|of\s|and\s)?[A-Z][\w&’'.-]{{0,40}}){{0,6}}?,?\s"
     rf"(?i:(?:{'|'.join(sorted(_WORDS['company'] - {'company', 'as', 'se', 'co', 'ab', 'sa', 'ag'}))}))\b"
@@ -352,7 +360,7 @@ class Names:
         parties, terms, binds = set[str](), set[str](), False
         for text in texts:
             whole = "\n".join(" ".join(page.text.split()) for page in text.pages)
-            means = {found[1] for found in _MEANS.finditer(whole)}
+            means = {found[1] for found in _MEANS.finditer(whole)} | {found[1] for found in _STATED.finditer(whole)}
             terms |= means
             binds = binds or bool(means)
             for found in _QUOTED.finditer(whole):
@@ -362,6 +370,8 @@ class Names:
                 binds = binds or acts
                 (parties if acts else terms).add(found[2])
             parties |= {found[0] for found in _COMPANY.finditer(whole)}
+            acting = Counter(found[1] for found in _ACTS.finditer(whole))
+            parties |= {name for name, times in acting.items() if times >= _MIN_ACTS} - means
         common = frozenset(token.key for text in texts for token in text.tokens if token.text.islower())
         return cls(_any_of(parties), _any_of(terms - parties), common, binds)
 

@@ -47,6 +47,12 @@ _FALLS = re.compile(r"purchase|payment|repayment|paid|acquisition|addition|expen
 _BENEFIT = re.compile(r"(?:income tax )?benefit\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]*")
 _INCOME = re.compile(r"\(income\)", re.I)
+_CHANGES = re.compile(r"\bchanges? in\b", re.I)  # above rows called like what the balance sheet has
+_ENDS = {
+    "balance": re.compile(r"\btotal (?:assets|liabilities and)\b", re.I),
+    "income": re.compile(r"\bnet (?:income|earnings|loss|profit|\(loss\))", re.I),
+    "cash": re.compile(r"\b(?:operating|investing|financing) activities\b", re.I),
+}
 _NETTED = re.compile(r"\b(?:net of|less|excluding)\b", re.I)
 _ASIDE = re.compile(r"\([^()]{0,200}\)|,? (?:less|net of|including) .{0,120}$|[®™*†‡:]", re.I)
 
@@ -235,21 +241,25 @@ class Finder:
         return max((one for one in self._labelled if f" {one} " in words), key=len, default="")
 
     def labelled(self, label: str, period: Period, usual: int) -> Match | None:
-        """Return the figure of a period in the rows that have a label; None where there is none, or two differ.
+        """Return the amount of a period in the rows of statements with a label; None where none has, or two differ.
 
-        What the balance sheet has, too, is a change elsewhere: it has a figure of a day alone.
+        What the balance sheet has, too, is a change elsewhere: it has an amount of a day alone.
         """
         rows = [one for one in self._labelled.get(label, ()) if terms(one.column) <= terms(label)]
+        rows = [one for one in rows if self._is_stated(one) and not _CHANGES.search(one.cell.section)]
         if held := [one for one in rows if one.statement == "balance"]:
             rows = [] if period.months else held
         fitting = [one for one in rows if one.period and _covers(period, one.period, usual, exact=True)]
-        # A note may have the figures of another company.
-        fitting = [
-            one for one in fitting if one.statement or any(self._shared(one, own) for own in self._stated if own)
-        ]
-        if any(one.cell.unit != "%" for one in fitting):
-            fitting = [one for one in fitting if one.cell.unit != "%"]
         return _clear([(_EXACT, one) for one in fitting], label, False, period)
+
+    def _is_stated(self, one: Entry) -> bool:
+        """Return whether an entry is an amount in a statement itself: its table has the line that such statements have.
+
+        Notes have lines of segments, of other companies, and of parts ("Supplemental balance sheet information").
+        """
+        ends = _ENDS.get(one.statement)
+        counted = one.cell.unit == "%" or table.per_share(one.cell) or table.counts(one.cell)
+        return bool(ends and not counted and any(ends.search(own.row) for own in self._tables[one.position, one.title]))
 
     @cached_property
     def _labelled(self) -> Mapping[str, list[Entry]]:

@@ -47,7 +47,13 @@ _WORKED_OUT = re.compile(
     r"|\b(?:grow|chang|increas|decreas|declin|differ|rise|rose|fall|fell|drop|exceed|more|less|higher|lower|than|minus)",
     re.I,
 )
-_ELSE = re.compile(r"\b(?:begin|start|open|plus|segment|division)", re.I)  # what makes another figure of a label
+# What a question may say beside the label of a row: any other word may ask for a part of it, or for more.
+_PLAINLY = frozenset(
+    "what how much was were is are did does do has have had s the a an of in for at as on and | its their it company "
+    "give me show tell please find report reported amount figure value total three six nine twelve months month "
+    "quarter ended ending end year years fiscal period first second third fourth q1 q2 q3 q4 million millions".split()
+)
+_PART = re.compile(r"\b(?:share|proportion|portion|fraction|margin|ratio|average|mean|points?)\b", re.I)
 _FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|low|reduc|less|smaller|fewer|below|down\b)", re.I)
 _RISE = re.compile(r"\b(?:r[io]se|grow|grew|increas|more\b|high|great|larger|bigger|exceed|above|up\b|gain)|>", re.I)
 
@@ -189,7 +195,7 @@ def readings(asked: Asked) -> Iterator[Reading]:
     if labelled := label and _by_label(label, asked):
         yield labelled
     if label not in (*formulas.lines(), *ratios) and any(name in label for name in asked.lines):
-        return  # "Equity investments" are no equity
+        return  # "equity investments" are no equity
     if _COMPOUND.search(asked.content):
         yield from _compound(asked)
         return
@@ -207,14 +213,30 @@ def readings(asked: Asked) -> Iterator[Reading]:
         for reading in _of_request(request, asked.content):
             if _fits(reading.node, asked):
                 yield replace(reading, also=_also(reading.node, asked))
+    elif growth := _growth(asked, words):
+        yield growth
     else:
         yield from _single(asked, words)
+
+
+def _growth(asked: Asked, words: str) -> Reading | None:
+    """Return the change in percent of the one line that a question names, if it says that it moves by a share."""
+    if len(asked.lines) != 1 or not (asked.value == "share" or _PERCENT.search(words)):
+        return None
+    (name,) = asked.lines
+    rest = words.replace(f" {name} ", " | ")
+    if not _MOVES.search(rest) or _PART.search(rest):
+        return None
+    now, then = Figure(name), Figure(name, True)
+    falls = direction(asked.content) == "less"
+    node = Operation("/", Operation("-", then, now) if falls else Operation("-", now, then), then)
+    return Reading(node, "percentage decrease" if falls else "percentage change", "%", _also(now, asked) - terms(name))
 
 
 def _by_label(label: str, asked: Asked) -> Reading | None:
     """Return the figure of the rows with a label that a question says whole, if it says nothing else of labels."""
     rest = f" {flat(asked.content)} ".replace(f" {label} ", " | ", 1)
-    if any(one.search(rest) for one in (_WORKED_OUT, _SPENDS, _ELSE)) or terms(rest) - asked.frame:
+    if len(label.split()) < 2 or not set(YEAR.sub(" ", rest).split()) <= _PLAINLY:
         return None
     return Reading(Figure(label), labelled=True)
 
@@ -275,6 +297,8 @@ def _single(asked: Asked, words: str) -> Iterator[Reading]:
     kept = [word for word in YEAR.sub(" ", asked.content).split() if terms(word) & asked.terms]
     if kept and not _WORKED_OUT.search(" ".join(word for word in asked.content.split() if word not in kept)):
         name = " ".join(kept)
+        if not set(flat(YEAR.sub(" ", asked.content)).split()) - set(flat(name).split()) <= _PLAINLY:
+            return
         if asked.kind != "calculation" or asked.report.finder.has(name):
             yield Reading(Figure(name))
 

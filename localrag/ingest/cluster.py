@@ -65,7 +65,7 @@ class _Worker:
     """Reads and embeds on one machine. Its methods are called by `Cluster`, several at once."""
 
     def prepare(
-        self, version: str, identity: EmbedderIdentity, options: Options, limits: sync.Limits, inside: str
+        self, version: str, identity: EmbedderIdentity, options: Options, limits: sync.Limits, links: bool
     ) -> str:
         """Load the embedder; returns this machine's name. Raises LocalragError if it differs from the command's."""
         offline.set_switches()
@@ -78,7 +78,7 @@ class _Worker:
         except LocalragError as error:
             raise ClusterError(f"the machine {self._name!r}: {error.message}", error.hint) from error
         self._readers = ReaderPool(limits.workers, limits.seconds, options, limits.memory)
-        self._inside = inside
+        self._links = links
         self._jobs: dict[int, Iterator[sync.Batch]] = {}
         return self._name
 
@@ -88,7 +88,7 @@ class _Worker:
             if not any(os.path.lexists(path) for path in (*paths, paths[0].parent)):  # a file may go meanwhile
                 hint = "The folder must have the same path on every machine, as on a shared drive."
                 raise ClusterError(f"the machine {self._name!r} does not see {str(paths[0])!r}", hint)
-            entries = sync.prepared(self._readers.read_all(paths, self._inside), self._embedder)
+            entries = sync.prepared(self._readers.read_all(paths, self._links), self._embedder)
             self._jobs[job] = sync.batched(entries)
         if (batch := next(self._jobs[job], None)) is None:
             del self._jobs[job]
@@ -243,7 +243,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         """Wait until a worker is ready, then give it files."""
         job = self._job
         try:
-            machine.call("prepare", __version__, job.identity, job.options, job.limits, job.inside)
+            machine.call("prepare", __version__, job.identity, job.options, job.limits, job.links)
         except Exception as error:
             self._lose(machine, error)
             return

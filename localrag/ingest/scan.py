@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrag.errors import NotFoundError, ReadError, UsageError
-from localrag.ingest.readers.source import lies_in, reads
+from localrag.ingest.readers.source import behind_link, reads
 from localrag.store.names import is_own
 
 if TYPE_CHECKING:
@@ -70,6 +70,11 @@ class _Rule:
                 reached = {at + 1 for at in reached if at < len(below) and pattern.fullmatch(below[at])}
         # `**` at the end means everything in a folder, but not the folder itself.
         return len(below) in reached if self.names[-1] is not None else min(reached, default=len(below)) < len(below)
+
+
+def is_leftover(name: str) -> bool:
+    """Return whether a file is hidden, or the leftover of a program, by its name."""
+    return _LEFTOVERS.search(name) is not None
 
 
 def root_of(path: Path) -> tuple[Path, str | None]:
@@ -125,7 +130,7 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
         if own:
             rules.update({prefix + name: own for name in folders})
         for name in sorted(names):
-            if _LEFTOVERS.search(name) or _ignored(own, prefix + name, is_folder=False):
+            if is_leftover(name) or _ignored(own, prefix + name, is_folder=False):
                 continue
             location = Path(folder, name)
             try:
@@ -140,14 +145,14 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
             )
 
 
-def content_hash(path: Path, check: Callable[[], None], inside: str = "") -> str:
-    """The SHA-256 of a file that no link leads to out of `inside`; `check` is called repeatedly and may raise."""
+def content_hash(path: Path, check: Callable[[], None], links: bool = True) -> str:
+    """The SHA-256 of a file, behind no link unless `links`; `check` is called repeatedly and may raise."""
     # Non-blocking: a pipe in place of the file would never open.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file any more")
-        if inside and not lies_in(inside, path, descriptor):
+        if not links and behind_link(path, descriptor):
             raise OSError(errno.ELOOP, "it leads out of the folder now")
         digest = hashlib.sha256()
         while piece := stream.read(_BLOCK):

@@ -1,12 +1,12 @@
-"""The file that a document was read from: whether it changed since, and pictures of its pages."""
+"""The file that a document was read from: whether it changed since, and pictures and copies of its pages."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from localrag.types import Document, Page, StoredFile, Word
 
@@ -30,6 +30,7 @@ class PageRequest:
     text: str  # of the page when it was read
     spans: tuple[tuple[int, int], ...] = ()  # the quote first, then others, which get a weaker box
     words: tuple[Word, ...] = ()  # of recognised text; empty where the text is the file's own
+    copied: bool = False  # a copy is wanted, not a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,53 @@ class PagePicture:
         from PIL import Image
 
         return Image.frombytes("RGB", (self.width, self.height), self.rgb)
+
+
+# A value of a PDF: null, a number, a list, a dictionary, "/name", "#3" (the object of that number) or "(" with a string
+# in hexadecimal digits; and the bytes of a stream.
+PdfObject = tuple[Any, bytes | None]
+_NAMES = "names"  # a dictionary whose keys are names that the file gives
+_RESOURCES = frozenset("/Font /XObject /ExtGState /ColorSpace /Pattern /Shading /Properties /ProcSet".split())
+# Keys of what is drawn: forms, pictures, fonts, colours, patterns, functions, layers, filters.
+_DRAWN = frozenset(
+    """/Type /Subtype /FormType /BBox /Matrix /Resources /Group /S /CS /I /K /Filter /DecodeParms
+    /Width /Height /ColorSpace /BitsPerComponent /Intent /ImageMask /Mask /Decode /Interpolate /SMask /SMaskInData
+    /Matte /Predictor /Colors /Columns /EarlyChange /EndOfLine /EncodedByteAlign /Rows /EndOfBlock /BlackIs1
+    /JBIG2Globals /DamagedRowsBeforeError /ColorTransform
+    /BaseFont /FirstChar /LastChar /Widths /FontDescriptor /Encoding /ToUnicode /DescendantFonts /CIDSystemInfo
+    /Registry /Ordering /Supplement /DW /W /DW2 /W2 /CIDToGIDMap /FontBBox /FontMatrix /CharProcs /Name /BaseEncoding
+    /Differences
+    /FontName /FontFamily /FontStretch /FontWeight /Flags /ItalicAngle /Ascent /Descent /Leading /CapHeight /XHeight
+    /StemV /StemH /AvgWidth /MaxWidth /MissingWidth /FontFile /FontFile2 /FontFile3 /CharSet /CIDSet /Style /Lang /FD
+    /Length1 /Length2 /Length3 /CMapName /UseCMap /WMode
+    /LW /LC /LJ /ML /D /RI /OP /op /OPM /Font /BG /BG2 /UCR /UCR2 /TR /TR2 /HT /FL /SM /SA /BM /CA /ca /AIS /TK /G /BC
+    /N /Alternate /Range /WhitePoint /BlackPoint /Gamma /Colorants /Process /Components /MixingHints
+    /FunctionType /Domain /Size /BitsPerSample /Order /Encode /C0 /C1 /Functions /Bounds /Function
+    /ShadingType /Background /AntiAlias /Coords /Extend /BitsPerCoordinate /BitsPerFlag /VerticesPerRow
+    /PatternType /PaintType /TilingType /XStep /YStep /Shading /ExtGState /OC /OCGs""".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PageCopy:
+    """A page of a PDF as objects of which the first is a form that draws it; sizes are in points, as it is shown."""
+
+    width: float
+    height: float
+    objects: tuple[PdfObject, ...]
+    # Of the lines of each span, in fractions of width and height; empty where a span was not found.
+    boxes: tuple[tuple[tuple[float, float, float, float], ...], ...] = ()
+    hidden: tuple[int, ...] = ()  # objects that are layers which are not shown
+
+
+def drawn(inside: str, key: str) -> str | None:
+    """Return what a dictionary is that a page's objects have under a key, None where a copy leaves it out."""
+    if inside == _NAMES:
+        return ""
+    if inside == "/Resources":
+        return _NAMES if key in _RESOURCES else None
+    own = {"/Resources": key, "/CharProcs": _NAMES, "/Colorants": _NAMES}
+    return own.get(key, "") if key in _DRAWN else None
 
 
 def state(file: Path, stored: StoredFile | None) -> FileState:
@@ -77,6 +125,14 @@ def page_image(
     file: Path, document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]], drawer: Drawer
 ) -> PagePicture:
     """Draw a page, at most `width` pixels wide, with boxes around spans (the quote first), or raise ReadError."""
+    return drawer.draw(file, _request(document, page, width, spans))
+
+
+def page_copy(file: Path, document: Document, page: Page, spans: Sequence[tuple[int, int]], drawer: Drawer) -> PageCopy:
+    """Copy a page of a PDF, and find spans on it, or raise ReadError."""
+    return drawer.copy(file, replace(_request(document, page, 0, spans), copied=True))
+
+
+def _request(document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]]) -> PageRequest:
     name = document.path.removeprefix(document.file).strip("/") if document.file else ""
-    wanted = PageRequest(name, document.sha256, page.number or 1, width, page.text, tuple(spans), page.words)
-    return drawer.draw(file, wanted)
+    return PageRequest(name, document.sha256, page.number or 1, width, page.text, tuple(spans), page.words)

@@ -24,7 +24,7 @@ from localrag.events import Failure, IngestProgress, IngestReport
 from localrag.ingest import chunking
 from localrag.ingest.readers import base, programs
 from localrag.ingest.readers.isolate import ReaderPool
-from localrag.ingest.readers.source import LEADS_OUT, Options, lies_in, reads
+from localrag.ingest.readers.source import LINKED, Options, reads
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.security import storage
 from localrag.store.writer import CHUNKING_VERSION, Editor, minhash, passage_digest
@@ -76,7 +76,7 @@ def ingest(
 
     Args:
         embedder: called when there is something to embed, since loading one takes seconds.
-        follow_links: read files that links lead to out of the folder.
+        follow_links: read files that are links.
         leave_out: resolved paths of files to treat as if they did not exist.
         give_way: called between batches; returns when nothing more urgent needs the processor.
         cluster: makes what reads and embeds on other machines; without it, this process does.
@@ -88,9 +88,8 @@ def ingest(
     storage.sweep(library.folder)
     root, only = root_of(path)
     report, stopped = progress or (lambda progress: None), stop or (lambda: False)
-    inside = "" if follow_links else str(root)
     how = options or Options(), limits or Limits()
-    run = _Run(library, root, inside, embedder, *how, report, stopped, give_way, cluster)
+    run = _Run(library, root, follow_links, embedder, *how, report, stopped, give_way, cluster)
     began = time.monotonic()
     complete = True
     try:
@@ -152,7 +151,7 @@ class _Run:
 
     library: Editor
     location: Path
-    inside: str  # what no link may lead out of; "" for nothing
+    links: bool  # whether they are followed
     load_embedder: Callable[[], Embedder]
     options: Options
     limits: Limits
@@ -202,8 +201,8 @@ class _Run:
                 self.tally.failed[path] = Failure(
                     path, "has the same name as another file. Rename one of the two.", path
                 )
-            elif reads(file.location) and self._leads_out(file.location):
-                self.unlisted[file.path] = f"{'. '.join(LEADS_OUT)} What was read of it before is kept."
+            elif reads(file.location) and not self.links and file.location.is_symlink():
+                self.unlisted[file.path] = f"{'. '.join(LINKED)} What was read of it before is kept."
             elif reads(file.location):
                 seen.add(file.path)
                 if self.forgotten.cover(self.root, file.path):
@@ -212,9 +211,6 @@ class _Run:
                     yield file
             elif file.regular:
                 self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
-
-    def _leads_out(self, location: Path) -> bool:
-        return bool(self.inside) and location.is_symlink() and not lies_in(self.inside, location)
 
     def _unlisted(self, error: OSError) -> None:
         """Keep what was read of a folder that cannot be listed, or a file that cannot be examined."""
@@ -241,7 +237,7 @@ class _Run:
                 continue
             self.progress(IngestProgress(self.done, self.total, file.path, "scan"))
             try:
-                digest = content_hash(file.location, self._check, self.inside)
+                digest = content_hash(file.location, self._check, self.links)
             except FileNotFoundError:
                 continue  # deleted since the folder was listed; the next run removes it
             except OSError as error:
@@ -368,8 +364,8 @@ class _Run:
 
     def _work(self) -> Work:
         if self.cluster is not None:
-            return self.cluster(Job(self.inside, self.library.identity, self.options, self.limits, self.stop))
-        return _Here(self.embedder, self.inside, self.options, self.limits, self.stop)
+            return self.cluster(Job(self.links, self.library.identity, self.options, self.limits, self.stop))
+        return _Here(self.embedder, self.links, self.options, self.limits, self.stop)
 
     def _new_texts(self, batch: Batch, coming: Collection[bytes]) -> dict[bytes, str]:
         """The texts of a batch by digest, without those that the library has, or that are coming."""
@@ -511,7 +507,7 @@ Embedding = tuple[Batch, tuple[bytes, ...], "Future[Iterable[Vectors]]"]
 class Job:
     """What reading and embedding the files of a root depends on."""
 
-    inside: str  # the folder that no link may lead out of; "" for none
+    links: bool  # whether they are followed
     identity: EmbedderIdentity
     options: Options
     limits: Limits
@@ -538,9 +534,9 @@ class _Here:
     ahead = 1
 
     def __init__(
-        self, embedder: Embedder, inside: str, options: Options, limits: Limits, stop: Callable[[], bool]
+        self, embedder: Embedder, links: bool, options: Options, limits: Limits, stop: Callable[[], bool]
     ) -> None:
-        self._embedder, self._inside, self._stop = embedder, inside, stop
+        self._embedder, self._links, self._stop = embedder, links, stop
         self._pool = ReaderPool(
             workers=limits.workers, seconds=limits.seconds, options=options, memory=limits.memory, stop=stop
         )
@@ -557,7 +553,7 @@ class _Here:
         self._open.close()
 
     def batches(self, paths: Iterable[Path]) -> Iterator[Batch]:
-        batches = batched(prepared(self._readers.read_all(paths, self._inside), self._embedder))
+        batches = batched(prepared(self._readers.read_all(paths, self._links), self._embedder))
         coming = self._chunker.submit(next, batches, None)
         while (batch := coming.result()) is not None:
             coming = self._chunker.submit(next, batches, None)

@@ -17,7 +17,8 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,9 @@ from localrag.items.values import MEASURED
 from localrag.question import lookup
 from localrag.search import clauses, filters, ranking
 from localrag.search.retrieval import Searcher
-from localrag.store.library import Library
-from localrag.store.text_analysis import COMMON, FALLBACK
+from localrag.store import full_text
+from localrag.store.library import Library, StoredChunk
+from localrag.store.text_analysis import COMMON, FALLBACK, tokens
 from localrag.types import Citation, Document, Filter, Page, Passage
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ _WORDED, _VALUE, _LABEL, _TRIED, _OPENING = 2.0, 0.5, 1.0, 20, 5.0
 _FIRST = ("document-name", "parties", "agreement-date")
 _MAX_QUOTE, _MAX_MARKS = 400, 16
 _RULE = re.compile(r"\s*\|[\s:|-]+\|(?:\n|$)")  # below the head of a table
+_ENOUGH = 10  # passages beside one in which it counts in full that none holds a word
 _RELIABLE = 0.65  # F1 by which the classifier is trusted without the model
 _ALL = Filter()
 # "12. Governing Law." or "Section 4.2 GOVERNING LAW:" at the beginning of a line.
@@ -82,7 +85,7 @@ class Clauses:
 
     def __init__(self, library: Library, searcher: Searcher) -> None:
         self._library, self._searcher = library, searcher
-        self._sought: dict[Item, _Sought] = {}
+        self._sought: dict[tuple[Item, str], _Sought] = {}
         self._text: tuple[tuple[int, int], _Text] | None = None
 
     @cached_property
@@ -98,10 +101,11 @@ class Clauses:
         inside = np.array([filters.has_page(only, one.page) for one in text.passages], bool)
         if not text.sentences or not inside.any():
             return Evidence((), -math.inf, len(text.passages))
-        sought = self._sought.get(item) or _sought(item, self._library, self._searcher)
-        self._sought[item] = sought
+        key = item, text.language
+        sought = self._sought.get(key) or _sought(item, text.language, self._library, self._searcher)
+        self._sought[key] = sought
         cosines = text.vectors @ sought.vectors.T
-        words = np.stack([row[text.ids] for row in sought.words], 1)
+        words = np.stack([text.scores(groups) for groups in sought.groups], 1)
         examples = len(item.like) > 0
         features = np.stack(
             [
@@ -171,7 +175,7 @@ class Clauses:
         state = document.id, library.generation
         if self._text is None or self._text[0] != state:
             if self._text is not None and self._text[0][1] != library.generation:
-                self._sought = {}  # an ingest changed the numbers of passages
+                self._sought = {}  # an ingest may have changed the embedder
             self._text = state, _text(library, document, self._classifier)
         return self._text[1]
 
@@ -185,12 +189,15 @@ def _log_odds(share: float) -> float:
 class _Text:
     """The passages of a document with their ids and vectors, of shape (passages, dimension), and its sentences.
 
-    `passage_of` has the last passage that holds the beginning of each sentence, `headings` those that are no
-    sentence, and `words` the sentences that have each word.
+    `terms` has the passages that have each term and how often, and `norms` what their lengths count for: words are
+    weighed within the document, so that the same text is judged alike in any library. `passage_of` has the last passage
+    that holds the beginning of each sentence, `headings` those that are no sentence, and `words` the sentences that
+    have each word.
     """
 
     passages: tuple[Passage, ...]
-    ids: NDArray[np.int64]
+    terms: dict[str, tuple[NDArray[np.int64], Rows]]
+    norms: Rows
     vectors: Rows
     language: str
     sentences: list[clauses.Sentence]
@@ -198,6 +205,10 @@ class _Text:
     passage_of: NDArray[np.int64]
     headings: NDArray[np.int64]
     words: dict[str, list[int]]
+
+    def scores(self, groups: Sequence[Sequence[str]]) -> Rows:
+        """Return the share of the words of a text that each passage has (BM25)."""
+        return full_text.bm25(groups, self.terms, self.norms, len(self.passages), (len(self.passages) - 1) / _ENOUGH)
 
     def shares(self, item: Item) -> Rows:
         """Return the share of the words of one example, or of the question, that each sentence has, the rare more."""
@@ -219,7 +230,7 @@ class _Sought:
     """What passages are compared with: first the question, then the examples."""
 
     vectors: Rows
-    words: tuple[Rows, ...]
+    groups: tuple[Sequence[Sequence[str]], ...]
     heading: re.Pattern[str]
     label: re.Pattern[str]
 
@@ -231,6 +242,7 @@ def _text(library: Library, document: Document, classifier: clauses.Clauses) -> 
     passages = tuple(ranking.as_passage(library, chunk) for chunk in chunks)
     sentences, texts, _ = classifier.scored(document.id)
     language = document.language if document.language in COMMON else FALLBACK
+    held, lengths = _postings(chunks, language)
     words = defaultdict[str, list[int]](list)
     for n, text in enumerate(texts):
         for word in terms(text, language):
@@ -241,7 +253,8 @@ def _text(library: Library, document: Document, classifier: clauses.Clauses) -> 
     passage_of = [bisect(begins, one[:2]) - 1 for one in sentences]
     return _Text(
         passages,
-        ids,
+        held,
+        full_text.length_norms(lengths),
         vectors[np.searchsorted(known, ids)],
         language,
         sentences,
@@ -250,6 +263,20 @@ def _text(library: Library, document: Document, classifier: clauses.Clauses) -> 
         np.array(headings, np.int64),
         words,
     )
+
+
+def _postings(chunks: Sequence[StoredChunk], language: str) -> tuple[dict[str, tuple[NDArray[np.int64], Rows]], Rows]:
+    """Return the chunks that have each term and how often, and the number of words of each, as they are indexed."""
+    held: dict[str, dict[int, int]] = defaultdict(dict)
+    lengths = np.zeros(len(chunks), np.float32)
+    for n, chunk in enumerate(chunks):
+        words = tokens("\n".join((chunk.title, *chunk.heading, chunk.header, chunk.text)), language)
+        lengths[n] = len(words)
+        for term, times in Counter(token.term for token in words).items():
+            held[term][n] = times
+    return {
+        term: (np.array([*own], np.int64), np.array([*own.values()], np.float32)) for term, own in held.items()
+    }, lengths
 
 
 def _is_heading(page: Page, sentence: clauses.Sentence) -> bool:
@@ -262,16 +289,15 @@ def _is_heading(page: Page, sentence: clauses.Sentence) -> bool:
     return (clauses.is_heading(text) and ": " not in text) or any(len(text) < len(one) + _MAX_MARKS for one in titles)
 
 
-def _sought(item: Item, library: Library, searcher: Searcher) -> _Sought:
-    embedder, languages = searcher.embedder(library), library.overview().languages
+def _sought(item: Item, language: str, library: Library, searcher: Searcher) -> _Sought:
+    embedder = searcher.embedder(library)
     vectors = [
         embedder.embed_question(item.question),
         *(embedder.embed_documents(list(item.like)) if item.like else ()),
     ]
-    groups = [lookup.read(text, languages).groups for text in (item.question, *item.like)]
-    words = tuple(library.text.scores(own, library.generation) for own in groups)
+    groups = tuple(lookup.read(text, [language]).groups for text in (item.question, *item.like))
     title = item.title or item.question
     names = "|".join(r"\s+".join(map(re.escape, name.split())) for name in (item.headings or (title,)))
     heading = re.compile(rf"{_NUMBER}(?:{names})[ \t]*(?:[.:—–-]|$)", re.I | re.M)
     label = re.compile(rf"(?:\|\s*|{_NUMBER})(?:{names}|{re.escape(title)})\s*[:|]", re.I)
-    return _Sought(np.stack(vectors), words, heading, label)
+    return _Sought(np.stack(vectors), groups, heading, label)

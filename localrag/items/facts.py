@@ -330,12 +330,16 @@ def _reread(told: Iterable[_Value], read: _Classified) -> Iterator[_Value]:
 
 
 def _by_role(read: _Classified) -> dict[str, list[tuple[float, _Value]]]:
-    """Return the days and spans of a contract by role, with how likely each has it by the classifier of roles."""
+    """Return the days and spans of a contract by role, with how likely each has it by the classifier of roles.
+
+    A notice of a breach, or for cause, is none of those that end a contract at will.
+    """
     found = [(kind, *one) for kind in (value_roles.DAYS, value_roles.SPANS) for one in _mentions(read, kind)]
     shares = value_roles.shares([mention for _, mention, *_ in found]).tolist()
     every = dict[str, list[tuple[float, _Value]]]()
     for (kind, mention, value, sentence), own in zip(found, shares, strict=True):
-        for role in kind:
+        breach = P["breach"].search(sentence.text, max(0, mention.start - _BEFORE), mention.end + _BEFORE)
+        for role in kind if breach is None else (one for one in kind if not one.endswith("notice")):
             one = _value(role, value, sentence, mention.start, mention.end)
             every.setdefault(role, []).append((own[value_roles.ROLES.index(role)], one))
     return every

@@ -20,7 +20,7 @@ from localrag.store.library import Library
 from localrag.store.reviews import Kept, Reviews, key_of, now
 from localrag.types import Checked, Citation, Fact, Looked, NotRead
 
-_VERSION = "9"  # of how an item is looked for: another one asks everything again
+_VERSION = "10"  # of how an item is looked for: another one asks everything again
 _ORDER = {"deviates": 0, "absent": 1, "unsure": 2, "found": 3}
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from localrag import policy
 from localrag.diff.changes import Version
-from localrag.errors import UsageError
+from localrag.errors import ReadError, UsageError
 from localrag.redline.proofreading import Fault
 from localrag.redline.tracked import Edit, WordFile
 from localrag.security import storage
@@ -41,7 +42,10 @@ def save(
     rows = [{"library": version.library, **one.to_row()} for one in found] or [{"library": version.library}]
     data, left = None, 0
     if decrypted_name(path).suffix.lower() == _WORD:
-        data, left = commented(Path(version.name).read_bytes(), found)
+        own = Path(version.name).read_bytes()
+        if hashlib.sha256(own).hexdigest() != version.sha256:
+            raise ReadError(f"{version.name} has changed since it was read", "Run the same command again.")
+        data, left = commented(own, found)
     saved = table_export.save(
         rows,
         path,

@@ -17,19 +17,21 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from localrag.diff import clauses
 from localrag.diff.changes import Version
 from localrag.grounding import cells
 from localrag.items import parties
 from localrag.quantities import MONTHS, find_dates, find_number_words, lazy_re, load_patterns, parse_number
+from localrag.store.text_analysis import sentences
 from localrag.text import running_lines, without_lines
 from localrag.types import Page, Passage, place
 
-Kind = Literal["reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing"]
-KINDS: tuple[Kind, ...] = ("reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing")
+Kind = Literal["reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing", "duty"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _NEAR, _BETWEEN, _SAME, _BOXES = 60, 40, 10, 200  # characters
+_MAX_SENTENCE = 600  # characters on each side
 _MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
 _ORDINAL = re.compile(r"(?:first|second|third|[a-z]th)\Z", re.I)
 _YEARS = re.compile(r"(?:19|20)\d\d")
@@ -38,6 +40,7 @@ _ROMAN = "I II III IV V VI VII VIII IX X XI XII".split()
 _SHORT = 5  # letters of an abbreviation
 _LAW = 3  # digits of a number that is a law's
 _ALONE = re.compile(r"[”\"')]?[ \t]{0,9}[:–—-]?[ \t]{0,9}(?:[A-Z]|\n\s{0,99}(?![a-z\s]))")
+_TITLED = re.compile(r"[ \t]?[.:]?[ \t]{1,9}[A-Z]")
 _STOPS = (".", ";", ":", "|", "")
 # Terms that a contract may define for each of its parts.
 _COMMON = frozenset(
@@ -46,7 +49,7 @@ _COMMON = frozenset(
 )
 _YOU = re.compile(r"\b(?:You|YOU)\b")  # a party, too, which many contracts define without quotes
 _LEAD = re.compile(r"^(?:The|These|Each|Any|No|Such|Neither|Either|Both|All|If|This|That) ")
-_PHRASE = re.compile(r"[A-Z][\w’'&-]*(?:\s{1,3}[A-Z][\w’'&-]*)*")
+_PHRASE = re.compile(r"[A-Z][\w’'&-]*(?:\s{1,3}(?:(?:of|and|for)\s(?:the\s)?)?[A-Z][\w’'&-]*)*")
 _CASED = ("term", "used", "attached", "names", "acts")
 _MONTHS = "|".join(sorted(MONTHS, key=len, reverse=True))
 _P = {
@@ -153,7 +156,7 @@ def _references(draft: Draft) -> Iterator[Fault]:
     named: list[tuple[int, str]] = []
     for match in _P["reference"].finditer(text):
         numbers = [(match.start("numbers") + one.start(), one[0]) for one in _P["number"].finditer(match["numbers"])]
-        if _is_heading(text, match.start()):
+        if _is_heading(text, match.start()) or _is_run_on(text, *match.span()):
             continue
         referring |= {at for at, _ in numbers}
         after, before = text[match.end() : match.end() + _NEAR], text[max(0, match.start() - _NEAR) : match.start()]
@@ -180,10 +183,15 @@ def _is_heading(text: str, at: int) -> bool:
     return not before or before.endswith("\n\n") or (before.endswith("\n") and before.rstrip()[-1:] in _STOPS)
 
 
+def _is_run_on(text: str, start: int, end: int) -> bool:
+    """Return whether a heading begins here behind a sentence, or a page of a table of contents: "5 Section 2. Fees"."""
+    before = text[:start].rstrip()
+    return (before.endswith((".", ";")) or before[-1:].isdigit()) and _TITLED.match(text, end) is not None
+
+
 def _attachments(draft: Draft) -> Iterator[Fault]:
     """Find schedules and exhibits that are named and not attached, and a missing place for signatures."""
-    headings = (one for one in _P["attached"].finditer(draft.text) if _heads(draft.text, *one.span()))
-    there = {(one["word"].casefold(), name) for one in headings for name in _counted(one["name"])}
+    there = {(one["word"].casefold(), name) for one in _attached(draft) for name in _counted(one["name"])}
     seen: set[tuple[str, str]] = set()
     for match in _P["names"].finditer(draft.text):
         keys = {(match["word"].casefold(), name) for name in _counted(match["name"].upper())}
@@ -199,10 +207,19 @@ def _attachments(draft: Draft) -> Iterator[Fault]:
         yield draft.fault("missing", (start, end), "there is no place for signatures")
 
 
+def _attached(draft: Draft) -> list[re.Match[str]]:
+    """Return the headings of attachments."""
+    return [one for one in _P["attached"].finditer(draft.text) if _heads(draft.text, one.start("word"), one.end())]
+
+
 def _heads(text: str, start: int, end: int) -> bool:
-    """Return whether the name of an attachment is its heading: a line begins with it, and no sentence goes on there."""
-    if text[text.rfind("\n", 0, start) + 1 : start].strip(" \t#*“\"'("):
-        return False
+    """Return whether the name of an attachment is its heading: a line begins with it, and no sentence goes on there.
+
+    A running line may stand before it, three spaces away.
+    """
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    if before.strip(" \t#*“\"'("):
+        return before.endswith("   ") and _ALONE.match(text, end) is not None
     return _is_heading(text, start) or _ALONE.match(text, end) is not None
 
 
@@ -324,14 +341,28 @@ def _terms(draft: Draft) -> Iterator[Fault]:
     if len(defined) < _MIN_TERMS:
         return
     everything = " ".join(draft.text.split())
+    parts = [one.start("word") for one in _attached(draft)]
     for name, spans in defined.items():
-        if len(spans) > 1 and name not in _COMMON:
+        if len(spans) > 1 and name not in _COMMON and not _is_anew(draft.text, spans, parts):
             first = draft.fault("term", spans[0], "")
             yield draft.fault("term", spans[1], f"“{name}” is defined before, on {first.place or first.clause}")
-        if len(spans) == 1 and len(re.findall(_forms(name), everything)) < 2 and name not in _COMMON:
+        if len(spans) == 1 and len(re.findall(_forms(name), everything)) < 2 and not _is_spared(draft, name, spans[0]):
             yield draft.fault("term", spans[0], f"“{name}” is defined and used nowhere else")
     if not _P["imported"].search(draft.text):
-        yield from _undefined(draft, {_singular(name) for name in (*defined, *elsewhere)})
+        yield from _undefined(draft, {_singular(name).casefold(): name for name in (*defined, *elsewhere)})
+
+
+def _is_anew(text: str, spans: Sequence[tuple[int, int]], parts: Sequence[int]) -> bool:
+    """Return whether an attachment, which `parts` begin, names in brackets what was named before it."""
+    (first, _), (second, _) = spans[:2]
+    before = text[max(0, second - _NEAR) : second]
+    return before.rfind("(") > before.rfind(")") and any(first < at < second for at in parts)
+
+
+def _is_spared(draft: Draft, name: str, span: tuple[int, int]) -> bool:
+    """Return whether a term may stand unused: it is one of two names of a thing, or an abbreviation."""
+    after, before = draft.text[span[1] : span[1] + _NEAR], draft.text[max(0, span[0] - _NEAR) : span[0]]
+    return name in _COMMON or name.isupper() or bool(_P["alias"].match(after) or _P["joined"].search(before))
 
 
 def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
@@ -350,8 +381,8 @@ def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
     return defined, elsewhere
 
 
-def _undefined(draft: Draft, known: set[str]) -> Iterator[Fault]:
-    """Find what is used as a term, or acts as a party, and is not among those known."""
+def _undefined(draft: Draft, known: dict[str, str]) -> Iterator[Fault]:
+    """Find what is used as a term, or acts as a party, and is not among those known (in small letters, as written)."""
     used: dict[str, list[tuple[int, int]]] = defaultdict(list)
     acting: Counter[str] = Counter()
     for pattern in ("used", "acts"):
@@ -362,19 +393,19 @@ def _undefined(draft: Draft, known: set[str]) -> Iterator[Fault]:
     counts = Counter(" ".join(one[0].split()) for one in _PHRASE.finditer(draft.text))
     words = {word for name in known for word in name.split()}
     for name, spans in used.items():
-        own = _singular(name)
+        own = _singular(name).casefold()
         part = any(f" {own} " in f" {one} " for one in known)
         if (
             own in known
-            or own in _COMMON
-            or _YOU.search(own)
+            or _singular(name) in _COMMON
+            or _YOU.search(name)
             or _is_explained(name, draft.text)
             or (part and len(spans) < 2 * _OFTEN)
         ):
             continue
         near = [one for one in known if abs(len(one) - len(own)) < _SLIP and _ratio(one, own) >= _ALIKE]
         if near:
-            yield draft.fault("term", min(spans), f"“{name}” is not defined", near[0])
+            yield draft.fault("term", min(spans), f"“{name}” is not defined", known[near[0]])
             continue
         acts = acting[name] >= _MIN_USES
         if not acts and _is_name(name, counts, draft.text):
@@ -400,8 +431,39 @@ def _parties(draft: Draft) -> Iterator[Fault]:
             plain, own = (re.sub(r"[^\w ]", "", text).casefold() for text in (found, name))
             if plain in own or own in plain or any(_same(found, other) for other in names if other != name):
                 continue
-            if _ratio(plain, own) >= _ALIKE:
+            if _ratio(plain, own) >= _ALIKE and not _is_another(plain, own):
                 yield draft.fault("party", match.span(), f"a party is called “{name}”", name)
+
+
+def _is_another(one: str, other: str) -> bool:
+    """Return whether names differ in whole short words: "Acme LLC" and "Acme Inc", "Fund IV GP" and "Fund IVA"."""
+    words = [[word for word in a.split() if word not in b.split()] for a, b in ((one, other), (other, one))]
+    return (
+        any(words)
+        and all(len(word) < _SHORT - 1 for own in words for word in own)
+        and one.split()[0] == other.split()[0]
+    )
+
+
+def _duties(draft: Draft) -> Iterator[Fault]:
+    """Find what is to be done by a time in sentences that name nobody who could do it."""
+    acting = Counter(one["name"] for one in _P["acts"].finditer(draft.text))
+    names = {name for own in parties.find(draft.text) for name in (own.name, *own.terms)}
+    names |= {name for name, times in acting.items() if times >= _MIN_USES}
+    anybody = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(map(re.escape, names))) or '(?!)'})(?!\w)")
+    for match in _P["duty"].finditer(draft.text):
+        start, end = _sentence(draft.text, *match.span())
+        said = draft.text[start:end]
+        if _P["time"].search(said) and not (anybody.search(said) or _P["anybody"].search(said)):
+            yield draft.fault("duty", match.span(), "it is not said who is to do it")
+
+
+def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the sentence around a span, as far as a paragraph goes."""
+    low, high = text.rfind("\n\n", 0, start) + 1, text.find("\n\n", end)
+    low, high = max(low, start - _MAX_SENTENCE), min(high if high >= 0 else len(text), end + _MAX_SENTENCE)
+    found = ((low + a, low + b) for a, b in sentences(text[low:high]))
+    return next(((a, b) for a, b in found if a <= start < b), (start, end))
 
 
 def _titled(name: str) -> str:
@@ -439,4 +501,4 @@ def _same(one: str, other: str) -> bool:
     return re.sub(r"[\W_]", "", one).casefold() == re.sub(r"[\W_]", "", other).casefold()
 
 
-_CHECKS = (_references, _attachments, _numbering, _figures, _dates, _blanks, _sums, _terms, _parties)
+_CHECKS = (_references, _attachments, _numbering, _figures, _dates, _blanks, _sums, _terms, _parties, _duties)

@@ -2,8 +2,9 @@
 
 The sentences that hold the quote of a finding give way to the fallback; numbers and headings that are typed before
 them, and other sentences of the paragraph, stay. A missing clause goes under a heading that it could have, else behind
-the clause that comes before it in the playbook, else before signatures and exhibits; behind clause 7 it is 7A, so that
-references to others stay right. Limits: headings and signatures in English.
+the clause that is nearest to it by its vector, without an embedder behind the one that comes before it in the playbook,
+else before signatures and exhibits; behind clause 7 it is 7A, so that references to others stay right. Limits: headings
+and signatures in English.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
+from operator import mul
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -35,6 +38,7 @@ from localrag.store.library import Library
 from localrag.store.text_analysis import sentences
 from localrag.types import Checked, Document, Page
 
+Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 Action = Literal["changed", "inserted", "commented", "left"]
 _SUFFIX = ".docx"
 _NUMBER = re.compile(
@@ -59,6 +63,8 @@ _HEADING = 10  # words of a heading that stands alone
 _LEFT_OUT = 5  # numbers that a row of clauses may lack
 _MIN_HEADINGS = 3  # of the level of the clauses
 _LIKELY = 0.15  # of the words of a clause and of what may replace it, that both have
+_SURE = 0.9  # confidence from which 94 % of the quotes are such a clause (151 in 40 contracts), below 45 % (115)
+_KIN = 700  # characters of a clause that its vector is made of
 _BEARS = 0.5  # of the words of a sentence that one of the fallback has, too
 
 
@@ -92,6 +98,7 @@ class Draft:
 
     paragraphs: Sequence[Paragraph]
     page: Page
+    embed: Embed | None = None
     letters: list[int] = field(default_factory=list)
     owners: list[tuple[int, int] | None] = field(default_factory=list)
 
@@ -166,6 +173,14 @@ class Draft:
         end = self.end()
         return next((one for one in reversed(self.sections) if one.first < end), None)
 
+    @cached_property
+    def vectors(self) -> list[tuple[_Section, Sequence[float]]]:
+        """The clauses before signatures and exhibits, each with the vector of its beginning."""
+        end = self.end()
+        own = [one for one in self.sections if one.first < end]
+        texts = [" ".join(self.texts[one.first : one.last + 1])[:_KIN] for one in own]
+        return [*zip(own, self.embed(texts) if self.embed and own else (), strict=False)]
+
     def section_of(self, paragraph: int) -> _Section | None:
         return next((one for one in self.sections if one.first <= paragraph <= one.last), None)
 
@@ -212,33 +227,49 @@ def save(
     playbook: Playbook,
     page: Page,
     path: Path,
+    sha256: str,
     library: str,
     record_of: Callable[[str], Path | None],
     by: str = "",
     date: str = "",
     recipients: Recipients | None = None,
     internal: bool = False,
-) -> tuple[Path, list[Proposal]]:
+    passwords: Sequence[str] = (),
+    embed: Embed | None = None,
+) -> tuple[Path | None, list[Proposal]]:
     """Write a copy of a reviewed Word file with the playbook's wording as tracked changes, and record the export.
 
+    Nothing is written where nothing would be marked.
+
     `library` is where the document is, if it is in one. Changes are `by` somebody, else the user, at a `date`, else
-    now. Raises ReadError where the file cannot be marked. Comments that are `internal` have the positions and notes of
+    now. Raises ReadError where the file cannot be marked, or is not the one that
+    was reviewed, which had this `sha256`. Comments that are `internal` have the positions and notes of
     the playbook, and what is unsure gets one, too.
     """
     check(path, str(file))
-    marked = tracked.edited(file, by, date)
-    made = mark(marked, found, playbook, page, internal)
+    marked = tracked.edited(file, sha256, by, date, passwords)
+    made = mark(marked, found, playbook, page, internal, embed)
     if not library and (log := record_of("")) is not None:  # the review of another is in the log of its library
         audit.record(log, "review", None, playbook=playbook.title, document=str(file), proposals=len(made))
+    if not any(one.edits for one in made):
+        return None, made
     about, data = f"{playbook.title}: {file.name}", marked.saved()
     return table_export.save([{"library": library}], path, about, record_of, recipients, data), made
 
 
 def mark(
-    file: WordFile, findings: Sequence[Checked], playbook: Playbook, page: Page, internal: bool = False
+    file: WordFile,
+    findings: Sequence[Checked],
+    playbook: Playbook,
+    page: Page,
+    internal: bool = False,
+    embed: Embed | None = None,
 ) -> list[Proposal]:
-    """Write what a playbook proposes into a Word file of which `page` is the text; returns what is done about each."""
-    draft = Draft(file.paragraphs, page)
+    """Write what a playbook proposes into a Word file of which `page` is the text; returns what is done about each.
+
+    `embed` makes the vectors by which a missing clause finds its place.
+    """
+    draft = Draft(file.paragraphs, page, embed)
     order = {item.id: number for number, item in enumerate(playbook.items)}
     made: list[Proposal] = []
     for one in sorted(findings, key=lambda one: order.get(one.item, len(order))):
@@ -276,20 +307,23 @@ def _proposal(
         number, (start, end) = next(iter(spans.items()))
         reason = "it is unsure" if one.as_expected is None else "the playbook has no fallback"
         return Proposal(one, "commented", (Edit(number, start, end, comment=comment),), reason)
-    if not _fits(item, one.fallback, spans, draft):
+    if doubt := _doubt(one, item, spans, draft):
         number, (start, end) = next(iter(spans.items()))
         edit = Edit(number, start, end, comment=f"{comment}\nProposed: {line(one.fallback)}")
-        return Proposal(one, "commented", (edit,), "the proposal has few words of this clause: check the place")
+        return Proposal(one, "commented", (edit,), f"{doubt}: check the place")
     return Proposal(one, "changed", tuple(_changed(line(one.fallback), comment, spans, draft)))
 
 
-def _fits(item: PlaybookItem, fallback: str, spans: dict[int, tuple[int, int]], draft: Draft) -> bool:
-    """Return whether a fallback may stand in the place of quoted sentences: by their words, or by the heading."""
+def _doubt(one: Checked, item: PlaybookItem, spans: dict[int, tuple[int, int]], draft: Draft) -> str:
+    """Return why a fallback may not stand in the place of quoted sentences; a heading of the item leaves no doubt."""
     sections = (draft.section_of(number) for number in spans)
-    if any(one and _plain(one.title) in {_plain(name) for name in (*item.headings, item.name)} for one in sections):
-        return True
-    texts = (draft.texts[n][slice(*_region(draft.texts[n], span, fallback))] for n, span in spans.items())
-    return any(_alike(text, fallback) >= _LIKELY for text in texts)
+    if any(own and _plain(own.title) in {_plain(name) for name in (*item.headings, item.name)} for own in sections):
+        return ""
+    if (one.confidence or 0) < _SURE:
+        return f"it is {one.confidence or 0:.0%} likely that this is such a clause"
+    texts = (draft.texts[n][slice(*_region(draft.texts[n], span, one.fallback))] for n, span in spans.items())
+    alike = any(_alike(text, one.fallback) >= _LIKELY for text in texts)
+    return "" if alike else "the proposal has few words of this clause"
 
 
 def _outward(one: Checked) -> str:
@@ -379,7 +413,7 @@ def _missing(
     """Return a proposal that inserts a clause, or says at its place that it is missing."""
     item = playbook.item(one.item)
     under = _named(item, draft)
-    before = _before(item, draft, findings, playbook)
+    before = _nearest(one, draft) or _before(item, draft, findings, playbook)
     if before is not None and not _NUMBER.match(draft.texts[before.first]) and any(map(_REFERS.search, draft.texts)):
         before = None  # numbers that Word counts would shift under references that are typed
     section = under or before or draft.final
@@ -406,6 +440,15 @@ def _named(item: PlaybookItem, draft: Draft) -> _Section | None:
     """Return the clause with a heading that the missing one could have."""
     names = {_plain(name) for name in (*item.headings, item.name)}
     return next((one for one in draft.sections if _plain(one.title) in names), None)
+
+
+def _nearest(one: Checked, draft: Draft) -> _Section | None:
+    """Return the clause whose vector is nearest to those of the missing one's name and text."""
+    if not draft.vectors or draft.embed is None:
+        return None
+    name, text = draft.embed([one.title, one.fallback or one.title])
+    sought = [a + b for a, b in zip(name, text, strict=True)]
+    return max(draft.vectors, key=lambda own: sum(map(mul, sought, own[1])))[0]
 
 
 def _plain(title: str) -> str:

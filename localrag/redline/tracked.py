@@ -10,6 +10,7 @@ is emptied, not deleted.
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import os
 import posixpath
@@ -28,9 +29,9 @@ from typing import Any, NamedTuple
 
 from lxml import etree
 
-from localrag.diff.substance import hunks
+from localrag.diff.substance import hunks, pairs
 from localrag.errors import ReadError
-from localrag.ingest.readers.package import DAMAGED, check_size, damaged, opened
+from localrag.ingest.readers.package import DAMAGED, check_size, damaged, decrypted, opened
 from localrag.ingest.readers.source import Options, Source
 from localrag.security import audit
 from localrag.sessions.export.contents import clean, line
@@ -54,7 +55,7 @@ _APART = frozenset(f"{_W}{name}" for name in ("txbxContent", "del", "moveFrom"))
 _MARKS = [f"{_W}{name}" for name in "ins del moveFrom moveTo rPrChange".split()]  # of earlier changes
 _OWN = [f"{_W}{name}" for name in "sectPr pPrChange pageBreakBefore framePr".split()]  # of this paragraph alone
 _WORD = re.compile(r"\w+(?:[.,'’‐-]\w+)*|[^\w\s]")
-_SHARED = 1 / 3  # of the words; where less is the same, all are replaced
+_SHARED = 1 / 3  # of the words of the shorter text; where less is the same, all are replaced
 _HELD = "a field, a link or an earlier change holds these words"
 _TAKEN = "another proposal changes these words"
 
@@ -112,11 +113,17 @@ def contents(file: Path) -> bytes:
         raise ReadError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path and its rights.") from error
 
 
-def edited(file: Path, by: str, date: str) -> WordFile:
-    """Open a Word file to edit it, `by` somebody (else the user) at a `date` (else now). Raises ReadError."""
+def edited(file: Path, sha256: str, by: str, date: str, passwords: Sequence[str] = ()) -> WordFile:
+    """Open a Word file to edit it, `by` somebody (else the user) at a `date` (else now); the copy has no password.
+
+    Raises ReadError, also where it is another one than was reviewed, which had this `sha256`.
+    """
     data = contents(file)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ReadError(f"{file} has changed since it was reviewed", "Run the same command again.")
+    source = Source(file.name, data=data)
     try:
-        return WordFile(data, file.name, by, date)
+        return WordFile((decrypted(source, passwords) or source).data or b"", file.name, by, date)
     except ReadError as error:
         raise ReadError(f"{file} {error.message}", error.hint) from error
 
@@ -125,12 +132,12 @@ def changes(old: str, new: str) -> list[tuple[int, int, str]]:
     """Return what of a text is replaced by what to give another one, word by word; white space alone is no change."""
     ours, theirs = ([(one.start(), one.end()) for one in _WORD.finditer(text)] for text in (old, new))
     keys, others = [old[a:b] for a, b in ours], [new[a:b] for a, b in theirs]
-    found = hunks(keys, others)
-    same = len(keys) - sum(one.b - one.a for one in found)
-    if same < _SHARED * max(len(keys), len(others)):
+    words, more = ([key for key in each if key[0].isalnum()] for each in (keys, others))
+    same = sum(1 for _ in pairs(words, more))
+    if same < _SHARED * min(len(words), len(more)) or not same:
         return [] if keys == others else [(0, len(old.rstrip()), new)]
     cut = []
-    for a, b, c, d in found:
+    for a, b, c, d in hunks(keys, others):
         start, begin = (spans[at - 1][1] if at else 0 for spans, at in ((ours, a), (theirs, c)))
         end, last = (
             spans[at][0] if at < len(spans) else len(text) for spans, at, text in ((ours, b, old), (theirs, d, new))
@@ -333,6 +340,8 @@ class WordFile:
             self._names = {one.lower(): one for one in self._archive.namelist()}
             if len(self._names) < len(self._archive.namelist()) or self._archive.testzip():
                 raise ValueError("two parts have one name, or one cannot be unpacked")
+            if any(posixpath.isabs(name) or ".." in re.split(r"[/\\]", name) for name in self._names):
+                raise ValueError("a part would lie outside the file")
             self._main = self._names[main.lower()]
             self._types, self._root = self._part(_TYPES), self._part(self._main)
             folder, name = posixpath.split(self._main)
@@ -342,7 +351,8 @@ class WordFile:
             self._notes = self._part(self._comments, etree.Element(f"{_W}comments", nsmap={"w": _NAMESPACE}))
         except DAMAGED as error:
             raise damaged(source, error, "a Word document") from error
-        if any("macroEnabled" in str(one.get("ContentType")) for one in self._types):
+        kinds = [str(one.get("ContentType")).lower() for one in self._types]
+        if any("macroenabled" in kind or "vbaproject" in kind for kind in (*kinds, *self._names)):
             raise ReadError("has macros", "Save it in Word as .docx, which leaves them out.")
         if self._root.find(f"{_W}body") is None:
             raise ReadError("is no Word document, or one in the strict form", "Save it in Word as .docx.")
@@ -373,7 +383,7 @@ class WordFile:
     def running(self) -> list[bytes]:
         """Return the words of each header and footer."""
         found = (name for name in self._names.values() if re.search(r"/(?:header|footer)\d*\.xml$", name))
-        return sorted(b"".join(re.findall(rb"<w:t(?:\s[^>]*)?>([^<]*)<", self._archive.read(name))) for name in found)
+        return sorted(b"".join(re.findall(rb"<w:t(?:\s[^<>]*)?>([^<]*)<", self._archive.read(name))) for name in found)
 
     def _read(self) -> Iterator[Paragraph]:
         """Yield the paragraphs of the text and of tables, but not those of boxes and of rows that were deleted."""

@@ -38,7 +38,7 @@ from localrag.server.served import FairQueue, Served, check_length
 from localrag.server.showing import link, render
 from localrag.sessions import Session, SessionStore, store_of
 from localrag.sessions import export as exports
-from localrag.sessions.export import reports
+from localrag.sessions.export import binder, reports
 from localrag.sessions.session_store import Searched, answer_settings
 from localrag.types import EVERYTHING, Decision, Filter, Mode
 from localrag.worker import branches
@@ -206,7 +206,8 @@ class Pages:
         if form not in exports.FORMS:
             raise UsageError(f"there is no format {form!r:.40}", f"Formats: {', '.join(exports.FORMS)}.")
         record = self._store.record_of(*session.libraries)
-        data = await asyncio.to_thread(exports.exported, session, form, record, "a browser")
+        bind = partial(binder.pdf, engine=self._served.engine)
+        data = await asyncio.to_thread(exports.exported, session, form, record, "a browser", bind=bind)
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(exports.file_name(session, form))}"}
         return Response(data, media_type="application/octet-stream", headers=headers)
 

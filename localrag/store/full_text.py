@@ -57,31 +57,15 @@ class FullText:
         self._norms: tuple[int, Row, int] | None = None
 
     def scores(self, groups: Sequence[Sequence[str]], generation: int) -> Row:
-        """BM25 of every passage by id, as a share of what a passage with every term could reach.
+        """BM25 of every passage by id (`bm25`); what depends on the generation alone is read once.
 
-        `groups` are the alternative terms of each word of the question (stems in several languages); a word that
-        neither a passage nor the name of a document holds counts as the rarest, in a library of few passages less:
-        there, people's words are often not the text's. What depends on the generation alone is read once.
+        In a library of few passages a word that is not there counts less: people's words are often not the text's.
         """
         norms, count = self._lengths(generation)
-        of = np.zeros(len(norms), np.float32)
-        most = 0.0
         known = self._ids({term for group in groups for term in group})
         held = self._postings(known.values(), PASSAGES)
-        for group in groups:
-            best = 0.0
-            for term in group:
-                if term not in known or known[term] not in held:
-                    continue
-                ids, times = held[known[term]]
-                if ids.min() < 0 or ids.max() >= len(norms):
-                    raise damaged()
-                weight = _weight(count, len(ids))
-                best = max(best, weight)
-                of[ids] += np.float32(weight) * times / (times + norms[ids])
-            if best or not any(term in known for term in group):
-                most += best or _weight(count, 0) * min(1.0, count / _ENOUGH)
-        return of / np.float32(most or 1.0)
+        none = np.empty(0, np.int64), np.empty(0, np.float32)
+        return bm25(groups, {term: held.get(known[term], none) for term in known}, norms, count, count / _ENOUGH)
 
     def passages(self, generation: int) -> int:
         """The number of passages."""
@@ -176,9 +160,44 @@ class FullText:
             for block, data in rows:
                 words[block * _BLOCK : (block + 1) * _BLOCK] = _array(data, "<u2", 2 * _BLOCK)
             count = int(np.count_nonzero(words))
-            mean = float(words.sum()) / count if count else 1.0
-            self._norms = generation, (K1 * (1 - B + B * words / mean)).astype(np.float32), count
+            self._norms = generation, length_norms(words), count
         return self._norms[1], self._norms[2]
+
+
+def bm25(
+    groups: Sequence[Sequence[str]],
+    postings: Mapping[str, tuple[Ids, Row]],
+    norms: Row,
+    count: int,
+    unknown: float = 1.0,
+) -> Row:
+    """BM25 of every passage, as a share of what a passage with every term could reach.
+
+    `groups` are the alternative terms of each word of the question (stems in several languages), `postings` the
+    passages of the terms that are known; a word of which none is counts as the rarest of `count` passages, or a part.
+    """
+    of = np.zeros(len(norms), np.float32)
+    most = 0.0
+    for group in groups:
+        best = 0.0
+        known = [postings[term] for term in group if term in postings]
+        for ids, times in known:
+            if not len(ids):
+                continue
+            if ids.min() < 0 or ids.max() >= len(norms):
+                raise damaged()
+            weight = _weight(count, len(ids))
+            best = max(best, weight)
+            of[ids] += np.float32(weight) * times / (times + norms[ids])
+        if best or not known:
+            most += best or _weight(count, 0) * min(1.0, unknown)
+    return of / np.float32(most or 1.0)
+
+
+def length_norms(words: Row) -> Row:
+    """Return the length part of BM25's denominator by passage, given the words of each; 0 of those that are none."""
+    mean = float(words.sum()) / max(1, int(np.count_nonzero(words))) or 1.0
+    return (K1 * (1 - B + B * words / np.float32(mean))).astype(np.float32)
 
 
 def _union(held: Mapping[int, tuple[Ids, Row]], terms: Iterable[int]) -> Ids:

@@ -89,7 +89,7 @@ class Known:
     libraries: tuple[str, ...] = ()
     playbooks: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()  # of the documents: library and path
-    formats: tuple[str, ...] = ("markdown", "html", "docx", "json")
+    formats: tuple[str, ...] = ("markdown", "html", "docx", "json", "pdf")
     thinking: tuple[str, ...] = ("off", "on", "auto")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from localrag import protocol
 from localrag.errors import Cancelled, LibraryLocked, ModelError, NotFoundError, ReadError, StorageError
 from localrag.events import Event, Failure, IngestProgress, IngestReport, Reviewed, ReviewEnded, Warmed
-from localrag.ingest.source_files import FileState, PagePicture
+from localrag.ingest.source_files import FileState, PageCopy, PagePicture
 from localrag.settings import Settings
 from localrag.store import names
 from localrag.types import EVERYTHING, Decision, Document, Fact, FactState, Filter, Mode, Page, Passage, Turn, Verdict
@@ -363,10 +363,24 @@ class Engine(Asker):
         """Draw a page with spans of its text boxed (the quote first), or raise ReadError; `width` is in pixels."""
         from localrag.ingest import source_files
 
+        return source_files.page_image(*self._original(library, document, number), width, spans, self._page_drawer())
+
+    def page_copy(
+        self, library: str, document: str, number: int | None, spans: tuple[tuple[int, int], ...]
+    ) -> PageCopy:
+        """Copy a page of a PDF, and find spans of its text on it, or raise ReadError."""
+        from localrag.ingest import source_files
+
+        return source_files.page_copy(*self._original(library, document, number), spans, self._page_drawer())
+
+    def _original(self, library: str, document: str, number: int | None) -> tuple[Path, Document, Page]:
         with self._open(library) as opened:
             found, page = opened.page(document, number)
         if (file := names.original(self._settings, library, found)) is None:
             raise ReadError("it was not read on this machine", "Read its folder here: localrag ingest FOLDER")
+        return file, found, page
+
+    def _page_drawer(self) -> Drawer:
         if (drawer := self._drawer) is None:
             from localrag.ingest.readers.isolate import Drawer
             from localrag.ingest.readers.source import Options
@@ -374,7 +388,7 @@ class Engine(Asker):
             settings = self._settings
             options = Options(depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000)
             drawer = self._drawer = Drawer(settings.read_seconds, options, settings.read_memory_mb * 1_000_000)
-        return source_files.page_image(file, found, page, width, spans, drawer)
+        return drawer
 
     def configure(self, **options: Any) -> None:
         """Change settings by name for the next calls; a change to one of MODEL_SETTINGS unloads the model."""

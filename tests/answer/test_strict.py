@@ -205,9 +205,9 @@ def test_the_setting_is_true_or_false(settings):
 
 def test_a_folder_that_came_with_documents_cannot_loosen_it(tmp_path, monkeypatch, settings):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "localrag.toml").write_text("strict = true\npassages = 3\n")
+    (tmp_path / "localrag.toml").write_text("strict = true\nseed = 3\n")
     found = load_settings()
-    assert (found.strict, found.passages) == (False, 3)
+    assert (found.strict, found.seed) == (False, 3)
 
 
 def test_a_conversation_can_be_resumed_more_strictly_not_less(settings):

@@ -244,7 +244,7 @@ def test_no_export_replaces_a_document_or_has_an_unknown_form(models, folder, se
     root = folder({"lease.md": LEASE})
     with closing(api.open_library("law", settings=settings, create=True)) as library:
         library.ingest(root)
-    for file in (root / "lease.md", tmp_path / "law.pdf"):
+    for file in (root / "lease.md", tmp_path / "law.odt"):
         refused(UsageError, "overview", "--out", file)
     refused(StorageError, "overview", "--out", tmp_path / "missing" / "law.docx")
     refused(UsageError, "overview", "--encrypt-for", "anna")

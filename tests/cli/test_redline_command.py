@@ -150,3 +150,16 @@ def test_what_a_killed_process_left_is_deleted_and_the_text_even_where_marks_sta
     with pytest.raises(OSError), api.temporary_library(theirs, settings, lambda: False):
         assert not left.exists() and [*tmp_path.glob("localrag-*")]
     assert not [*tmp_path.glob("localrag-*")]
+
+
+def test_a_file_with_a_password_is_marked_and_one_without_proposals_is_not_written(theirs, book, tmp_path):
+    plain, out = theirs.read_bytes(), tmp_path / "marked.docx"
+    locked, passwords = tmp_path / "locked.docx", tmp_path / "passwords.txt"
+    locked.write_bytes(ECMA376Agile.encrypt("secret", io.BytesIO(plain), spin_count=10))
+    passwords.write_text("wrong\nsecret\n")
+    assert "changed" in run(locked, "--playbook", book, "--out", out, "--password-file", passwords).stdout
+    assert form_of(rejected(out.read_bytes())) == form_of(body(plain))
+    out.unlink()
+    book.write_text(BOOK.replace("Iowa", "Kansas"))
+    done = run(theirs, "--playbook", book, "--out", out)
+    assert "0 proposals" in done.stdout and "nothing was written" in done.stderr and not out.exists()

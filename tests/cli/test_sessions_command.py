@@ -80,7 +80,7 @@ def test_it_is_exported_as_the_file_name_says_and_replaces_nothing(store, tmp_pa
     assert [path.suffix for path in tmp_path.glob("lease-*")] == [".html"]
     assert "# Lease" in run("export", "lease", "-o", "-").stdout
     assert Document(io.BytesIO(run("export", "lease", "-f", "docx", "-o", "-").stdout_bytes)).paragraphs
-    refused(UsageError, "export", "lease", "-o", "lease.pdf")
+    refused(UsageError, "export", "lease", "-o", "lease.odt")
 
 
 def test_ids_and_titles_are_completed(store):

@@ -352,3 +352,26 @@ def test_the_number_of_an_item_in_a_sentence_is_form():
     assert one.kinds == ("form",)
     (one,) = swapped(("4(a)", "4(b)"), text=text)
     assert one.kinds == ("reference",)
+
+
+DEAL = """This Agreement is made between Larkspur Trading Ltd.{} and Quillfeather Foods GmbH{}.
+
+1. Delivery. Seller shall insure the goods in transit. Seller shall bear the cost of it. Buyer shall pay. Buyer may refuse late goods.
+
+2. Works. Services means the works in Schedule 1. Buyer shall check the services at once.
+"""
+
+
+@pytest.mark.parametrize("called", [" (the “{}”)", ", as {},", " (the {})", " hereinafter referred to as {}"])
+@pytest.mark.parametrize(
+    ("old", "new", "kinds"),
+    [
+        ("Seller shall insure", "Buyer shall insure", ("party",)),
+        ("check the services", "check the Services", ("term",)),
+        ("in transit", "in Transit", ("form",)),
+    ],
+)
+def test_a_party_is_who_acts_and_a_term_what_the_text_defines(called, old, new, kinds):
+    text = DEAL.format(called.format("Seller"), called.format("Buyer"))
+    (one,) = swapped((old, new), text=text)
+    assert one.kinds == kinds

@@ -421,7 +421,7 @@ def conversation(home, data):
         with suppress(LocalragError):
             loaded = store.load(_ID)
             for form in export.FORMS if len(data) % 8 == 0 else ("md",):
-                export.written(loaded, form)
+                export.written(loaded, form, lambda binder: binder.title.encode())
             store.record_of(*loaded.libraries)
             store.forget([("made", "lease.pdf")])
             store.ask(store.load(_ID), "And then?")

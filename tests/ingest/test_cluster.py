@@ -197,11 +197,11 @@ def test_an_address_where_nothing_answers_and_a_missing_ray_are_told(documents, 
 
 def test_a_machine_that_does_not_see_the_files_is_named_and_a_file_that_went_ends_no_job(tmp_path):
     class Readers:
-        def read_all(self, paths, inside):
+        def read_all(self, paths, links):
             return [(path, None) for path in paths]
 
     worker = cluster._Worker()
-    worker._name, worker._readers, worker._embedder, worker._jobs, worker._inside = "far", Readers(), None, {}, ""
+    worker._name, worker._readers, worker._embedder, worker._jobs, worker._links = "far", Readers(), None, {}, True
     gone = tmp_path / "gone.txt"
     assert worker.read(1, [gone]) == [(gone, None)]
     with pytest.raises(ClusterError) as raised:

@@ -140,18 +140,44 @@ def test_a_link_out_of_the_folder_is_reported_and_read_only_when_it_is_meant(lib
     (root / "within.txt").symlink_to(Path("sub", "b.txt"))
     (tmp_path / "door").symlink_to(root, target_is_directory=True)
     report = ingest(library, tmp_path / "door")  # the user named it
-    assert {*report.read, *report.copies} == {"a.txt", "sub/b.txt", "within.txt"}
-    assert [one.document for one in report.failed] == ["sub/annex.txt", "sub/twice.txt"]
+    assert {*report.read, *report.copies} == {"a.txt", "sub/b.txt"}
+    assert [one.document for one in report.failed] == ["sub/annex.txt", "sub/twice.txt", "within.txt"]
     assert "--follow-links" in report.failed[0].reason and with_words(library, "canaryword") == []
     report = ingest(library, root, follow_links=True)
     assert (
-        {*report.read, *report.copies} == {"sub/annex.txt", "sub/twice.txt"}
+        {*report.read, *report.copies} == {"sub/annex.txt", "sub/twice.txt", "within.txt"}
         and report.failed == ()
         and with_words(library, "canaryword")
     )
     report = ingest(library, root, embedder=never)
-    assert len(report.failed) == 2 and report.removed == () and with_words(library, "canaryword")
+    assert len(report.failed) == 3 and report.removed == () and with_words(library, "canaryword")
     sound(library)
+
+
+@pytest.mark.proves("links")
+def test_a_link_to_what_is_hidden_or_ignored_is_not_read(library, folder, tmp_path):
+    root = folder({"case/a.txt": "Alpha.", ".ssh/id.txt": "The hiddenword.", "private/diary.txt": "The diaryword."})
+    (root / ".localragignore").write_text("private/\n")
+    (root / "case" / "notes.txt").symlink_to(Path("..", ".ssh", "id.txt"))
+    (root / "case" / "annex.txt").symlink_to(Path("..", "private", "diary.txt"))
+    report = ingest(library, root)
+    assert report.read == ("case/a.txt",) and len(report.failed) == 2
+    assert with_words(library, "hiddenword") == with_words(library, "diaryword") == []
+
+
+@pytest.mark.parametrize("after", ["reads", "content_hash"])
+@pytest.mark.proves("links")
+def test_a_root_that_becomes_a_link_is_not_followed(library, folder, tmp_path, monkeypatch, after):
+    root, elsewhere = folder({"id.txt": "Alpha."}), _outside(tmp_path)
+
+    def swap():
+        if not root.is_symlink():
+            root.rename(tmp_path / "moved")
+            root.symlink_to(elsewhere, target_is_directory=True)
+
+    _swapping(monkeypatch, after, swap)
+    report = ingest(library, root)
+    assert report.read == () and with_words(library, "canaryword") == []
 
 
 def _swapping(monkeypatch, name, swap):

@@ -474,3 +474,9 @@ def test_the_classifier_of_roles_doubts_what_rules_tell_of_a_long_contract(monke
     filler = "The Supplier shall keep the goods in a dry place and tell the Buyer of any damage to them. " * lines
     found = read(f"SUPPLY AGREEMENT\nThis Agreement is effective until 30 June 2027.\n{filler}")
     assert [one.clear for one in found if one.role == "end"] == [clear_end]
+
+
+def test_a_notice_for_cause_ends_no_contract_at_will():
+    text = "7.1. This Agreement shall be for the term of one year and renews automatically under the same terms.\n"
+    text += "7.2. This Agreement may be terminated by either party with cause upon thirty (30) days written notice."
+    assert "termination notice" not in clear(read(f"MARKETING AFFILIATE AGREEMENT\n7. Term and Termination.\n{text}"))

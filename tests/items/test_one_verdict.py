@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from asking import FILLER
@@ -18,7 +18,7 @@ from localrag.answer import judging
 from localrag.answer.assistant import Assistant
 from localrag.answer.reviewer import Reviewer
 from localrag.events import Answered, ReviewEnded
-from localrag.items import schema, values
+from localrag.items import playbook, schema, values
 from localrag.items.engine import Engine
 from localrag.items.playbook import Playbook, PlaybookItem
 from localrag.llm import Weighed
@@ -55,6 +55,11 @@ CONTRACTS = {
     "i.txt": "This contract is governed by the law of Kansas, and not by that of Ohio.",
     "j.txt": f"Made on 4 May 2023. Rent is due on the first day of each month, by bank transfer. {NOTICE}",
 }
+
+SUPPLIED = (
+    "The Customer shall buy all its requirements of the Services exclusively from the Supplier.\n\n"
+    "The Supplier may assign this contract.\n\nThe Customer shall pay each invoice within ninety days."
+)
 
 
 def written(answer, quote):
@@ -212,3 +217,30 @@ def test_they_find_one_verdict_by_the_real_embedder(tmp_path):
     with closing(Assistant(settings, Moody(script=SCRIPT))) as assistant:
         assert "yes" in agreed(assistant, "contracts")
         assert values_agreed(assistant, "contracts")["duration"]["g.txt"][0] == "P30D"
+
+
+def judged(settings, library):
+    """Return what a review by the playbook `msa` says of each document and item, with the quote and how sure it is."""
+    with closing(Assistant(settings, Moody(script=SCRIPT))) as assistant:
+        *_, ended = Reviewer(assistant).review(playbook.load("msa"), libraries=[library])
+        assert isinstance(ended, ReviewEnded)
+    return {
+        (one.document, one.item): (one.state, one.value, one.as_expected, one.citation, one.confidence, one.problem)
+        for one in ended.findings
+    }
+
+
+def test_a_file_alone_gets_the_verdicts_that_it_gets_in_a_library(models, settings, tmp_path):
+    (tmp_path / "deals").mkdir()
+    for name, text in CONTRACTS.items():
+        (tmp_path / "deals" / f"Services agreement {name}").write_text(f"{text}\n\n{SUPPLIED}")
+    with closing(api.open_library("deals", settings=settings, create=True)) as library:
+        library.ingest(tmp_path / "deals")
+    among = judged(settings, "deals")
+    assert {state for state, *_ in among.values()} == {"found", "deviates", "absent", "unsure"}
+    for file in (tmp_path / "deals").iterdir():
+        with api.temporary_library(file, settings, lambda: False) as own:
+            alone = judged(own, api.TEMPORARY)
+        for key, (*verdict, citation, sure, problem) in alone.items():
+            citation = citation and replace(citation, library="deals")
+            assert (*verdict, citation, sure, problem) == among[key], key

@@ -107,6 +107,22 @@ def test_comments_stand_beside_their_clause():
     }
 
 
+def test_a_comment_that_stood_before_is_not_called_new():
+    said = "\n\n[Comment by J. Doe, 2024-03-02, on “{}”: Why?]\n\n"
+    old, new = (
+        text.replace("each invoice.", f"each invoice.{said.format(words)}", 1)
+        for text, words in ((OLD, "$5,000"), (NEW, "$6,000"))
+    )
+    new = new.replace("open.", "open.\n\n[Comment by A. Roe, on “records”: Which?]")
+    compared = compare(*(Version(name, (Page(text),)) for name, text in (("a", old), ("b", new))))
+    told = {one for change in compared.changes for one in map(str, change.comments)}
+    assert told == {
+        "Comment by J. Doe, 2024-03-02, on “$6,000” (old and new): Why?",
+        "Comment by A. Roe, on “records” (new): Which?",
+    }
+    assert "1 comment only in the new version" in compared.summary and "only in the old" not in compared.summary
+
+
 def test_a_comment_at_the_end_of_a_page_is_on_the_words_that_it_names():
     page = Page(f"{OLD}\n[Highlight by J. Doe, on “shall continue for two years”: Why?]\n[Comment: Read it.]", 1)
     text = parse([page], frozenset())

@@ -1,5 +1,6 @@
 """A review becomes tracked changes: which words give way, where a missing clause goes, and what is only a comment."""
 
+import hashlib
 import io
 import json
 from dataclasses import replace
@@ -74,9 +75,9 @@ def finding(page, item, quote="", state="deviates", **more):
     return replace(Checked(*values, 0.9, "all", "", fallback=fallback), **more)
 
 
-def marked(data, *findings, internal=False):
+def marked(data, *findings, internal=False, embed=None):
     file = WordFile(data, "theirs.docx", "Ada Quill", "2026-12-02T00:00:00Z")
-    made = proposals.mark(file, findings, BOOK, page_of(data), internal)
+    made = proposals.mark(file, findings, BOOK, page_of(data), internal, embed)
     out = file.saved()
     assert form_of(rejected(out)) == form_of(body(data)), "to reject it all gives the file back"
     comments = [one.text for one in Document(io.BytesIO(out)).comments]
@@ -131,6 +132,16 @@ def test_a_missing_clause_goes_under_a_heading_that_it_could_have():
     assert text[6:8] == [CLAUSES[6], "3.2 The Supplier shall be insured."]
 
 
+def test_a_missing_clause_stands_behind_the_one_that_is_nearest_by_its_vector():
+    words = ("audit", "records", "invoice", "risks", "Kansas")
+    clauses = [one.replace("that the order names", "and keep records for an audit") for one in CLAUSES]
+    data = file_of(clauses)
+    found = finding(page_of(data), "payment", "within 90 days", state="found")
+    missing = finding(page_of(data), "audit", state="absent")
+    text, *_ = marked(data, found, missing, embed=lambda texts: [[one.count(word) for word in words] for one in texts])
+    assert text[3:5] == ["1A. Audit", "1A.1 The Customer may audit the records once a year."]
+
+
 def test_without_a_place_it_stands_before_the_signatures_with_the_next_number():
     data = file_of(CLAUSES)
     text, *_ = marked(data, finding(page_of(data), "audit", state="absent"))
@@ -169,6 +180,17 @@ def test_a_clause_with_few_words_of_the_fallback_gets_a_comment_with_it():
     data = file_of(CLAUSES)
     text, done, (comment,) = marked(data, finding(page_of(data), "audit", "Fees are in euro."))
     assert text == CLAUSES and done == {"audit": "commented"} and "may audit the records" in comment
+
+
+@pytest.mark.parametrize(("heading", "done"), [("Representations", "commented"), ("Insurance", "changed")])
+def test_a_clause_that_may_be_another_is_only_struck_under_a_heading_of_the_item(heading, done):
+    words = "The Supplier represents that it shall be insured where a law requires it."
+    data = file_of(["Agreement", "1. Scope", "1.1 It works.", f"2. {heading}", f"2.1 {words}", "3. Law", "3.1 Iowa."])
+    one = finding(page_of(data), "insurance", words)
+    assert marked(data, one)[1] == {"insurance": "changed"}, "the same words where it is sure"
+    text, actions, comments = marked(data, replace(one, confidence=0.6))
+    assert actions == {"insurance": done} and (f"2.1 {words}" in text) is (done == "commented")
+    assert any(BOOK.item("insurance").fallback in one for one in comments) is (done == "commented")
 
 
 def test_where_word_counts_the_clauses_a_new_one_comes_last():
@@ -219,7 +241,8 @@ def test_a_copy_is_saved_and_recorded(tmp_path):
     theirs.write_bytes(data := file_of(CLAUSES))
     page = page_of(data)
     found = [finding(page, "payment", "within 90 days")]
-    written, (made,) = proposals.save(theirs, found, BOOK, page, tmp_path / "out.docx", "", lambda name: log)
+    about = (theirs, found, BOOK, page, tmp_path / "out.docx", hashlib.sha256(data).hexdigest())
+    written, (made,) = proposals.save(*about, "", lambda name: log)
     assert theirs.read_bytes() == data and written.stat().st_size > 1000
     assert made.to_dict()["action"] == "changed"
     assert [json.loads(one)["event"] for one in log.read_text().splitlines()] == ["review", "export"]

@@ -1,5 +1,6 @@
 """Tracked changes in a copy of a Word file: what is rejected is the old file, what is accepted the new text."""
 
+import hashlib
 import io
 import random
 import re
@@ -256,6 +257,11 @@ def test_random_edits_can_be_taken_back():
         ("thirty (30) days", "thirty days", [(7, 12, "")]),
         ("a  b\nc", "a b c", []),
         ("Wholly different words here.", "Pay the fee now or never again", [(0, 28, "Pay the fee now or never again")]),
+        (
+            "This Agreement shall be governed by and construed in accordance with the laws of New York, as they stand.",
+            "This Agreement is governed by Iowa law.",
+            [(15, 23, "is"), (36, 104, "Iowa law")],
+        ),
         ("", "New.", [(0, 0, "New.")]),
         ("Old.", "", [(0, 4, "")]),
     ],
@@ -274,16 +280,29 @@ def test_bad_files_are_refused_with_words(tmp_path):
         "damaged": {**named, "word/document.xml": named["word/document.xml"][:-40]},
         "declares": {**named, "word/document.xml": b'<!DOCTYPE a [<!ENTITY b "c">]>' + named["word/document.xml"]},
         "_rels": {"word/document.xml": b"<a/>"},
+        "has macros": {**named, "word/vbaProject.bin": b"x"},
+        "part would lie outside|damaged": {**named, "../../evil.txt": b"x"},
     }
+
+    def opened():
+        data = (tmp_path / "bad.docx").read_bytes()
+        return edited(tmp_path / "bad.docx", hashlib.sha256(data).hexdigest(), "", "")
+
     for words, content in broken.items():
         with zipfile.ZipFile(tmp_path / "bad.docx", "w") as archive:
             for name, one in content.items():
                 archive.writestr(name, one)
         with pytest.raises(ReadError, match=words):
-            edited(tmp_path / "bad.docx", "", "")
+            opened()
     (tmp_path / "bad.docx").write_bytes(b"%PDF-1.7")
     with pytest.raises(ReadError, match="not a Word document"):
-        edited(tmp_path / "bad.docx", "", "")
+        opened()
+
+
+def test_a_file_that_is_another_than_was_reviewed_is_not_marked(tmp_path):
+    (tmp_path / "a.docx").write_bytes(made(runs("Words.")))
+    with pytest.raises(ReadError, match="has changed"):
+        edited(tmp_path / "a.docx", "0" * 64, "", "")
 
 
 def replaced(data, **content):

@@ -25,7 +25,7 @@ CALLS = ("compile", "search", "match", "fullmatch", "split", "findall", "findite
 REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
 # A larger bound lets a pattern that begins everywhere do so many steps for each character.
 LARGE = 600
-ATOMS = [*' \na1.-_"“”([|\\<{漢', "a ", "1,", "| ", "|\n", "? ", "\r\n", "a\n"]
+ATOMS = [*' \na1.-_"“”([|\\<{漢', "a ", "1,", "| ", "|\n", "? ", "\r\n", "a\n", "<w:t "]
 ENDS = ("\0", " \n")  # at neither of which what repeats can go on
 LONG = 1_200
 # A text four times as long takes four times as long in linear time, sixteen times in quadratic time.

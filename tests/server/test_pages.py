@@ -115,11 +115,11 @@ def test_a_conversation_of_the_terminal_is_found_resumed_renamed_and_copied(brow
 
 def test_a_conversation_is_exported_as_a_file(browser):
     session = browser.ask("evil question").url.path
-    for form in ("md", "html", "docx", "json"):
+    for form in ("md", "html", "docx", "json", "pdf"):
         answer = browser.get(f"{session}/export?form={form}")
         assert answer.status_code == 200 and answer.headers["content-disposition"].endswith(f".{form}")
         assert answer.headers["content-type"] == "application/octet-stream"
-        assert b"Bold" in answer.content or form == "docx"
+        assert b"Bold" in answer.content or form in ("docx", "pdf")
     assert browser.get(f"{session}/export?form=exe").status_code == 400
 
 

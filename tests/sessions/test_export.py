@@ -254,4 +254,4 @@ def test_a_file_is_named_after_the_title_safely_and_its_ending_says_its_format()
     forms = [form_of(Path(f"a.{end}")) for end in ("md", "Markdown", "HTM", "docx", "json")]
     assert forms == ["md", "md", "html", "docx", "json"]
     with pytest.raises(UsageError):
-        form_of(Path("a.pdf"))
+        form_of(Path("a.odt"))

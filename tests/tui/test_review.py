@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 from dataclasses import replace
 
@@ -185,7 +186,8 @@ async def test_the_playbooks_wording_is_written_into_a_copy_of_the_word_file(her
     made.store.record = here / "audit.jsonl"
 
     def page(self, library, name, number=None, *, exact=False):
-        return Opened(shelved_document(name), Page(text), 1, str(here / name), made.file_state)
+        own = replace(shelved_document(name), sha256=hashlib.sha256((here / name).read_bytes()).hexdigest())
+        return Opened(own, Page(text), 1, str(here / name), made.file_state)
 
     monkeypatch.setattr(FakeEngine, "page", page)
     async with chatting(made) as pilot:

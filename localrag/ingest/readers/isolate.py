@@ -24,14 +24,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from localrag import protocol
 from localrag.errors import Cancelled, ReadError
 from localrag.ingest.readers import reader_process, wire
 from localrag.ingest.readers.source import Options, open_file
-from localrag.ingest.source_files import PagePicture, PageRequest
+from localrag.ingest.source_files import PageCopy, PagePicture, PageRequest
 from localrag.types import Part, Refused
 
+Page = TypeVar("Page", PagePicture, PageCopy)
 Reply = tuple[Path, Part | Refused | None]
 _MAX_WAITING = 20_000_000  # characters of text that wait for the caller, about
 _TICK = 0.1
@@ -64,16 +66,16 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def read_all(self, paths: Iterable[Path], inside: str = "") -> Iterator[Reply]:
+    def read_all(self, paths: Iterable[Path], links: bool = True) -> Iterator[Reply]:
         """Yield each path with every document in it or why it was refused, then with None: the file is done.
 
         Documents of one file come in order, mixed with those of other files. `paths` is consumed in the caller's
-        thread, a few files ahead. What a link leads to out of the folder `inside` is refused. Raises Cancelled if
+        thread, a few files ahead. What is behind a link is refused unless `links`. Raises Cancelled if
         `stop` returned True, or the pool was closed.
         """
         if self._closed.is_set():
             raise ValueError("this ReaderPool is closed")
-        replies = _Replies(inside)
+        replies = _Replies(links)
         self._open.append(replies)
         waiting, pending = iter(paths), 0
         try:
@@ -138,8 +140,8 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
             last: Part | Refused | None = None
             served, staying = process.served, False
             try:
-                for item in process.do(path, inside=replies.inside):
-                    if isinstance(item, PagePicture):
+                for item in process.do(path, links=replies.links):
+                    if isinstance(item, PagePicture | PageCopy):
                         raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
                     last = item
                     if not replies.put(path, item):
@@ -174,8 +176,8 @@ class ReaderPool(contextlib.AbstractContextManager["ReaderPool"]):
 class _Replies:
     """Parts that wait for the caller; holds a bounded amount of text, then `put` waits."""
 
-    def __init__(self, inside: str = "") -> None:
-        self.inside = inside
+    def __init__(self, links: bool = True) -> None:
+        self.links = links
         self._weight = 0
         self._items: deque[tuple[int, Reply]] = deque()
         self._changed = threading.Condition()
@@ -212,7 +214,7 @@ class _Replies:
 
 
 class Drawer(contextlib.AbstractContextManager["Drawer"]):
-    """Draws pages, one at a time; its process is kept for the next page, but of one file only: it may be hostile."""
+    """Draws or copies pages, one at a time; its process is kept for the next page of one file, which may be hostile."""
 
     def __init__(self, seconds: float = 60, options: Options | None = None, memory: int = 1_500_000_000) -> None:
         self._limits = wire.Setup(seconds, memory, options or Options())
@@ -224,24 +226,31 @@ class Drawer(contextlib.AbstractContextManager["Drawer"]):
 
     def draw(self, path: Path, wanted: PageRequest) -> PagePicture:
         """Draw a page of a document, or raise ReadError."""
+        return self._made(path, wanted, PagePicture)
+
+    def copy(self, path: Path, wanted: PageRequest) -> PageCopy:
+        """Copy a page of a document, or raise ReadError."""
+        return self._made(path, wanted, PageCopy)
+
+    def _made(self, path: Path, wanted: PageRequest, kind: type[Page]) -> Page:
         with self._drawing:
             kept, self._kept = self._kept, None
             if kept is not None and kept[0] == path:
                 # That a kept process was killed says nothing about the file.
                 with contextlib.suppress(_Lost):
-                    return self._draw(kept[1], path, wanted)
+                    return self._draw(kept[1], path, wanted, kind)
             elif kept is not None:
                 kept[1].end()
             try:
-                return self._draw(_Process(self._limits), path, wanted)
+                return self._draw(_Process(self._limits), path, wanted, kind)
             except _Lost as error:
                 raise _not_drawn(path, error.reason) from error
 
-    def _draw(self, process: _Process, path: Path, wanted: PageRequest) -> PagePicture:
+    def _draw(self, process: _Process, path: Path, wanted: PageRequest, kind: type[Page]) -> Page:
         found, reason = None, "gave no picture. Open it in a viewer."
         try:
             for item in process.do(path, wanted):
-                found = item if isinstance(item, PagePicture) else found
+                found = item if isinstance(item, kind) else found
                 reason = item.reason if isinstance(item, Refused) else reason
         except protocol.TooLong as error:
             raise _not_drawn(path, "has too long a page to be drawn. Its text is shown instead.") from error
@@ -297,11 +306,11 @@ class _Process:
         threading.Thread(target=self._watch, name="localrag-watching", daemon=True).start()
 
     def do(
-        self, path: Path, draw: PageRequest | None = None, inside: str = ""
-    ) -> Iterator[Part | Refused | PagePicture]:
+        self, path: Path, draw: PageRequest | None = None, links: bool = True
+    ) -> Iterator[Part | Refused | PagePicture | PageCopy]:
         """Yield the results of a job; raise _Lost if the process died, or had to be killed."""
         try:
-            opened = open_file(path, inside)
+            opened = open_file(path, links)
         except ReadError as error:
             yield Refused("", f"{error.message}. {error.hint}")
             return
@@ -398,7 +407,7 @@ class _Process:
         return code
 
 
-def _check_identity(item: Part | Refused | PagePicture, opened: int) -> None:
+def _check_identity(item: Part | Refused | PagePicture | PageCopy, opened: int) -> None:
     """Compute what identifies a document here: a reader that was taken over could name another."""
     if not isinstance(item, Part) or item.name:
         return

@@ -13,10 +13,11 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.pdf_words import Word
+from localrag.ingest.readers import pdf_native as native
+from localrag.ingest.readers.pdf_words import Word, find_words
 from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options, Source
 from localrag.ingest.source_files import PagePicture, PageRequest
 
@@ -30,10 +31,6 @@ _QUOTE, _OTHER, _TINT = (200, 20, 20), (110, 110, 110), (255, 243, 150)
 
 def draw_page(source: Source, wanted: PageRequest, options: Options) -> PagePicture:
     """Draw a page, or raise ReadError."""
-    from localrag.ingest.readers.base import sha256_of
-
-    if sha256_of(source) != wanted.sha256:
-        raise ReadError("has changed since it was read", "Ingest again, then ask again.")
     if source.suffix == ".pdf":
         image, marks = _pdf(source, wanted, options)
     else:
@@ -49,8 +46,6 @@ def _pdf(source: Source, wanted: PageRequest, options: Options) -> tuple[Image.I
     import pypdfium2
 
     from localrag.ingest.readers import pdf
-    from localrag.ingest.readers import pdf_native as native
-    from localrag.ingest.readers.pdf_words import find_words
 
     with contextlib.closing(pdf.open_document(source, options.passwords)) as document:
         if not 1 <= wanted.page <= len(document):
@@ -62,16 +57,20 @@ def _pdf(source: Source, wanted: PageRequest, options: Options) -> tuple[Image.I
             with contextlib.closing(document[wanted.page - 1]) as page:
                 across, down = page.get_size()
                 scale = _scale(across, down, wanted.width)
-                image = page.render(scale=scale).to_pil().convert("RGB")
-                if wanted.words or not wanted.spans:
-                    return image, _recognised(wanted)
-                with contextlib.closing(page.get_textpage()) as textpage:
-                    seen = native.view(page, page.get_rotation() // 90)
-                    words = find_words(textpage, native.text(textpage), seen)
+                return page.render(scale=scale).to_pil().convert("RGB"), boxes_of(page, wanted)
         except pypdfium2.PdfiumError as error:
             raise ReadError("is damaged: the page could not be drawn", "Open it in a viewer.") from error
+
+
+def boxes_of(page: Any, wanted: PageRequest) -> list[list[Box]]:
+    """Return the lines of each span on a page of a PDF, in fractions of its width and height as shown."""
+    if wanted.words or not wanted.spans:
+        return _recognised(wanted)
+    across, down = page.get_size()
+    with contextlib.closing(page.get_textpage()) as textpage:
+        words = find_words(textpage, native.text(textpage), native.view(page, page.get_rotation() // 90))
     found = [locate(wanted.text, start, end, words) for start, end in wanted.spans]
-    return image, [[(a / across, b / down, c / across, d / down) for a, b, c, d in boxes] for boxes in found]
+    return [[(a / across, b / down, c / across, d / down) for a, b, c, d in boxes] for boxes in found]
 
 
 def _scale(across: float, down: float, width: int) -> float:

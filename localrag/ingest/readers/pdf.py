@@ -357,7 +357,7 @@ def _extras(source: Source, passwords: Sequence[str], marked_text: MarkedText) -
     extras = _Extras()
     try:
         with source.open() as stream:
-            reader = _open(stream, passwords)
+            reader = parsed(stream, passwords)
             references = ((page.indirect_reference, index) for index, page in enumerate(reader.pages))
             pages = {int(reference.idnum): index for reference, index in references if reference is not None}
             for index, annotation in _annotations(reader):
@@ -384,7 +384,7 @@ def members(source: Source, options: Options, budget: Budget) -> Iterator[Member
     names = Names()
     with source.open() as stream:
         try:
-            reader = _open(stream, options.passwords)
+            reader = parsed(stream, options.passwords)
             pinned = [item["/FS"] for _, item in _annotations(reader) if item.get("/Subtype") == "/FileAttachment"]
             specs: list[Any] = [attachment.pdf_object for attachment in reader.attachment_list]
             specs = [spec.get_object() for spec in (*specs, *pinned)]
@@ -407,7 +407,7 @@ def members(source: Source, options: Options, budget: Budget) -> Iterator[Member
             yield Member(name, Source(name, data=data))
 
 
-def _open(stream: BinaryIO, passwords: Sequence[str]) -> PdfReader:
+def parsed(stream: BinaryIO, passwords: Sequence[str]) -> PdfReader:
     from pypdf import PdfReader
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)

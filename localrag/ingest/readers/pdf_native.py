@@ -82,7 +82,7 @@ class Item(NamedTuple):
 
 def view(page: Any, turns: int = 0) -> Matrix:
     """Return the matrix from file coordinates to points from the top left after quarter turns clockwise."""
-    left, bottom, right, top = page.get_cropbox()
+    left, bottom, right, top = page.get_bbox()
     return (
         Matrix(1, 0, 0, -1, -left, top),
         Matrix(0, 1, 1, 0, -bottom, -left),
@@ -93,7 +93,7 @@ def view(page: Any, turns: int = 0) -> Matrix:
 
 def turned(page: Any, turns: int) -> Matrix:
     """Return the matrix from points of the unrotated page to those after quarter turns clockwise."""
-    left, _, _, top = page.get_cropbox()
+    left, _, _, top = page.get_bbox()
     return view(page, turns).after(Matrix(1, 0, 0, -1, left, top))
 
 
@@ -388,7 +388,7 @@ def hide(page: Any, textpage: Any, hidden: HiddenText) -> PageObjects:
 def _look(page: Any) -> PageObjects:
     found = PageObjects()
     matrix = view(page)
-    left, bottom, right, top = page.get_cropbox()
+    left, bottom, right, top = page.get_bbox()
     area = max(1.0, (right - left) * (top - bottom))
     ground = _Ground()
     for item in items(page, matrix):

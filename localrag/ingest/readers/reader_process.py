@@ -28,7 +28,7 @@ from localrag import protocol
 from localrag.errors import ReadError
 from localrag.ingest.readers import base, programs, wire
 from localrag.ingest.readers.source import Source, page_listeners
-from localrag.ingest.source_files import PagePicture, PageRequest
+from localrag.ingest.source_files import PageCopy, PagePicture, PageRequest
 from localrag.types import Part
 
 EXIT_MEMORY = 77  # exit code: it used more memory than allowed
@@ -80,7 +80,7 @@ class _Work:
         try:
             self._beat()
             source = Source(job.path.name, descriptor=opened) if opened is not None else Source.of(job.path)
-            items = base.read_parts(source, self._options) if job.draw is None else self._pictures(source, job.draw)
+            items = base.read_parts(source, self._options) if job.draw is None else self._drawn(source, job.draw)
             for item in items:
                 if isinstance(item, Part):
                     left -= sum(len(page.text) for page in item.reading.pages)
@@ -107,10 +107,14 @@ class _Work:
             protocol.send(self._replies, wire.Refusal("", wire.cut_short(failed, last)))
         return sound
 
-    def _pictures(self, source: Source, wanted: PageRequest) -> Iterator[PagePicture]:
-        from localrag.ingest.readers.page_picture import draw_page
+    def _drawn(self, source: Source, wanted: PageRequest) -> Iterator[PagePicture | PageCopy]:
+        from localrag.ingest.readers import page_copy, page_picture
 
-        yield draw_page(base.source_of(source, wanted.name, self._options), wanted, self._options)
+        source = base.source_of(source, wanted.name, self._options)
+        if base.sha256_of(source) != wanted.sha256:
+            raise ReadError("has changed since it was read", "Ingest again, then ask again.")
+        draw = page_copy.copy_page if wanted.copied else page_picture.draw_page
+        yield draw(source, wanted, self._options)
 
     def _beat(self) -> None:
         protocol.send(self._replies, wire.Beat())

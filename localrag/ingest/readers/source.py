@@ -23,7 +23,7 @@ from localrag.errors import ReadError
 from localrag.text import clean
 from localrag.types import Ocr
 
-LEADS_OUT = "is a link that leads out of the folder", "To read what such links lead to: --follow-links."
+LINKED = "is a link, or lies behind one", "To read what links lead to: --follow-links."
 _STEP = 1 << 20
 # Without O_NONBLOCK a pipe waits for a writer; without O_NOCTTY a terminal becomes this process's own.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_CLOEXEC"))
@@ -125,19 +125,19 @@ class _Opened(io.RawIOBase):
         return self._at
 
 
-def open_file(path: Path, inside: str = "") -> int:
+def open_file(path: Path, links: bool = True) -> int:
     """Open a document for reading and return its descriptor.
 
-    Raises ReadError if it is missing, empty or no file, or if a link led to it out of the folder `inside`.
+    Raises ReadError if it is missing, empty or no file, or if it is behind a link that is not to be followed.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     except OSError as error:
         raise unreadable(error) from error
     facts = os.fstat(descriptor)
-    if inside and not lies_in(inside, path, descriptor):
+    if not links and behind_link(path, descriptor):
         os.close(descriptor)
-        raise ReadError(*LEADS_OUT)
+        raise ReadError(*LINKED)
     if stat.S_ISREG(facts.st_mode) and facts.st_size:
         return descriptor
     os.close(descriptor)
@@ -146,16 +146,15 @@ def open_file(path: Path, inside: str = "") -> int:
     raise ReadError("is empty (0 bytes)", "If it should not be, copy it again from its source.")
 
 
-def lies_in(folder: str, path: Path, descriptor: int | None = None) -> bool:
-    """Whether a file lies below a folder when all links are followed; of an open file, the one that was opened."""
-    real = os.path.realpath(path)
-    if descriptor is not None:
-        try:  # the kernel knows; a path could lead elsewhere by now
-            real = str(Path(f"/proc/self/fd/{descriptor}").readlink())
-        except OSError:
-            if not (os.path.lexists(real) and os.path.samestat(os.lstat(real), os.fstat(descriptor))):
-                return False
-    return Path(real).is_relative_to(os.path.realpath(folder))
+def behind_link(path: Path, descriptor: int) -> bool:
+    """Whether a link is part of the path of an open file: of the file that was opened, whatever the path is by now."""
+    try:
+        real = str(Path(f"/proc/self/fd/{descriptor}").readlink())  # the kernel knows
+    except OSError:
+        real = os.path.realpath(path)
+        if not (os.path.lexists(real) and os.path.samestat(os.lstat(real), os.fstat(descriptor))):
+            return True
+    return real != str(path)
 
 
 def unreadable(error: OSError) -> ReadError:

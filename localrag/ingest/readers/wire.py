@@ -6,15 +6,16 @@ types, the ranges, the order and the total size of everything it receives, and t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options
-from localrag.ingest.source_files import PagePicture, PageRequest
+from localrag.ingest.source_files import PageCopy, PagePicture, PageRequest
 from localrag.protocol import Malformed, Message
 from localrag.text import clean
 from localrag.types import Page, Part, Reading, Refused, Remark, SkippedPage
@@ -23,6 +24,10 @@ MAX_RECORDS = 4_000_000  # pages, headings, anchors and words of one document; e
 _PIECE_TEXT = 500_000  # characters
 _PIECE_RECORDS = 10_000
 _MAX_BOXES = 1000
+_MAX_DEPTH = 40  # of lists and dictionaries in each other
+_NAME = re.compile("/[^\ud800-\udfff]*")
+_STRING = re.compile(r"\((?:[0-9a-f]{2})*")
+_MAX_POINTS = 20_000  # of a page
 
 
 class Setup(Message):
@@ -80,7 +85,11 @@ class Picture(Message, tag="picture"):
     picture: PagePicture
 
 
-Reply = Beat | Done | Refusal | Begin | Piece | End | Picture
+class Copied(Message, tag="copied"):
+    copy: PageCopy
+
+
+Reply = Beat | Done | Refusal | Begin | Piece | End | Picture | Copied
 
 
 def cut_short(reason: str, after: str | None) -> str:
@@ -100,9 +109,11 @@ def _records(page: Page) -> int:
     return 1 + len(page.headings) + len(page.anchors) + len(page.words)
 
 
-def messages(item: Part | Refused | PagePicture) -> Iterator[Reply]:
+def messages(item: Part | Refused | PagePicture | PageCopy) -> Iterator[Reply]:
     if isinstance(item, PagePicture):
         yield Picture(item)
+    elif isinstance(item, PageCopy):
+        yield Copied(item)
     elif isinstance(item, Refused):
         yield Refusal(item.name, item.reason)
     else:
@@ -142,9 +153,9 @@ class Decoder:
         self._count = 0
         self._names: set[str] = set()
 
-    def take(self, message: Reply) -> Part | Refused | PagePicture | Done | None:
+    def take(self, message: Reply) -> Part | Refused | PagePicture | PageCopy | Done | None:
         """Return what this message completes; raise Malformed if `messages` would not have made it."""
-        item: Part | Refused | PagePicture | None = None
+        item: Part | Refused | PagePicture | PageCopy | None = None
         match message:
             case Done():
                 return message
@@ -156,6 +167,9 @@ class Decoder:
             case Picture(picture=picture):
                 _check_picture(picture)
                 item = picture
+            case Copied(copy=copy):
+                _check_copy(copy)
+                item = copy
             case Begin():
                 self._begin, self._pages, self._pieces, self._count = message, [], [], 0
             case Piece() if self._begin is not None:
@@ -239,3 +253,30 @@ def _check_picture(picture: PagePicture) -> None:
         raise Malformed("a picture with too many or too few pixels")
     if len(picture.boxes) > _MAX_BOXES or not all(_near(*box) for box in picture.boxes):
         raise Malformed("boxes outside of the picture")
+
+
+def _check_copy(copy: PageCopy) -> None:
+    """Check what the parent relies on; whoever uses the objects takes only what draws (`drawn`)."""
+    if not (1 <= copy.width <= _MAX_POINTS and 1 <= copy.height <= _MAX_POINTS and copy.objects):
+        raise Malformed("a page of an impossible size")
+    if not all(_near(*box) for boxes in copy.boxes for box in boxes) or sum(map(len, copy.boxes)) > _MAX_BOXES:
+        raise Malformed("boxes outside of the page")
+    for value, _ in copy.objects:
+        _check_value(value, len(copy.objects))
+    if not isinstance(copy.objects[0][0], dict) or not all(0 < number < len(copy.objects) for number in copy.hidden):
+        raise Malformed("a page without what draws it")
+
+
+def _check_value(value: Any, count: int, depth: int = 0) -> None:
+    """Check a value of a `PdfObject`: texts are names, strings, or references to one of `count` objects."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, str):
+        refers = re.fullmatch(r"#[0-9]{1,6}", value) and int(value[1:]) < count
+        if not (refers or _NAME.fullmatch(value) or _STRING.fullmatch(value)):
+            raise Malformed("a text that is no name, string or reference")
+    elif isinstance(value, dict) and not all(_NAME.fullmatch(key) for key in value):
+        raise Malformed("a key that is no name")
+    if depth > _MAX_DEPTH:
+        raise Malformed("values that are too deep")
+    for one in inner:
+        _check_value(one, count, depth + 1)

@@ -1,11 +1,11 @@
-"""Export a conversation as Markdown, HTML, DOCX or JSON."""
+"""Export a conversation as Markdown, HTML, DOCX, JSON, or a binder (PDF)."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from localrag import policy
 from localrag.errors import UsageError
@@ -14,14 +14,23 @@ from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions.export.contents import Contents, contents, html, markdown, sources
 from localrag.sessions.session_store import Session, to_json
 
-Form = Literal["md", "html", "docx", "json"]
+if TYPE_CHECKING:
+    from localrag.sessions.export.binder import Bind
+
+Form = Literal["md", "html", "docx", "json", "pdf"]
 FORMS: tuple[Form, ...] = get_args(Form)
-NAMES: dict[Form, str] = {"md": "Markdown", "html": "HTML", "docx": "Word (DOCX)", "json": "JSON"}
+NAMES: dict[Form, str] = {"md": "Markdown", "html": "HTML", "docx": "Word (DOCX)", "json": "JSON", "pdf": "PDF binder"}
 _MAX_NAME = 60
 
 
-def written(session: Session, form: Form) -> bytes:
-    """The conversation in a format; as JSON it is as stored, with the cited documents."""
+def written(session: Session, form: Form, bind: Bind | None = None) -> bytes:
+    """The conversation in a format; as JSON it is as stored, with the cited documents; `bind` makes binders."""
+    if form == "pdf":
+        from localrag.sessions.export import binder
+
+        if bind is None:
+            raise ValueError("a binder needs what opens pages")
+        return bind(binder.of_session(session))
     if form == "json":
         cited = sources(one for turn in session.turns if turn.answer for one in turn.answer.citations)
         listed = [{"document": one.document, "library": one.library, "places": list(one.places)} for one in cited]
@@ -66,6 +75,7 @@ def write(
     *,
     replace: bool = False,
     recipients: Recipients | None = None,
+    bind: Bind | None = None,
 ) -> Path:
     """Write the conversation to a file and record it; returns the path, which has a suffix of its own if encrypted.
 
@@ -75,16 +85,21 @@ def write(
     storage.check_target(path)
     if path.exists() and not replace:
         raise UsageError(f"the file {str(path)!r} exists already", "Give another name, or move this one away.")
-    storage.write_bytes(path, exported(session, form, record, str(path), recipients))
+    storage.write_bytes(path, exported(session, form, record, str(path), recipients, bind))
     return path
 
 
 def exported(
-    session: Session, form: Form, record: Path | None, place: str, recipients: Recipients | None = None
+    session: Session,
+    form: Form,
+    record: Path | None,
+    place: str,
+    recipients: Recipients | None = None,
+    bind: Bind | None = None,
 ) -> bytes:
     """The conversation in a format, encrypted for its recipients if any, recorded as exported to `place`."""
     policy.check_export("a conversation")
-    made = written(session, form)
+    made = written(session, form, bind)
     if recipients is not None:
         made = recipients.encrypt(made)
     # Recorded first: an export that cannot be recorded is not written.

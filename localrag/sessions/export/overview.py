@@ -1,4 +1,4 @@
-"""The first page of a library as tables, which make a report (Word), a workbook, JSON, or a list of its documents."""
+"""The first page of a library as tables, which make a report (Word), a workbook, JSON or a list; or as a binder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from localrag.quantities import plural
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
 from localrag.sessions.export import rendered
+from localrag.sessions.export.binder import Bind, Binder, Quoted
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, Source, clean, line, table
 from localrag.sessions.links import Originals, links
-from localrag.types import source
+from localrag.types import Citation, source
 
 if TYPE_CHECKING:
     from localrag.answer.overview import Overview
 
-SUFFIXES = (".docx", ".xlsx", ".json", ".csv", ".md")
+SUFFIXES = (".docx", ".pdf", ".xlsx", ".json", ".csv", ".md")
 UNCLEAR = "A value with “?” is unclear: the text does not say beyond doubt that it is so."
 FEW = "title,parties,dated,ends,notice,law,other"  # columns of documents that fit a sheet of paper
 _MAX_PEOPLE, _MAX_NOT_READ = 10, 20
@@ -35,12 +36,15 @@ def save(
     record_of: Callable[[str], Path | None],
     recipients: Recipients | None = None,
     originals: Originals | None = None,
+    bind: Bind | None = None,
 ) -> Path:
-    """Write an overview, replacing the file, once recorded; see `table_export.save`."""
+    """Write an overview, replacing the file, once recorded; see `table_export.save`. `bind` makes binders."""
     check(path)
     name, title, found = decrypted_name(path), f"Overview of {', '.join(made.libraries)}", tables(made)
     if name.suffix.lower() == ".docx":
         report = rendered(contents(made, title), "docx")
+    elif name.suffix.lower() == ".pdf" and bind is not None:
+        report = bind(binder_of(made, title))
     elif name.suffix.lower() == ".xlsx":
         report = table_export.workbook(found, title, links(path, originals))
     elif name.suffix.lower() == ".json":
@@ -48,6 +52,24 @@ def save(
     else:
         report = table_export.written(found["documents"], name)
     return table_export.save(found["documents"], path, title, record_of, recipients, report)
+
+
+def binder_of(made: Overview, title: str) -> Binder:
+    """Return the quotes of an overview, each with its fact; an unclear value has a question mark."""
+    from localrag.answer.overview import shown_value
+
+    quotes = [
+        Quoted(
+            Citation(
+                own.library, own.path, one.page, None, one.place, one.quote, one.start, one.end, 0, title=own.title
+            ),
+            f"{one.role}: {shown_value(one)}{'' if one.clear else '?'}",
+        )
+        for own in made.documents
+        for one in own.facts
+        if one.quote
+    ]
+    return Binder(title, contents(made, title).about, tuple(quotes))
 
 
 def tables(made: Overview) -> dict[str, table_export.Rows]:

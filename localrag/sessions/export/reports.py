@@ -1,9 +1,10 @@
-"""Reviews in words and as files (Word, the formats of conversations, or tables), and deadlines as calendars."""
+"""Reviews in words and as files (the formats of conversations, binders, or tables), and deadlines as calendars."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
 from localrag.sessions.export import rendered
+from localrag.sessions.export.binder import Bind, Binder, Quoted
 from localrag.sessions.export.contents import Contents, ExportedTurn, Quote, by_document, clean, line, sources, table
 from localrag.sessions.links import Originals, links
 from localrag.types import Checked, source
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 HEADS = ("State", "Clause", "Importance", "Value", "Differs", "Place", "Likely there", "Reviewer")
 SIGNS: Mapping[str, str] = {"deviates": "≠", "absent": "✗", "unsure": "?", "found": "✓"}
 MARKS: Mapping[str, str] = {"accepted": " A", "rejected": " R"}
-SUFFIXES = tuple(dict.fromkeys((".docx", ".html", ".md", *table_export.SUFFIXES)))
+SUFFIXES = tuple(dict.fromkeys((".docx", ".pdf", ".html", ".md", *table_export.SUFFIXES)))
 
 
 def check(path: Path) -> None:
@@ -44,10 +46,16 @@ def save(
     record_of: Callable[[str], Path | None],
     recipients: Recipients | None = None,
     originals: Originals | None = None,
+    bind: Bind | None = None,
 ) -> Path:
-    """Write a report or a table of the findings, with links to the `originals`; see `table_export.save`."""
+    """Write a report or a table of the findings, with links to the `originals`; see `table_export.save`.
+
+    `bind` makes binders.
+    """
     check(path)
     form, report = decrypted_name(path).suffix.lower()[1:], None
+    if form == "pdf" and bind is not None:
+        report = bind(binder_of(findings, title, ended))
     if form in ("docx", "xlsx"):
         from localrag.sessions.export import review_word
     if form == "docx":
@@ -76,6 +84,16 @@ def contents(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Con
     turns = tuple(_document(document, own) for (_, document), own in documents.items())
     cited = sources(one.citation for one in findings if one.citation)
     return Contents(line(title), tuple(map(line, about)), turns, tuple(cited))
+
+
+def binder_of(findings: Sequence[Checked], title: str, ended: ReviewEnded) -> Binder:
+    """Return the quotes of a review, each with its finding."""
+    quotes = []
+    for one in findings:
+        if at := one.citation:
+            named = at.title or (one.document_title if at.document == one.document else "")
+            quotes.append(Quoted(replace(at, title=named), summary(one)))
+    return Binder(f"Review: {title}", (f"Playbook: {title}", *contents(findings, title, ended).about), tuple(quotes))
 
 
 def cells(one: Checked) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -17,11 +18,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from localrag.answer.survey_table import Line, Results
-from localrag.errors import Cancelled, LocalragError
+from localrag.errors import Cancelled, LocalragError, UsageError
 from localrag.events import Reviewed, ReviewEnded
 from localrag.items.playbook import Playbook, to_yaml
 from localrag.security.terminal import counted
-from localrag.sessions.export import reports
+from localrag.sessions.export import binder, reports
 from localrag.sessions.export.reports import MARKS, SIGNS, details, summary
 from localrag.tui.chat_state import Scope
 from localrag.tui.screens.dialogs import InputScreen, export
@@ -46,7 +47,7 @@ class ReviewScreen(TableScreen):
         Binding("r", "mark('rejected')", "Reject the finding; again: take it back"),
         Binding("c", "comment", "Comment on the finding"),
         Binding("slash", "filter", "Show only documents with these words in a state, value or comment"),
-        Binding("ctrl+e,e", "export", "Export as Word, HTML, Markdown, Excel, CSV or JSON"),
+        Binding("ctrl+e,e", "export", "Export as Word, PDF (binder), HTML, Markdown, Excel, CSV or JSON"),
         Binding("t", "redline", "Write the playbook's wording into a copy of the Word file, as tracked changes"),
         Binding("tab", "next_panel", "Next panel: grid, details, source"),
         Binding("escape", "back", "Close the source; clear the filter; stop the review; back to the conversation"),
@@ -239,6 +240,14 @@ class ReviewScreen(TableScreen):
             opened = await self.app.threads["pages"].result(page)
             file = proposals.unchanged(opened.document, opened.file, opened.state)
             proposals.check(file.with_stem(f"{file.stem}-marked"), str(file))
+
+            def save(path: Path) -> None:
+                sha256, record_of = opened.document.sha256, self._core.store.record_of
+                about = (file, found, self._playbook, opened.page, path, sha256, one.library, record_of)
+                embed = partial(self._core.engine.embed, library=one.library)
+                if proposals.save(*about, embed=embed)[0] is None:
+                    raise UsageError("nothing is to be marked", "The findings propose nothing for this document.")
+
             await export(
                 self.app,
                 "Write tracked changes",
@@ -246,9 +255,7 @@ class ReviewScreen(TableScreen):
                 f"{file.stem}-marked.docx",
                 (".docx",),
                 lambda path: proposals.check(path, str(file)),
-                lambda path: proposals.save(
-                    file, found, self._playbook, opened.page, path, one.library, self._core.store.record_of
-                ),
+                save,
                 "the tracked changes",
                 self._scope.libraries,
             )
@@ -257,6 +264,7 @@ class ReviewScreen(TableScreen):
     async def action_export(self) -> None:
         found = [one for line in self._lines for one in line.row.values() if self._wanted(one)]
         title, what, record_of = self._results.question, counted(len(found), "finding"), self._core.store.record_of
+        save = partial(reports.save, originals=self._core.originals, bind=partial(binder.pdf, engine=self._core.engine))
         await export(
             self.app,
             "Export the review",
@@ -264,7 +272,7 @@ class ReviewScreen(TableScreen):
             file_name(title).replace(".xlsx", ".docx"),
             reports.SUFFIXES,
             reports.check,
-            lambda path: reports.save(found, title, self.ended, path, record_of, originals=self._core.originals),
+            lambda path: save(found, title, self.ended, path, record_of),
             what,
             self._scope.libraries,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +20,7 @@ from localrag.answer.survey_table import Line, Results
 from localrag.errors import LocalragError
 from localrag.security.terminal import counted
 from localrag.sessions import export as exports
-from localrag.sessions.export import FORMS, Form
+from localrag.sessions.export import FORMS, Form, binder
 from localrag.sessions.session_store import Listed, Searched, Session
 from localrag.tui.chat_state import Resumed, load_resumed
 from localrag.tui.screens.dialogs import ConfirmScreen, InputScreen, export
@@ -218,7 +219,8 @@ async def export_session(app: LocalragApp, core: Core, session: Session, form: F
 
     def write(path: Path) -> None:
         record = core.store.record_of(*session.libraries)
-        exports.write(core.store.load(session.id), path, exports.form_of(path), record, replace=True)
+        bind = partial(binder.pdf, engine=core.engine)
+        exports.write(core.store.load(session.id), path, exports.form_of(path), record, replace=True, bind=bind)
 
     await export(
         app,

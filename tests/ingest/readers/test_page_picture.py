@@ -102,6 +102,21 @@ def test_quote_is_boxed_where_it_is_drawn(tmp_path):
     assert drawing.getpixel((20, 590)) == (255, 255, 255)
 
 
+def test_quote_is_boxed_on_a_page_that_inherits_its_size(tmp_path):
+    from pypdf import PdfWriter
+    from pypdf.generic import ArrayObject, NameObject, NumberObject
+
+    writer = PdfWriter(pdf(tmp_path))
+    del writer.pages[0]["/MediaBox"]
+    writer._root_object["/Pages"].get_object()[NameObject("/MediaBox")] = ArrayObject(
+        map(NumberObject, (0, 0, 400, 600))
+    )
+    writer.write(tmp_path / "inherits.pdf")
+    image = seen(tmp_path / "inherits.pdf", "thirty days")
+    ((_, top, _, bottom),) = image.boxes
+    assert (image.width, image.height) == (400, 600) and 80 / 600 < top < bottom < 110 / 600
+
+
 def test_a_file_that_is_another_by_now_gone_or_damaged_is_not_drawn(tmp_path):
     path = pdf(tmp_path)
     with pytest.raises(ReadError, match="has changed"):

@@ -61,8 +61,9 @@ _DENIED = {
     "needs an owner": "Let another role own it first: localrag store grant LIBRARY ROLE --may own",
 }
 _NUMERIC = 1700  # the OID of a type
-# Of a server's demands: it lets the user in; wants the password in clear, or its MD5; has signed by SCRAM.
-_ADMITTED, _PASSWORDS, _SIGNED = 0, (3, 5), 12
+# What a server demands: the password in clear, or its MD5; and the end of SCRAM, which it signs.
+_PASSWORDS, _SIGNED = (3, 5), 12
+_SCRAM = "Have it use scram-sha-256 in pg_hba.conf, or TLS with a certificate that the policy names."
 # Of the exact 100 best of 100,000, 800 rows at hand hold 99, and 200 hold 91 (docs/decisions/0054-postgresql.md).
 _SETTINGS = """SET search_path = localrag, public; SET client_encoding = 'UTF8';
     SET hnsw.ef_search = 800; SET hnsw.iterative_scan = relaxed_order; SET hnsw.max_scan_tuples = 1000000"""
@@ -452,8 +453,8 @@ def initialise(store: Store) -> bool:
 
 
 @cache
-def _driver(unproved: bool, clear: bool) -> type[Native]:
-    """The driver, for a server that is known otherwise (`unproved`) and, by TLS, may be sent a password in `clear`.
+def _driver(trusted: bool, clear: bool) -> type[Native]:
+    """The driver, for a server that is `trusted` without SCRAM, and one that may be sent a password in `clear`, by TLS.
 
     Others have to prove by SCRAM that they know the password, as with libpq's require_auth=scram-sha-256.
     """
@@ -464,15 +465,24 @@ def _driver(unproved: bool, clear: bool) -> type[Native]:
         raise UsageError("libraries in PostgreSQL need the package pg8000, which is not installed", hint) from error
 
     class Driver(Native):  # type: ignore[misc]  # pg8000 has no types
-        _proved = unproved
+        _proved = trusted
 
         def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:
             code = int.from_bytes(data[:4], "big")
-            if (code in _PASSWORDS and not clear) or (code == _ADMITTED and not self._proved):
-                hint = "Have it use scram-sha-256 in pg_hba.conf, or TLS with a certificate that the policy names."
-                raise StorageError("the store's server wants the password in clear, or proves nothing", hint)
-            super().handle_AUTHENTICATION_REQUEST(data, context)
+            if code in _PASSWORDS and not clear:
+                raise StorageError("the store's server wants the password in clear or as MD5", _SCRAM)
+            try:
+                super().handle_AUTHENTICATION_REQUEST(data, context)
+            except OSError:
+                raise
+            except Exception as error:
+                raise StorageError(f"the store's server proves nothing: {error}", _SCRAM) from error
             self._proved = self._proved or code == _SIGNED
+
+        def handle_READY_FOR_QUERY(self, data: bytes, context: Any) -> None:
+            if not self._proved:
+                raise StorageError("the store's server proves nothing: it asked for no password", _SCRAM)
+            super().handle_READY_FOR_QUERY(data, context)
 
     return Driver
 
@@ -502,9 +512,10 @@ def _connected(store: Store) -> Native:
         made._usock.settimeout(None)
         return made
     except InterfaceError as error:
-        # The driver says goodbye to a server that has refused it, and where that comes too late raises this instead.
+        # The driver says goodbye to a server that it has refused, or that has refused it, and where that comes too late
+        # raises this instead.
         why: BaseException | None = error
-        while why is not None and _facts(why) is None:
+        while why is not None and _facts(why) is None and not isinstance(why, LocalragError):
             why = why.__context__
         raise why or error from None
 

@@ -340,7 +340,7 @@ def honest_page() -> str:
         "\n".join(f"- {one}" for one in told["general"]["not_shown"]),
     ]
     for name, claim in told["claims"].items():
-        where = ", ".join(f"[{page}]({'../' * (page == 'README.md')}{Path(page).name})" for page in promised[name])
+        where = ", ".join("README.md" if page == "README.md" else f"[{page}]({Path(page).name})" for page in promised[name])
         tests = "\n".join(f"- `{file}`: {test.removeprefix('test_').replace('_', ' ')}" for file, test in held[name])
         parts += [f"## {claim['says'].rstrip('.')}", f"Promised in {where}. Held by:", tests]
         parts.append(f"Not shown: {claim['not_shown']}")
@@ -348,7 +348,7 @@ def honest_page() -> str:
 
 
 HONEST = """\
-Every promise of the [README](../README.md) and of [security](security.md), its tests, and what they do not
+Every promise of README.md and of [security](security.md), its tests, and what they do not
 show. A promise without a test fails the build, and so does a test that holds no promise. `make test-all` runs them;
 where the system lacks what a test needs, pytest says that it was skipped."""
 

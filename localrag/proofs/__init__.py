@@ -61,7 +61,9 @@ def verify(file: Path, folder: Path) -> Verified:
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {str(file)!r}", f"Make a report: {make_one}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        what = f"{str(file)!r} is not the report of a proof ({getattr(error, 'strerror', None) or type(error).__name__})"
+        what = (
+            f"{str(file)!r} is not the report of a proof ({getattr(error, 'strerror', None) or type(error).__name__})"
+        )
         raise UsageError(what, f"Give a file that this wrote: {make_one}") from None
     good = False
     with suppress(InvalidSignature):

@@ -24,6 +24,7 @@ from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
 from localrag.sessions.export.contents import clean, line, page
+from localrag.sessions.links import unlinked
 from localrag.settings import Settings
 
 if TYPE_CHECKING:
@@ -119,8 +120,7 @@ def markdown(compared: Compared) -> str:
 
 
 def _inert(text: str) -> str:
-    marked = re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", line(text))
-    return re.sub(r":(?=//)|(?<=www)\.|@", lambda sign: f"&#{ord(sign[0])};", marked, flags=re.I)  # of bare addresses
+    return unlinked(re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", line(text)))
 
 
 def html(compared: Compared) -> str:

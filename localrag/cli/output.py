@@ -10,8 +10,9 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -165,6 +166,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collect
 def say(text: str) -> None:
     """Print a line on stderr."""
     echo(one_line(text), err=True)
+
+
+def say_links(named: Iterable[str | Path]) -> None:
+    """Say what is read for paths that were typed and are links: somebody who sent the folder may have made them."""
+    for path in map(Path, named):
+        if any(each.is_symlink() for each in (path, *(() if path.is_absolute() else path.parents))):
+            say(f"{path} is a link or behind one: {path.resolve()} is read.")
 
 
 def remarks(lines: Sequence[str], limit: int, more: str) -> None:

@@ -13,7 +13,7 @@ import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import bar, counted, echo, interruptible, one_line, print_json, say, table
+from localrag.cli.output import bar, counted, echo, interruptible, one_line, print_json, say, say_links, table
 from localrag.cli.review import complete_playbook
 from localrag.errors import NotFoundError
 from localrag.events import ReviewEnded
@@ -66,6 +66,7 @@ def redline_command(
     if library is None and not Path(named).is_file():
         raise NotFoundError(f"there is no file {named!r}", "Name a file, or with --library a library that has it.")
     names = options.chosen_libraries([library], settings) if library else []
+    say_links([] if library else [named])
     options.keep_to_retention(settings)
     keys.confine(settings, names, out, recipients, around=True)
     from localrag.answer.reviewer import Reviewer

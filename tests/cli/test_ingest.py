@@ -49,6 +49,14 @@ def test_bad_input_is_refused_with_what_to_do(models, folder, tmp_path):
     assert refused(UsageError, "ingest", folder({"a.txt": ""}, "failing")).exit_code == 2
 
 
+@pytest.mark.proves("links")
+def test_where_a_link_leads_that_is_named_is_said(models, folder, tmp_path, monkeypatch):
+    root = folder({"a.txt": "Alpha."})
+    (tmp_path / "door").symlink_to(root, target_is_directory=True)
+    assert f"{tmp_path / 'door'} is a link or behind one: {root} is read" in run("ingest", tmp_path / "door").stderr
+    assert "link" not in run("ingest", root, "--name", "other").stderr
+
+
 def test_a_folder_of_the_same_name_is_not_mixed_in(models, folder, tmp_path):
     run("ingest", folder({"a.txt": "Alpha."}))
     other = folder({"sub/papers/b.txt": "Beta."}, "elsewhere") / "sub" / "papers"

@@ -9,7 +9,7 @@ import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import echo, one_line, print_json, say_links
+from localrag.cli.output import echo, one_line, print_json, say_links, say_live
 from localrag.errors import NotFoundError, UsageError
 from localrag.settings import load_settings
 from localrag.store.names import library_names
@@ -96,10 +96,11 @@ def compare_command(
     else:
         _print(compared)
     if out is not None:
-        path, left = export.save(compared, out, settings, recipients, author, date)
+        path, left, live = export.save(compared, out, settings, recipients, author, date)
         echo(f"Wrote {path}", err=True)
         for one in left:
             echo(f"Not marked: {one_line(one)}", err=True)
+        say_live(live)
 
 
 def _print(compared: Compared) -> None:

@@ -175,6 +175,13 @@ def say_links(named: Iterable[str | Path]) -> None:
             say(f"{path} is a link or behind one: {path.resolve()} is read.")
 
 
+def say_live(found: Sequence[str]) -> None:
+    """Say what is live in the copy of a Word file."""
+    if found:
+        say("Live in the copy, as in the file (Word may fetch or start it, and tell its sender):")
+    remarks([f"  {one}" for one in found], 10, "Alt+F9 in Word shows fields")
+
+
 def remarks(lines: Sequence[str], limit: int, more: str) -> None:
     """Print lines on stderr, at most `limit`; `more` says where to read the others."""
     for line in lines[:limit]:

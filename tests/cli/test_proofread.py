@@ -69,7 +69,7 @@ def test_a_finding_whose_words_are_not_found_again_is_at_the_beginning(draft):
     from localrag.redline.proofreading import Fault
 
     lost = Fault("blank", "", "", "words of a footnote", "this is left blank", "", None, 0, 1)
-    data, left = marking.commented(draft.read_bytes(), [lost])
+    data, left, _ = marking.commented(draft.read_bytes(), [lost])
     assert left == 1 and len(list(Document(io.BytesIO(data)).comments)) == 1
 
 

@@ -81,7 +81,7 @@ def _bind_path(path: Path) -> Listener:
     if family is None:
         raise UsageError("this system has no Unix sockets for Python", "Use a port: localrag serve --port N")
     path = path.expanduser().absolute()
-    _check_folder(path.parent)
+    storage.check_own(path.parent)
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         if path.exists():
@@ -98,17 +98,6 @@ def _bind_path(path: Path) -> Listener:
             f"cannot make the socket {str(path)!r}: {error.strerror or error}", "Choose another."
         ) from None
     return Listener(opened, f"unix:{path}", frozenset({"localhost"}), path)
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise UsageError if others could replace a socket in a folder."""
-    try:
-        facts = folder.stat()
-    except OSError as error:
-        raise UsageError(f"cannot use the folder {str(folder)!r}: {error.strerror}", "Make it first.") from None
-    if (sys.platform != "win32" and facts.st_uid != os.geteuid()) or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        hint = "Choose a folder of your own, such as one in your home."
-        raise UsageError(f"others can write in the folder {str(folder)!r} of the socket", hint)
 
 
 def _remove_stale(path: Path, family: int) -> None:

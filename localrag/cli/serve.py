@@ -122,7 +122,7 @@ def _serve(
             # The page shows the library, and the worker takes a moment to start.
             for do in (partial(_start, engine, names[0]), partial(_open, listener, access.code(viewing.LOAD_SECONDS))):
                 threading.Thread(target=do, daemon=True).start()
-        listening.run(app, listener)
+        listening.run(app, listener, access.in_head if token else lambda head: True)
 
 
 def _start(engine: Engine, library: str) -> None:

@@ -197,7 +197,8 @@ def _newcomers(connection: Any, knows: Callable[[bytes], bool]) -> Any:
 
         def data_received(self, data: bytes) -> None:
             self.head += data
-            if len(self.head) <= _MAX_HEAD and not _HEAD_END.search(self.head):
+            fresh = max(0, len(self.head) - len(data) - 3)
+            if len(self.head) <= _MAX_HEAD and not _HEAD_END.search(self.head, fresh):
                 return
             self.leave()
             if knows(bytes(self.head)) or allowance.take():

@@ -68,6 +68,7 @@ def test_a_file_on_the_disk_is_marked_and_its_library_is_gone_afterwards(theirs,
     assert (review.event, review.details["document"], export.event) == ("review", str(theirs), "export")
 
 
+@pytest.mark.proves("word-files")
 def test_what_the_other_side_left_live_is_named(theirs, book, settings, tmp_path):
     document = Document(str(theirs))
     document.part.relate_to("https://evil.example/t.dotm", "http://x/attachedTemplate", is_external=True)

@@ -325,6 +325,7 @@ RELATION = '<Relationship Id="{}" Type="http://schemas.example/relationships/{}"
 OUTSIDE = ' TargetMode="External"'
 
 
+@pytest.mark.proves("word-files")
 def test_what_word_would_fetch_or_run_is_named():
     inner = field(" DD", "EAUTO ", "cmd") + field(' IF 1=1 "', tag="instrText").replace(
         '<w:r><w:fldChar w:fldCharType="end"/></w:r>', field("include", "Picture x") + CLOSING

@@ -8,8 +8,10 @@ keys in `PROJECT`, its values are ignored until the user trusts the file, by its
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -317,8 +319,8 @@ def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     """Every value that was given, and by which file or variable."""
     values: dict[str, tuple[Any, str]] = {}
     for path in config_files(environ):
-        found = _read(path)
         own = path == user_file(environ)
+        found = _read(path, links=own)
         ignored = {} if own else found.ignored
         data = {key: value for key, value in found.values.items() if key not in ignored}
         if own and (unknown := next((key for key in data if key not in _FIELDS), None)):
@@ -391,15 +393,31 @@ def _trusted() -> dict[str, str]:
     return {}
 
 
-def _read(path: Path) -> SettingsFile:
+def read_file(path: Path, *, links: bool = False, most: int = 1 << 20) -> bytes:
+    """Read a regular file of at most so many bytes that may not be a link unless `links`. Raises OSError."""
+    if not links and path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link")
+    # Non-blocking, as a pipe would wait for a writer.
+    flags = ("O_NONBLOCK", "O_BINARY", *(() if links else ("O_NOFOLLOW",)))
+    descriptor = os.open(path, os.O_RDONLY | sum(getattr(os, name, 0) for name in flags))
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
+    return data
+
+
+def _read(path: Path, *, links: bool = False) -> SettingsFile:
     import hashlib
 
     try:
-        data = path.read_bytes()
+        data = read_file(path, links=links)
         values = tomllib.loads(data.decode())
         repr(values)  # fails for numbers that are too long to be shown
     except (OSError, ValueError, RecursionError) as error:
-        message = f"cannot read {str(path)!r}: {error}"
+        message = f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}"
         raise SettingsError(message, "Correct the file or move it away.") from None
     sha256 = hashlib.sha256(data).hexdigest()  # of the bytes that were parsed
     return SettingsFile(path, sha256, values, _trusted().get(str(path)) == sha256)

@@ -86,6 +86,7 @@ MODE = re.compile(r"[rbt]*[wax+][rbtwax+:gz]*")
 ALLOWED_WRITES = {
     ("localrag/ingest/scan.py", "os.open"): "opens for reading, without waiting for a pipe's writer",
     ("localrag/ingest/readers/source.py", "os.open"): "opens a document for reading",
+    ("localrag/settings.py", "os.open"): "opens for reading, and follows no link",
     ("localrag/security/offline/kernel.py", "os.open"): "names a file to the kernel (O_PATH)",
     ("localrag/ingest/cluster.py", "tempfile.mkdtemp"): "makes the folder of Ray's sockets, with a short path",
     ("localrag/security/offline/kernel.py", "open"): "maps this process's user in /proc",

@@ -9,7 +9,7 @@ import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import echo, one_line, print_json
+from localrag.cli.output import echo, one_line, print_json, say_links, say_live
 from localrag.errors import NotFoundError, UsageError
 from localrag.settings import load_settings
 from localrag.store.names import library_names
@@ -73,6 +73,7 @@ def compare_command(
     missing = [one for one in named if not Path(one).is_file()]
     if missing and library is None and (len(missing) < len(named) or not library_names(settings.indexes_dir)):
         raise NotFoundError(f"there is no file {missing[0]!r}", "Name a file, or with --library a library that has it.")
+    say_links(named)
     sought = library or latest or missing
     names = options.chosen_libraries([library] if library else [], settings) if sought else []
     options.keep_to_retention(settings)
@@ -95,10 +96,11 @@ def compare_command(
     else:
         _print(compared)
     if out is not None:
-        path, left = export.save(compared, out, settings, recipients, author, date)
+        path, left, live = export.save(compared, out, settings, recipients, author, date)
         echo(f"Wrote {path}", err=True)
         for one in left:
             echo(f"Not marked: {one_line(one)}", err=True)
+        say_live(live)
 
 
 def _print(compared: Compared) -> None:

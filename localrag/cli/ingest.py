@@ -14,7 +14,7 @@ import click
 
 from localrag import policy
 from localrag.cli import keys, options
-from localrag.cli.output import bar, counted, duration, echo, interruptible, print_json, remarks, say, size
+from localrag.cli.output import bar, counted, duration, echo, interruptible, print_json, remarks, say, say_links, size
 from localrag.errors import LocalragError, UsageError
 from localrag.ingest import report as in_words
 from localrag.ingest import scan
@@ -202,6 +202,7 @@ def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> s
     options.keep_to_retention(settings)
     chosen = check_name(name) if name else name_for(path, settings)
     scan.root_of(path)  # raises where there is none, before anything is made for it
+    say_links([path])
     sandbox.make_library_folder(settings, chosen)
     if watch and offline.confined() and sandbox.leads_to_walls(path, settings):
         say(f"{path} contains libraries: files added beside them are read at the next start.")

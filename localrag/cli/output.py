@@ -10,8 +10,9 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -165,6 +166,20 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collect
 def say(text: str) -> None:
     """Print a line on stderr."""
     echo(one_line(text), err=True)
+
+
+def say_links(named: Iterable[str | Path]) -> None:
+    """Say what is read for paths that were typed and are links: somebody who sent the folder may have made them."""
+    for path in map(Path, named):
+        if any(each.is_symlink() for each in (path, *(() if path.is_absolute() else path.parents))):
+            say(f"{path} is a link or behind one: {path.resolve()} is read.")
+
+
+def say_live(found: Sequence[str]) -> None:
+    """Say what is live in the copy of a Word file."""
+    if found:
+        say("Live in the copy, as in the file (Word may fetch or start it, and tell its sender):")
+    remarks([f"  {one}" for one in found], 10, "Alt+F9 in Word shows fields")
 
 
 def remarks(lines: Sequence[str], limit: int, more: str) -> None:

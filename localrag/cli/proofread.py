@@ -10,7 +10,7 @@ import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import counted, echo, one_line, print_json
+from localrag.cli.output import counted, echo, one_line, print_json, say_links, say_live
 from localrag.errors import NotFoundError, UsageError
 from localrag.settings import load_settings
 from localrag.store.names import library_names
@@ -65,6 +65,7 @@ def proofread_command(
     if out is not None and out.resolve() == Path(named).resolve():
         raise UsageError(f"{str(out)!r} is the file that is read", "Give another name to --out.")
     on_disk = Path(named).is_file()
+    say_links([named] if on_disk else [])
     if not on_disk and library is None and not library_names(settings.indexes_dir):
         raise NotFoundError(f"there is no file {named!r}", "Name a file, or with --library a library that has it.")
     names = options.chosen_libraries([library] if library else [], settings) if library or not on_disk else []
@@ -85,10 +86,11 @@ def proofread_command(
     for note in version.notes:
         echo(f"Not read: {one_line(note)}", dim=True, err=True)
     if out is not None:
-        path, left = marking.save(version, found, out, settings, recipients)
+        path, left, live = marking.save(version, found, out, settings, recipients)
         echo(f"Wrote {path}", err=True)
         if left:
             echo(f"At the beginning, since their words were not found again: {counted(left, 'comment')}.", err=True)
+        say_live(live)
 
 
 def _print(name: str, found: list[Fault]) -> None:

@@ -13,7 +13,7 @@ import click
 
 from localrag.cli import keys, options
 from localrag.cli.keys import recipient_options
-from localrag.cli.output import bar, counted, echo, interruptible, one_line, print_json, say, table
+from localrag.cli.output import bar, counted, echo, interruptible, one_line, print_json, say, say_links, say_live, table
 from localrag.cli.review import complete_playbook
 from localrag.errors import NotFoundError
 from localrag.events import ReviewEnded
@@ -66,6 +66,7 @@ def redline_command(
     if library is None and not Path(named).is_file():
         raise NotFoundError(f"there is no file {named!r}", "Name a file, or with --library a library that has it.")
     names = options.chosen_libraries([library], settings) if library else []
+    say_links([] if library else [named])
     options.keep_to_retention(settings)
     keys.confine(settings, names, out, recipients, around=True)
     from localrag.answer.reviewer import Reviewer
@@ -97,13 +98,14 @@ def redline_command(
 
         embed = partial(workspace.embed, library=name)
         about = (file, ended.findings, playbook, page, out, document.sha256, library or "")
-        written, made = proposals.save(*about, log_of, author, date, recipients, internal, passwords, embed)
+        written, made, live = proposals.save(*about, log_of, author, date, recipients, internal, passwords, embed)
     if as_json:
         print_json(
             {
                 "document": named,
                 "playbook": playbook.title,
                 "proposals": [one.to_dict() for one in made],
+                "live": live,
                 "as_expected": [one.item for one in ended.findings if one.as_expected],
             }
         )
@@ -111,6 +113,7 @@ def redline_command(
         _print(named, made, [one.title for one in ended.findings if one.as_expected])
     for remark in dict.fromkeys(one.remark for one in ended.findings if one.remark):
         say(f"Note: {one_line(remark)}")
+    say_live(live if written else ())
     echo(f"Wrote {written}" if written else "Nothing is to be marked, so nothing was written.", err=True)
 
 

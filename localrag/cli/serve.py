@@ -122,7 +122,7 @@ def _serve(
             # The page shows the library, and the worker takes a moment to start.
             for do in (partial(_start, engine, names[0]), partial(_open, listener, access.code(viewing.LOAD_SECONDS))):
                 threading.Thread(target=do, daemon=True).start()
-        listening.run(app, listener)
+        listening.run(app, listener, access.in_head if token else lambda head: True)
 
 
 def _start(engine: Engine, library: str) -> None:
@@ -137,8 +137,15 @@ def _token(file: Path | None) -> str:
         if file is not None:
             storage.write_bytes(file, f"{token}\n".encode(), plain=True)
         return token
-    token = options.read_file(file, "token file").decode("utf-8", "replace").strip()
-    if os.name == "posix" and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    try:
+        with file.open("rb") as stream:
+            facts, token = os.fstat(stream.fileno()), stream.read().decode("utf-8", "replace").strip()
+    except OSError as error:
+        raise UsageError(f"cannot read the token file {str(file)!r}: {error.strerror}", "Check the path.") from None
+    if sys.platform != "win32" and facts.st_uid not in (0, os.geteuid()):
+        hint = "Who made it knows the token. Name a new file of your own."
+        raise UsageError(f"the token file {str(file)!r} belongs to another user", hint)
+    if os.name == "posix" and facts.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError(f"others can read the token in {str(file)!r}", f"Run: chmod 600 {str(file)!r}")
     if len(token) < _MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         hint = f"A token has at least {_MIN_TOKEN} letters and digits. Delete the file, and it is made."

@@ -65,7 +65,7 @@ class _Worker:
     """Reads and embeds on one machine. Its methods are called by `Cluster`, several at once."""
 
     def prepare(
-        self, version: str, identity: EmbedderIdentity, options: Options, limits: sync.Limits, links: bool
+        self, version: str, identity: EmbedderIdentity, options: Options, limits: sync.Limits, links: bool, root: Path
     ) -> str:
         """Load the embedder; returns this machine's name. Raises LocalragError if it differs from the command's."""
         offline.set_switches()
@@ -73,6 +73,11 @@ class _Worker:
         if version != __version__:
             hint = "Install the same version on every machine."
             raise ClusterError(f"the machine {self._name!r} has localrag {__version__}, not {version}", hint)
+        if not links and (real := os.path.realpath(root)) != str(root):  # it would refuse each file
+            hint = "Mount the folder there at the same path, or add --follow-links."
+            raise ClusterError(
+                f"the machine {self._name!r} has {str(root)!r} behind a link, which leads to {real!r}", hint
+            )
         try:
             self._embedder = embeddings.load_embedder(load_settings(), identity)
         except LocalragError as error:
@@ -243,7 +248,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         """Wait until a worker is ready, then give it files."""
         job = self._job
         try:
-            machine.call("prepare", __version__, job.identity, job.options, job.limits, job.links)
+            machine.call("prepare", __version__, job.identity, job.options, job.limits, job.links, job.root)
         except Exception as error:
             self._lose(machine, error)
             return

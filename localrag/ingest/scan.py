@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.ingest.readers.source import behind_link, reads
+from localrag.settings import read_file
 from localrag.store.names import is_own
 
 if TYPE_CHECKING:
@@ -177,10 +178,7 @@ def stored_name(location: Path, root: Path) -> str:
 
 
 def _rules(folder: Path, below: str) -> Iterator[_Rule]:
-    file = folder / IGNORE_FILE
-    if not file.is_file():  # a pipe would block the scan
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+    for line in read_file(folder / IGNORE_FILE).decode("utf-8-sig", "replace").splitlines():
         line = line.strip()
         if not line or line.startswith("#"):
             continue

@@ -364,7 +364,8 @@ class _Run:
 
     def _work(self) -> Work:
         if self.cluster is not None:
-            return self.cluster(Job(self.links, self.library.identity, self.options, self.limits, self.stop))
+            job = Job(self.location, self.links, self.library.identity, self.options, self.limits, self.stop)
+            return self.cluster(job)
         return _Here(self.embedder, self.links, self.options, self.limits, self.stop)
 
     def _new_texts(self, batch: Batch, coming: Collection[bytes]) -> dict[bytes, str]:
@@ -507,6 +508,7 @@ Embedding = tuple[Batch, tuple[bytes, ...], "Future[Iterable[Vectors]]"]
 class Job:
     """What reading and embedding the files of a root depends on."""
 
+    root: Path
     links: bool  # whether they are followed
     identity: EmbedderIdentity
     options: Options

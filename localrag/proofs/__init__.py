@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.ingest.scan import content_hash
 from localrag.security import storage
+from localrag.settings import read_file
 
 FORMATS = ("localrag prove offline 2", "localrag prove forgotten 1", "localrag prove offline evidence 1")
 _OLD_FORMATS = ("localrag prove offline 1",)
+_MAX_REPORT = 1 << 26  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def verify(file: Path, folder: Path) -> Verified:
 
     make_one = "localrag prove offline --report FILE"
     try:
-        report = json.loads(file.read_text(encoding="utf-8"))
+        report = json.loads(read_file(file, links=True, most=_MAX_REPORT))
         signature = report.pop("signature")
         public, value = bytes.fromhex(signature["key"]), bytes.fromhex(signature["value"])
         made, proven = str(report["made"]), bool(report["proven"])
@@ -58,19 +61,23 @@ def verify(file: Path, folder: Path) -> Verified:
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {str(file)!r}", f"Make a report: {make_one}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        what = f"{str(file)!r} is not the report of a proof ({type(error).__name__})"
+        what = (
+            f"{str(file)!r} is not the report of a proof ({getattr(error, 'strerror', None) or type(error).__name__})"
+        )
         raise UsageError(what, f"Give a file that this wrote: {make_one}") from None
     good = False
     with suppress(InvalidSignature):
         key.verify(value, _canonical(report))
-        good = all(_is_file(file.with_name(name), sha256) for name, sha256 in files.items())
+        good = all(_is_beside(file, name, sha256) for name, sha256 in files.items())
     ours = good and (folder / "key").is_file() and _key(folder).public_key().public_bytes_raw() == public
     return Verified(good, ours, _fingerprint(public), made, proven)
 
 
-def _is_file(path: Path, sha256: str) -> bool:
-    with suppress(OSError):
-        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+def _is_beside(report: Path, name: str, sha256: str) -> bool:
+    """Whether a regular file of this name, which a stranger may have chosen, lies beside a report and has this hash."""
+    folder = report.parent.resolve()
+    with suppress(OSError, ValueError):
+        return Path(name).name == name and content_hash(folder / name, lambda: None, links=False) == sha256
     return False
 
 

@@ -47,7 +47,9 @@ _ALL_KINDS = 3  # ETH_P_ALL
 _PCAP = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)  # Ethernet
 _CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+|\?)(?: (E\w+))?")
 _RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
-_SERVES = re.compile(r'^socket\(AF_INET, |^(?:bind|accept4?)\(.*inet_addr\("127\.0\.0\.1"\)')
+# What `serve` alone does: it listens with a backlog of its own.
+_SERVES = re.compile(r'^socket\(AF_INET, |^listen\(\d+, 256\)|^(?:bind|accept4?)\(.*inet_addr\("127\.0\.0\.1"\)')
+_RECORD = "record"  # where the records are made, in a folder that only this user enters
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Evidence:
 
 
 def calls(trace: str) -> Iterator[tuple[str, str, str]]:
-    """Yield each call of a trace: name, arguments and error (empty where it succeeded); halves are put together."""
+    """Yield each call of a trace: name, arguments and error (empty where it succeeded or never ended)."""
     begun: dict[str, str] = {}
     for line in trace.splitlines():
         pid = line.split(" ", 1)[0]
@@ -97,18 +99,24 @@ def calls(trace: str) -> Iterator[tuple[str, str, str]]:
             line = begun.pop(pid, f"{pid} {resumed[2]}(") + resumed[3]
         if call := _CALL.match(line):
             yield call[1], call[2], call[4] or ""
+    for line in begun.values():
+        if call := _CALL.match(f"{line}) = ?"):
+            yield call[1], call[2], ""
 
 
 def outward(trace: str) -> list[str]:
-    """Return what of a trace is not local: sockets that are no Unix ones, and addresses reached or asked for."""
+    """Return what of a trace is not local: sockets that are no Unix ones, addresses reached or asked for, and rings."""
     found = []
     for name, arguments, error in calls(trace):
         other = name in ("socket", "socketpair") and not arguments.startswith("AF_UNIX")
         # The last: our own look whether the filter holds.
-        reached = name == "connect" and ("sa_family=AF_UNIX" not in arguments or not error)
+        reached = name == "connect" and ("sa_family=AF_UNIX" not in arguments or error in ("", "EINPROGRESS"))
         reached = reached and not arguments.startswith("-1,")
-        addressed = name in ("bind", "sendto", "sendmsg", "sendmmsg", "accept", "accept4")
-        if other or reached or (addressed and re.search(r"sa_family=AF_(?!UNIX)", arguments)):
+        opened = name in ("io_uring_setup", "listen") and not error
+        sent = name in ("sendto", "sendmsg", "sendmmsg")
+        addressed = (sent or name in ("bind", "accept", "accept4")) and re.search(r"sa_family=AF_(?!UNIX)", arguments)
+        named = sent and not error and "sa_family=AF_UNIX" in arguments  # a socket of another program, such as a log
+        if other or reached or opened or addressed or named:
             found.append(f"{name}({arguments}) {error}")
     return found
 
@@ -117,19 +125,22 @@ def record(settings: Settings, folder: Path, progress: Callable[[str], None] = l
     """Write the records, a page and a signed list of all files to a folder; return the list. Raises LocalragError."""
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"the folder {str(folder)!r} is not empty", "Name a new one.")
-    storage.make_dir(folder)
-    reason, steps = _missing(), list[Step]()
+    storage.check_own(storage.make_dir(folder))
+    reason, steps, kept = _missing(), list[Step](), dict[str, bytes]()
     if not reason:
         with offline._workspace() as place, offline._home(settings, place):
             progress("recording ingest, ask, mcp and serve, and a control that connects")
-            reason, steps = _recorded(settings, folder, place)
+            reason, steps = _recorded(settings, storage.make_dir(place / _RECORD), place)
+            kept = {path.name: path.read_bytes() for path in sorted((place / _RECORD).iterdir())}
     system = f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}"
     packages = {one.name: one.version for one in metadata.distributions()}
     made = datetime.now(UTC).isoformat(timespec="seconds")
     sorted_packages = dict(sorted(packages.items()))
     found = Evidence(__version__, made, system, _code(), sorted_packages, _models(settings), tuple(steps), reason)
-    storage.write_bytes(folder / "evidence.md", page(found).encode(), plain=True)
-    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    kept["evidence.md"] = page(found).encode()
+    for name, data in kept.items():
+        storage.write_bytes(folder / name, data, plain=True)
+    files = {name: hashlib.sha256(data).hexdigest() for name, data in kept.items()}
     plain = {"format": FORMATS[2], "proven": found.proven, **asdict(found), "files": files}
     document = signed(plain, settings.proofs_dir)
     storage.write_json(folder / "evidence.json", document)
@@ -198,7 +209,7 @@ def _models(settings: Settings) -> dict[str, str]:
 
 
 def _recorded(settings: Settings, folder: Path, place: Path) -> tuple[str, list[Step]]:
-    order = {"folder": str(folder.resolve()), "documents": str(place / "documents"), "place": str(place)}
+    order = {"folder": str(folder), "documents": str(place / "documents"), "place": str(place)}
     own = {"LOCALRAG_HOME": str(place / "home"), "LOCALRAG_KEEP_MODEL_MINUTES": "0", "TMPDIR": str(place / "tmp")}
     if settings.generator:
         own["LOCALRAG_GENERATOR"] = settings.generator

@@ -27,8 +27,8 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 _ALIKE = 0.4  # of the words of the shorter one, of two paragraphs that are one changed
 
 
-def copied(compared: Comparison, by: str, date: str) -> tuple[bytes, list[str]] | None:
-    """Return a copy of the old version with the changes in it, and the titles of those that it lacks.
+def copied(compared: Comparison, by: str, date: str) -> tuple[bytes, list[str], list[str]] | None:
+    """Return a copy of the old version with the changes in it, the titles of those that it lacks, and what is live.
 
     None unless both are Word files on the disk that can be edited: not encrypted, nor in the strict form.
     """
@@ -46,7 +46,7 @@ def copied(compared: Comparison, by: str, date: str) -> tuple[bytes, list[str]] 
         return None
     old.apply([*edits(old, new)])
     running = ["headers or footers"] * (old.running() != new.running())
-    return (made := old.saved()), _missing(made, compared) + running
+    return (made := old.saved()), _missing(made, compared) + running, old.live
 
 
 def _missing(made: bytes, compared: Comparison) -> list[str]:

@@ -1,7 +1,8 @@
 """Write a comparison as Markdown, HTML, JSON, or a Word document with tracked changes and comments.
 
 In the Word document, rejecting all changes gives the old text, and accepting them the new one but for what is reported.
-Three documents are a table of clauses: theirs beside ours. Nothing in a file is live: texts of documents are escaped.
+Three documents are a table of clauses: theirs beside ours. Texts of documents are escaped, so that nothing that is
+written is live. A copy of a Word file keeps what was live in it (fields, parts elsewhere), which `save` returns.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from localrag.security import storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.sessions import table_export
 from localrag.sessions.export.contents import clean, line, page
+from localrag.sessions.links import unlinked
 from localrag.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,16 +54,16 @@ def save(
     recipients: Recipients | None = None,
     by: str = "",
     date: str = "",
-) -> tuple[Path, list[str]]:
+) -> tuple[Path, list[str], list[str]]:
     """Write a comparison to a file, replacing it, and record the export; returns the path, which may gain a suffix.
 
     Of two Word files, it is a copy of the older one; the titles of changes that could not be marked in it are returned
-    too. Changes are `by` somebody, by default the user, at a `date`.
+    too, and what is live in it, as in the older one. Changes are `by` somebody, by default the user, at a `date`.
     """
     check(path)
     suffix = decrypted_name(path).suffix.lower()
     copied = copies.copied(compared, by, date) if suffix == ".docx" and isinstance(compared, Comparison) else None
-    data, left = copied or (written(compared, suffix, by, date), [])
+    data, left, live = copied or (written(compared, suffix, by, date), [], [])
     libraries = {one.library for one in compared.sides.values()}
     saved = table_export.save(
         [{"library": name} for name in sorted(libraries - {""}) or [""]],
@@ -71,7 +73,7 @@ def save(
         recipients,
         data,
     )
-    return saved, left
+    return saved, left, live
 
 
 def written(compared: Compared, suffix: str, by: str = "", date: str = "") -> bytes:
@@ -119,8 +121,7 @@ def markdown(compared: Compared) -> str:
 
 
 def _inert(text: str) -> str:
-    marked = re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", line(text))
-    return re.sub(r":(?=//)|(?<=www)\.|@", lambda sign: f"&#{ord(sign[0])};", marked, flags=re.I)  # of bare addresses
+    return unlinked(re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", line(text)))
 
 
 def html(compared: Compared) -> str:

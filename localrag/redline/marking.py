@@ -37,15 +37,18 @@ def check(path: Path, named: str) -> None:
 
 def save(
     version: Version, found: Sequence[Fault], path: Path, settings: Settings, recipients: Recipients | None = None
-) -> tuple[Path, int]:
-    """Write findings, record the export, and return the path and how many comments have no place in the text."""
+) -> tuple[Path, int, list[str]]:
+    """Write findings and record the export.
+
+    Returns the path, how many comments have no place in the text, and what is live in the copy of a Word file.
+    """
     rows = [{"library": version.library, **one.to_row()} for one in found] or [{"library": version.library}]
-    data, left = None, 0
+    data, left, live = None, 0, list[str]()
     if decrypted_name(path).suffix.lower() == _WORD:
         own = Path(version.name).read_bytes()
         if hashlib.sha256(own).hexdigest() != version.sha256:
             raise ReadError(f"{version.name} has changed since it was read", "Run the same command again.")
-        data, left = commented(own, found)
+        data, left, live = commented(own, found)
     saved = table_export.save(
         rows,
         path,
@@ -54,11 +57,11 @@ def save(
         recipients,
         data,
     )
-    return saved, left
+    return saved, left, live
 
 
-def commented(data: bytes, found: Sequence[Fault]) -> tuple[bytes, int]:
-    """Return a Word file with a comment on the words of each finding, and how many of them are at its beginning.
+def commented(data: bytes, found: Sequence[Fault]) -> tuple[bytes, int, list[str]]:
+    """Return a Word file with a comment on the words of each finding, how many are at its beginning, and what is live.
 
     Nothing else of it changes.
     """
@@ -79,4 +82,4 @@ def commented(data: bytes, found: Sequence[Fault]) -> tuple[bytes, int]:
             start = flat[here].find(quote)
             edits.append(Edit(here, places[start], places[start + len(quote) - 1] + 1, comment=comment))
     file.apply(edits)
-    return file.saved(), left
+    return file.saved(), left, file.live

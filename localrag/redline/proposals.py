@@ -236,10 +236,10 @@ def save(
     internal: bool = False,
     passwords: Sequence[str] = (),
     embed: Embed | None = None,
-) -> tuple[Path | None, list[Proposal]]:
+) -> tuple[Path | None, list[Proposal], list[str]]:
     """Write a copy of a reviewed Word file with the playbook's wording as tracked changes, and record the export.
 
-    Nothing is written where nothing would be marked.
+    Nothing is written where nothing would be marked. What is live in the file, and so in the copy, is returned last.
 
     `library` is where the document is, if it is in one. Changes are `by` somebody, else the user, at a `date`, else
     now. Raises ReadError where the file cannot be marked, or is not the one that
@@ -252,9 +252,9 @@ def save(
     if not library and (log := record_of("")) is not None:  # the review of another is in the log of its library
         audit.record(log, "review", None, playbook=playbook.title, document=str(file), proposals=len(made))
     if not any(one.edits for one in made):
-        return None, made
+        return None, made, marked.live
     about, data = f"{playbook.title}: {file.name}", marked.saved()
-    return table_export.save([{"library": library}], path, about, record_of, recipients, data), made
+    return table_export.save([{"library": library}], path, about, record_of, recipients, data), made, marked.live
 
 
 def mark(

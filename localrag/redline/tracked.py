@@ -56,6 +56,10 @@ _MARKS = [f"{_W}{name}" for name in "ins del moveFrom moveTo rPrChange".split()]
 _OWN = [f"{_W}{name}" for name in "sectPr pPrChange pageBreakBefore framePr".split()]  # of this paragraph alone
 _WORD = re.compile(r"\w+(?:[.,'’‐-]\w+)*|[^\w\s]")
 _SHARED = 1 / 3  # of the words of the shorter text; where less is the same, all are replaced
+# Relationships to parts in the file that Word starts or takes in, and fields that fetch or start something.
+_EMBEDDED = frozenset("oleObject control aFChunk webextensiontaskpanes extensibility".split())
+_FETCHING = frozenset("INCLUDETEXT INCLUDEPICTURE INCLUDE IMPORT LINK DDE DDEAUTO DATABASE RD".split())
+_MAX_SHOWN = 200  # characters of what is live
 _HELD = "a field, a link or an earlier change holds these words"
 _TAKEN = "another proposal changes these words"
 
@@ -380,6 +384,17 @@ class WordFile:
             if name.endswith(".xml") and posixpath.dirname(name) == posixpath.dirname(self._main):
                 yield self._archive.read(name)
 
+    @cached_property
+    def live(self) -> list[str]:
+        """What Word may fetch or start when it opens the file or updates its fields; links to click are left out."""
+        found: dict[str, None] = {}
+        for name in self._names.values():
+            try:
+                found |= dict.fromkeys(_live(self._part(name)))
+            except DAMAGED:
+                found |= {f"unreadable {name}": None} if name.lower().endswith((".xml", ".rels")) else {}
+        return [line(one[:_MAX_SHOWN]) for one in found]
+
     def running(self) -> list[bytes]:
         """Return the words of each header and footer."""
         found = (name for name in self._names.values() if re.search(r"/(?:header|footer)\d*\.xml$", name))
@@ -536,7 +551,7 @@ class WordFile:
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
             for info in self._archive.infolist():
                 root = new.pop(info.filename, None)
-                archive.writestr(info, self._archive.read(info) if root is None else _bytes(root))
+                archive.writestr(copy.copy(info), self._archive.read(info) if root is None else _bytes(root))
             for name, root in new.items():
                 info = zipfile.ZipInfo(name)
                 info.compress_type = zipfile.ZIP_DEFLATED
@@ -556,6 +571,26 @@ class WordFile:
         place, listing = posixpath.join(folder, name), self._names.get(self._listing.lower(), self._listing)
         self._types.append(_new("content-types", "Override", PartName=f"/{place}", ContentType=_COMMENTS_TYPE))
         return {place: self._notes, listing: self._relations, self._names[_TYPES.lower()]: self._types}
+
+
+def _live(part: Element) -> Iterator[str]:
+    """Yield what of a part is live: the kind of a relationship and its target, or the instruction of a field."""
+    for one in part.iter("{*}Relationship"):
+        kind, is_outside = posixpath.basename(one.get("Type", "")), one.get("TargetMode", "").lower() == "external"
+        if (is_outside and kind != "hyperlink") or kind in _EMBEDDED:
+            yield f"{kind} {one.get('Target')}"
+    found = [value for one in part.iter("{*}fldSimple") for name, value in one.items() if name.endswith("}instr")]
+    begun: list[list[str]] = [[]]  # fields stand in fields, and runs cut an instruction
+    for one in part.iter("{*}fldChar", "{*}instrText", "{*}delInstrText"):
+        if not one.tag.endswith("}fldChar"):
+            begun[-1].append(one.text or "")
+        elif "begin" in one.values():
+            begun.append([])
+        elif "end" in one.values() and len(begun) > 1:
+            found.append("".join(begun.pop()))
+    for words in (*found, *map("".join, begun)):
+        if words.split(None, 1)[:1] and words.split(None, 1)[0].upper() in _FETCHING:
+            yield words.strip()
 
 
 def _new(kind: str, tag: str, **values: str) -> Element:

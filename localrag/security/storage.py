@@ -11,6 +11,8 @@ import errno
 import json
 import os
 import shutil
+import stat
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from localrag.errors import Cancelled, IntegrityError, LibraryLocked, StorageError
+from localrag.errors import Cancelled, IntegrityError, LibraryLocked, StorageError, UsageError
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
@@ -71,6 +73,18 @@ def make_dir(path: Path) -> Path:
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(path))
     return path
+
+
+def check_own(folder: Path) -> None:
+    """Raise UsageError if a folder is another user's, or others could replace what is in it."""
+    try:
+        facts = folder.stat()
+    except OSError as error:
+        raise UsageError(f"cannot use the folder {str(folder)!r}: {error.strerror}", "Make it first.") from None
+    others = stat.S_IWGRP | stat.S_IWOTH
+    if sys.platform != "win32" and (facts.st_uid != os.geteuid() or facts.st_mode & others):
+        hint = "Choose a folder of your own, such as one in your home."
+        raise UsageError(f"others can write in the folder {str(folder)!r}", hint)
 
 
 def _open(path: Path, flags: int) -> int:

@@ -13,11 +13,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -56,6 +58,9 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+# In the head of a request.
+_BEARER = re.compile(rb"(?i)\nauthorization:[ \t]*bearer[ \t]+([!-~]+)")
+_COOKIE = re.compile(rb"localrag-\d{1,5}=([!-:<-~]+)")
 # The status of an error; the first that fits.
 _STATUS = (
     (Busy, 503),
@@ -93,6 +98,15 @@ class Access:
 
     def takes(self, code: str) -> bool:
         return time.monotonic() < self._codes.pop(code, 0)
+
+    def in_head(self, head: bytes) -> bool:
+        """Whether the head of a request has the token, a cookie or a code. It goes first then; the guard lets it in."""
+        tokens, cookies = ((one[1].decode() for one in islice(each.finditer(head), 8)) for each in (_BEARER, _COOKIE))
+        return (
+            any(map(self.holds, tokens))
+            or any(map(self.knows, cookies))
+            or any(code.encode() in head for code in self._codes)
+        )
 
     def cookie(self, name: str = "") -> str:
         """Return a cookie for one browser: a name, and a mark of it that only the token makes."""
@@ -173,7 +187,8 @@ class Guard:
             app = self._refused(request)
             if app is None:
                 app = self._app
-                if request.state.client and (let_in := scope.get("state", {}).get("let_in")):
+                limited.is_let_in = bool(request.state.client)
+                if limited.is_let_in and (let_in := scope.get("state", {}).get("let_in")):
                     let_in()
             await app(scope, limited.receive, limited.send)
         except ClientDisconnect:
@@ -260,6 +275,7 @@ class _Limited:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self._size, self._complete, self.started = 0, False, False
+        self.is_let_in = False  # who is not does not keep the connection
         self._until = asyncio.get_running_loop().time() + _BODY_SECONDS
 
     async def receive(self) -> Message:
@@ -281,6 +297,8 @@ class _Limited:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
+            if not self.is_let_in:
+                headers["Connection"] = "close"
         self.started = True
         async with asyncio.timeout(_SEND_SECONDS):
             await self._send(message)

@@ -1,17 +1,20 @@
 """The one socket of `localrag serve`: bound to this machine before the process is confined, then served by uvicorn.
 
-uvicorn has no limits on clients that send or take nothing, so `_Connection` has: a client has 10 seconds for each
+uvicorn has no limits on clients that send or take nothing, so `Connection` has: a client has 10 seconds for each
 request's head, and where connections run out, the one that has been idle longest is closed, first of all one that was
-never let in. A request that the guard has not let in counts as idle.
+never let in. A request that the guard has not let in counts as idle. Before that, `Newcomer` waits for the first head:
+of those without the token or a cookie a hundred a second are heard, and others refused at little cost.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +32,12 @@ _BACKLOG = 256
 _MAX_CONNECTIONS = 256
 _HEAD_SECONDS = 10.0  # for a request's head, from the connection or the last answer
 _MAX_HEAD = 32 << 10  # bytes
+_HEARD = 100  # requests a second without token or cookie, and twice as many at once
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_TOO_MANY = (
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nContent-Length: 39\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\n\r\nToo many clients come without the token."
+)
 _END_SECONDS = 2  # for answers in progress to end
 
 
@@ -81,7 +90,7 @@ def _bind_path(path: Path) -> Listener:
     if family is None:
         raise UsageError("this system has no Unix sockets for Python", "Use a port: localrag serve --port N")
     path = path.expanduser().absolute()
-    _check_folder(path.parent)
+    storage.check_own(path.parent)
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         if path.exists():
@@ -100,17 +109,6 @@ def _bind_path(path: Path) -> Listener:
     return Listener(opened, f"unix:{path}", frozenset({"localhost"}), path)
 
 
-def _check_folder(folder: Path) -> None:
-    """Raise UsageError if others could replace a socket in a folder."""
-    try:
-        facts = folder.stat()
-    except OSError as error:
-        raise UsageError(f"cannot use the folder {str(folder)!r}: {error.strerror}", "Make it first.") from None
-    if (sys.platform != "win32" and facts.st_uid != os.geteuid()) or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        hint = "Choose a folder of your own, such as one in your home."
-        raise UsageError(f"others can write in the folder {str(folder)!r} of the socket", hint)
-
-
 def _remove_stale(path: Path, family: int) -> None:
     """Delete a socket that nobody listens at. Raises OSError for anything else."""
     if not stat.S_ISSOCK(path.lstat().st_mode):
@@ -121,14 +119,17 @@ def _remove_stale(path: Path, family: int) -> None:
     storage.remove(path)
 
 
-def run(app: ASGIApp, listener: Listener) -> None:
-    """Serve until SIGINT or SIGTERM; answers in progress are then stopped. The signals' own handlers follow."""
+def run(app: ASGIApp, listener: Listener, knows: Callable[[bytes], bool]) -> None:
+    """Serve until SIGINT or SIGTERM; answers in progress are then stopped. The signals' own handlers follow.
+
+    `knows` says whether the head of a request has a token or a cookie of this server, so that it goes first.
+    """
     import uvicorn
 
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http=_connections(),
+        http=_newcomers(_connections(), knows),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -155,6 +156,72 @@ def _raise_file_limit() -> None:
         if soft != resource.RLIM_INFINITY and soft < wanted:
             most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+class _Allowance:
+    """So many a second, and what was not used, up to twice as many at once."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate, self._left, self._since = rate, 2.0 * rate, time.monotonic()
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        self._left = min(2 * self._rate, self._left + (now - self._since) * self._rate)
+        self._since = now
+        taken = self._left >= 1
+        self._left -= taken
+        return taken
+
+
+def _newcomers(connection: Any, knows: Callable[[bytes], bool]) -> Any:
+    """Return the protocol class of clients that have sent no head; what is admitted goes on as a `connection`."""
+    import asyncio
+
+    waiting: dict[Any, None] = {}  # the oldest first
+    allowance = _Allowance(_HEARD)
+
+    class Newcomer(asyncio.Protocol):
+        def __init__(self, **given: Any) -> None:
+            self.given, self.head = given, bytearray()
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+            self.deadline = asyncio.get_running_loop().call_later(_HEAD_SECONDS, transport.abort)
+            self.given["server_state"].connections.add(self)
+            waiting[self] = None
+            if len(waiting) > _MAX_CONNECTIONS:
+                oldest = next(iter(waiting))
+                oldest.leave()
+                oldest.shutdown()
+
+        def data_received(self, data: bytes) -> None:
+            self.head += data
+            fresh = max(0, len(self.head) - len(data) - 3)
+            if len(self.head) <= _MAX_HEAD and not _HEAD_END.search(self.head, fresh):
+                return
+            self.leave()
+            if knows(bytes(self.head)) or allowance.take():
+                admitted = connection(**self.given)
+                self.transport.set_protocol(admitted)
+                admitted.connection_made(self.transport)
+                admitted.data_received(bytes(self.head))
+            else:
+                self.transport.write(_TOO_MANY)
+                self.transport.close()
+
+        def leave(self) -> None:
+            self.deadline.cancel()
+            waiting.pop(self, None)
+            self.given["server_state"].connections.discard(self)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.leave()
+
+        def shutdown(self) -> None:
+            self.transport.abort()
+
+    return Newcomer
 
 
 def _connections() -> Any:

@@ -1,8 +1,9 @@
-"""Relative addresses of originals for a written file: where it is sent with its documents, its links still work."""
+"""Links of a written file: relative addresses of originals, which work where it is sent with them, and no others."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path, PurePath
@@ -43,3 +44,8 @@ def links(path: Path, found: Originals | None) -> Link:
         return address if len(address) <= _MAX_ADDRESS else ""
 
     return link
+
+
+def unlinked(text: str) -> str:
+    """Write bare addresses in Markdown so that viewers make no links of them."""
+    return re.sub(r":(?=//)|(?<=www)\.|@", lambda sign: f"&#{ord(sign[0])};", text, flags=re.I)

@@ -28,7 +28,7 @@ from localrag.quantities import find_dates
 from localrag.security import audit, storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.security.terminal import UNSAFE
-from localrag.sessions.links import Link, Originals, links, no_link
+from localrag.sessions.links import Link, Originals, links, no_link, unlinked
 from localrag.types import Answer, source
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ def written(rows: Rows, path: Path, title: str = "", link: Link = no_link) -> by
         # Without a byte order mark Excel reads CSV in the old code page of its machine.
         return stream.getvalue().encode("utf-8-sig", "replace")
     # Text that Markdown shows as it is, on one line.
-    shown = [[re.sub(r"([\\|<>`*_\[\]])", r"\\\1", " ".join(_safe(text).split())) for text in line] for line in lines]
+    escaped = re.compile(r"([\\|<>`*_\[\]])")
+    shown = [[unlinked(escaped.sub(r"\\\1", " ".join(_safe(text).split()))) for text in line] for line in lines]
     shown.insert(1, ["---"] * len(names))
     return "".join(f"| {' | '.join(line)} |\n" for line in shown if names).encode("utf-8", "replace")
 

@@ -41,6 +41,18 @@ def test_two_files_of_two_types_are_compared(files, settings):
     assert (entry.event, entry.library, entry.details["changes"]) == ("compare", None, 1)
 
 
+@pytest.mark.proves("links")
+def test_where_a_link_leads_that_is_named_is_said(files, settings, tmp_path, monkeypatch):
+    (tmp_path / "received").mkdir()
+    (tmp_path / "received" / "theirs.docx").symlink_to(files[1])
+    (tmp_path / "sub").symlink_to(tmp_path / "received", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    for named in ("received/theirs.docx", "sub/theirs.docx", tmp_path / "received" / "theirs.docx"):
+        shown = run(files[0].name, named)
+        assert f"{named} is a link or behind one: {files[1]} is read" in shown.stderr and "{+120+}" in shown.stdout
+    assert "link" not in run(*files).stderr
+
+
 def test_documents_of_a_library_are_compared_and_recorded(shelf, settings, files):
     shelf("leases", {"v1.txt": OLD, "v2.txt": NEW})
     value = run_json("compare", "v1.txt", "v2.txt")

@@ -14,6 +14,7 @@ from fakes import HashingEmbedder
 from waiting import PATIENCE
 
 from localrag.errors import LibraryError, LibraryLocked, NotFoundError, UsageError
+from localrag.ingest import scan
 from localrag.security import storage
 from localrag.store.names import writing
 
@@ -46,6 +47,14 @@ def test_bad_input_is_refused_with_what_to_do(models, folder, tmp_path):
     refused(UsageError, "ingest", folder({"a.exe": "x"}, "others"))
     refused(UsageError, "ingest", folder({"a.txt": "x y"}), "--name", "../up")
     assert refused(UsageError, "ingest", folder({"a.txt": ""}, "failing")).exit_code == 2
+
+
+@pytest.mark.proves("links")
+def test_where_a_link_leads_that_is_named_is_said(models, folder, tmp_path, monkeypatch):
+    root = folder({"a.txt": "Alpha."})
+    (tmp_path / "door").symlink_to(root, target_is_directory=True)
+    assert f"{tmp_path / 'door'} is a link or behind one: {root} is read" in run("ingest", tmp_path / "door").stderr
+    assert "link" not in run("ingest", root, "--name", "other").stderr
 
 
 def test_a_folder_of_the_same_name_is_not_mixed_in(models, folder, tmp_path):
@@ -125,6 +134,22 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder, tmp_path, home):
     finally:
         watcher.kill()
         watcher.wait()
+
+
+@pytest.mark.proves("links")
+def test_watching_ends_where_the_folder_becomes_a_link_to_another(models, folder, tmp_path, home, monkeypatch):
+    root, elsewhere = folder({"a.txt": "Alpha."}), folder({"id.txt": "The canaryword."}, "elsewhere")
+
+    def changes(*_):
+        yield
+        root.rename(tmp_path / "moved")
+        root.symlink_to(elsewhere, target_is_directory=True)
+        yield
+
+    monkeypatch.setattr(scan, "changes", changes)
+    assert "leads to another folder" in refused(UsageError, "ingest", root, "--name", "papers", "--watch").message
+    status = run_json("status", "papers")
+    assert status["documents"] == len(status["roots"]) == 1
 
 
 @pytest.mark.parametrize(("args", "code"), [(["ingest", "not-there"], 3), (["ingest"], 2), (["status", "none"], 3)])

@@ -69,8 +69,18 @@ def test_a_finding_whose_words_are_not_found_again_is_at_the_beginning(draft):
     from localrag.redline.proofreading import Fault
 
     lost = Fault("blank", "", "", "words of a footnote", "this is left blank", "", None, 0, 1)
-    data, left = marking.commented(draft.read_bytes(), [lost])
+    data, left, _ = marking.commented(draft.read_bytes(), [lost])
     assert left == 1 and len(list(Document(io.BytesIO(data)).comments)) == 1
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_marked(draft, settings, tmp_path, monkeypatch):
+    def swap(*_, real=versions.record_proofread):
+        real(*_)
+        draft.write_bytes(draft.read_bytes() + b"\0")
+
+    monkeypatch.setattr(versions, "record_proofread", swap)
+    assert "has changed" in command_line.refused(ReadError, "proofread", draft, "-o", tmp_path / "out.docx").message
+    assert not (tmp_path / "out.docx").exists()
 
 
 def test_a_table_has_a_row_for_each_finding(draft, settings, tmp_path):

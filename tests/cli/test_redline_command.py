@@ -68,6 +68,19 @@ def test_a_file_on_the_disk_is_marked_and_its_library_is_gone_afterwards(theirs,
     assert (review.event, review.details["document"], export.event) == ("review", str(theirs), "export")
 
 
+@pytest.mark.proves("word-files")
+def test_what_the_other_side_left_live_is_named(theirs, book, settings, tmp_path):
+    document = Document(str(theirs))
+    document.part.relate_to("https://evil.example/t.dotm", "http://x/attachedTemplate", is_external=True)
+    document.save(str(theirs))
+    done = run(theirs, "--playbook", book, "--out", tmp_path / "marked.docx", "--json")
+    assert json.loads(done.stdout)["live"] == ["attachedTemplate https://evil.example/t.dotm"]
+    assert "Live in the copy" in done.stderr and "attachedTemplate https://evil.example/t.dotm" in done.stderr
+    for words in (("compare", theirs, tmp_path / "marked.docx"), ("proofread", theirs)):
+        assert "attachedTemplate" in command_line.run(*words, "--out", tmp_path / "out.docx").stderr
+        assert "Live in" not in command_line.run(*words, "--out", tmp_path / "out.md").stderr
+
+
 def test_a_document_of_a_library_is_marked_as_it_was_read(theirs, book, settings, tmp_path):
     with closing(api.open_library("deals", settings=settings, create=True)) as library:
         library.ingest(theirs.parent)

@@ -209,6 +209,19 @@ def test_a_machine_that_does_not_see_the_files_is_named_and_a_file_that_went_end
     assert "'far'" in raised.value.message
 
 
+@pytest.mark.proves("links")
+def test_a_machine_that_has_the_folder_behind_a_link_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster.embeddings, "load_embedder", lambda settings, identity: None)
+    (tmp_path / "share").mkdir()
+    (tmp_path / "srv").symlink_to(tmp_path / "share")
+    given = (cluster.__version__, None, Options(), sync.Limits())
+    with pytest.raises(ClusterError, match="behind a link") as raised:
+        cluster._Worker().prepare(*given, False, tmp_path / "srv" / "matters")
+    assert socket.gethostname() in raised.value.message and "--follow-links" in raised.value.hint
+    for links, root in ((True, "srv"), (False, "share")):
+        assert cluster._Worker().prepare(*given, links, tmp_path / root / "matters") == socket.gethostname()
+
+
 def test_a_failure_ends_an_ingest_that_lags_behind_its_workers():
     left = 100  # looks, after which it would have gone on for ever
 
@@ -218,7 +231,7 @@ def test_a_failure_ends_an_ingest_that_lags_behind_its_workers():
         return left < 0
 
     identity = EmbedderIdentity("none", "", "", "", 8, "")
-    work = cluster.Cluster("auto", sync.Job("/", identity, Options(), sync.Limits(), stop))
+    work = cluster.Cluster("auto", sync.Job(Path("/"), False, identity, Options(), sync.Limits(), stop))
     while not work._arrived.full():
         work._arrived.put([])
     work._fail(ClusterError("lost", "Again."))

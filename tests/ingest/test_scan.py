@@ -61,15 +61,28 @@ def test_an_ignore_file_of_odd_bytes_does_no_harm_and_an_unreadable_one_keeps_ou
     root = folder({".localragignore": b"caf\xe9*\n" + b"*a" * 12 + b"*b\n", name: "text"})
     assert found(root) == [name]
     root = folder({"a.txt": "text", "sub/.localragignore": "secret.txt", "sub/secret.txt": "text"}, "other")
-    real = Path.read_text
+    real = os.open
 
-    def read_text(path, **more):
-        if path.name == scan.IGNORE_FILE:
+    def refuse(path, *more):
+        if Path(path).name == scan.IGNORE_FILE:
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path, **more)
+        return real(path, *more)
 
-    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(os, "open", refuse)
     assert found(root) == ["a.txt"]
+
+
+@pytest.mark.proves("links")
+@pytest.mark.parametrize("kind", ["link", "large"])
+def test_an_ignore_file_that_is_a_link_or_large_skips_its_folder(folder, tmp_path, kind):
+    root = folder({"a.txt": "text", "sub/b.txt": "text"})
+    (tmp_path / "patterns").write_text("x" if kind == "link" else "x\n" * (1 << 20))
+    put = root / "sub" / ".localragignore"
+    put.symlink_to(tmp_path / "patterns") if kind == "link" else (tmp_path / "patterns").rename(put)
+    noticed = []
+    assert [file.path for file in scan.walk(root, noticed.append)] == ["a.txt"]
+    assert [error.filename for error in noticed] == [str(root / "sub")]
+    assert ("is a link" if kind == "link" else "1,048,576 bytes") in noticed[0].strerror
 
 
 @PIPES

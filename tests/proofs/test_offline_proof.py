@@ -2,12 +2,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from command_line import refused, run, run_json
+from waiting import PATIENCE
 
 from localrag import proofs
 from localrag.errors import ModelError, UsageError
@@ -161,6 +163,30 @@ def test_another_file_is_refused(tmp_path, text):
     file.write_text(text)
     with pytest.raises(UsageError):
         proofs.verify(file, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero", "link", "a/b", "..", "", "a\0b", "\ud800", "x" * 300, "none"])
+def test_a_strangers_report_that_names_what_is_no_file_beside_it_is_not_good(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    report = REPORT.to_dict() | {"files": {name: "0" * 64}}
+    file = tmp_path / "r.json"
+    file.write_text(json.dumps(proofs.signed(report, tmp_path / "proofs")))
+    found: list[bool] = []
+    checking = threading.Thread(target=lambda: found.append(proofs.verify(file, tmp_path).good), daemon=True)
+    checking.start()
+    checking.join(PATIENCE)
+    assert found == [False]
+
+
+def test_a_report_that_is_a_pipe_or_too_large_is_refused(tmp_path):
+    with pytest.raises(UsageError):
+        proofs.verify(Path("/dev/zero"), tmp_path)
+    with (tmp_path / "large.json").open("wb") as large:
+        large.truncate(1 << 34)
+    with pytest.raises(UsageError):
+        proofs.verify(tmp_path / "large.json", tmp_path)
 
 
 def test_the_command_exits_with_1_if_something_got_through(settings, monkeypatch, tmp_path):

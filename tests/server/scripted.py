@@ -80,7 +80,7 @@ if __name__ == "__main__":
             guard._BODY_SECONDS = 5.0
             if "PRYING" in os.environ:
                 run = listening.run
-                listening.run = lambda app, listener: run(pry(app), listener)
+                listening.run = lambda app, *more: run(pry(app), *more)
         app.main()
     else:
         worker.main()

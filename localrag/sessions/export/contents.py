@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from localrag.grounding.annotations import NEAREST, limits, mark, unread, warnings
 from localrag.search import filters
 from localrag.security.terminal import UNSAFE
+from localrag.sessions.links import unlinked
 from localrag.sessions.session_store import SavedTurn, Session
 from localrag.types import Answer, Checked, Citation, source
 
@@ -174,7 +175,7 @@ def markdown_parser() -> MarkdownIt:
 def markdown(exported: Contents) -> str:
     """The conversation as Markdown in which no link, image, HTML or heading of an answer or document is live.
 
-    Viewers may turn a bare address into a link; localrag breaks addresses that no source has before they get here.
+    Nor is a bare address, of which viewers make links.
     """
     parts = [f"# {_inert(exported.title)}", *map(_inert, exported.about)]
     for turn in exported.turns:
@@ -199,7 +200,7 @@ def markdown(exported: Contents) -> str:
 def _inert(text: str) -> str:
     # An image's address could carry words of the answer to a server. Backslashes before a bracket are doubled, since
     # otherwise one of them would take the escape for itself.
-    return re.sub(r"(?<!\\)(\\*)([<\[\]])", r"\1\1\\\2", text)
+    return unlinked(re.sub(r"(?<!\\)(\\*)([<\[\]])", r"\1\1\\\2", text))
 
 
 def _inert_block(text: str) -> str:

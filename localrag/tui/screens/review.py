@@ -241,11 +241,15 @@ class ReviewScreen(TableScreen):
             file = proposals.unchanged(opened.document, opened.file, opened.state)
             proposals.check(file.with_stem(f"{file.stem}-marked"), str(file))
 
+            live: list[str] = []
+
             def save(path: Path) -> None:
                 sha256, record_of = opened.document.sha256, self._core.store.record_of
                 about = (file, found, self._playbook, opened.page, path, sha256, one.library, record_of)
                 embed = partial(self._core.engine.embed, library=one.library)
-                if proposals.save(*about, embed=embed)[0] is None:
+                written, _, kept = proposals.save(*about, embed=embed)
+                live.extend(kept)
+                if written is None:
                     raise UsageError("nothing is to be marked", "The findings propose nothing for this document.")
 
             await export(
@@ -259,6 +263,8 @@ class ReviewScreen(TableScreen):
                 "the tracked changes",
                 self._scope.libraries,
             )
+            if live:
+                self.app.notify(clean_line(f"Live in the copy: {'; '.join(live)}"), severity="warning", timeout=20)
 
     @work
     async def action_export(self) -> None:

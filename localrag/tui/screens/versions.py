@@ -273,7 +273,7 @@ class VersionsScreen(TableScreen):
         if (found := self._found) is not None:
             what, name = counted(len(self._entries), "change"), f"{PurePath(self._named[-1]).stem}-redline.docx"
             about = what if self._side else f"{what}, and the text"
-            left: list[str] = []
+            told: list[list[str]] = []
             await dialogs.export(
                 self.app,
                 "Export the redline",
@@ -281,12 +281,13 @@ class VersionsScreen(TableScreen):
                 name,
                 export.SUFFIXES,
                 export.check,
-                lambda path: left.extend(export.save(found, path, self.app.preferences.settings)[1]),
+                lambda path: told.extend(export.save(found, path, self.app.preferences.settings)[1:]),
                 what,
                 self._libraries,
             )
-            if left:
-                self.app.notify(clean_line(f"Not marked: {'; '.join(left)}"), severity="warning", timeout=20)
+            for what, names in zip(("Not marked", "Live in the copy"), told, strict=False):
+                if names:
+                    self.app.notify(clean_line(f"{what}: {'; '.join(names)}"), severity="warning", timeout=20)
 
 
 def _cells(one: Entry) -> dict[str, str]:

@@ -346,7 +346,6 @@ def _named(rule: str, fits: Callable[[Any], bool], what: str, refused: str, hint
 
 
 def fixes(setting: str) -> Path | None:
-    """The policy that fixes a setting, or None."""
     return next((one.file for one in active() if setting in FIXED and getattr(one, setting) is not None), None)
 
 

@@ -70,7 +70,6 @@ _TO = re.compile(r"\b(?:to|for|with)\b")
 _FISCAL = re.compile(r"\bfiscal year\b", re.I)
 _SPANS = ("term", "renewal", "payment", "termination notice", "non-renewal notice")
 _CHANGING = ("end", "start", *_SPANS)
-_LISTED = ("party", "signatory")
 _TYPES: dict[str, Type] = {**dict.fromkeys(_DAYS, "date"), **dict.fromkeys(_SPANS, "duration")}
 _OF_EACH = (*_DAYS, *_SPANS, "law", "party")
 _NAME = re.compile(r"\b[A-Z][\w’'-]{3,}")

@@ -159,7 +159,6 @@ class Overview:
 
     @property
     def amounts(self) -> list[tuple[DocumentFacts, Fact]]:
-        """The clear amounts of all documents."""
         return [(own, one) for own in self.documents for one in own.of(*AMOUNTS) if one.clear]
 
     @property
@@ -356,5 +355,4 @@ def _questions(documents: Sequence[DocumentFacts], events: Sequence[Event], toda
 
 
 def cited(own: DocumentFacts, one: Fact, marker: int = 1) -> Citation:
-    """Return the quote of a fact as a citation."""
     return Citation(own.library, own.path, one.page, None, one.place, one.quote, one.start, one.end, marker)

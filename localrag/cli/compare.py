@@ -32,13 +32,10 @@ _PLAIN = {"=": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
 @click.argument("named", nargs=-1, metavar="OLD NEW | BASE THEIRS OURS", shell_complete=options.complete_document)
 @options.libraries_option("The library of the documents; files on the disk need none.", multiple=False)
 @click.option("--latest", metavar="DOCUMENT", help="Compare the latest two versions of this document of the library.")
-@click.option(
-    "-o",
-    "--out",
-    type=options.FILE,
-    metavar="FILE",
-    help="Write the redline to FILE, replacing it: .docx (tracked changes, in a copy of OLD where both are Word files; "
-    "of three, a table), .html, .md, .json.",
+@options.out_option(
+    "Write the redline to FILE, replacing it: .docx (tracked changes, in a copy of OLD where both are Word files; of "
+    "three, a table), .html, .md, .json.",
+    "out",
 )
 @options.author_option
 @options.date_option

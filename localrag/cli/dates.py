@@ -23,26 +23,11 @@ if TYPE_CHECKING:
 
 
 @click.command("dates")
-@click.option(
-    "-l",
-    "--library",
-    "libraries",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=options.complete_library,
-    help="The library to read; may be repeated. Needed only if there are several.",
-)
+@options.libraries_option("The library to read; may be repeated. Needed only if there are several.")
 @options.document_option
 @click.option("--from", "since", metavar="DATE", help="Only what is due then or later: 2030, 2030-06, 2030-06-30.")
 @click.option("--to", "until", metavar="DATE", help="Only what is due then or earlier.")
-@click.option(
-    "-o",
-    "--out",
-    "file",
-    type=options.FILE,
-    metavar="FILE",
-    help="Write FILE, replacing it: .ics (a calendar), .xlsx, .csv, .json, .md.",
-)
+@options.out_option("Write FILE, replacing it: .ics (a calendar), .xlsx, .csv, .json, .md.")
 @click.option("--all", "everything", is_flag=True, help="Write past days to a calendar, too.")
 @click.option("--yes", is_flag=True, help="Write a calendar without asking.")
 @recipient_options

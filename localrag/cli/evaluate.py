@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from localrag.evaluation.judge import Match
 
 _MAX_NAMED = 5
-# Settings that decide what is answered: results are kept apart by them.
-_OF_ANSWERS = (
-    *("passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens"),
-    *("min_confidence", "temperature", "seed", "think", "think_tokens", "strict"),
-)
 
 
 seed_option = click.option(
@@ -304,9 +299,9 @@ def answers_command(
 def _decides(sample: Sample, settings: Settings, mode: Mode, plain: bool) -> dict[str, Any]:
     """Return everything that decides the answers: results are kept apart by it."""
     from localrag.llm import calibration, loading
+    from localrag.sessions.session_store import ANSWER_SETTINGS
 
-    held = {name: getattr(settings, name) for name in _OF_ANSWERS}
-    values = {name: value if isinstance(value, int | float | None) else str(value) for name, value in held.items()}
+    values = {name: getattr(settings, name) for name in ANSWER_SETTINGS - {"generator"}}  # which `model` names
     return {
         "measure": "answers",
         "mode": mode,
@@ -365,10 +360,9 @@ def judge_command(answers: Path, seed: int, as_json: bool) -> None:
     right answers in quite other words.
     """
     from localrag.evaluation import judge
-    from localrag.evaluation import judge as judging
 
     runs = [
-        {"setting": side.name, "run": side.run, **judging.summarize(list(side.answers.values()), seed)}
+        {"setting": side.name, "run": side.run, **judge.summarize(list(side.answers.values()), seed)}
         for side in judge.read(answers)
     ]
     report = {"answers": str(answers), "seed": seed, "questions": sum(run["answers"] for run in runs), "runs": runs}

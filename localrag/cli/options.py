@@ -73,7 +73,8 @@ def complete_document(ctx: click.Context) -> list[str]:
     from localrag.store.library import open_library
 
     settings = load_settings()
-    named = ctx.params.get("libraries") or ([ctx.params["name"]] if ctx.params.get("name") else ())
+    one = ctx.params.get("name") or ctx.params.get("library")
+    named = ctx.params.get("libraries") or ([one] if one else ())
     paths: set[str] = set()
     for name in chosen_libraries(named, settings):
         with policy.unreported():
@@ -132,6 +133,11 @@ def libraries_option(help: str, **more: Any) -> Callable[[F], F]:
     """Return the option that names libraries; `more` overrides what it is like."""
     given = {"multiple": True, "metavar": "NAME", "shell_complete": complete_library, "help": help, **more}
     return click.option("-l", "--library", *(["libraries"] if given["multiple"] else []), **given)
+
+
+def out_option(help: str, name: str = "file", **more: Any) -> Callable[[F], F]:
+    """Return the option that names the file to write."""
+    return click.option("-o", "--out", name, type=FILE, metavar="FILE", help=help, **more)
 
 
 library_option = libraries_option("Search this library; may be repeated. Needed only if there are several.")

@@ -32,14 +32,9 @@ _MIN_CELL = 48  # of a longer text a cell shows at least so many characters, in 
 
 @click.command("overview")
 @click.argument("name", required=False, shell_complete=options.complete_library)
-@click.option(
-    "-o",
-    "--out",
-    "file",
-    type=options.FILE,
-    metavar="FILE",
-    help="Write FILE, replacing it: .docx (a report), .pdf (a binder of all quoted pages), .xlsx (all tables), "
-    ".json, .csv, .md (the documents).",
+@options.out_option(
+    "Write FILE, replacing it: .docx (a report), .pdf (a binder of all quoted pages), .xlsx (all tables), .json, .csv, "
+    ".md (the documents)."
 )
 @recipient_options
 @options.json_option
@@ -126,26 +121,19 @@ def facts_command() -> None:
     """Show the facts of a document, and confirm, correct or reject them."""
 
 
-_NAME = click.option(
-    "-l",
-    "--library",
-    "name",
-    metavar="NAME",
-    shell_complete=options.complete_library,
-    help="The library of the document. Needed only if there are several.",
-)
+_LIBRARY = options.libraries_option("The library of the document. Needed only if there are several.", multiple=False)
 
 
 @facts_command.command("show")
 @click.argument("document", shell_complete=options.complete_document)
-@_NAME
+@_LIBRARY
 @options.json_option
-def show_command(document: str, name: str | None, as_json: bool) -> None:
+def show_command(document: str, library: str | None, as_json: bool) -> None:
     """List the facts of a DOCUMENT with state, place and quote; those that you rejected come last."""
-    with closing(_opened(name, load_settings())) as library:
-        found, (path,) = library.facts(document), (one.path for one in library.documents([document]))
+    with closing(_opened(library, load_settings())) as opened:
+        found, (path,) = opened.facts(document), (one.path for one in opened.documents([document]))
     if as_json:
-        print_json({"library": library.name, "document": path, "facts": [one.to_dict() for one in found]})
+        print_json({"library": opened.name, "document": path, "facts": [one.to_dict() for one in found]})
         return
     from localrag.answer.overview import shown_value
 
@@ -162,14 +150,14 @@ def show_command(document: str, name: str | None, as_json: bool) -> None:
 @facts_command.command("mark")
 @click.argument("document", shell_complete=options.complete_document)
 @click.argument("fact")
-@_NAME
+@_LIBRARY
 @click.option("--confirm", "state", flag_value="confirmed", help="The fact is right.")
 @click.option("--reject", "state", flag_value="rejected", help="It is wrong, or of no use: leave it out.")
 @click.option("--value", metavar="VALUE", help="Correct its value, and confirm it; - reads it from standard input.")
 @click.option("--reset", "state", flag_value="sure", help="Take back what was decided.")
 @options.json_option
 def mark_command(
-    document: str, fact: str, name: str | None, state: FactState | None, value: str | None, as_json: bool
+    document: str, fact: str, library: str | None, state: FactState | None, value: str | None, as_json: bool
 ) -> None:
     """Keep your decision on a FACT of a DOCUMENT: an id, a role such as end, or "role=value".
 
@@ -181,8 +169,8 @@ def mark_command(
     words = options.words_of(value) if value is not None else ""
     if value is not None and not words.strip():
         raise UsageError("the value is empty", "Write one: --value 2027-05-01; or leave the fact out: --reject.")
-    with closing(_opened(name, load_settings())) as library:
-        one = library.decide(document, fact, state or "confirmed", words)
-        (path,) = (each.path for each in library.documents([document]))
-    kept = {"library": library.name, "document": path, "fact": one.to_dict()}
+    with closing(_opened(library, load_settings())) as opened:
+        one = opened.decide(document, fact, state or "confirmed", words)
+        (path,) = (each.path for each in opened.documents([document]))
+    kept = {"library": opened.name, "document": path, "fact": one.to_dict()}
     options.print_result(as_json, kept, f"Kept: {one.role} {one.value!r} of {one_line(path)} is {one.state}.")

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 @click.command("redline")
 @click.argument("named", metavar="FILE", shell_complete=options.complete_document)
 @click.option("--playbook", "book", required=True, metavar="PLAYBOOK", shell_complete=complete_playbook)
-@click.option(
-    "-o", "--out", required=True, type=options.FILE, metavar="FILE", help="Write the copy to FILE, replacing it: .docx."
-)
+@options.out_option("Write the copy to FILE, replacing it: .docx.", "out", required=True)
 @options.author_option
 @options.date_option
 @click.option(

@@ -69,12 +69,8 @@ def review_command() -> None:
 @options.library_option
 @options.document_option
 @click.option("--only", type=click.Choice(["changed"]), help="Show only what was looked for since the last review.")
-@click.option(
-    "--out",
-    "file",
-    type=options.FILE,
-    metavar="FILE",
-    help="Write a report (.docx, .html, .md), table (.xlsx, .json ...) or binder (.pdf) to FILE, replacing it.",
+@options.out_option(
+    "Write a report (.docx, .html, .md), table (.xlsx, .json ...) or binder (.pdf) to FILE, replacing it."
 )
 @click.option(
     "--against",

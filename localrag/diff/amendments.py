@@ -225,7 +225,6 @@ class Related:
         return {id: set(_NAME_PART.findall(name)) - _VERSIONS - _NOTHING for id, name in names.items()}
 
     def versions(self, document: Document) -> list[Document]:
-        """Return the other versions of a document."""
         pairs = self._library.near_pairs([other.id for other in self._among])
         linked = {i for pair in pairs if document.id in pair for i in pair}
         telling = max(_name(document.path)[0], key=len, default="")
@@ -237,7 +236,6 @@ class Related:
         return found[:_MAX_DOCUMENTS]
 
     def amending(self, document: Document) -> list[Dated]:
-        """Return the amendments of a document."""
         text, allowed = self._library.text, {other.id: other for other in self._among if other.id != document.id}
         terms = {token.term for name in LANGUAGES for token in tokens(_SET_WORDS["amending"], name)}
         ids = set(text.documents_named([terms])[0].tolist()) & set(allowed)

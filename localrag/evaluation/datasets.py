@@ -392,7 +392,6 @@ class Run:
             yield row
 
     def done(self, question: Question) -> Row | None:
-        """Return the result of a question if there is one."""
         return self._rows.get((question.id, question.digest))
 
     def add(self, question: Question, result: Mapping[str, Any]) -> Row:

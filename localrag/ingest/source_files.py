@@ -35,8 +35,6 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A page as pixels."""
-
     width: int
     height: int
     rgb: bytes  # three for each pixel, row by row from the top left

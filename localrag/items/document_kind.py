@@ -61,7 +61,6 @@ _CALLED = lazy_re(
     r"\bthis\s{1,9}(?P<name>(?:[A-Z][a-z]+\s{1,9}){0,3}(?:Policy|Handbook|Manual|Procedure|Protocol|Guideline)s?)\b"
 )
 _SENTENCES = 600  # characters
-_YEAR = lazy_re(r"\b(?:19|20)\d\d\b")
 
 
 def kind(document: Document, pages: Sequence[Page]) -> tuple[str, str, str]:

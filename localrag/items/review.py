@@ -128,7 +128,6 @@ def _key(item: PlaybookItem, library: Library, work: Work, decided: Sequence[Fac
 
 
 def _looked(found: Finding) -> Looked:
-    """Return a finding as it is kept."""
     there = {"found": found.positive, "absent": False, "unsure": None}[found.state]
     at, confidence = found.citation, found.confidence
     return Looked(there, found.answer, at, confidence, found.read, found.model, now(), doubt=found.doubt)

@@ -124,7 +124,6 @@ def write(
 
 
 def _keyring_for(folder: Path, recipients: Recipients | None, clear: bool) -> tuple[bytes, Key | None]:
-    """The keyring of a backup, and its key."""
     held = unlocked.keys_for(folder / DATABASE)
     if held is not None:
         if held.former is not None or held.plain:

@@ -50,8 +50,6 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A model on this machine."""
-
     id: str
     kind: Kind
     path: Path  # the .gguf file, or the sentence-transformers folder

@@ -171,9 +171,6 @@ def _difference(text: str, named: tuple[int, ...]) -> Request | None:
     return None if pair is None else Request("difference", pair[0], pair[1], named, "difference")
 
 
-_YEAR_MARK = "\x00"  # replaces a year while the words around it are removed
-
-
 def _ends(named: tuple[int, ...]) -> tuple[int, ...]:
     return named if len(named) < 3 else (named[0], named[-1])
 
@@ -198,15 +195,8 @@ def _things(text: str) -> tuple[str, ...]:
 
 
 def _bare(text: str) -> str:
-    """Return the words that name a thing: without the question's opening, years, and what leads to them."""
-    text = YEAR.sub(_YEAR_MARK, _FORMS["lead"].sub(" ", text.replace(_YEAR_MARK, " ")))
-    before = ""
-    while text != before:
-        before = text
-        text = re.sub(rf"{_YEAR_MARK}[\s,]*(?:-|–|and|to|und|bis)?[\s,]*{_YEAR_MARK}", _YEAR_MARK, text)
-        *parts, last = text.split(_YEAR_MARK)
-        text = _YEAR_MARK.join([*(_FORMS["to_a_year"].sub("", part).rstrip() for part in parts), last])
-    text, before = text.replace(_YEAR_MARK, " "), ""
+    """Return the words that name a thing: without the question's opening, years, and small words around it."""
+    text, before = YEAR.sub(" ", _FORMS["lead"].sub(" ", text)), ""
     while text != before:
         before = text
         text = _FORMS["behind_a_name"].sub("", _FORMS["before_a_name"].sub("", text.strip())).strip()

@@ -46,7 +46,6 @@ class DocumentQuestion:
 
 
 def document_question(question: str) -> DocumentQuestion:
-    """Return the question for one document."""
     text = bare(" ".join(question.split()).rstrip(" .?!"))
     for form, make in _FORMS:
         found = re.match(form, text, re.I)

@@ -130,7 +130,6 @@ class Searcher:
         return self._embedders[identity]
 
     def close(self) -> None:
-        """Close the libraries."""
         for library in self._libraries.values():
             library.close()
         self._libraries = {}

@@ -226,7 +226,6 @@ class LocalragApp(App[None]):
         self.animation_level = "full" if self._look.animated(settings.animations) else "none"
 
     def apply_setting(self, name: str) -> None:
-        """Apply a setting that has changed."""
         if name in ("theme", "animations"):
             self._apply_look()
             return

@@ -72,7 +72,6 @@ class PendingQuestion:
 
     @property
     def history(self) -> tuple[Turn, ...]:
-        """The turns that it is asked with."""
         turns = self.state.history
         return tuple(turns[:-1] if self.before and turns and turns[-1].question == self.text else turns)
 
@@ -84,7 +83,6 @@ class PendingQuestion:
 
     @property
     def next_plan(self) -> Cost | None:
-        """The plan to try next."""
         return None if self.plan is None else self.plan.another(self.tried)
 
 

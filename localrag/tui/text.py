@@ -31,7 +31,6 @@ def clean(text: str) -> str:
 
 
 def clean_line(text: str) -> str:
-    """Clean a text and put it on one line."""
     return " ".join(clean(text).split())
 
 
@@ -56,7 +55,6 @@ def error_content(error: LocalragError) -> Content:
 
 
 def error_line(error: LocalragError) -> str:
-    """An error and its hint on one line."""
     return clean_line(f"{error.message}. {error.hint}")
 
 

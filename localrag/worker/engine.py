@@ -284,7 +284,6 @@ class Engine(Asker):
         return Folder(names.name_for(folder, self._settings), False, files, size)
 
     def contents(self, library: str) -> Contents:
-        """Return what a library holds."""
         from localrag.answer import planning
         from localrag.security.encryption.unlocked import encrypted_folder
 

@@ -26,7 +26,6 @@ _SECTION = 0.6  # weight of a word that only the section has
 _PHRASE = 0.15  # added for a label that is in the question word by word
 _ELSEWHERE = 0.8  # weight of a word that no label has
 _TOTAL = re.compile(r"\b(?:sub)?total|\bsumme\b|\bgesamt|^all\b", re.I)
-_TAIL = re.compile(r" (?:in|for|at|of|within|from|on|as|due)\b.+$| (?:quarter|month|half)\b.*$", re.I)
 _PERCENT = re.compile(r"percent|per cent|%|prozent|pourcent|porcent", re.I)
 _DISTINGUISHING = frozenset("other before after without".split())  # common words that tell rows apart
 _EMPTY = (
@@ -97,20 +96,12 @@ class Selector:
                 yield from self._down(request.subjects[0])
             return
         if request.kind == "share":
-            part, whole = request.whole, request.subjects[-1]
-            yield from self._together(request, (part, whole))
-            # "what proportion of level 2 inputs are bonds": the whole may be a column's total.
-            yield from self._together(request, (f"{part} {whole}", f"total {whole}"))
+            yield from self._together(request, (request.whole, request.subjects[-1]))
             if len(request.subjects) == 2:
                 return
         elif request.whole:
             yield from self._over_years(request, request.whole)
         yield from self._together(request, request.subjects)
-        # "between 1-90 and 91-180 days in low risk countries": the words after the last may belong to all.
-        *others, last = request.subjects
-        if tail := _TAIL.search(last):
-            words = last[tail.start() :]
-            yield from self._together(request, (*(f"{other}{words}" for other in others), last))
 
     def _over_years(self, request: Request, subject: str) -> Iterator[_Candidate]:
         wanted = self._terms(subject)

@@ -53,7 +53,6 @@ def copy_page(source: Source, wanted: PageRequest, options: Options) -> PageCopy
 
 
 def _on_page(boxes: Sequence[Box]) -> tuple[Box, ...]:
-    """Return the parts of boxes that are on the page."""
     inside = ((max(0.0, a), max(0.0, b), min(1.0, c), min(1.0, d)) for a, b, c, d in boxes)
     return tuple(box for box in inside if box[0] < box[2] and box[1] < box[3])
 

@@ -240,7 +240,6 @@ def _inner(item: Item) -> Matrix:
 
 
 def bounds(item: Item) -> Box | None:
-    """Return its box on the page."""
     if not _pdfium().PageObj_GetBounds(item.handle, *_FLOAT_AT[:4]):
         return None
     return tame(item.around.box(_FLOATS[0], _FLOATS[1], _FLOATS[2], _FLOATS[3]))

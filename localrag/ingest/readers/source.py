@@ -297,7 +297,6 @@ def attached(filename: str, content_type: str) -> str:
 
 
 def content_type(name: str) -> str:
-    """Return the content type that a name suggests."""
     return _MIME.guess_type(name)[0] or ""
 
 

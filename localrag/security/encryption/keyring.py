@@ -68,7 +68,6 @@ class Key:
         return self._page[:SIZE]
 
     def derive(self, purpose: str, salt: bytes = b"", length: int = SIZE) -> bytes:
-        """Derive a key for one purpose."""
         return _derived(self.secret, purpose, salt, length)
 
     def __eq__(self, other: object) -> bool:

@@ -151,7 +151,6 @@ def clean(text: str) -> str:
 
 
 def line(text: str) -> str:
-    """The text on one line."""
     return " ".join(clean(text).split())
 
 

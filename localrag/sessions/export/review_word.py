@@ -36,7 +36,6 @@ _MAX_NOT_READ = 40
 
 
 def group_of(one: Checked) -> int:
-    """Return the group of a finding."""
     if one.state == "unsure":
         return _UNCLEAR
     if one.as_expected is None:
@@ -45,7 +44,6 @@ def group_of(one: Checked) -> int:
 
 
 def docx(findings: Sequence[Checked], playbook: str, ended: ReviewEnded, link: Link) -> bytes:
-    """Return the report of a review."""
     report = _Report(new(f"Review: {line(playbook)}"), link)
     report.add_cover(findings, line(playbook), ended)
     report.add_findings([one for one in findings if group_of(one) < _EXPECTED])

@@ -51,7 +51,6 @@ def new(title: str) -> Document:
 
 
 def saved(document: Document) -> bytes:
-    """Return the bytes of a document."""
     written = io.BytesIO()
     document.save(written)
     return written.getvalue()

@@ -45,7 +45,6 @@ def field(value: str = "", **given: Any) -> Input:
 
 
 def titled(title: str, *parts: Widget) -> Vertical:
-    """A dialog with its title."""
     return Vertical(Static(Content.styled(clean_line(title), "bold"), classes="dialog-title"), *parts, classes="dialog")
 
 
@@ -181,7 +180,6 @@ async def export(
 
 
 def check_folder(value: str) -> Path:
-    """Return the path of a folder."""
     path = Path(value).expanduser()
     if not path.is_dir():
         raise UsageError(f"{value!r} is not a folder", "Give its folder." if path.is_file() else "Check the spelling.")

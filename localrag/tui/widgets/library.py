@@ -618,7 +618,6 @@ class LibraryPane(Vertical):
 
     @property
     def library(self) -> str:
-        """The library that the cursor is in."""
         return self._tree.at.library if self._tree.at is not None else self._libraries[0]
 
     def action_warm(self) -> None:

@@ -16,7 +16,7 @@ QUESTION_2 ?= Within how many days must the Trust now pay Quillfen's invoices?
 # Where it is set, each of the hundreds of processes that the tests start compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-rest test-all lint types imports budget docs docs-check site pictures bench licences sbom dist try-wheel release lock clean
+.PHONY: help demo test test-rest test-all lint types imports budget docs docs-check site pictures bench licences sbom dist try-wheel bundle try-bundle release lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -109,6 +109,14 @@ dist: $(INSTALLED) ## Build the wheel and the source archive in dist/
 try-wheel: dist ## Install the wheel with uv, pip and pipx, and ask a question with each
 	@$(BIN)/localrag models install $(EMBEDDER)
 	@release/try_wheel.sh
+
+bundle: $(INSTALLED) ## Build the folder with Python inside: dist/localrag-*.tar.gz and .deb (20 minutes at first)
+	@$(BIN)/localrag models install $(EMBEDDER)
+	@$(BIN)/python release/bundle.py
+
+try-bundle: bundle ## Try the bundle in an empty Debian; needs root and debootstrap
+	@$(BIN)/localrag models install $(TEST_MODEL)
+	@release/try_bundle.sh
 
 release: $(INSTALLED) ## Build, list and sign the files of a release: make release KEY=~/.ssh/NAME
 	@$(BIN)/python release/release.py release "$(KEY)"

@@ -340,7 +340,8 @@ def honest_page() -> str:
         "\n".join(f"- {one}" for one in told["general"]["not_shown"]),
     ]
     for name, claim in told["claims"].items():
-        where = ", ".join("README.md" if page == "README.md" else f"[{page}]({Path(page).name})" for page in promised[name])
+        # README.md is no page of the site.
+        where = ", ".join(f"[{page}]({Path(page).name})" if "/" in page else page for page in promised[name])
         tests = "\n".join(f"- `{file}`: {test.removeprefix('test_').replace('_', ' ')}" for file, test in held[name])
         parts += [f"## {claim['says'].rstrip('.')}", f"Promised in {where}. Held by:", tests]
         parts.append(f"Not shown: {claim['not_shown']}")

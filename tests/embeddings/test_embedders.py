@@ -15,7 +15,7 @@ from embedder_checks import sound
 from tiny_encoders import encoder
 from tiny_models import Bench, card, transformer
 
-from localrag.embeddings import EmbedderIdentity, SentenceTransformerEmbedder, load_embedder
+from localrag.embeddings import EmbedderIdentity, SentenceTransformerEmbedder, load_embedder, quiet_torch
 from localrag.embeddings.embedders import OnnxEmbedder
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError
 from localrag.models import catalog
@@ -92,6 +92,12 @@ def test_loading_it_loads_no_torch(home):
     done = subprocess.run([sys.executable, "-c", LOADS], capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr
     assert done.stderr == ""
+
+
+def test_a_model_that_needs_torch_says_so_where_there_is_none(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ModelError, match="PyTorch"):
+        quiet_torch()
 
 
 def test_a_fast_form_that_is_broken_or_gone_says_how_to_get_it(tmp_path, settings):

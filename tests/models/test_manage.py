@@ -14,7 +14,7 @@ from localrag.errors import (
     StorageError,
     UsageError,
 )
-from localrag.models import HubSource, WheelSource, catalog, records, sources
+from localrag.models import HubSource, WheelSource, catalog, manage, records, sources
 from localrag.models.sources import SourceFailed
 from localrag.security import storage
 
@@ -55,6 +55,24 @@ def test_an_embedder_is_installed_as_a_folder_with_every_file_pinned(bench, offe
     offer(card("emb", source, kind="embedder", sha256=sha256(b"w"), pins=(("config.json", sha256(b"!")),)))
     with pytest.raises(ModelDamaged, match=r"config\.json"):
         bench.install("emb")
+
+
+def test_what_a_bundle_brings_is_copied_and_checked_without_a_download(bench, tiny, tmp_path, monkeypatch):
+    tiny()
+    bench.install("tiny")
+    bundled = tmp_path / "bundled"
+    bundled.mkdir()
+    (bench.root / "tiny").rename(bundled / "tiny")
+    monkeypatch.setattr(manage, "BUNDLED", bundled)
+    monkeypatch.setattr(sources, "fetch", lambda *_: pytest.fail("downloaded"))
+    assert bench.install("tiny").path.read_bytes() == GOOD
+    assert not bench.store.verify("tiny")[0].problem and (bundled / "tiny").is_dir()
+
+    bench.store.remove("tiny")
+    next((bundled / "tiny").glob("*.gguf")).write_bytes(EVIL)
+    with pytest.raises(ModelDamaged, match="SHA-256"):
+        bench.install("tiny")
+    assert bench.names() == set()
 
 
 def test_a_wrong_hash_is_refused_and_a_full_disk_told_and_nothing_is_left(bench, tiny, monkeypatch):

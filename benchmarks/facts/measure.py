@@ -104,6 +104,9 @@ def _count(counts: Counter[tuple[str, str]], found: list[Fact], gold: list[dict[
     matched: set[tuple[str, str]] = set()
     for one in found:
         fitting = [each for each in gold if each["role"] == one.role and right(one.role, one.value, each)]
+        fitting.sort(
+            key=lambda each: (_plain(each["value"]) != _plain(one.value), (each["role"], each["value"]) in matched)
+        )
         counts[one.role, "sure" if one.clear else "unclear"] += 1
         counts[one.role, "right"] += one.clear and bool(fitting)
         matched |= {(each["role"], each["value"]) for each in fitting[:1] if one.clear}

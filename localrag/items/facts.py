@@ -41,7 +41,7 @@ from localrag.types import Document, Fact, FactState, Page
 if TYPE_CHECKING:
     from localrag.store.writer import Editor
 
-VERSION = "7"  # of how facts and figures are read: another one reads them all again
+VERSION = "8"  # of how facts and figures are read: another one reads them all again
 _FIRST = 2000  # characters in which a document says what it is to another one
 _OPENING = 8000  # characters in which a document says when it was made
 _LIKE_CONTRACTS = ("contract", "amendment", "letter", "order", "form", "document")
@@ -55,16 +55,21 @@ _MAX_NEAR = 5  # facts that are named where none, or several, fit a name
 # fitting span in 40 contracts all 40 wrong ones lay below the second, and 4 of 50 right ones.
 _MAYBE, _LIKELY = 0.25, 0.4
 # Why rules doubt a value, where another reader may decide.
-_OTHER, _SEVERAL, _NAMED = (
+_OTHER, _SEVERAL, _NAMED, _DIFFER, _DAYS_TOO = (
     "the sentence may be about something else",
     "the sentence has several",
     "its opening names a day, too",
+    "the document may have several contracts, which differ",
+    "other days have this role too",
 )
-_DOUBTS = (_OTHER, _SEVERAL, _NAMED)
+_DOUBTS = (_OTHER, _SEVERAL, _NAMED, _DIFFER, _DAYS_TOO)
 # How likely the classifier of roles must find a value: one that rules doubt, one that they leave out, and one that they
-# tell. It doubts no day of signing, which may stand beside signatures; experts take it for the day in effect, too.
+# tell; by role where others hold. No notice of termination that rules leave out is right; most of those that they tell
+# are wrong below 0.15. It doubts no day of signing, which may stand beside signatures; experts take it for the day in
+# effect, too.
 _AGREED, _ALONE, _UNLIKE = 0.4, 0.7, 0.005
-_BY_SIGNING = ("signed", "effective")
+_OWN_ALONE = {"non-renewal notice": 0.6, "termination notice": 1.0}
+_OWN_UNLIKE = {"signed": 0.0, "effective": 0.0, "termination notice": 0.15}
 # How likely a sentence must be a clause where its words do not say what it is: an opening with one date, a law.
 _CERTAIN = 0.9
 _LABEL = 6  # characters that may stand before a label: "2. Effective Date: ..."
@@ -324,9 +329,9 @@ def _reread(told: Iterable[_Value], read: _Classified) -> Iterator[_Value]:
             yield other
         else:
             own = max((share for share, other in every.get(one.role, ()) if other.value == one.value), default=1.0)
-            unlike = long and one.role not in _BY_SIGNING and own < _UNLIKE
+            unlike = long and own < _OWN_UNLIKE.get(one.role, _UNLIKE)
             yield one._replace(why=one.why or (_OTHER if unlike else ""))
-    yield from (one for share, one in best.values() if share >= _ALONE)
+    yield from (one for role, (share, one) in best.items() if share >= _OWN_ALONE.get(role, _ALONE))
 
 
 def _by_role(read: _Classified) -> dict[str, list[tuple[float, _Value]]]:
@@ -540,7 +545,7 @@ def _best(days: Sequence[_Day]) -> _Value:
     # The day of signing stands first; where another has a role, too, it has none beyond doubt.
     near = [one for one in days if one.score >= best.score - 0.3]
     others = {one.day for one in near} - {best.day} if best.value.role != "signed" else set()
-    return best.value._replace(why=best.value.why or ("other days have this role too" if others else ""))
+    return best.value._replace(why=best.value.why or (_DAYS_TOO if others else ""))
 
 
 def _signature_day(sentences: Sequence[_Sentence]) -> _Value | None:
@@ -619,8 +624,7 @@ def _first(told: Sequence[_Value], several_contracts: bool) -> Sequence[_Value]:
     """Return the first clear value that sentences tell of a role, unclear where those of several contracts differ."""
     told = sorted(told, key=lambda one: bool(one.why))
     differ = several_contracts and len({one.value for one in told}) > 1
-    why = "the document may have several contracts, which differ" if differ else ""
-    return [one._replace(why=one.why or why) for one in told[:1]]
+    return [one._replace(why=one.why or (_DIFFER if differ else "")) for one in told[:1]]
 
 
 def _payment(sentences: Sequence[_Sentence]) -> Iterator[_Value]:

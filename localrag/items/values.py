@@ -276,7 +276,7 @@ def states(type: Type, words: str, text: str) -> bool:
 
 _MAX_SENTENCE = 1000
 _YES, _NO = (frozenset(_WORDS[name].split()) for name in ("yes", "no"))
-_SPAN = re.compile(rf"(?<![\w.,])(\d(?:[\d.,]{{0,20}}\d)?)\s{{0,9}}({_SPANS})\b", re.I)
+_SPAN = re.compile(rf"(?<![\w.,])(\d(?:[\d.,]{{0,20}}\d)?)[\s-]{{0,9}}({_SPANS})\b", re.I)
 _AND = re.compile(r"\s{0,9}(?:,|\+)?\s{0,9}(?:and|und|et|y)?\s{0,9}", re.I)
 _ISO_LETTERS = {"year": "Y", "month": "M", "week": "W", "day": "D", "hour": "H", "minute": "M", "second": "S"}
 

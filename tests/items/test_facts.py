@@ -480,3 +480,40 @@ def test_a_notice_for_cause_ends_no_contract_at_will():
     text = "7.1. This Agreement shall be for the term of one year and renews automatically under the same terms.\n"
     text += "7.2. This Agreement may be terminated by either party with cause upon thirty (30) days written notice."
     assert "termination notice" not in clear(read(f"MARKETING AFFILIATE AGREEMENT\n7. Term and Termination.\n{text}"))
+
+
+FIRST, SECOND = (
+    f"This Services Agreement is made as of {month} 1, 2020 by and between Acme Inc. (“Acme”) and Beta Inc. (“Beta”).\n"
+    for month in ("May", "June")
+)
+
+
+def test_the_classifier_tells_the_renewal_of_a_document_that_may_have_several_contracts():
+    term = (
+        "2. Term. This Agreement shall have an initial term of two (2) years. This Agreement shall automatically renew "
+    )
+    term += (
+        "for successive three (3) year terms unless either party gives written notice of non-renewal at least ninety "
+    )
+    term += (
+        "(90) days before the end of the term.\n3. The services of Annex A renew for successive terms of one (1) year "
+    )
+    term += "each.\nThe Agreement shall be renewed for additional terms of one (1) year.\n"
+    assert clear(read(f"SERVICES AGREEMENT\n{FIRST}\n{term}\n{SECOND}"))["renewal"] == ["P3Y"]
+
+
+def test_a_notice_before_something_else_is_cancelled_is_unclear_in_a_long_contract():
+    filler = "The Supplier shall deliver the goods in good order and shall keep records of each delivery. " * 110
+    text = (
+        "8. Insurance. Beta will not cancel or change any policy without at least thirty (30) days' written notice to "
+    )
+    text += "Acme at any time."
+    found = read(f"SERVICES AGREEMENT\n{FIRST}\n{filler}\n\n{text}\n\n{filler}")
+    assert [one.clear for one in found if one.role == "termination notice"] == [False]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("an additional four (4) -year period", "P4Y"), ("a 30- days notice", "P30D")]
+)
+def test_a_span_of_time_may_have_a_hyphen_before_its_unit(text, value):
+    assert [form for *_, form in facts.spans_of(text)] == [value]

@@ -11,25 +11,38 @@ import re
 from bisect import bisect_right
 from calendar import monthrange
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from localrag.diff import clauses
 from localrag.diff.changes import Version
+from localrag.errors import Cancelled, UsageError
 from localrag.grounding import cells
 from localrag.items import parties
 from localrag.quantities import MONTHS, find_dates, find_number_words, lazy_re, load_patterns, parse_number
-from localrag.store.text_analysis import sentences
+from localrag.store.text_analysis import FALLBACK, language, sentences
 from localrag.text import running_lines, without_lines
-from localrag.types import Page, Passage, place
+from localrag.types import Citation, Page, Passage, place
 
 Kind = Literal["reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing", "duty"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+HEADINGS: dict[Kind, str] = {
+    "reference": "References that lead nowhere",
+    "missing": "Missing parts",
+    "numbering": "Numbering",
+    "term": "Defined terms",
+    "figure": "Words against figures",
+    "sum": "Sums",
+    "date": "Dates",
+    "party": "Names of parties",
+    "blank": "Blanks and notes",
+    "duty": "Duties of nobody",
+}
+_TABLES = ("sheet", "slide")  # units of pages that hold no running text
 _NEAR, _BETWEEN, _SAME, _BOXES = 60, 40, 10, 200  # characters
 _MAX_SENTENCE = 600  # characters on each side
 _MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
@@ -82,6 +95,10 @@ class Fault:
         often = f" ({self.times} times)" if self.times > 1 else ""
         return f"{self.reason}{often}{f'; meant is perhaps {self.meant}' if self.meant else ''}"
 
+    def cited(self, library: str, document: str) -> Citation:
+        """Return the words as a citation of a document."""
+        return Citation(library, document, self.page, None, self.place, self.quote, self.start, self.end, 0)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -129,17 +146,28 @@ class Draft:
         places, found = self._clauses
         at = bisect_right(places, start) - 1
         clause = found[at].name if at >= 0 else ""
-        quote = " ".join(self.text[start:end].split())
-        where = place(page.number, page.label, (), page.unit)
         last = min(end - begin, len(page.text))
+        quote = " ".join(self.text[start : begin + last].split())
+        where = place(page.number, page.label, (), page.unit)
         return Fault(kind, where, clause, quote, reason, meant, page.number, start - begin, last)
 
 
-def proofread(version: Version) -> list[Fault]:
-    """Return the errors of a document in the order of its text."""
+def proofread(version: Version, stop: Callable[[], bool] = lambda: False) -> list[Fault]:
+    """Return the errors of a document in the order of its text.
+
+    Raises UsageError for what is no running text in English, and Cancelled by `stop`.
+    """
     draft = Draft.of(version.pages)
+    spoken = language(draft.text)
+    if spoken != FALLBACK:
+        raise UsageError(f"{version.name!r} is in {spoken.title()}", "Only English is proofread.")
+    if version.pages and all(page.unit in _TABLES for page in version.pages):
+        what = f"{version.name!r} consists of {version.pages[0].unit}s"
+        raise UsageError(what, "Contracts and other running texts are proofread.")
     found: dict[tuple[str, str, str], list[Fault]] = defaultdict(list)
     for check in _CHECKS:
+        if stop():
+            raise Cancelled("stopped")
         for fault in check(draft):
             found[fault.kind, fault.quote, fault.reason].append(fault)
     once = [replace(own[0], times=len(own)) for own in found.values()]

@@ -14,7 +14,7 @@ from localrag.tui.text import clean_line, error_line, list_some, shorten
 from localrag.tui.threads import Core
 from localrag.worker.branches import Name
 
-WIDTHS = {"clause": 16, "why": 30, "quote": 24}  # cells; the room that is left goes to why and quote
+WIDTHS = {"place": 8, "kind": 9, "quote": 18, "why": 35, "clause": 16}  # cells in a narrow terminal
 
 
 class ProofreadScreen(ResultsScreen):
@@ -44,9 +44,12 @@ class ProofreadScreen(ResultsScreen):
         self._results.lines = [_line(one, library, path) for one in plain["findings"]]
         self._finish([f"! Not read: {list_some(plain['not_read'])}"] if plain["not_read"] else [])
 
+    def _chosen(self) -> tuple[tuple[str, ...], list[Line]]:
+        return tuple(WIDTHS), super()._chosen()[1]
+
     def _cell(self, line: Line, name: str) -> Text:
-        spare = max(0, self.size.width - 90) // 2 if name != "clause" else 0
-        return Text(shorten(line.cells[name], WIDTHS[name] + spare) if name in WIDTHS else line.cells[name])
+        spare = max(0, self.size.width - 96) // 2 if name in ("quote", "why") else 0
+        return Text(shorten(line.cells[name], WIDTHS[name] + spare))
 
     def action_back(self) -> None:
         self.stop_work()
@@ -58,5 +61,5 @@ def _line(plain: dict[str, Any], library: str, document: str) -> Line:
 
     fault = Fault(**plain)
     row = {"library": library, "document": document, **fault.to_row()}
-    cells = {"kind": fault.kind, "clause": fault.clause, "why": fault.said, "quote": fault.quote, "place": fault.place}
-    return Line(row, {name: clean_line(text) for name, text in cells.items()}, fault.cited(library, document))
+    cells = {name: clean_line(str(value)) for name, value in {**row, "why": fault.said}.items()}
+    return Line(row, cells, fault.cited(library, document))

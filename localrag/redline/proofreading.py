@@ -48,7 +48,7 @@ _MAX_SENTENCE = 600  # characters on each side
 _MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
 _ORDINAL = re.compile(r"(?:first|second|third|[a-z]th)\Z", re.I)
 _YEARS = re.compile(r"(?:19|20)\d\d")
-_ALIKE, _SLIP = 0.88, 3  # of two names of which one is a slip; characters between them
+_ALIKE, _UNLIKE, _SLIP = 0.88, 0.6, 3  # of two names of which one is a slip; characters between them
 _ROMAN = "I II III IV V VI VII VIII IX X XI XII".split()
 _SHORT = 5  # letters of an abbreviation
 _LAW = 3  # digits of a number that is a law's
@@ -63,7 +63,7 @@ _COMMON = frozenset(
 _YOU = re.compile(r"\b(?:You|YOU)\b")  # a party, too, which many contracts define without quotes
 _LEAD = re.compile(r"^(?:The|These|Each|Any|No|Such|Neither|Either|Both|All|If|This|That) ")
 _PHRASE = re.compile(r"[A-Z][\w’'&-]*(?:\s{1,3}(?:(?:of|and|for)\s(?:the\s)?)?[A-Z][\w’'&-]*)*")
-_CASED = ("term", "used", "attached", "names", "acts")
+_CASED = ("term", "used", "attached", "names", "acts", "signing")
 _MONTHS = "|".join(sorted(MONTHS, key=len, reverse=True))
 _P = {
     name: lazy_re(re.sub(r"(?<!\[) ", r"\\s{1,40}", "|".join(lines)), re.M | (0 if name in _CASED else re.I))
@@ -224,6 +224,8 @@ def _attachments(draft: Draft) -> Iterator[Fault]:
     for match in _P["names"].finditer(draft.text):
         keys = {(match["word"].casefold(), name) for name in _counted(match["name"].upper())}
         foreign = _P["elsewhere"].match(draft.text[match.end() : match.end() + 60])
+        if draft.text[max(0, match.start() - 5) : match.start()].casefold() == "this ":
+            seen |= keys  # the document is that attachment
         if keys & (there | seen) or foreign or _heads(draft.text, *match.span()):
             continue
         seen |= keys
@@ -269,10 +271,10 @@ def _numbering(draft: Draft) -> Iterator[Fault]:
         value = int(own)
         before = last.get(parent, 0)
         missing = f"{parent}.{before + 1}".lstrip(".")
-        words = re.sub(r"\W+", "", draft.text[at : at + _NEAR])[:_SAME].casefold()
+        words = re.split(r"\d", re.sub(r"\W+", "", draft.text[at : at + _NEAR])[:_SAME].casefold())[0]
         if before and value == before + 2 and not everywhere[missing]:
             yield draft.fault("numbering", (start, at), f"{missing} is left out before {number}")
-        elif before and value == before and parent and words != heads.get(number):
+        elif before and value == before and parent and not words.startswith(heads.get(number, words) or "?"):
             yield draft.fault("numbering", (start, at), f"{number} is there twice", f"{parent}.{value + 1}")
         if value in (before, before + 1, before + 2) or value == 1:
             last[parent] = value
@@ -320,8 +322,9 @@ def _blanks(draft: Draft) -> Iterator[Fault]:
     """Find blanks, brackets to be filled and notes of those who drafted; not what is signed, nor what is redacted."""
     for match in _P["blank"].finditer(draft.text):
         line = draft.text[max(draft.text.rfind("\n", 0, match.start()), match.start() - _NEAR) + 1 : match.start()]
-        after = draft.text[match.end() : match.end() + _NEAR]
-        if match[0].startswith("_") and (_P["form"].search(line) or not line.strip(" _\t/") or _P["form"].match(after)):
+        after = draft.text[match.end() : match.end() + 2 * _NEAR]
+        signed = _P["form"].search(line) or not line.strip(" _\t/") or _P["signing"].match(after)
+        if match[0].startswith("_") and signed:
             continue
         if match[0][0] == "[" and _P["ticked"].search(
             draft.text[max(0, match.start() - _BOXES) : match.end() + _BOXES]
@@ -381,8 +384,10 @@ def _terms(draft: Draft) -> Iterator[Fault]:
 
 
 def _is_anew(text: str, spans: Sequence[tuple[int, int]], parts: Sequence[int]) -> bool:
-    """Return whether an attachment, which `parts` begin, names in brackets what was named before it."""
-    (first, _), (second, _) = spans[:2]
+    """Return whether what was named before is only added to, or named again where an attachment begins or is signed."""
+    (first, _), (second, end) = spans[:2]
+    if _P["extends"].match(text, end) or _P["signing"].match(text[end : end + 2 * _NEAR]):
+        return True
     before = text[max(0, second - _NEAR) : second]
     return before.rfind("(") > before.rfind(")") and any(first < at < second for at in parts)
 
@@ -399,7 +404,7 @@ def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
     elsewhere: set[str] = set()
     for match in _P["term"].finditer(draft.text):
         group = next(name for name, words in match.groupdict().items() if words)
-        name = _titled(re.sub(r"\(\w{1,4}\)$", "", " ".join(match[group].split())))
+        name = _titled(re.sub(r"\(\w{1,4}\)$|^([^(]*)\)$", r"\1", " ".join(match[group].split())))
         if group == "called" and _P["titled"].search(draft.text[max(0, match.start() - _NEAR) : match.start()]):
             continue  # Section 5 (“Fees”)
         if _P["pointer"].search(draft.text[match.end(group) : match.end() + _NEAR]):
@@ -428,6 +433,8 @@ def _undefined(draft: Draft, known: dict[str, str]) -> Iterator[Fault]:
             or _singular(name) in _COMMON
             or _YOU.search(name)
             or _is_explained(name, draft.text)
+            or re.search(r"[a-z][A-Z]", name)  # AddiFlex
+            or any(_same(name, one) for one in known)
             or (part and len(spans) < 2 * _OFTEN)
         ):
             continue
@@ -456,7 +463,7 @@ def _parties(draft: Draft) -> Iterator[Fault]:
         pattern = rf"\b{re.escape(words[0][:3])}[\w-]*(?:[\s,]{{1,3}}[A-Z&][\w&.’'-]*){more}"
         for match in re.finditer(pattern, draft.text):
             found = " ".join(match[0].split()).rstrip(".,;")
-            plain, own = (re.sub(r"[^\w ]", "", text).casefold() for text in (found, name))
+            plain, own = (" ".join(re.sub(r"[^\w ]", "", text).casefold().split()) for text in (found, name))
             if plain in own or own in plain or any(_same(found, other) for other in names if other != name):
                 continue
             if _ratio(plain, own) >= _ALIKE and not _is_another(plain, own):
@@ -466,9 +473,10 @@ def _parties(draft: Draft) -> Iterator[Fault]:
 def _is_another(one: str, other: str) -> bool:
     """Return whether names differ in whole short words: "Acme LLC" and "Acme Inc", "Fund IV GP" and "Fund IVA"."""
     words = [[word for word in a.split() if word not in b.split()] for a, b in ((one, other), (other, one))]
+    longest = _SHORT - (_ratio(*map(" ".join, words)) >= _UNLIKE)
     return (
         any(words)
-        and all(len(word) < _SHORT - 1 for own in words for word in own)
+        and all(len(word) < longest for own in words for word in own)
         and one.split()[0] == other.split()[0]
     )
 
@@ -481,6 +489,8 @@ def _duties(draft: Draft) -> Iterator[Fault]:
     anybody = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(map(re.escape, names))) or '(?!)'})(?!\w)")
     for match in _P["duty"].finditer(draft.text):
         start, end = _sentence(draft.text, *match.span())
+        if re.match(r"(?:Such|This|These|That|Said)\s[a-z]", draft.text[start:end]):  # of the sentence before
+            start = _sentence(draft.text, start - 2, start - 1)[0]
         said = draft.text[start:end]
         if _P["time"].search(said) and not (anybody.search(said) or _P["anybody"].search(said)):
             yield draft.fault("duty", match.span(), "it is not said who is to do it")
@@ -505,15 +515,15 @@ def _singular(name: str) -> str:
 
 def _forms(name: str) -> str:
     """Return a pattern of a term in all its forms: each of its words singular or plural, or all in capitals."""
-    words = (re.escape(re.sub(r"y$", "", _singular(word))) + r"(?:y|ies|e?s)?" for word in name.split())
-    pattern = r"\s".join(words)
+    first, *others = (re.escape(re.sub(r"y$", "", _singular(word))) + r"(?:y|ies|e?s)?" for word in name.split())
+    pattern = r"\s".join([first, *(f"(?i:{word})" for word in others)])
     return rf"(?<!\w)(?:{pattern}|{re.escape(name.upper())}S?)(?!\w)"
 
 
 def _is_explained(name: str, text: str) -> bool:
     """Return whether a term is defined elsewhere by the words behind it, or named by a label: "The lessor: ..."."""
-    own = re.escape(name)
-    pattern = rf"{own}[”\"]?,?\s{{1,9}}\(?as\s(?:[a-z]+\s){{0,4}}defined|^[ \t]*(?i:the )?{own}:\s"
+    own = re.escape(_singular(name))
+    pattern = rf"{own}s?[”\"]?,?\s{{1,9}}\(?as\s(?:\w+\s){{0,6}}defined|^[^\n:]{{0,30}}\b(?i:{own}s?):\s"
     return re.search(pattern, text, re.M) is not None
 
 

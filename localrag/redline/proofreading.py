@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from difflib import SequenceMatcher
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 from localrag.diff import clauses
@@ -44,8 +44,8 @@ HEADINGS: dict[Kind, str] = {
 }
 _TABLES = ("sheet", "slide")  # units of pages that hold no running text
 _NEAR, _BETWEEN, _SAME, _BOXES = 60, 40, 10, 200  # characters
-_MAX_SENTENCE = 600  # characters on each side
-_MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
+_MAX_SENTENCE, _MAX_QUOTED = 600, 3000  # characters on each side, and before
+_MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 1, 2, 4
 _ORDINAL = re.compile(r"(?:first|second|third|[a-z]th)\Z", re.I)
 _YEARS = re.compile(r"(?:19|20)\d\d")
 _ALIKE, _UNLIKE, _SLIP = 0.88, 0.6, 3  # of two names of which one is a slip; characters between them
@@ -119,7 +119,7 @@ class Draft:
     @classmethod
     def of(cls, pages: Sequence[Page]) -> Draft:
         lines = running_lines([page.text for page in pages])
-        texts = [without_lines(page.text, own) for page, own in zip(pages, lines, strict=True)]
+        texts = [_quotes(without_lines(page.text, own)) for page, own in zip(pages, lines, strict=True)]
         starts = [sum(len(text) + 1 for text in texts[:at]) for at in range(len(texts))]
         return cls(pages, "\n".join(texts), starts)
 
@@ -147,9 +147,28 @@ class Draft:
         at = bisect_right(places, start) - 1
         clause = found[at].name if at >= 0 else ""
         last = min(end - begin, len(page.text))
-        quote = " ".join(self.text[start : begin + last].split())
+        quote = " ".join(page.text[start - begin : last].split())
         where = place(page.number, page.label, (), page.unit)
         return Fault(kind, where, clause, quote, reason, meant, page.number, start - begin, last)
+
+
+    def is_amended(self, fault: Fault) -> bool:
+        """Return whether a fault is in words that an amendment quotes."""
+        at = next(start for start, page in zip(self.starts, self.pages, strict=True) if page.number == fault.page)
+        before = self.text[max(0, at + fault.start - _MAX_QUOTED) : at + fault.start]
+        quoted = (before[one.end() :] for one in _P["amended"].finditer(before))
+        return fault.kind in ("reference", "missing", "term") and any(_is_open(text) for text in quoted)
+
+
+def _is_open(text: str) -> bool:
+    """Return whether a text does not end the quotation that it begins with; there may be others inside."""
+    depth = list(accumulate((sign == "“") - (sign == "”") for sign in text if sign in "“”"))
+    return bool(depth) and min(depth) > 0
+
+
+def _quotes(text: str) -> str:
+    """Return a text whose quotation marks are pairs; its offsets stay."""
+    return re.sub(r"‘(?=[A-Z][^‘’“”\n]{1,60}”)", "“", re.sub(r"(?<=\w)“(?=[\s),;.])", "”", text))
 
 
 def proofread(version: Version, stop: Callable[[], bool] = lambda: False) -> list[Fault]:
@@ -169,6 +188,8 @@ def proofread(version: Version, stop: Callable[[], bool] = lambda: False) -> lis
         if stop():
             raise Cancelled("stopped")
         for fault in check(draft):
+            if draft.is_amended(fault):
+                continue
             found[fault.kind, fault.quote, fault.reason].append(fault)
     once = [replace(own[0], times=len(own)) for own in found.values()]
     return sorted(once, key=lambda one: (one.page or 0, one.start, one.kind))
@@ -272,7 +293,8 @@ def _numbering(draft: Draft) -> Iterator[Fault]:
         before = last.get(parent, 0)
         missing = f"{parent}.{before + 1}".lstrip(".")
         words = re.split(r"\d", re.sub(r"\W+", "", draft.text[at : at + _NEAR])[:_SAME].casefold())[0]
-        if before and value == before + 2 and not everywhere[missing]:
+        spaced = re.search(rf"(?<![\d.]){re.escape(parent)}\.\s?0?{before + 1}(?!\d)", draft.text) if parent else None
+        if before and value == before + 2 and not everywhere[missing] and not spaced:
             yield draft.fault("numbering", (start, at), f"{missing} is left out before {number}")
         elif before and value == before and parent and not words.startswith(heads.get(number, words) or "?"):
             yield draft.fault("numbering", (start, at), f"{number} is there twice", f"{parent}.{value + 1}")
@@ -295,6 +317,8 @@ def _figures(draft: Draft) -> Iterator[Fault]:
             continue
         value = parse_number(match["digits"], money=True)
         if _ORDINAL.search(draft.text[words[at].start : words[at].end]):
+            continue
+        if draft.text[: words[at].start].endswith("per "):  # six per cent (6%)
             continue
         if "half" in between or "quarter" in between or _YEARS.fullmatch(match["digits"]):
             continue
@@ -377,7 +401,9 @@ def _terms(draft: Draft) -> Iterator[Fault]:
         if len(spans) > 1 and name not in _COMMON and not _is_anew(draft.text, spans, parts):
             first = draft.fault("term", spans[0], "")
             yield draft.fault("term", spans[1], f"“{name}” is defined before, on {first.place or first.clause}")
-        if len(spans) == 1 and len(re.findall(_forms(name), everything)) < 2 and not _is_spared(draft, name, spans[0]):
+        shouted = re.I if " " in name and draft.text[slice(*spans[0])].isupper() else 0
+        uses = len(re.findall(_forms(name), everything, shouted))
+        if len(spans) == 1 and uses < 2 and not _is_spared(draft, name, spans[0]):
             yield draft.fault("term", spans[0], f"“{name}” is defined and used nowhere else")
     if not _P["imported"].search(draft.text):
         yield from _undefined(draft, {_singular(name).casefold(): name for name in (*defined, *elsewhere)})
@@ -386,7 +412,7 @@ def _terms(draft: Draft) -> Iterator[Fault]:
 def _is_anew(text: str, spans: Sequence[tuple[int, int]], parts: Sequence[int]) -> bool:
     """Return whether what was named before is only added to, or named again where an attachment begins or is signed."""
     (first, _), (second, end) = spans[:2]
-    if _P["extends"].match(text, end) or _P["signing"].match(text[end : end + 2 * _NEAR]):
+    if _P["extends"].match(text[end : end + _NEAR]) or _P["signing"].match(text[end : end + 2 * _NEAR]):
         return True
     before = text[max(0, second - _NEAR) : second]
     return before.rfind("(") > before.rfind(")") and any(first < at < second for at in parts)
@@ -395,7 +421,8 @@ def _is_anew(text: str, spans: Sequence[tuple[int, int]], parts: Sequence[int]) 
 def _is_spared(draft: Draft, name: str, span: tuple[int, int]) -> bool:
     """Return whether a term may stand unused: it is one of two names of a thing, or an abbreviation."""
     after, before = draft.text[span[1] : span[1] + _NEAR], draft.text[max(0, span[0] - _NEAR) : span[0]]
-    return name in _COMMON or name.isupper() or bool(_P["alias"].match(after) or _P["joined"].search(before))
+    short = " " not in name and sum(sign.isupper() for sign in name) * 2 > len(name)  # PhRMA
+    return name in _COMMON or name.isupper() or short or bool(_P["alias"].match(after) or _P["joined"].search(before))
 
 
 def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
@@ -407,7 +434,9 @@ def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
         name = _titled(re.sub(r"\(\w{1,4}\)$|^([^(]*)\)$", r"\1", " ".join(match[group].split())))
         if group == "called" and _P["titled"].search(draft.text[max(0, match.start() - _NEAR) : match.start()]):
             continue  # Section 5 (“Fees”)
-        if _P["pointer"].search(draft.text[match.end(group) : match.end() + _NEAR]):
+        if group == "line" and name.startswith("The "):
+            continue
+        if group in ("quoted", "included") or _P["pointer"].search(draft.text[match.end(group) : match.end() + _NEAR]):
             elsewhere.add(name)
         elif not any(match.start(group) < end and start < match.end(group) for start, end in defined[name]):
             defined[name].append(match.span(group))
@@ -434,6 +463,7 @@ def _undefined(draft: Draft, known: dict[str, str]) -> Iterator[Fault]:
             or _YOU.search(name)
             or _is_explained(name, draft.text)
             or re.search(r"[a-z][A-Z]", name)  # AddiFlex
+            or len(re.findall(rf"(?i:this) {re.escape(name)}", draft.text)) * 2 > len(spans)  # the document itself
             or any(_same(name, one) for one in known)
             or (part and len(spans) < 2 * _OFTEN)
         ):
@@ -457,6 +487,7 @@ def _ratio(one: str, other: str) -> float:
 def _parties(draft: Draft) -> Iterator[Fault]:
     """Find names of parties that are written in another way elsewhere."""
     names = [one.name for one in parties.find(draft.text) if len(one.name.split()) > 1]
+    terms = [*_defined(draft)[0], *names]
     for name in names:
         words = name.split()
         more = rf"{{{max(0, len(words) - 2)},{len(words) - 1}}}"
@@ -464,7 +495,7 @@ def _parties(draft: Draft) -> Iterator[Fault]:
         for match in re.finditer(pattern, draft.text):
             found = " ".join(match[0].split()).rstrip(".,;")
             plain, own = (" ".join(re.sub(r"[^\w ]", "", text).casefold().split()) for text in (found, name))
-            if plain in own or own in plain or any(_same(found, other) for other in names if other != name):
+            if plain in own or own in plain or any(_same(found, other) for other in terms if other != name):
                 continue
             if _ratio(plain, own) >= _ALIKE and not _is_another(plain, own):
                 yield draft.fault("party", match.span(), f"a party is called “{name}”", name)
@@ -523,7 +554,8 @@ def _forms(name: str) -> str:
 def _is_explained(name: str, text: str) -> bool:
     """Return whether a term is defined elsewhere by the words behind it, or named by a label: "The lessor: ..."."""
     own = re.escape(_singular(name))
-    pattern = rf"{own}s?[”\"]?,?\s{{1,9}}\(?as\s(?:\w+\s){{0,6}}defined|^[^\n:]{{0,30}}\b(?i:{own}s?):\s"
+    label = rf"(?i:{own[0]}){own[1:]}s?:\s"  # not in capitals, as where one signs
+    pattern = rf"{own}s?[”\"]?,?\s{{1,9}}\(?as\s(?:\w+\s){{0,6}}defined|^[ \t]*(?i:the )?{label}"
     return re.search(pattern, text, re.M) is not None
 
 

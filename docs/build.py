@@ -147,7 +147,7 @@ def _shown(default: object) -> str:
 # What each screen is called, in the order of the page; one that is missing here fails the build.
 SCREENS = {
     "ChatScreen": "The conversation",
-    "ResultsScreen": "The table of a survey (Ctrl+T)",
+    "ResultsScreen": "The table of a survey (Ctrl+T), or of findings (/proofread)",
     "ReviewScreen": "The grid of a review (/review)",
     "OverviewScreen": "The first page of a library (/overview)",
     "FactsScreen": "The facts of a document",

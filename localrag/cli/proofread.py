@@ -19,19 +19,6 @@ if TYPE_CHECKING:
     from localrag.redline.proofreading import Fault
     from localrag.security.encryption.keyring import Recipients
 
-_HEADINGS = {
-    "reference": "References that lead nowhere",
-    "missing": "Missing parts",
-    "numbering": "Numbering",
-    "term": "Defined terms",
-    "figure": "Words against figures",
-    "sum": "Sums",
-    "date": "Dates",
-    "party": "Names of parties",
-    "blank": "Blanks and notes",
-    "duty": "Duties of nobody",
-}
-
 
 @click.command("proofread")
 @click.argument("named", metavar="FILE", shell_complete=options.complete_document)
@@ -94,11 +81,13 @@ def proofread_command(
 
 
 def _print(name: str, found: list[Fault]) -> None:
+    from localrag.redline.proofreading import HEADINGS
+
     echo(f"{one_line(name)}: {counted(len(found), 'finding')}", bold=True)
     by_kind: dict[str, list[Fault]] = defaultdict(list)
     for one in found:
         by_kind[one.kind].append(one)
-    for kind, heading in _HEADINGS.items():
+    for kind, heading in HEADINGS.items():
         if by_kind[kind]:
             echo(f"\n{heading}", bold=True)
         for one in by_kind[kind]:

@@ -11,31 +11,44 @@ import re
 from bisect import bisect_right
 from calendar import monthrange
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from difflib import SequenceMatcher
 from functools import cached_property
-from itertools import pairwise
-from typing import Any, Literal, get_args
+from itertools import accumulate, pairwise
+from typing import Any, Literal
 
 from localrag.diff import clauses
 from localrag.diff.changes import Version
+from localrag.errors import Cancelled, UsageError
 from localrag.grounding import cells
 from localrag.items import parties
 from localrag.quantities import MONTHS, find_dates, find_number_words, lazy_re, load_patterns, parse_number
-from localrag.store.text_analysis import sentences
+from localrag.store.text_analysis import FALLBACK, language, sentences
 from localrag.text import running_lines, without_lines
-from localrag.types import Page, Passage, place
+from localrag.types import Citation, Page, Passage, place
 
 Kind = Literal["reference", "term", "figure", "sum", "date", "party", "numbering", "blank", "missing", "duty"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+HEADINGS: dict[Kind, str] = {
+    "reference": "References that lead nowhere",
+    "missing": "Missing parts",
+    "numbering": "Numbering",
+    "term": "Defined terms",
+    "figure": "Words against figures",
+    "sum": "Sums",
+    "date": "Dates",
+    "party": "Names of parties",
+    "blank": "Blanks and notes",
+    "duty": "Duties of nobody",
+}
+_TABLES = ("sheet", "slide")  # units of pages that hold no running text
 _NEAR, _BETWEEN, _SAME, _BOXES = 60, 40, 10, 200  # characters
-_MAX_SENTENCE = 600  # characters on each side
-_MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 2, 2, 4
+_MAX_SENTENCE, _MAX_QUOTED = 600, 3000  # characters on each side, and before
+_MIN_LABELS, _MIN_TERMS, _MIN_USES, _OFTEN = 2, 1, 2, 4
 _ORDINAL = re.compile(r"(?:first|second|third|[a-z]th)\Z", re.I)
 _YEARS = re.compile(r"(?:19|20)\d\d")
-_ALIKE, _SLIP = 0.88, 3  # of two names of which one is a slip; characters between them
+_ALIKE, _UNLIKE, _SLIP = 0.88, 0.6, 3  # of two names of which one is a slip; characters between them
 _ROMAN = "I II III IV V VI VII VIII IX X XI XII".split()
 _SHORT = 5  # letters of an abbreviation
 _LAW = 3  # digits of a number that is a law's
@@ -50,7 +63,7 @@ _COMMON = frozenset(
 _YOU = re.compile(r"\b(?:You|YOU)\b")  # a party, too, which many contracts define without quotes
 _LEAD = re.compile(r"^(?:The|These|Each|Any|No|Such|Neither|Either|Both|All|If|This|That) ")
 _PHRASE = re.compile(r"[A-Z][\w’'&-]*(?:\s{1,3}(?:(?:of|and|for)\s(?:the\s)?)?[A-Z][\w’'&-]*)*")
-_CASED = ("term", "used", "attached", "names", "acts")
+_CASED = ("term", "used", "attached", "names", "acts", "signing")
 _MONTHS = "|".join(sorted(MONTHS, key=len, reverse=True))
 _P = {
     name: lazy_re(re.sub(r"(?<!\[) ", r"\\s{1,40}", "|".join(lines)), re.M | (0 if name in _CASED else re.I))
@@ -82,6 +95,10 @@ class Fault:
         often = f" ({self.times} times)" if self.times > 1 else ""
         return f"{self.reason}{often}{f'; meant is perhaps {self.meant}' if self.meant else ''}"
 
+    def cited(self, library: str, document: str) -> Citation:
+        """Return the words as a citation of a document."""
+        return Citation(library, document, self.page, None, self.place, self.quote, self.start, self.end, 0)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -102,7 +119,7 @@ class Draft:
     @classmethod
     def of(cls, pages: Sequence[Page]) -> Draft:
         lines = running_lines([page.text for page in pages])
-        texts = [without_lines(page.text, own) for page, own in zip(pages, lines, strict=True)]
+        texts = [_quotes(without_lines(page.text, own)) for page, own in zip(pages, lines, strict=True)]
         starts = [sum(len(text) + 1 for text in texts[:at]) for at in range(len(texts))]
         return cls(pages, "\n".join(texts), starts)
 
@@ -129,18 +146,50 @@ class Draft:
         places, found = self._clauses
         at = bisect_right(places, start) - 1
         clause = found[at].name if at >= 0 else ""
-        quote = " ".join(self.text[start:end].split())
-        where = place(page.number, page.label, (), page.unit)
         last = min(end - begin, len(page.text))
+        quote = " ".join(page.text[start - begin : last].split())
+        where = place(page.number, page.label, (), page.unit)
         return Fault(kind, where, clause, quote, reason, meant, page.number, start - begin, last)
 
 
-def proofread(version: Version) -> list[Fault]:
-    """Return the errors of a document in the order of its text."""
+    def is_amended(self, fault: Fault) -> bool:
+        """Return whether a fault is in words that an amendment quotes."""
+        at = next(start for start, page in zip(self.starts, self.pages, strict=True) if page.number == fault.page)
+        before = self.text[max(0, at + fault.start - _MAX_QUOTED) : at + fault.start]
+        quoted = (before[one.end() :] for one in _P["amended"].finditer(before))
+        return fault.kind in ("reference", "missing", "term") and any(_is_open(text) for text in quoted)
+
+
+def _is_open(text: str) -> bool:
+    """Return whether a text does not end the quotation that it begins with; there may be others inside."""
+    depth = list(accumulate((sign == "“") - (sign == "”") for sign in text if sign in "“”"))
+    return bool(depth) and min(depth) > 0
+
+
+def _quotes(text: str) -> str:
+    """Return a text whose quotation marks are pairs; its offsets stay."""
+    return re.sub(r"‘(?=[A-Z][^‘’“”\n]{1,60}”)", "“", re.sub(r"(?<=\w)“(?=[\s),;.])", "”", text))
+
+
+def proofread(version: Version, stop: Callable[[], bool] = lambda: False) -> list[Fault]:
+    """Return the errors of a document in the order of its text.
+
+    Raises UsageError for what is no running text in English, and Cancelled by `stop`.
+    """
     draft = Draft.of(version.pages)
+    spoken = language(draft.text)
+    if spoken != FALLBACK:
+        raise UsageError(f"{version.name!r} is in {spoken.title()}", "Only English is proofread.")
+    if version.pages and all(page.unit in _TABLES for page in version.pages):
+        what = f"{version.name!r} consists of {version.pages[0].unit}s"
+        raise UsageError(what, "Contracts and other running texts are proofread.")
     found: dict[tuple[str, str, str], list[Fault]] = defaultdict(list)
     for check in _CHECKS:
+        if stop():
+            raise Cancelled("stopped")
         for fault in check(draft):
+            if draft.is_amended(fault):
+                continue
             found[fault.kind, fault.quote, fault.reason].append(fault)
     once = [replace(own[0], times=len(own)) for own in found.values()]
     return sorted(once, key=lambda one: (one.page or 0, one.start, one.kind))
@@ -196,6 +245,8 @@ def _attachments(draft: Draft) -> Iterator[Fault]:
     for match in _P["names"].finditer(draft.text):
         keys = {(match["word"].casefold(), name) for name in _counted(match["name"].upper())}
         foreign = _P["elsewhere"].match(draft.text[match.end() : match.end() + 60])
+        if draft.text[max(0, match.start() - 5) : match.start()].casefold() == "this ":
+            seen |= keys  # the document is that attachment
         if keys & (there | seen) or foreign or _heads(draft.text, *match.span()):
             continue
         seen |= keys
@@ -241,10 +292,11 @@ def _numbering(draft: Draft) -> Iterator[Fault]:
         value = int(own)
         before = last.get(parent, 0)
         missing = f"{parent}.{before + 1}".lstrip(".")
-        words = re.sub(r"\W+", "", draft.text[at : at + _NEAR])[:_SAME].casefold()
-        if before and value == before + 2 and not everywhere[missing]:
+        words = re.split(r"\d", re.sub(r"\W+", "", draft.text[at : at + _NEAR])[:_SAME].casefold())[0]
+        spaced = re.search(rf"(?<![\d.]){re.escape(parent)}\.\s?0?{before + 1}(?!\d)", draft.text) if parent else None
+        if before and value == before + 2 and not everywhere[missing] and not spaced:
             yield draft.fault("numbering", (start, at), f"{missing} is left out before {number}")
-        elif before and value == before and parent and words != heads.get(number):
+        elif before and value == before and parent and not words.startswith(heads.get(number, words) or "?"):
             yield draft.fault("numbering", (start, at), f"{number} is there twice", f"{parent}.{value + 1}")
         if value in (before, before + 1, before + 2) or value == 1:
             last[parent] = value
@@ -265,6 +317,8 @@ def _figures(draft: Draft) -> Iterator[Fault]:
             continue
         value = parse_number(match["digits"], money=True)
         if _ORDINAL.search(draft.text[words[at].start : words[at].end]):
+            continue
+        if draft.text[: words[at].start].endswith("per "):  # six per cent (6%)
             continue
         if "half" in between or "quarter" in between or _YEARS.fullmatch(match["digits"]):
             continue
@@ -292,8 +346,9 @@ def _blanks(draft: Draft) -> Iterator[Fault]:
     """Find blanks, brackets to be filled and notes of those who drafted; not what is signed, nor what is redacted."""
     for match in _P["blank"].finditer(draft.text):
         line = draft.text[max(draft.text.rfind("\n", 0, match.start()), match.start() - _NEAR) + 1 : match.start()]
-        after = draft.text[match.end() : match.end() + _NEAR]
-        if match[0].startswith("_") and (_P["form"].search(line) or not line.strip(" _\t/") or _P["form"].match(after)):
+        after = draft.text[match.end() : match.end() + 2 * _NEAR]
+        signed = _P["form"].search(line) or not line.strip(" _\t/") or _P["signing"].match(after)
+        if match[0].startswith("_") and signed:
             continue
         if match[0][0] == "[" and _P["ticked"].search(
             draft.text[max(0, match.start() - _BOXES) : match.end() + _BOXES]
@@ -346,15 +401,19 @@ def _terms(draft: Draft) -> Iterator[Fault]:
         if len(spans) > 1 and name not in _COMMON and not _is_anew(draft.text, spans, parts):
             first = draft.fault("term", spans[0], "")
             yield draft.fault("term", spans[1], f"“{name}” is defined before, on {first.place or first.clause}")
-        if len(spans) == 1 and len(re.findall(_forms(name), everything)) < 2 and not _is_spared(draft, name, spans[0]):
+        shouted = re.I if " " in name and draft.text[slice(*spans[0])].isupper() else 0
+        uses = len(re.findall(_forms(name), everything, shouted))
+        if len(spans) == 1 and uses < 2 and not _is_spared(draft, name, spans[0]):
             yield draft.fault("term", spans[0], f"“{name}” is defined and used nowhere else")
     if not _P["imported"].search(draft.text):
         yield from _undefined(draft, {_singular(name).casefold(): name for name in (*defined, *elsewhere)})
 
 
 def _is_anew(text: str, spans: Sequence[tuple[int, int]], parts: Sequence[int]) -> bool:
-    """Return whether an attachment, which `parts` begin, names in brackets what was named before it."""
-    (first, _), (second, _) = spans[:2]
+    """Return whether what was named before is only added to, or named again where an attachment begins or is signed."""
+    (first, _), (second, end) = spans[:2]
+    if _P["extends"].match(text[end : end + _NEAR]) or _P["signing"].match(text[end : end + 2 * _NEAR]):
+        return True
     before = text[max(0, second - _NEAR) : second]
     return before.rfind("(") > before.rfind(")") and any(first < at < second for at in parts)
 
@@ -362,7 +421,8 @@ def _is_anew(text: str, spans: Sequence[tuple[int, int]], parts: Sequence[int]) 
 def _is_spared(draft: Draft, name: str, span: tuple[int, int]) -> bool:
     """Return whether a term may stand unused: it is one of two names of a thing, or an abbreviation."""
     after, before = draft.text[span[1] : span[1] + _NEAR], draft.text[max(0, span[0] - _NEAR) : span[0]]
-    return name in _COMMON or name.isupper() or bool(_P["alias"].match(after) or _P["joined"].search(before))
+    short = " " not in name and sum(sign.isupper() for sign in name) * 2 > len(name)  # PhRMA
+    return name in _COMMON or name.isupper() or short or bool(_P["alias"].match(after) or _P["joined"].search(before))
 
 
 def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
@@ -371,10 +431,12 @@ def _defined(draft: Draft) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
     elsewhere: set[str] = set()
     for match in _P["term"].finditer(draft.text):
         group = next(name for name, words in match.groupdict().items() if words)
-        name = _titled(re.sub(r"\(\w{1,4}\)$", "", " ".join(match[group].split())))
+        name = _titled(re.sub(r"\(\w{1,4}\)$|^([^(]*)\)$", r"\1", " ".join(match[group].split())))
         if group == "called" and _P["titled"].search(draft.text[max(0, match.start() - _NEAR) : match.start()]):
             continue  # Section 5 (“Fees”)
-        if _P["pointer"].search(draft.text[match.end(group) : match.end() + _NEAR]):
+        if group == "line" and name.startswith("The "):
+            continue
+        if group in ("quoted", "included") or _P["pointer"].search(draft.text[match.end(group) : match.end() + _NEAR]):
             elsewhere.add(name)
         elif not any(match.start(group) < end and start < match.end(group) for start, end in defined[name]):
             defined[name].append(match.span(group))
@@ -400,6 +462,9 @@ def _undefined(draft: Draft, known: dict[str, str]) -> Iterator[Fault]:
             or _singular(name) in _COMMON
             or _YOU.search(name)
             or _is_explained(name, draft.text)
+            or re.search(r"[a-z][A-Z]", name)  # AddiFlex
+            or len(re.findall(rf"(?i:this) {re.escape(name)}", draft.text)) * 2 > len(spans)  # the document itself
+            or any(_same(name, one) for one in known)
             or (part and len(spans) < 2 * _OFTEN)
         ):
             continue
@@ -422,14 +487,15 @@ def _ratio(one: str, other: str) -> float:
 def _parties(draft: Draft) -> Iterator[Fault]:
     """Find names of parties that are written in another way elsewhere."""
     names = [one.name for one in parties.find(draft.text) if len(one.name.split()) > 1]
+    terms = [*_defined(draft)[0], *names]
     for name in names:
         words = name.split()
         more = rf"{{{max(0, len(words) - 2)},{len(words) - 1}}}"
         pattern = rf"\b{re.escape(words[0][:3])}[\w-]*(?:[\s,]{{1,3}}[A-Z&][\w&.’'-]*){more}"
         for match in re.finditer(pattern, draft.text):
             found = " ".join(match[0].split()).rstrip(".,;")
-            plain, own = (re.sub(r"[^\w ]", "", text).casefold() for text in (found, name))
-            if plain in own or own in plain or any(_same(found, other) for other in names if other != name):
+            plain, own = (" ".join(re.sub(r"[^\w ]", "", text).casefold().split()) for text in (found, name))
+            if plain in own or own in plain or any(_same(found, other) for other in terms if other != name):
                 continue
             if _ratio(plain, own) >= _ALIKE and not _is_another(plain, own):
                 yield draft.fault("party", match.span(), f"a party is called “{name}”", name)
@@ -438,9 +504,10 @@ def _parties(draft: Draft) -> Iterator[Fault]:
 def _is_another(one: str, other: str) -> bool:
     """Return whether names differ in whole short words: "Acme LLC" and "Acme Inc", "Fund IV GP" and "Fund IVA"."""
     words = [[word for word in a.split() if word not in b.split()] for a, b in ((one, other), (other, one))]
+    longest = _SHORT - (_ratio(*map(" ".join, words)) >= _UNLIKE)
     return (
         any(words)
-        and all(len(word) < _SHORT - 1 for own in words for word in own)
+        and all(len(word) < longest for own in words for word in own)
         and one.split()[0] == other.split()[0]
     )
 
@@ -453,6 +520,8 @@ def _duties(draft: Draft) -> Iterator[Fault]:
     anybody = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(map(re.escape, names))) or '(?!)'})(?!\w)")
     for match in _P["duty"].finditer(draft.text):
         start, end = _sentence(draft.text, *match.span())
+        if re.match(r"(?:Such|This|These|That|Said)\s[a-z]", draft.text[start:end]):  # of the sentence before
+            start = _sentence(draft.text, start - 2, start - 1)[0]
         said = draft.text[start:end]
         if _P["time"].search(said) and not (anybody.search(said) or _P["anybody"].search(said)):
             yield draft.fault("duty", match.span(), "it is not said who is to do it")
@@ -477,15 +546,16 @@ def _singular(name: str) -> str:
 
 def _forms(name: str) -> str:
     """Return a pattern of a term in all its forms: each of its words singular or plural, or all in capitals."""
-    words = (re.escape(re.sub(r"y$", "", _singular(word))) + r"(?:y|ies|e?s)?" for word in name.split())
-    pattern = r"\s".join(words)
+    first, *others = (re.escape(re.sub(r"y$", "", _singular(word))) + r"(?:y|ies|e?s)?" for word in name.split())
+    pattern = r"\s".join([first, *(f"(?i:{word})" for word in others)])
     return rf"(?<!\w)(?:{pattern}|{re.escape(name.upper())}S?)(?!\w)"
 
 
 def _is_explained(name: str, text: str) -> bool:
     """Return whether a term is defined elsewhere by the words behind it, or named by a label: "The lessor: ..."."""
-    own = re.escape(name)
-    pattern = rf"{own}[”\"]?,?\s{{1,9}}\(?as\s(?:[a-z]+\s){{0,4}}defined|^[ \t]*(?i:the )?{own}:\s"
+    own = re.escape(_singular(name))
+    label = rf"(?i:{own[0]}){own[1:]}s?:\s"  # not in capitals, as where one signs
+    pattern = rf"{own}s?[”\"]?,?\s{{1,9}}\(?as\s(?:\w+\s){{0,6}}defined|^[ \t]*(?i:the )?{label}"
     return re.search(pattern, text, re.M) is not None
 
 

@@ -26,6 +26,12 @@ def from_library(library: Library, document: Document) -> Version:
     return Version(document.path, pages, document.sha256, library.name, _notes(document.skipped))
 
 
+def of_library(settings: Settings, name: str, path: str) -> Version:
+    """Read a document of a library; raises NotFoundError if it is not there, even if the disk has such a file."""
+    with closing(open_library(settings, name)) as library, library.snapshot():
+        return from_library(library, library.document(os.fsencode(path).decode("utf-8", "backslashreplace")))
+
+
 def from_files(
     paths: Sequence[Path], settings: Settings, passwords: Sequence[str] = (), stop: Callable[[], bool] = lambda: False
 ) -> dict[Path, Version]:

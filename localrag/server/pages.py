@@ -77,6 +77,7 @@ def routes(served: Served, turns: FairQueue, store: SessionStore | None = None) 
         Route("/review/{job}", pages.decide, methods=["POST"]),
         Route("/overview/{library}", pages.overview),
         Route("/overview/{library}", pages.decide_fact, methods=["POST"]),
+        Route("/proofread/{name:path}", pages.proofread),
         Route("/image", pages.image),
         Route("/boxes", pages.boxes),
         Mount("/static", StaticFiles(directory=showing.HERE / "static")),
@@ -323,6 +324,8 @@ class Pages:
         self._served.check([library])
         await record(self._served, request, "page", (library,))
         opened = await self._served.call("page", library, document, wanted)
+        if shown is None and "mark" in query:
+            shown = showing.marked(opened, library, *_span(query["mark"]))
         width = min(_MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
         return showing.source_html(opened, library, shown, base, number(query.get("at")), width)
 
@@ -344,10 +347,7 @@ class Pages:
         query = dict(values_of(key))
         library, _, document = query.get("read", "").partition("/")
         self._served.check([library])
-        spans = tuple(
-            (number(first) or 0, number(last) or 0)
-            for first, _, last in (one.partition("-") for one in query.get("spans", "").split(",") if one)
-        )
+        spans = tuple(_span(one) for one in query.get("spans", "").split(",") if one)
         width = min(_MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
         async with self._drawing:
             if key not in self._pictures:
@@ -382,6 +382,19 @@ class Pages:
         await decide_fact(self._served, request, library, given)
         then = {"document": document, "rejected": given.fact if given.state == "rejected" else None}
         return RedirectResponse(f"{showing.overview_of(library)}?{showing.encoded(then)}#open", 303)
+
+    async def proofread(self, request: Request) -> Response:
+        """The errors of drafting in a document; each leads to its words on their page."""
+        name = unquote(request.path_params["name"], errors="surrogateescape")  # written by `showing.name_of`
+        library, _, document = name.partition("/")
+        self._served.check([library])
+        base, query = showing.proofread_of(library, document), dict(values_of(request.url.query))
+        source = await self._source(request, query, base, None)
+        if query.get("part") == "source":
+            return HTMLResponse(source)
+        await record(self._served, request, "proofread", (library,))
+        found = await while_there(request, self._served.call("proofread", library, document))
+        return HTMLResponse(await asyncio.to_thread(showing.proofread_html, found, library, base, source))
 
     async def begin_review(self, request: Request) -> Response:
         values = await _values(request)
@@ -488,6 +501,12 @@ class _Sent:
         if len(job.results.lines) != self._rows:
             self._rows, fresh["rows"] = len(job.results.lines), showing.preview(job)
         return fresh
+
+
+def _span(text: str) -> tuple[int, int]:
+    """Return the offsets of words on a page, as addresses have them: 12-40."""
+    first, _, last = text.partition("-")
+    return number(first) or 0, number(last) or 0
 
 
 async def _values(request: Request) -> list[tuple[str, str]]:

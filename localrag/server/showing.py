@@ -81,6 +81,7 @@ def environment() -> Environment:
         without_commands=without_commands,
         encoded=encoded,
         overview_of=overview_of,
+        proofread_of=proofread_of,
         MAX_AHEAD=MAX_AHEAD,
         quoted_path=lambda path: quote(path, errors="surrogateescape"),
         quoted=lambda words: references.in_quotes(" ".join(words.split())),
@@ -191,6 +192,14 @@ def cited(session: Session, reference: str) -> Cited:
     raise NotFoundError("there is no such citation in this conversation", "It may have been deleted.")
 
 
+def marked(opened: Opened, library: str, start: int, end: int) -> Cited | None:
+    """Return the words of a page between two offsets as a citation, if there are any."""
+    page, words = opened.page, opened.page.text[start:end]
+    where = place(page.number, page.label, (), page.unit)
+    cited = Citation(library, opened.document.path, page.number, page.label, where, words, start, end, 0)
+    return Cited(cited, "") if words.strip() else None
+
+
 def settled(answer: Answer) -> Results:
     results = Results(answer.question)
     results.settle(answer)
@@ -283,7 +292,8 @@ def source_html(opened: Opened, library: str, shown: Cited | None, base: str, at
     if at is not None:
         start = max(0, min(at, len(page.text)))
         end = min(len(page.text), start + 2 * cited_page.WINDOW)
-    own = {"source": shown.reference} if shown is not None else {"read": f"{library}/{document.path}"}
+    read = {"read": f"{library}/{document.path}"}
+    own = {"source": shown.reference} if shown is not None and shown.reference else read
 
     def turn(step: int) -> str:
         number = page.number
@@ -296,7 +306,7 @@ def source_html(opened: Opened, library: str, shown: Cited | None, base: str, at
         return f"{base}?{encoded({**own, 'page': page.number, 'at': found[0]})}#source" if found is not None else ""
 
     spans = [(quote.start, quote.end) if quote else (0, 0), *((one.start, one.end) for one in others if one)]
-    drawn = {"read": f"{library}/{document.path}", "page": page.number, "width": width}
+    drawn: dict[str, Any] = {**read, "page": page.number, "width": width}
     drawn["spans"] = ",".join(f"{first}-{last}" for first, last in spans)
     pictured = source_files.has_pictures(document) and opened.state not in ("missing", "elsewhere")
     return render(
@@ -351,6 +361,29 @@ def grid(findings: Sequence[Checked]) -> dict[tuple[str, str], dict[str, tuple[i
     for number, one in enumerate(findings):
         rows.setdefault((one.library, one.document), {})[one.item] = (number, one)
     return rows
+
+
+# --- errors of drafting: `found` is what `Engine.proofread` returns ---
+
+
+def proofread_of(library: str, document: str) -> str:
+    """Return the address of the findings in a document."""
+    return f"/proofread/{quote(name_of(library, document))}"
+
+
+def proofread_html(found: Mapping[str, Any], library: str, base: str, source: Markup) -> Markup:
+    """Return the errors of drafting in a document by kind, each with the address of its words."""
+    from localrag.redline.proofreading import HEADINGS, Fault  # they load numpy
+
+    faults = [Fault(**one) for one in found["findings"]]
+
+    def at(one: Fault) -> str:
+        read = f"{library}/{found['document']}"
+        return f"{base}?{encoded({'read': read, 'page': one.page, 'mark': f'{one.start}-{one.end}'})}#source"
+
+    kinds = {heading: [one for one in faults if one.kind == kind] for kind, heading in HEADINGS.items()}
+    given = {"found": found, "count": len(faults), "kinds": kinds, "at": at, "library": library, "base": base}
+    return render("proofread.html", **given, source=source)
 
 
 # --- the first page of a library: `held` is what `Engine.overview` returns ---

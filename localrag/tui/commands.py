@@ -57,6 +57,7 @@ COMMANDS = (
     Command("extract", "SCHEMA", "Fill a table: vendor, total money, invoice date", mode="extract"),
     Command("review", "PLAYBOOK", "Check the documents against a playbook", "review", choices="playbooks"),
     Command("compare", "OLD [NEW] [OURS]", "Compare versions: documents or files", "compare", choices="documents"),
+    Command("proofread", "DOCUMENT", "Errors of drafting in a document", "proofread", choices="documents"),
     Command("overview", "", "First page: what there is, what comes next, facts of each document", "overview"),
     Command("again", "", "Answer the last question again, with another plan", "again"),
     Command("model", "ID", "Answer with another model", "app.use_model", choices="models"),

@@ -208,6 +208,19 @@ class Engine(Asker):
         read = versions.read(named, libraries, self._settings, stop=stop)
         return three_way.compare_three(*read) if len(read) == 3 else changes.compare(*read)
 
+    def proofread(self, library: str, document: str, *, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+        """Find errors of drafting in a document of a library, and record it.
+
+        Returns its path, what was not read of it, and the findings (`Fault.to_dict`): their class loads numpy.
+        """
+        from localrag.redline import proofreading, versions
+
+        version = versions.of_library(self._settings, library, document)
+        found = proofreading.proofread(version, stop)
+        versions.record_proofread(self._settings, version, len(found))
+        findings = [one.to_dict() for one in found]
+        return {"document": version.name, "not_read": list(version.notes), "findings": findings}
+
     def drafts(self, document: str, *, libraries: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """Return the versions of a document (a path, or a part of one) as paths and days, the latest last."""
         from localrag.redline import versions

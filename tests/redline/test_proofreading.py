@@ -3,6 +3,7 @@
 import pytest
 
 from localrag.diff.changes import Version
+from localrag.errors import Cancelled, UsageError
 from localrag.redline import proofreading
 from localrag.types import Page
 
@@ -111,11 +112,47 @@ def test_the_other_faults_of_a_text_are_not_touched_by_one():
         "3 Section 1.7 Prices. Section 1.8 . Costs. It is paid as Sections 1.7 and 1.8 say.",
         "A running line   Schedule 4 Tables\n\nSee Schedule 4.\n\n                          EXHIBIT A\n    OATS\n\nSee Exhibit A.",
         "                  EXHIBIT A\n\nORDER FORM\n\nIt is under the agreement of Quillfeather Foods GmbH (the “Buyer”).",
+        "LARKSPUR TRADING LTD. (“Supplier”)\n\nBy: Title:",
+        "Acknowledged before me this ______ day of March by the Buyer.",
+        "The term “Products” shall be deemed to include samples.",
+        "It is a line known as “Kind Oats” (“KO”). The KO line is good.",
+        "Interest is six per cent (6%). The list in Schedule 9 thereto is another.",
+        "1.3 “BLUE MILL” means a mill. The Buyer likes the blue Mill and its Mill owner.",
+        "The Buyer may ask any holder of rights (a valid “Green Card” holder) to leave.",
+        "Section 2.2 is amended to read: “The Buyer shall pay under Section 9.9 and Schedule 7, and each Mill.”",
+        "It is for Sabco Inc. (hereinafter Sabco). Sabco shall come. Sabco shall go.",
+        "This Pledge is made for it. Each may end this Pledge. No one may sell this Pledge. A Pledge is a pledge.",
+        "Exclusive: [ ] Yes [ ] No",
+        "The data is “Pond Data” under the law.",
+        "It is said (the “Fish” and “Fowl”) of Fish. The Fowl are old, each Fowl is, and such Fowl go as the Fowl do.",
         "The Buyer may ask for the Special Goods (as such term is defined in the Buyer's letter), the Special Goods being new.",
     ],
 )
 def test_what_belongs_elsewhere_is_no_fault(more):
     assert faults(SOUND.replace("3. Term", f"{more}\n\n3. Term")) == []
+
+
+@pytest.mark.parametrize(
+    "pages, words",
+    [
+        ([Page("Der Mieter zahlt die Miete, und die Kaution ist in der Höhe von drei Mieten zu leisten. " * 9)], "German"),
+        ([Page(SOUND, 1, unit="sheet"), Page(SOUND, 2, unit="sheet")], "sheets"),
+    ],
+)
+def test_what_is_no_running_text_in_english_is_refused(pages, words):
+    with pytest.raises(UsageError, match=words):
+        proofreading.proofread(Version("draft", tuple(pages), ""))
+
+
+def test_a_stop_is_obeyed():
+    with pytest.raises(Cancelled):
+        proofreading.proofread(Version("draft.txt", (Page(SOUND),), ""), lambda: True)
+
+
+def test_a_quote_has_the_signs_of_its_page():
+    text = SOUND.replace("fee (the “Fee”)", "fee (the “Fee“)").replace("on March 1", "on [insert “Day“ here]")
+    (one,) = faults(text)
+    assert one.quote == "[insert “Day“ here]" and text[one.start : one.end] == one.quote
 
 
 def test_a_reference_at_the_start_of_a_line_attaches_nothing():

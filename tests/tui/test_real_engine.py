@@ -5,6 +5,7 @@ import pytest
 from localrag.sessions import store_of
 from localrag.tui.app import LocalragApp
 from localrag.tui.screens.chat import ChatScreen
+from localrag.tui.screens.proofread import ProofreadScreen
 from localrag.tui.screens.review import ReviewScreen
 from localrag.tui.screens.table import ResultsScreen
 from localrag.tui.screens.versions import VersionsScreen
@@ -68,3 +69,36 @@ async def test_documents_are_surveyed_reviewed_and_compared(open_app, shelf, her
         await pilot.press("e")
         await fill(pilot, "out.docx")
         await until(pilot, (here / "out.docx").exists)
+
+
+async def test_a_document_is_proofread_and_a_finding_leads_to_its_words(open_app, shelf):
+    draft = (
+        "1. The “Tenant” shall pay within thirty (45) days. The Tenant may leave.\n\n2. See Section 9.\n\nSigned: _____"
+    )
+    german = (
+        "Der Mieter zahlt die Miete an den Vermieter, und die Kaution ist in der Höhe von drei Mieten zu leisten. " * 5
+    )
+    shelf("leases", {"in/draft [1].txt": draft, "mietvertrag.txt": german})
+    async with open_app().run_test(size=WIDE, notifications=True) as pilot:
+        await open_chat(pilot)
+        await see(pilot, "2 documents")
+        await ask(pilot, '/proofread "draft [1].txt"')
+        await on(pilot, ProofreadScreen)
+        await until(pilot, lambda: len(rows(pilot)) == 2)
+        await see(pilot, "the words say 30 and the figures 45", "there is no clause 9")
+        await press(pilot, "enter", then=lambda: "thirty (45)" in marked(pilot.app))
+        await press(pilot, "escape", "escape")
+        await on(pilot, ChatScreen)
+        await press(pilot, "f6", "P")
+        await on(pilot, ProofreadScreen)
+        await press(pilot, "escape", "right", "down", "enter", then=lambda: pilot.app.screen._source.display)
+        await press(pilot, "P")
+        await on(pilot, ProofreadScreen)
+        await press(pilot, "escape", "f6", "space", "down", "space", "P", sees="2 documents chosen, and one")
+        await press(pilot, "c", "escape")
+        await ask(pilot, "/proofread mietvertrag.txt")
+        await on(pilot, ProofreadScreen)
+        await see(pilot, "is in German. Only English is proofread.")
+        await press(pilot, "escape")
+        await ask(pilot, "/proofread none.txt")
+        await see(pilot, "! no document")

@@ -17,7 +17,7 @@ from textual.events import Callback
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
-from localrag.errors import LocalragError
+from localrag.errors import LocalragError, UsageError
 from localrag.search import filters
 from localrag.security.terminal import counted
 from localrag.tui.chat_state import ChatState, Resumed, Scope, Trouble, earlier_questions, restore_settings
@@ -232,6 +232,28 @@ class ChatScreen(Screen[None]):
             chosen = named if len(named) in (2, 3) else await ask_for_other(self.app, named, libraries)
             if chosen:
                 self.app.push_screen(VersionsScreen(self._core, chosen, libraries))
+
+    def action_proofread(self, argument: str = "") -> None:
+        """Find errors of drafting in a document: named, chosen in the library, or shown as the source."""
+        from localrag.tui.screens.proofread import ProofreadScreen
+
+        with self.app.errors_shown():
+            self.app.push_screen(ProofreadScreen(self._core, self._document(argument)))
+
+    def _document(self, argument: str) -> Name:
+        """The document of a command. Raises UsageError where there is not one."""
+        named, shown = names_in(argument), self._source.shown
+        if argument:
+            fits = (one for one in self._asking.known.names if named[0] in (one[1], one[1].rpartition("/")[2]))
+            chosen = [next(fits, (self.scope.libraries[0], name)) for name in named]
+        elif self._library.has_focus_within:
+            chosen = [one.name for one in self._library.chosen()]
+        else:
+            chosen = [shown] if shown is not None else []
+        if len(chosen) != 1:
+            hint = "Name one (/proofread DOCUMENT), tick one in the library (F6), or open a page of one."
+            raise UsageError(f"{counted(len(chosen), 'document')} chosen, and one is proofread", hint)
+        return chosen[0]
 
     def action_overview(self) -> None:
         from localrag.tui.screens.overview import OverviewScreen

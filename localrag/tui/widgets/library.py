@@ -486,6 +486,7 @@ class LibraryPane(Vertical):
         Binding("a", "screen.add_folder", "Add another folder to the library"),
         Binding("w", "warm", "Warm the ticked documents, or those here: the model reads them ahead"),
         Binding("x", "stop", "Stop reading and warming; else hide the results"),
+        Binding("P", "screen.proofread", "Proofread the ticked document, or the one here"),
         Binding("r", "screen.look", "Look at the libraries again"),
         Binding("d", "screen.forget", "Delete the text of the ticked documents, or of those here"),
     ]

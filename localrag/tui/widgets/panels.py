@@ -278,6 +278,7 @@ class Panels(SourceKeys):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "step(1)", "Next citation; on a citation also Down"),
         Binding("p", "step(-1)", "Previous citation; on a citation also Up"),
+        Binding("P", "screen.proofread", "Proofread the document of the source"),
         Binding("enter", "enter", "From a citation to its source; in the source, back to the quote"),
     ]
 

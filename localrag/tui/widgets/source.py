@@ -29,6 +29,7 @@ from localrag.ingest.source_files import PagePicture
 from localrag.tui.text import clean_in_place, clean_line, error_content, shorten_source
 from localrag.tui.threads import Core
 from localrag.types import Citation, Page, place
+from localrag.worker.branches import Name
 from localrag.worker.engine import Opened
 
 if TYPE_CHECKING:
@@ -167,6 +168,12 @@ class SourcePane(Vertical):
     def citation(self) -> Citation | None:
         """The citation whose source is shown; None for a document that was opened without one."""
         return self._citation if self._citation is not None and self._citation.quote else None
+
+    @property
+    def shown(self) -> Name | None:
+        """The document that is shown."""
+        one = self._citation if self.display else None
+        return (one.library, one.document) if one is not None else None
 
     def open(self, citation: Citation, number: int, count: int, others: Sequence[Citation] = ()) -> None:
         """Show the source of citation `number` of `count`; `others` are marked if they are on the same page."""

@@ -169,7 +169,7 @@ def asked(text: str) -> Asked:
 
 def _read(text: str) -> Asked:
     earlier = _EARLIER.search(text) is not None
-    text = _EARLIER.sub(" ", _NOT.sub(" ", text))
+    text = _EARLIER.sub(" ", _NOT.sub(lambda match: match[0] if length(match[0]) is None else " ", text))
     months = length(text)
     found: list[Period] = []
 

@@ -47,12 +47,6 @@ _WORKED_OUT = re.compile(
     r"|\b(?:grow|chang|increas|decreas|declin|differ|rise|rose|fall|fell|drop|exceed|more|less|higher|lower|than|minus)",
     re.I,
 )
-# What a question may say beside the label of a row: any other word may ask for a part of it, or for more.
-_PLAINLY = frozenset(
-    "what how much was were is are did does do has have had s the a an of in for at as on and | its their it company "
-    "give me show tell please find report reported amount figure value total three six nine twelve months month "
-    "quarter ended ending end year years fiscal period first second third fourth q1 q2 q3 q4 million millions".split()
-)
 _PART = re.compile(r"\b(?:share|proportion|portion|fraction|margin|ratio|average|mean|points?)\b", re.I)
 _FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|low|reduc|less|smaller|fewer|below|down\b)", re.I)
 _RISE = re.compile(r"\b(?:r[io]se|grow|grew|increas|more\b|high|great|larger|bigger|exceed|above|up\b|gain)|>", re.I)
@@ -235,10 +229,7 @@ def _growth(asked: Asked, words: str) -> Reading | None:
 
 def _by_label(label: str, asked: Asked) -> Reading | None:
     """Return the figure of the rows with a label that a question says whole, if it says nothing else of labels."""
-    rest = f" {flat(asked.content)} ".replace(f" {label} ", " | ", 1)
-    if len(label.split()) < 2 or not set(YEAR.sub(" ", rest).split()) <= _PLAINLY:
-        return None
-    return Reading(Figure(label), labelled=True)
+    return Reading(Figure(label), labelled=True) if len(label.split()) > 1 else None
 
 
 def _compound(asked: Asked) -> Iterator[Reading]:
@@ -289,18 +280,14 @@ def _single(asked: Asked, words: str) -> Iterator[Reading]:
     if asked.lines:
         name, line = next(iter(asked.lines.items()))
         figure = Figure(line.of_period if line.of_period and _SPENDS.search(words) else name)
-        if not _WORKED_OUT.search(words.replace(f" {name} ", " ").replace(f" {name}s ", " ")):
-            yield Reading(figure, name, also=_also(figure, asked) - terms(name))
-            return
+        yield Reading(figure, name, also=_also(figure, asked) - terms(name))
+        return
     if asked.value == "yes or no":
         return
     kept = [word for word in YEAR.sub(" ", asked.content).split() if terms(word) & asked.terms]
-    if kept and not _WORKED_OUT.search(" ".join(word for word in asked.content.split() if word not in kept)):
-        name = " ".join(kept)
-        if not set(flat(YEAR.sub(" ", asked.content)).split()) - set(flat(name).split()) <= _PLAINLY:
-            return
-        if asked.kind != "calculation" or asked.report.finder.has(name):
-            yield Reading(Figure(name))
+    name = " ".join(kept)
+    if kept and (asked.kind != "calculation" or asked.report.finder.has(name)):
+        yield Reading(Figure(name))
 
 
 def _of_request(request: Request, content: str) -> Iterator[Reading]:
@@ -525,20 +512,21 @@ def flows(name: str) -> bool:
     return bool(found) and all(line.statement in ("income", "cash") for line in found)
 
 
-def called_by(name: str, one: Entry, content: str) -> bool:
-    """Return whether a figure is net, of one share or of a part where its name, or a question, says so.
+def passed_over(own: Reading, asked: Asked, labels: str) -> list[str]:
+    """Return the words of a question that neither the name nor the labels of its figure have, nor say nothing of it."""
+    named = " ".join((own.name, labels, *(figure.name for figure in figures(own.node))))
+    known = set(formulas.said("plain").split()) | set(flat(named).split())
+    lines = (_line(figure) for figure in figures(own.node))
+    if any(isinstance(line, formulas.Line) and line.outflow for line in lines):
+        known |= set(formulas.said("spent").split())
+    words = flat(YEAR.sub(" ", asked.content)).split()
+    explained = terms(named) | own.also
+    return [word for word in words if word not in known and not (terms(word) and terms(word) <= explained)]
 
-    "Net interest income" is no interest income, what is earned per share no number of shares, and the total of all
-    parts none of one.
-    """
-    own, row = flat(name), flat(one.row).split()
-    net = f"net {own}" if f" net {own} " in f" {flat(content)} " else own
-    known = any(name in net for name in formulas.lines() if name.startswith("net "))
-    if net.startswith("net ") and not known and "net" not in (*row, *flat(one.cell.section).split()):
-        return False
-    shares = "shares" in own.split() or _EACH_SHARE.search(content) is None
-    if not shares and not one.cell.unit and not table.per_share(one.cell):
-        return False
+
+def called_by(name: str, one: Entry) -> bool:
+    """Return whether a figure is no total of all parts, where one part is asked for."""
+    row = flat(one.row).split()
     part = terms(name) - terms(f"{one.row} {one.column}") - _known_names()
     return not (row[:1] == ["total"] and part and part <= terms(one.cell.section))
 

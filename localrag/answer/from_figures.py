@@ -98,9 +98,9 @@ def solve(
     each = [one for one in each if not one.unknown_names]
     for one in each if not whether else ():
         for own in reading.readings(one):
-            said = own.stated or one.unknown <= reading.names(own.node)
-            if own.single and asked.earlier and (kind == "compare" or reading.moves(question.text)):
+            if own.single and (len(asked.periods) == 2 or asked.earlier) and (kind == "compare" or reading.moves(question.text)):
                 own = reading.over_time(own)
+            said = own.stated or own.single or one.unknown <= reading.names(own.node)
             alone = own.single and kind == "compare" and len(asked.periods) < 2
             if said and not alone and (result := _worked(own, one, found, asked.periods)):
                 return result

@@ -181,7 +181,14 @@ class Finder:
             ]
             if len({one.value for _, one in ranked}) > 1:
                 return None
-        return _clear(ranked, name, bool(line and line.outflow), period)
+        found = _clear(ranked, name, bool(line and line.outflow), period)
+        part = found and not line and not found.entry.statement and self._is_part(name, found.entry)
+        return None if part else found
+
+    def _is_part(self, name: str, entry: Entry) -> bool:
+        """Return whether another row has all words of a name and more, so that a row of a note may be but a part."""
+        own = terms(entry.row)
+        return own <= terms(name) and any(own < terms(_ASIDE.sub(" ", one.row)) for one in self.entries)
 
     def _shared(self, one: Entry, statement: str) -> bool:
         """Return whether the table of a figure outside a statement has a figure of that statement.

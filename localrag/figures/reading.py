@@ -106,18 +106,17 @@ class Asked:
     @property
     def said(self) -> frozenset[str]:
         """The terms of labels that the question says whole."""
-        return self.report.finder.said(self.content) - self.frame
+        return self.report.finder.said(_split(self.content)) - self.frame
 
     @property
     def terms(self) -> frozenset[str]:
         """The terms that labels of the document have, too."""
-        return (terms(self.content) - self.frame) & self.report.finder.vocabulary
+        return (terms(_split(self.content)) - self.frame) & self.report.finder.vocabulary
 
     @cached_property
     def unknown(self) -> frozenset[str]:
         """The terms that neither labels nor lines have: they may name a part, a condition or another thing."""
-        words = terms(self.content.replace("-", " "))
-        return words - self.report.finder.vocabulary - self.frame - _known_names()
+        return terms(_split(self.content)) - self.report.finder.vocabulary - self.frame - _known_names() - terms(formulas.said("spent", "earned"))
 
     @cached_property
     def lines(self) -> dict[str, formulas.Line]:
@@ -151,6 +150,11 @@ def _nameless(text: str, report: Report) -> str:
     pattern = "|".join(map(re.escape, sorted(report.names, key=len, reverse=True)))
     found = re.sub(rf"\b(?:{pattern})(?:[’']s?)?(?=\W|$)", " ", text, flags=re.I) if pattern else text
     return " ".join(found.split())
+
+
+def _split(text: str) -> str:
+    """Return a text without hyphens, whose words are terms by themselves: "share-based"."""
+    return text.replace("-", " ")
 
 
 def over_time(own: Reading) -> Reading:
@@ -516,9 +520,9 @@ def passed_over(own: Reading, asked: Asked, labels: str) -> list[str]:
     """Return the words of a question that neither the name nor the labels of its figure have, nor say nothing of it."""
     named = " ".join((own.name, labels, *(figure.name for figure in figures(own.node))))
     known = set(formulas.said("plain").split()) | set(flat(named).split())
-    lines = (_line(figure) for figure in figures(own.node))
-    if any(isinstance(line, formulas.Line) and line.outflow for line in lines):
-        known |= set(formulas.said("spent").split())
+    for line in map(_line, figures(own.node)):
+        if isinstance(line, formulas.Line):
+            known |= set(formulas.said("spent" if line.outflow else "earned").split())
     words = flat(YEAR.sub(" ", asked.content)).split()
     explained = terms(named) | own.also
     return [word for word in words if word not in known and not (terms(word) and terms(word) <= explained)]

@@ -69,9 +69,9 @@ class Entry:
 
     @property
     def measure(self) -> Measure:
-        """What it measures by its labels and its unit; what stands in a statement of cash flows is money."""
+        """What it measures by its labels and its unit; what cash flows and a balance sheet have is money."""
         found = measure(_labels(self.cell), self.cell.unit)
-        return "money" if found == "count" and self.statement == "cash" else found
+        return "money" if found == "count" and self.statement in ("cash", "balance") else found
 
     @property
     def value(self) -> Decimal:

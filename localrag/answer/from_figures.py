@@ -98,11 +98,11 @@ def solve(
     each = [one for one in each if not one.unknown_names]
     for one in each if not whether else ():
         for own in reading.readings(one):
-            if own.single and (len(asked.periods) == 2 or asked.earlier) and (kind == "compare" or reading.moves(question.text)):
+            if own.single and asked.earlier and (kind == "compare" or reading.moves(question.text)):
                 own = reading.over_time(own)
-            said = own.stated or own.single or one.unknown <= reading.names(own.node)
-            alone = own.single and kind == "compare" and len(asked.periods) < 2
-            if said and not alone and (result := _worked(own, one, found, asked.periods)):
+            alone = own.single and len(_distinct(asked.periods, one.report)) != 2
+            said = own.stated or alone or one.unknown <= reading.names(own.node)
+            if said and not (alone and kind == "compare") and (result := _worked(own, one, found, asked.periods)):
                 return result
     if write is None or not each:
         return None

@@ -38,7 +38,7 @@ _HITS, _EACH = 15, 3
 # How a question compares, which says nothing of the figure of one side; what ends what it says of the last company.
 _COMPARES = re.compile(
     r"\b(?:more|less|fewer|higher|lower|greater|larger|smaller|bigger|better|worse|most|least|highest|lowest|greatest"
-    r"|largest|smallest|or|than|versus|vs|compare[ds]?|between|both|each)\b",
+    r"|largest|smallest|or|than|against|versus|vs|compare[ds]?|between|both|each)\b",
     re.I,
 )
 # More than one figure of each, or one that companies count in several ways.

@@ -98,11 +98,11 @@ def solve(
     each = [one for one in each if not one.unknown_names]
     for one in each if not whether else ():
         for own in reading.readings(one):
-            said = own.stated or one.unknown <= reading.names(own.node)
             if own.single and asked.earlier and (kind == "compare" or reading.moves(question.text)):
                 own = reading.over_time(own)
-            alone = own.single and kind == "compare" and len(asked.periods) < 2
-            if said and not alone and (result := _worked(own, one, found, asked.periods)):
+            alone = own.single and len(_distinct(asked.periods, one.report)) != 2
+            said = own.stated or alone or one.unknown <= reading.names(own.node)
+            if said and not (alone and kind == "compare") and (result := _worked(own, one, found, asked.periods)):
                 return result
     if write is None or not each:
         return None
@@ -110,8 +110,6 @@ def solve(
     wrote = write(text, reading.grammar(text, compares=whether))
     for one in each:
         for own in reading.written(wrote, one, compares=whether):
-            if own.single and len(asked.periods) != 2 and reading.works_out(one.content) and not side:
-                continue  # a figure alone is no growth, average or share
             if _compares_well(own, kind, len(asked.periods)) and (result := _worked(own, one, found, asked.periods)):
                 return result
     return None
@@ -218,17 +216,20 @@ def _together(own: Reading, figures: Mapping[Figure, Found], asked: Asked) -> bo
     units = {cell.unit for cell in found}
     if own.single and not any(map(str.isdigit, found[0].text)):
         return False  # a dash may stand for what is not reported
-    if any(not reading.called_by(figure.name, one.entry, asked.content) for figure, one in figures.items()):
+    if not all(reading.called_by(figure.name, one.entry) for figure, one in figures.items()):
         return False
     places = {(one.report.pair[1].id, one.entry.position, one.entry.cell.start) for one in figures.values()}
-    unscaled = any(not cell.scale and cell.unit in _MONEY and not table.per_share(cell) for cell in found)
+    amounts = (one.entry.cell for one in figures.values() if one.entry.measure == "money")
+    unscaled = any(not cell.scale and cell.unit in _MONEY for cell in amounts)
     if len(places) < len(figures) or (asked.report.finder.scaled and unscaled) or ("%" in units and len(units) > 1):
         return False
-    labels = frozenset().union(*(_labels(one.match) for one in figures.values()))
+    labels = " ".join(_labels(one.match) for one in figures.values())
+    if own.single and reading.passed_over(own, asked, labels):
+        return False
     rows = frozenset().union(*(terms(one.entry.row) for one in figures.values()))
     if not asked.terms & terms(" ".join(DISTINGUISHING)) <= rows:
         return False
-    return own.stated or asked.terms - reading.names(own.node) - terms(own.name) <= labels
+    return own.stated or asked.terms - reading.names(own.node) - terms(own.name) <= terms(labels)
 
 
 def _rises(own: Reading, values: Mapping[Figure, Decimal]) -> bool:
@@ -254,9 +255,9 @@ def _is_change(node: Node) -> bool:
     return isinstance(node.left, Operation) and node.left.sign == "-"
 
 
-def _labels(match: Match) -> frozenset[str]:
+def _labels(match: Match) -> str:
     one = match.entry
-    return terms(f"{one.row} {one.column} {one.cell.section} {one.title}")
+    return f"{one.row} {one.column} {one.cell.section} {one.title}"
 
 
 # --- in words -----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, cached_property, lru_cache
 from math import exp, log
@@ -48,9 +48,10 @@ _BENEFIT = re.compile(r"(?:income tax )?benefit\b", re.I)
 _NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]*")
 _INCOME = re.compile(r"\(income\)", re.I)
 _CHANGES = re.compile(r"\bchanges? in\b", re.I)  # above rows called like what the balance sheet has
+_RATES = re.compile(r"\b(?:rate|margin|ratio|yield)s?\b", re.I)
 _ENDS = {
-    "balance": re.compile(r"\btotal (?:assets|liabilities and)\b", re.I),
-    "income": re.compile(r"\bnet (?:income|earnings|loss|profit|\(loss\))", re.I),
+    "balance": re.compile(r"\btotal (?:current )?(?:assets|liabilities)\b", re.I),
+    "income": re.compile(r"\b(?:net|operating|gross) (?:income|earnings|loss|profit|margin|\(loss\))", re.I),
     "cash": re.compile(r"\b(?:operating|investing|financing) activities\b", re.I),
 }
 _NETTED = re.compile(r"\b(?:net of|less|excluding)\b", re.I)
@@ -96,7 +97,7 @@ def stems(text: str) -> str:
 @cache
 def frame_terms() -> frozenset[str]:
     """Return the terms of what questions for figures say besides names."""
-    return terms(formulas.frame())
+    return terms(formulas.said("plain", "frame"))
 
 
 @cache
@@ -123,7 +124,7 @@ class Finder:
     def __init__(self, entries: Sequence[Entry], encoder: SentenceEncoder) -> None:
         self.encoder = encoder
         self.entries: dict[_Label, list[Entry]] = defaultdict(list)
-        for one in entries:
+        for one in _stated(entries):
             label = _Label(one.row, one.column, one.cell.section, one.statement, one.title)
             self.entries[label].append(one)
 
@@ -164,6 +165,8 @@ class Finder:
         """
         line, more = self._line(name) if stems(name) not in self._rows else (None, frozenset())
         also |= more
+        if not terms(name) - DISTINGUISHING:
+            return None  # "Other" is of what stands above it
         if line and exact and line.statement == "balance" and period.months:
             return None  # what stands at the end of a period is no figure of the period
         where = line.statement if line and not also and line.statement in self._statements else ""
@@ -172,11 +175,20 @@ class Finder:
             # What stands elsewhere may be a part's or another company's, so that it has to have the very name.
             outside = self._ranked(name, line, period, also, usual, exact, "")
             ranked = [
-                one for one in outside if one[0] >= _EXACT and _is_whole(one[1], where) and self._shared(one[1], where)
+                one
+                for one in outside
+                if one[0] >= _EXACT and not one[1].statement and _is_whole(one[1], where) and self._shared(one[1], where)
             ]
             if len({one.value for _, one in ranked}) > 1:
                 return None
-        return _clear(ranked, name, bool(line and line.outflow), period)
+        found = _clear(ranked, name, bool(line and line.outflow), period)
+        part = found and not line and not found.entry.statement and self._is_part(name, found.entry)
+        return None if part else found
+
+    def _is_part(self, name: str, entry: Entry) -> bool:
+        """Return whether another row has all words of a name and more, so that a row of a note may be but a part."""
+        own = terms(entry.row)
+        return own <= terms(name) and any(own < terms(_ASIDE.sub(" ", one.row)) for one in self.entries)
 
     def _shared(self, one: Entry, statement: str) -> bool:
         """Return whether the table of a figure outside a statement has a figure of that statement.
@@ -210,19 +222,15 @@ class Finder:
     ) -> Iterator[tuple[float, Entry]]:
         """Yield the figures of a period that a name may call, of a statement or (for "") of all tables."""
         names = (*line.names, *line.labels) if line else (name,)
-        money = line is not None and not line.per_share and not line.counted and not table.names_share(name)
+        measures = {table.measure(line.names[0] if line else name)}
+        if _RATES.search(name) and not line:
+            measures = {"percent", "money"}
+        cash = line is not None and line.statement == "cash"
         for label, own in self.entries.items():
-            if where and label.statement != where:
+            if (where and label.statement != where) or (_CHANGES.search(label.section) and not cash):
                 continue
             fitting = [one for one in own if one.period and _covers(period, one.period, usual, exact)]
-            if line and line.per_share:
-                fitting = [one for one in fitting if table.per_share(one.cell)]
-            if line and line.counted:
-                fitting = [one for one in fitting if table.counts(one.cell)]
-            if money:
-                fitting = [one for one in fitting if not table.per_share(one.cell)]
-            if any(one.cell.unit != "%" for one in fitting) or money:  # amounts rather than their shares beside them
-                fitting = [one for one in fitting if one.cell.unit != "%"]
+            fitting = [one for one in fitting if one.measure in measures]
             probability = self._fits(label, names, name, also) if fitting else 0.0
             if probability < SURE / 2:
                 continue
@@ -253,13 +261,8 @@ class Finder:
         return _clear([(_EXACT, one) for one in fitting], label, False, period)
 
     def _is_stated(self, one: Entry) -> bool:
-        """Return whether an entry is an amount in a statement itself: its table has the line that such statements have.
-
-        Notes have lines of segments, of other companies, and of parts ("Supplemental balance sheet information").
-        """
-        ends = _ENDS.get(one.statement)
-        counted = one.cell.unit == "%" or table.per_share(one.cell) or table.counts(one.cell)
-        return bool(ends and not counted and any(ends.search(own.row) for own in self._tables[one.position, one.title]))
+        """Return whether an entry is an amount of money in a statement."""
+        return one.statement in _ENDS and one.measure == "money"
 
     @cached_property
     def _labelled(self) -> Mapping[str, list[Entry]]:
@@ -357,6 +360,22 @@ class Finder:
         totals = ("total" in core.lower()) == ("total" in name.lower())
         near = float(_vector(self.encoder, name) @ _vector(self.encoder, core))
         return [covered, precise, float(within), float(totals), near]
+
+
+def _stated(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield entries; of a table that lacks the lines that each such statement has as those of a note.
+
+    Notes have lines of segments, of other companies, and of parts ("Supplemental balance sheet information").
+    """
+    rows: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for one in entries:
+        rows[one.position, one.title].append(one.row)
+    whole = {
+        (*table, kind) for table, own in rows.items() for kind, end in _ENDS.items() if any(map(end.search, own))
+    }
+    for one in entries:
+        lacks = one.statement in _ENDS and (one.position, one.title, one.statement) not in whole
+        yield replace(one, statement="") if lacks else one
 
 
 def _is_whole(one: Entry, statement: str) -> bool:

@@ -345,9 +345,7 @@ class Line(NamedTuple):
     names: tuple[str, ...]
     outflow: bool = False
     of_period: str = ""  # the line of what is spent on it
-    per_share: bool = False
     labels: tuple[str, ...] = ()
-    counted: bool = False
 
 
 class Ratio(NamedTuple):
@@ -385,9 +383,9 @@ def _data() -> Mapping[str, Mapping[str, dict[str, Any]]]:
 
 
 @cache
-def frame() -> str:
-    """Return what questions for figures say besides names."""
-    return " ".join(_data()["words"]["frame"])
+def said(*kinds: str) -> str:
+    """Return what questions for figures say besides names, by the kinds of words in lines.toml."""
+    return " ".join(word for kind in kinds for word in _data()["words"][kind])
 
 
 @cache

@@ -46,7 +46,10 @@ _MONTH_QUARTER = lazy_re(
     rf"|\b(?P<m2>{_NAMES})\.?{_S}(?:quarter|qtr)\.?{_S}(?:of{_S})?(?P<y2>20\d\d)\b",
     re.I,
 )
-_NOT = lazy_re(r"\(?\bnot\b[^,.;?)]{0,80}\)?", re.I)
+_NOT = lazy_re(
+    r"\(?\bnot\b(?=[^,.;?)]{0,60}\b(?:three|six|nine|twelve|months?|quarters?|years?|half|cumulative|ytd)\b)[^,.;?)]{0,80}\)?",
+    re.I,
+)
 _LENGTH = lazy_re(
     r"\b(?:(?P<words>three|six|nine|twelve)|(?P<digits>3|6|9|12))[\s-]{0,3}(?:m\b|mo\b|months?\b)"
     r"|\b(?P<quarter>quarter(?:ly)?|qtr)\b|\b(?P<half>half)[\s-]year\b"

@@ -47,12 +47,6 @@ _WORKED_OUT = re.compile(
     r"|\b(?:grow|chang|increas|decreas|declin|differ|rise|rose|fall|fell|drop|exceed|more|less|higher|lower|than|minus)",
     re.I,
 )
-# What a question may say beside the label of a row: any other word may ask for a part of it, or for more.
-_PLAINLY = frozenset(
-    "what how much was were is are did does do has have had s the a an of in for at as on and | its their it company "
-    "give me show tell please find report reported amount figure value total three six nine twelve months month "
-    "quarter ended ending end year years fiscal period first second third fourth q1 q2 q3 q4 million millions".split()
-)
 _PART = re.compile(r"\b(?:share|proportion|portion|fraction|margin|ratio|average|mean|points?)\b", re.I)
 _FALL = re.compile(r"\b(?:shr[iua]nk|f[ae]ll|drop|declin|decreas|low|reduc|less|smaller|fewer|below|down\b)", re.I)
 _RISE = re.compile(r"\b(?:r[io]se|grow|grew|increas|more\b|high|great|larger|bigger|exceed|above|up\b|gain)|>", re.I)
@@ -112,18 +106,17 @@ class Asked:
     @property
     def said(self) -> frozenset[str]:
         """The terms of labels that the question says whole."""
-        return self.report.finder.said(self.content) - self.frame
+        return self.report.finder.said(_split(self.content)) - self.frame
 
     @property
     def terms(self) -> frozenset[str]:
         """The terms that labels of the document have, too."""
-        return (terms(self.content) - self.frame) & self.report.finder.vocabulary
+        return (terms(_split(self.content)) - self.frame) & self.report.finder.vocabulary
 
     @cached_property
     def unknown(self) -> frozenset[str]:
         """The terms that neither labels nor lines have: they may name a part, a condition or another thing."""
-        words = terms(self.content.replace("-", " "))
-        return words - self.report.finder.vocabulary - self.frame - _known_names()
+        return terms(_split(self.content)) - self.report.finder.vocabulary - self.frame - _known_names() - terms(formulas.said("spent", "earned"))
 
     @cached_property
     def lines(self) -> dict[str, formulas.Line]:
@@ -157,6 +150,11 @@ def _nameless(text: str, report: Report) -> str:
     pattern = "|".join(map(re.escape, sorted(report.names, key=len, reverse=True)))
     found = re.sub(rf"\b(?:{pattern})(?:[’']s?)?(?=\W|$)", " ", text, flags=re.I) if pattern else text
     return " ".join(found.split())
+
+
+def _split(text: str) -> str:
+    """Return a text without hyphens, whose words are terms by themselves: "share-based"."""
+    return text.replace("-", " ")
 
 
 def over_time(own: Reading) -> Reading:
@@ -235,10 +233,7 @@ def _growth(asked: Asked, words: str) -> Reading | None:
 
 def _by_label(label: str, asked: Asked) -> Reading | None:
     """Return the figure of the rows with a label that a question says whole, if it says nothing else of labels."""
-    rest = f" {flat(asked.content)} ".replace(f" {label} ", " | ", 1)
-    if len(label.split()) < 2 or not set(YEAR.sub(" ", rest).split()) <= _PLAINLY:
-        return None
-    return Reading(Figure(label), labelled=True)
+    return Reading(Figure(label), labelled=True) if len(label.split()) > 1 else None
 
 
 def _compound(asked: Asked) -> Iterator[Reading]:
@@ -289,18 +284,14 @@ def _single(asked: Asked, words: str) -> Iterator[Reading]:
     if asked.lines:
         name, line = next(iter(asked.lines.items()))
         figure = Figure(line.of_period if line.of_period and _SPENDS.search(words) else name)
-        if not _WORKED_OUT.search(words.replace(f" {name} ", " ").replace(f" {name}s ", " ")):
-            yield Reading(figure, name, also=_also(figure, asked) - terms(name))
-            return
+        yield Reading(figure, name, also=_also(figure, asked) - terms(name))
+        return
     if asked.value == "yes or no":
         return
     kept = [word for word in YEAR.sub(" ", asked.content).split() if terms(word) & asked.terms]
-    if kept and not _WORKED_OUT.search(" ".join(word for word in asked.content.split() if word not in kept)):
-        name = " ".join(kept)
-        if not set(flat(YEAR.sub(" ", asked.content)).split()) - set(flat(name).split()) <= _PLAINLY:
-            return
-        if asked.kind != "calculation" or asked.report.finder.has(name):
-            yield Reading(Figure(name))
+    name = " ".join(kept)
+    if kept and (asked.kind != "calculation" or asked.report.finder.has(name)):
+        yield Reading(Figure(name))
 
 
 def _of_request(request: Request, content: str) -> Iterator[Reading]:
@@ -525,20 +516,21 @@ def flows(name: str) -> bool:
     return bool(found) and all(line.statement in ("income", "cash") for line in found)
 
 
-def called_by(name: str, one: Entry, content: str) -> bool:
-    """Return whether a figure is net, of one share or of a part where its name, or a question, says so.
+def passed_over(own: Reading, asked: Asked, labels: str) -> list[str]:
+    """Return the words of a question that neither the name nor the labels of its figure have, nor say nothing of it."""
+    named = " ".join((own.name, labels, *(figure.name for figure in figures(own.node))))
+    known = set(formulas.said("plain").split()) | set(flat(named).split())
+    for line in map(_line, figures(own.node)):
+        if isinstance(line, formulas.Line):
+            known |= set(formulas.said("spent" if line.outflow else "earned").split())
+    words = flat(YEAR.sub(" ", asked.content)).split()
+    explained = terms(named) | own.also
+    return [word for word in words if word not in known and not (terms(word) and terms(word) <= explained)]
 
-    "Net interest income" is no interest income, what is earned per share no number of shares, and the total of all
-    parts none of one.
-    """
-    own, row = flat(name), flat(one.row).split()
-    net = f"net {own}" if f" net {own} " in f" {flat(content)} " else own
-    known = any(name in net for name in formulas.lines() if name.startswith("net "))
-    if net.startswith("net ") and not known and "net" not in (*row, *flat(one.cell.section).split()):
-        return False
-    shares = "shares" in own.split() or _EACH_SHARE.search(content) is None
-    if not shares and not one.cell.unit and not table.per_share(one.cell):
-        return False
+
+def called_by(name: str, one: Entry) -> bool:
+    """Return whether a figure is no total of all parts, where one part is asked for."""
+    row = flat(one.row).split()
     part = terms(name) - terms(f"{one.row} {one.column}") - _known_names()
     return not (row[:1] == ["total"] and part and part <= terms(one.cell.section))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, partial
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from localrag.figures import periods
 from localrag.figures.periods import Period
@@ -18,6 +19,7 @@ from localrag.quantities import SCALES, YEAR, find_dates, find_months, lazy_re
 from localrag.store.text_analysis import COMMON
 from localrag.types import Page, Passage
 
+Measure = Literal["money", "percent", "per share", "count"]
 _OF = r"\bstatements? of (?:consolidated )?"
 _STATEMENTS = {
     "cash": lazy_re(rf"{_OF}cash flows?\b|\bcash flows? statements?\b", re.I),
@@ -36,11 +38,13 @@ _LENGTHS = lazy_re(
 )
 _PER_SHARE = re.compile(r"\bper\b.{0,40}\bshares?\b|\beps\b", re.I)
 _SHARES_USED = re.compile(r"\bweighted\b|\bshares used\b", re.I)
-_COUNTED = re.compile(r"\b(?:shares|number|employees|staff|people|units|headcount|stores|days|weighted)\b|%", re.I)
+_COUNTED = re.compile(r"\b(?:shares|number|employees|staff|people|units|headcount|stores|days|weighted)\b", re.I)
+_PERCENT = re.compile(r"%|\bper ?cent(?:age)?\b", re.I)
 _LEADS = re.compile(r"(?:,?\s{0,3}\b(?:relying|based|using|drawing|on|in|from|by|of|the|its|their)\b){1,6}\s*$", re.I)
 _NOTE = re.compile(r"\(\w\)|\*")  # a note below a statement
 _MAX_PAGE = 1_000_000  # characters: a longer sheet holds records, of which each is looked up
 _LAST_YEAR = re.compile(r"\b((?:19|20)\d\d)$")
+_CENTS = -2  # the exponent of an amount with cents
 _DIGITS = re.compile(r"\d\d")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
@@ -62,6 +66,12 @@ class Entry:
     @property
     def row(self) -> str:
         return "" if self.cell.row == UNNAMED else self.cell.row
+
+    @property
+    def measure(self) -> Measure:
+        """What it measures by its labels and its unit; what cash flows and a balance sheet have is money."""
+        found = measure(_labels(self.cell), self.cell.unit)
+        return "money" if found == "count" and self.statement in ("cash", "balance") else found
 
     @property
     def value(self) -> Decimal:
@@ -147,28 +157,38 @@ def _lasting(at: Period | None, statement: str, about: Period | None) -> Period 
 
 
 def _in_money(found: Sequence[Cell]) -> Iterator[Cell]:
-    """Yield cells with the currency of their table, where only its first and last rows show it."""
+    """Yield cells with the currency of their table, where only its first and last rows show it.
+
+    Below shares that earnings are counted with, up to the next sign of a currency, are shares. An amount with cents
+    among whole ones is of one share.
+    """
     money = {cell.table: cell.unit for cell in reversed(found) if cell.unit not in ("", "%")}
+    whole = Counter(cell.table for cell in found if cell.value == int(cell.value))
+    every = Counter(cell.table for cell in found if cell.unit != "%")
+    shares: set[int] = set()
     for cell in found:
-        if per_share(cell):
+        cents = cell.value.as_tuple().exponent == _CENTS and 2 * whole[cell.table] > every[cell.table]
+        if cents or measure(_labels(cell), cell.unit) == "per share":
             cell = replace(cell, scale="")
-        known = cell.unit or cell.table not in money or counts(cell)
+        if cell.unit:
+            shares.discard(cell.table)
+        elif _SHARES_USED.search(cell.row):
+            shares.add(cell.table)
+        known = cell.unit or cell.table not in money or cell.table in shares or measure(_labels(cell)) == "count"
         yield cell if known else replace(cell, unit=money[cell.table])
 
 
-def per_share(cell: Cell) -> bool:
-    """Return whether a figure is of one share by its labels, so that it has no scale."""
-    return names_share(f"{cell.row} {cell.section} {cell.column}")
+def _labels(cell: Cell) -> str:
+    return f"{cell.row} {cell.section} {cell.column}"
 
 
-def names_share(text: str) -> bool:
-    """Return whether words name a figure of one share, and not the shares that it was counted with."""
-    return _PER_SHARE.search(text) is not None and _SHARES_USED.search(text) is None
-
-
-def counts(cell: Cell) -> bool:
-    """Return whether a figure is a number of things by its labels, and no amount of money."""
-    return _COUNTED.search(f"{cell.row} {cell.section} {cell.column}") is not None
+def measure(words: str, unit: str = "") -> Measure:
+    """Return what words and a unit measure: money, a percentage, an amount of one share, or a number of things."""
+    if unit == "%" or _PERCENT.search(words):
+        return "percent"
+    if _PER_SHARE.search(words) and not _SHARES_USED.search(words):
+        return "per share"
+    return "count" if not unit and _COUNTED.search(words) else "money"
 
 
 def rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:

@@ -536,3 +536,107 @@ def test_growth_of_a_line_is_its_change_in_percent(ask, question, told):
 
 def test_a_part_is_found_and_named_beside_its_line(ask):
     assert "Net sales, Services, 2021: $340 thousand" in ask("What were Orlo's net sales of services in 2021?").answer
+
+
+TRAPS = """
+
+Consolidated Balance Sheet (in thousands)
+
+| | December 31, 2021 | December 31, 2020 |
+| --- | --- | --- |
+| Cash and cash equivalents | $140 | $120 |
+| Equity investments | 45 | 41 |
+| Land and buildings, net of accumulated depreciation of $7 and $6 | 810 | 790 |
+| Total assets | 990 | 940 |
+
+Consolidated Statement of Cash Flows (in thousands)
+
+| | 2021 | 2020 |
+| --- | --- | --- |
+| Net income | $210 | $110 |
+| Changes in operating assets and liabilities: | | |
+| Accrued expenses and other | (31) | 12 |
+| Net cash provided by operating activities | 200 | 90 |
+
+Statements of Shareholders' Equity (in thousands)
+
+| | 2021 | 2020 |
+| --- | --- | --- |
+| Stock-based compensation | 27 | 21 |
+| Total shareholders' equity | 700 | 610 |
+
+Supplemental balance sheet information related to leases (in thousands)
+
+| | December 31, 2021 | December 31, 2020 |
+| --- | --- | --- |
+| Land and buildings, net | 18 | 16 |
+| Property and equipment, net | 18 | 16 |
+
+Accrued and other current liabilities (in thousands)
+
+| | December 31, 2021 | December 31, 2020 |
+| --- | --- | --- |
+| Taxes | $24 | $22 |
+| Operating leases | 8 | 7 |
+| Other | 5 | 6 |
+| Total accrued and other current liabilities | 37 | 35 |
+
+Operating lease liabilities (in thousands)
+
+| | December 31, 2021 | December 31, 2020 |
+| --- | --- | --- |
+| Long-term operating leases | $41 | $43 |
+
+Earnings per share (in thousands, except per share amounts)
+
+| | Year Ended December 31, 2021 | Year Ended December 31, 2020 |
+| --- | --- | --- |
+| Net income | $210 | $110 |
+| Weighted average outstanding shares | 900 | 880 |
+| Dilutive effect of awards | 23 | 41 |
+| Shares for diluted earnings | 923 | 921 |
+
+Reconciliation (in thousands)
+
+| | Year Ended December 31, 2021 | Year Ended December 31, 2020 |
+| --- | --- | --- |
+| Adjusted profit of the year | $231 | $126 |
+| Restructuring of plants | 11 | 12 |
+| Amounts for each holder | $0.25 | $0.14 |
+| Relocation of plants | 0.19 | 0.13 |
+| Yogurt sales as a % of net sales | 17 | 18 |
+"""
+
+_FULL = ORLO.replace("equipment, net |", "equipment, net of accumulated depreciation of $70 and $60 |")
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("What was Orlo's PP&E at December 31, 2021?", "900"),
+        ("What was Orlo's property and equipment, net at December 31, 2021?", "900"),
+        ("What were Orlo's land and buildings at December 31, 2021?", "810"),
+        ("What were Orlo's operating leases at December 31, 2021?", ""),  # 8 are the current part
+        ("What was Orlo's other in 2021?", ""),
+        ("Other for Orlo at December 31, 2021", ""),
+        ("What was Orlo's dilutive effect of awards in 2021?", ": 23 thousand"),
+        ("What were Orlo's net sales, not services, in 2021?", ""),
+        ("What were Orlo's net sales per day in 2021?", ""),
+        ("Orlo net sales per customer 2021", ""),
+        ("What were Orlo's net sales without services in 2021?", ""),
+        ("What were Orlo's accrued expenses and other in 2021?", ""),  # a change
+        ("What were Orlo's total cash and investments at December 31, 2021?", ""),
+        ("What was Orlo's stock-based compensation in 2021?", ""),  # the cash flows have none
+        ("What was Orlo's restructuring of plants in 2021?", "$11 thousand"),
+        ("What was Orlo's relocation of plants in 2021?", ""),  # of a share
+        ("What were Orlo's yogurt sales in 2021?", ""),  # a share of net sales
+    ],
+)
+def test_a_figure_is_the_whole_and_of_the_kind_that_is_asked_for(assistant, models, shelf, question, told):
+    facts.refresh(shelf("traps", {"orlo-foods_2021.md": _FULL + TRAPS}))
+    *_, last = assistant.ask(question, libraries=["traps"])
+    answer = last.answer
+    if told:
+        assert answer.plan.signals.get("read") == "figures" and told in answer.answer
+    else:
+        assert answer.plan.signals.get("read") != "figures"

@@ -177,7 +177,10 @@ class Finder:
             ranked = [
                 one
                 for one in outside
-                if one[0] >= _EXACT and not one[1].statement and _is_whole(one[1], where) and self._shared(one[1], where)
+                if one[0] >= _EXACT
+                and not one[1].statement
+                and _is_whole(one[1], where)
+                and self._shared(one[1], where)
             ]
             if len({one.value for _, one in ranked}) > 1:
                 return None
@@ -370,9 +373,7 @@ def _stated(entries: Sequence[Entry]) -> Iterator[Entry]:
     rows: dict[tuple[int, str], list[str]] = defaultdict(list)
     for one in entries:
         rows[one.position, one.title].append(one.row)
-    whole = {
-        (*table, kind) for table, own in rows.items() for kind, end in _ENDS.items() if any(map(end.search, own))
-    }
+    whole = {(*table, kind) for table, own in rows.items() for kind, end in _ENDS.items() if any(map(end.search, own))}
     for one in entries:
         lacks = one.statement in _ENDS and (one.position, one.title, one.statement) not in whole
         yield replace(one, statement="") if lacks else one

@@ -116,7 +116,13 @@ class Asked:
     @cached_property
     def unknown(self) -> frozenset[str]:
         """The terms that neither labels nor lines have: they may name a part, a condition or another thing."""
-        return terms(_split(self.content)) - self.report.finder.vocabulary - self.frame - _known_names() - terms(formulas.said("spent", "earned"))
+        return (
+            terms(_split(self.content))
+            - self.report.finder.vocabulary
+            - self.frame
+            - _known_names()
+            - terms(formulas.said("spent", "earned"))
+        )
 
     @cached_property
     def lines(self) -> dict[str, formulas.Line]:

@@ -151,7 +151,6 @@ class Draft:
         where = place(page.number, page.label, (), page.unit)
         return Fault(kind, where, clause, quote, reason, meant, page.number, start - begin, last)
 
-
     def is_amended(self, fault: Fault) -> bool:
         """Return whether a fault is in words that an amendment quotes."""
         at = next(start for start, page in zip(self.starts, self.pages, strict=True) if page.number == fault.page)
@@ -506,9 +505,7 @@ def _is_another(one: str, other: str) -> bool:
     words = [[word for word in a.split() if word not in b.split()] for a, b in ((one, other), (other, one))]
     longest = _SHORT - (_ratio(*map(" ".join, words)) >= _UNLIKE)
     return (
-        any(words)
-        and all(len(word) < longest for own in words for word in own)
-        and one.split()[0] == other.split()[0]
+        any(words) and all(len(word) < longest for own in words for word in own) and one.split()[0] == other.split()[0]
     )
 
 

@@ -135,7 +135,10 @@ def test_what_belongs_elsewhere_is_no_fault(more):
 @pytest.mark.parametrize(
     "pages, words",
     [
-        ([Page("Der Mieter zahlt die Miete, und die Kaution ist in der Höhe von drei Mieten zu leisten. " * 9)], "German"),
+        (
+            [Page("Der Mieter zahlt die Miete, und die Kaution ist in der Höhe von drei Mieten zu leisten. " * 9)],
+            "German",
+        ),
         ([Page(SOUND, 1, unit="sheet"), Page(SOUND, 2, unit="sheet")], "sheets"),
     ],
 )

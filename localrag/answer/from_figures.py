@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException, localcontext
 
 from localrag.answer.table_qa.calculation import number, rounded
-from localrag.figures import formulas, periods, reading, table
+from localrag.figures import formulas, periods, reading
 from localrag.figures.finding import DISTINGUISHING, Match, terms
 from localrag.figures.formulas import Figure, Node, Operation
 from localrag.figures.periods import Period

@@ -20,7 +20,7 @@ step() { # NAME COMMAND...: run it, and say how long it took
 
 inside() { # COMMAND...: run it in the empty system, as a user, without network
     unshare --net --pid --fork --kill-child chroot --userspec=1000:1000 "$root" \
-        /usr/bin/env -i HOME=/home/user PATH=/usr/bin:/bin TERM=xterm-256color LANG=C.UTF-8 "$@"
+        /usr/bin/env -i HOME=/srv/user PATH=/usr/bin:/bin TERM=xterm-256color LANG=C.UTF-8 "$@"
 }
 
 make_root() {
@@ -28,9 +28,9 @@ make_root() {
     mount -t proc proc "$root/proc"
     mount --rbind --make-rslave /dev "$root/dev"
     ! chroot "$root" sh -c 'command -v python3; command -v cc'
-    mkdir -p "$root/home/user/documents"
-    cp -r examples/. "$root/home/user/documents"
-    chown -R 1000:1000 "$root/home/user"
+    mkdir -p "$root/srv/user/documents"
+    cp -r examples/. "$root/srv/user/documents"
+    chown -R 1000:1000 "$root/srv/user"
 }
 
 unpack() {
@@ -46,7 +46,7 @@ answers() {
     inside localrag models install all-minilm-l6-v2
     inside localrag models install "$generator"
     inside localrag doctor | tee "$work/doctor.txt"
-    inside localrag ingest /home/user/documents --name examples
+    inside localrag ingest /srv/user/documents --name examples
     inside localrag ask "For how long is former pay protected after redeployment?" --library examples
 }
 
@@ -66,10 +66,10 @@ chats() {
 }
 
 serves() {
-    inside localrag serve --library examples --socket /home/user/socket --no-token >"$work/serve.log" 2>&1 &
+    inside localrag serve --library examples --socket /srv/user/socket --no-token >"$work/serve.log" 2>&1 &
     for _ in $(seq 30); do
         sleep 1
-        curl --silent --fail --unix-socket "$root/home/user/socket" http://localhost/v1/models && break
+        curl --silent --fail --unix-socket "$root/srv/user/socket" http://localhost/v1/models && break
     done
     kill $!
 }

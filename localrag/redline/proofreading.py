@@ -151,7 +151,6 @@ class Draft:
         where = place(page.number, page.label, (), page.unit)
         return Fault(kind, where, clause, quote, reason, meant, page.number, start - begin, last)
 
-
     def is_amended(self, fault: Fault) -> bool:
         """Return whether a fault is in words that an amendment quotes."""
         at = next(start for start, page in zip(self.starts, self.pages, strict=True) if page.number == fault.page)
@@ -486,12 +485,12 @@ def _ratio(one: str, other: str) -> float:
 
 def _parties(draft: Draft) -> Iterator[Fault]:
     """Find names of parties that are written in another way elsewhere."""
-    names = [one.name for one in parties.find(draft.text) if len(one.name.split()) > 1]
+    names = [one.name for one in parties.find(draft.text) if " " in one.name and "[" not in one.name]
     terms = [*_defined(draft)[0], *names]
     for name in names:
         words = name.split()
         more = rf"{{{max(0, len(words) - 2)},{len(words) - 1}}}"
-        pattern = rf"\b{re.escape(words[0][:3])}[\w-]*(?:[\s,]{{1,3}}[A-Z&][\w&.’'-]*){more}"
+        pattern = rf"\b{re.escape(words[0][:3])}[\w.-]*(?:[\s,]{{1,3}}[\w&][\w&.’'-]*){more}"
         for match in re.finditer(pattern, draft.text):
             found = " ".join(match[0].split()).rstrip(".,;")
             plain, own = (" ".join(re.sub(r"[^\w ]", "", text).casefold().split()) for text in (found, name))
@@ -506,9 +505,7 @@ def _is_another(one: str, other: str) -> bool:
     words = [[word for word in a.split() if word not in b.split()] for a, b in ((one, other), (other, one))]
     longest = _SHORT - (_ratio(*map(" ".join, words)) >= _UNLIKE)
     return (
-        any(words)
-        and all(len(word) < longest for own in words for word in own)
-        and one.split()[0] == other.split()[0]
+        any(words) and all(len(word) < longest for own in words for word in own) and one.split()[0] == other.split()[0]
     )
 
 

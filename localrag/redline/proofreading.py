@@ -485,12 +485,12 @@ def _ratio(one: str, other: str) -> float:
 
 def _parties(draft: Draft) -> Iterator[Fault]:
     """Find names of parties that are written in another way elsewhere."""
-    names = [one.name for one in parties.find(draft.text) if len(one.name.split()) > 1]
+    names = [one.name for one in parties.find(draft.text) if " " in one.name and "[" not in one.name]
     terms = [*_defined(draft)[0], *names]
     for name in names:
         words = name.split()
         more = rf"{{{max(0, len(words) - 2)},{len(words) - 1}}}"
-        pattern = rf"\b{re.escape(words[0][:3])}[\w-]*(?:[\s,]{{1,3}}[A-Z&][\w&.’'-]*){more}"
+        pattern = rf"\b{re.escape(words[0][:3])}[\w.-]*(?:[\s,]{{1,3}}[\w&][\w&.’'-]*){more}"
         for match in re.finditer(pattern, draft.text):
             found = " ".join(match[0].split()).rstrip(".,;")
             plain, own = (" ".join(re.sub(r"[^\w ]", "", text).casefold().split()) for text in (found, name))

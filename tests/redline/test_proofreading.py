@@ -61,6 +61,7 @@ def test_a_sound_draft_has_no_fault():
         ("March 3, 2024 between", "February 30, 2024 between", "date", "February 30, 2024"),
         ("to March 2, 2027", "to March 2, 2023", "date", "March 3, 2024 to March 2, 2023"),
         ("for the Products to Larkspur Trading", "for the Products to Larkspur Tradng", "party", "Larkspur Tradng Ltd"),
+        ("for the Products to Larkspur Trading", "for the Products to Larkspur rading", "party", "Larkspur rading Ltd"),
         ("a fee (the “Fee”) of $100", "a fee (the “Fee”) of [●]", "blank", "[●]"),
         ("3.1 This", "TBD 3.1 This", "blank", "TBD"),
         ("fee (the “Fee”) of $100", "fee (the “Fee”) of [___]", "blank", "[___]"),

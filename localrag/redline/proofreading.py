@@ -400,8 +400,8 @@ def _terms(draft: Draft) -> Iterator[Fault]:
         if len(spans) > 1 and name not in _COMMON and not _is_anew(draft.text, spans, parts):
             first = draft.fault("term", spans[0], "")
             yield draft.fault("term", spans[1], f"“{name}” is defined before, on {first.place or first.clause}")
-        shouted = re.I if " " in name and draft.text[slice(*spans[0])].isupper() else 0
-        uses = len(re.findall(_forms(name), everything, shouted))
+        in_capitals = " " in name and draft.text[slice(*spans[0])].isupper()
+        uses = len(re.findall(f"(?i:{_forms(name)})" if in_capitals else _forms(name), everything))
         if len(spans) == 1 and uses < 2 and not _is_spared(draft, name, spans[0]):
             yield draft.fault("term", spans[0], f"“{name}” is defined and used nowhere else")
     if not _P["imported"].search(draft.text):

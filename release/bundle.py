@@ -72,9 +72,10 @@ def assemble(folder: Path, work: Path) -> None:
     (folder / "localrag").write_text(START)
     (folder / "localrag").chmod(0o755)
     shutil.copy(ROOT / "LICENSE", folder)
-    run(sys.executable, "release/packages.py", "sbom", folder / "localrag.cdx.json", SOURCE_DATE_EPOCH=commit_time())
+    own = folder / "bin/python3"  # so that the bill names what is inside
+    run(own, "-B", "release/packages.py", "sbom", folder / "localrag.cdx.json", SOURCE_DATE_EPOCH=commit_time())
     compiled = ("compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", "-x", "olefile2")  # Python 2
-    run(folder / "bin/python3", "-m", *compiled, "-s", folder, folder / "lib")
+    run(own, "-m", *compiled, "-s", folder, folder / "lib")
 
 
 def copy_python(folder: Path, work: Path) -> None:

@@ -9,7 +9,7 @@ models=$("$clone/.venv/bin/python" -c 'from localrag.settings import load_settin
 archive=$(ls "$clone"/dist/localrag-*-linux-x86_64.tar.gz)
 work=$(mktemp -d "${TMPDIR:-/tmp}/localrag-bundle.XXXXXX")
 root=$work/root
-trap 'umount "$root/proc" "$root/dev" 2>/dev/null || true; rm -rf --one-file-system "$work"' EXIT
+trap 'umount "$root/proc"; umount --recursive "$root/dev"; rm -rf --one-file-system "$work"' EXIT
 
 step() { # NAME COMMAND...: run it, and say how long it took
     local name=$1 begun=$SECONDS
@@ -24,10 +24,12 @@ inside() { # COMMAND...: run it in the empty system, as a user, without network
 }
 
 make_root() {
-    debootstrap --variant=minbase "${RELEASE:-stable}" "$root" >"$work/debootstrap.log" || { tail "$work/debootstrap.log"; return 1; }
+    debootstrap --variant=minbase "${RELEASE:-stable}" "$root" >"$work/log" || { tail "$work/log"; return 1; }
     mount -t proc proc "$root/proc"
     mount --rbind --make-rslave /dev "$root/dev"
-    ! chroot "$root" sh -c 'command -v python3; command -v cc'
+    if chroot "$root" sh -c 'command -v python3 || command -v cc'; then
+        return 1
+    fi
     mkdir -p "$root/srv/user/documents"
     cp -r examples/. "$root/srv/user/documents"
     chown -R 1000:1000 "$root/srv/user"
@@ -52,26 +54,31 @@ answers() {
 
 chats() {
     local tmux=(tmux -S "$work/tmux")
-    declare -fx inside
-    root=$root "${tmux[@]}" new-session -d -x 120 -y 40 "root=$root; $(declare -f inside); inside localrag chat examples"
-    sleep 8
+    "${tmux[@]}" new-session -d -x 120 -y 40 "root=$root; $(declare -f inside); inside localrag chat examples"
+    wait_for "Ask a question" "${tmux[@]}" capture-pane -p
     "${tmux[@]}" send-keys "Within how many days are invoices paid?" Enter
-    for _ in $(seq 60); do
-        sleep 1
-        "${tmux[@]}" capture-pane -p >"$work/screen"
-        grep -q "days" "$work/screen" && grep -q "Sources\|\[1\]" "$work/screen" && break
-    done
-    cat "$work/screen"
+    wait_for "citation 1 of" "${tmux[@]}" capture-pane -p
     "${tmux[@]}" kill-server
 }
 
 serves() {
-    inside localrag serve --library examples --socket /srv/user/socket --no-token >"$work/serve.log" 2>&1 &
-    for _ in $(seq 30); do
-        sleep 1
-        curl --silent --fail --unix-socket "$root/srv/user/socket" http://localhost/v1/models && break
-    done
+    inside localrag serve --library examples --socket /srv/user/socket --no-token &
+    wait_for '"object":"list"' curl --silent --unix-socket "$root/srv/user/socket" http://localhost/v1/models
     kill $!
+}
+
+wait_for() { # TEXT COMMAND...: run it until it prints the text; show what it printed and fail after a minute and a half
+    local text=$1
+    shift
+    for _ in $(seq 90); do
+        "$@" >"$work/printed" || true
+        if grep -q "$text" "$work/printed"; then
+            return
+        fi
+        sleep 1
+    done
+    cat "$work/printed"
+    return 1
 }
 
 step "empty system" make_root

@@ -217,7 +217,7 @@ def _request(asked: Asked, asked_of: periods.Asked) -> _Request | None:
 @cache
 def _frame() -> frozenset[str]:
     """The terms of questions that name no figure; "segment" may be what is ranked."""
-    return terms(formulas.said("plain", "frame")) - terms("segment division")
+    return terms(formulas.question_words("plain", "frame")) - terms("segment division")
 
 
 def _without(text: str, *patterns: re.Pattern[str]) -> str:

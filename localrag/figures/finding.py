@@ -97,7 +97,7 @@ def stems(text: str) -> str:
 @cache
 def frame_terms() -> frozenset[str]:
     """Return the terms of what questions for figures say besides names."""
-    return terms(formulas.said("plain", "frame"))
+    return terms(formulas.question_words("plain", "frame"))
 
 
 @cache

@@ -383,8 +383,8 @@ def _data() -> Mapping[str, Mapping[str, dict[str, Any]]]:
 
 
 @cache
-def said(*kinds: str) -> str:
-    """Return what questions for figures say besides names, by the kinds of words in lines.toml."""
+def question_words(*kinds: str) -> str:
+    """Return the words of questions for figures besides names, of these kinds in lines.toml."""
     return " ".join(word for kind in kinds for word in _data()["words"][kind])
 
 

@@ -38,7 +38,6 @@ _COMPOUND = re.compile(r"\bcagr\b|\bcompound(?:ed)? (?:annual|yearly)\b", re.I)
 _CHANGES = re.compile(r"\b(?:chang|differ|increas|decreas)", re.I)
 _PER_UNIT = re.compile(r"\bper\b", re.I)
 _PER_SHARE = re.compile(r"\bper (?:\w+ )?share\b|\bshares\b", re.I)
-_EACH_SHARE = re.compile(r"\bper (?:\w+ )?share\b", re.I)
 NAME = re.compile(r"(?<=[\w,’'] )[A-Z][\w&-]+")
 _SPENDS = re.compile(r"\b(?:spen[dt]|invest|purchas|bought|buy|put|la(?:y|id)|pa(?:y|id))", re.I)
 # What makes a calculation of a question, whatever kind its words seem to be of.
@@ -121,7 +120,7 @@ class Asked:
             - self.report.finder.vocabulary
             - self.frame
             - _known_names()
-            - terms(formulas.said("spent", "earned"))
+            - terms(formulas.question_words("spent", "earned"))
         )
 
     @cached_property
@@ -525,10 +524,10 @@ def flows(name: str) -> bool:
 def passed_over(own: Reading, asked: Asked, labels: str) -> list[str]:
     """Return the words of a question that neither the name nor the labels of its figure have, nor say nothing of it."""
     named = " ".join((own.name, labels, *(figure.name for figure in figures(own.node))))
-    known = set(formulas.said("plain").split()) | set(flat(named).split())
+    known = set(formulas.question_words("plain").split()) | set(flat(named).split())
     for line in map(_line, figures(own.node)):
         if isinstance(line, formulas.Line):
-            known |= set(formulas.said("spent" if line.outflow else "earned").split())
+            known |= set(formulas.question_words("spent" if line.outflow else "earned").split())
     words = flat(YEAR.sub(" ", asked.content)).split()
     explained = terms(named) | own.also
     return [word for word in words if word not in known and not (terms(word) and terms(word) <= explained)]

@@ -273,7 +273,7 @@ class VersionsScreen(TableScreen):
         if (found := self._found) is not None:
             what, name = counted(len(self._entries), "change"), f"{PurePath(self._named[-1]).stem}-redline.docx"
             about = what if self._side else f"{what}, and the text"
-            told: list[list[str]] = []
+            reports: list[list[str]] = []
             await dialogs.export(
                 self.app,
                 "Export the redline",
@@ -281,11 +281,11 @@ class VersionsScreen(TableScreen):
                 name,
                 export.SUFFIXES,
                 export.check,
-                lambda path: told.extend(export.save(found, path, self.app.preferences.settings)[1:]),
+                lambda path: reports.extend(export.save(found, path, self.app.preferences.settings)[1:]),
                 what,
                 self._libraries,
             )
-            for what, names in zip(("Not marked", "Live in the copy"), told, strict=False):
+            for what, names in zip(("Not marked", "Live in the copy"), reports, strict=False):
                 if names:
                     self.app.notify(clean_line(f"{what}: {'; '.join(names)}"), severity="warning", timeout=20)
 

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Try the bundle in an empty Debian without Python, compiler and network, as an ordinary user: install, ingest, ask,
-# chat, serve. `make try-bundle` runs it. It needs root, debootstrap, tmux and curl, and 3 GB of disk.
+# chat, serve; then the same folder as a package of Debian. `make try-bundle` runs it. It needs root, debootstrap, tmux and curl, and 3 GB of disk.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 clone=$PWD
 generator=smollm2-135m-instruct
 models=$("$clone/.venv/bin/python" -c 'from localrag.settings import load_settings; print(load_settings().models_dir)')
 archive=$(ls "$clone"/dist/localrag-*-linux-x86_64.tar.gz)
+package=$(ls "$clone"/dist/localrag_*_amd64.deb)
 work=$(mktemp -d "${TMPDIR:-/tmp}/localrag-bundle.XXXXXX")
 root=$work/root
-trap 'umount "$root/proc"; umount --recursive "$root/dev"; rm -rf --one-file-system "$work"' EXIT
+trap 'stop; umount "$root/proc"; umount --recursive --lazy "$root/dev"; rm -rf --one-file-system "$work"' EXIT
 
 step() { # NAME COMMAND...: run it, and say how long it took
     local name=$1 begun=$SECONDS
@@ -63,8 +64,24 @@ chats() {
 
 serves() {
     inside localrag serve --library examples --socket /srv/user/socket --no-token &
-    wait_for '"object":"list"' curl --silent --unix-socket "$root/srv/user/socket" http://localhost/v1/models
-    kill $!
+    wait_for '"localrag/examples"' curl --silent --unix-socket "$root/srv/user/socket" http://localhost/v1/models
+    stop
+}
+
+stop() { # End what `inside` began in the background, and wait for it: unshare passes no other signal on.
+    for job in $(jobs -p); do
+        pkill --signal KILL --parent "$job" || true
+        wait "$job" || true
+    done
+}
+
+packaged() {
+    rm -r "$root/opt/localrag" "$root/usr/bin/localrag"
+    cp "$package" "$root/localrag.deb"
+    chroot "$root" dpkg --install /localrag.deb
+    inside localrag ask "Within how many days are invoices paid?" --library examples
+    chroot "$root" dpkg --purge localrag
+    test ! -e "$root/usr/bin/localrag"
 }
 
 wait_for() { # TEXT COMMAND...: run it until it prints the text; show what it printed and fail after a minute and a half
@@ -86,3 +103,4 @@ step "unpack" unpack
 step "answers" answers
 step "chat" chats
 step "serve" serves
+step "package" packaged

@@ -14,7 +14,7 @@ from __future__ import annotations
 # What type checkers know by its name: importing it from `typing` takes longer than all else that is done here.
 TYPE_CHECKING = False
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["Answer", "Citation", "LocalragError", "Passage", "ask", "extract", "offline", "open_library"]
 

@@ -1,8 +1,9 @@
 """Build the files of a release in dist/, and sign them.
 
     make dist                       the wheel and the source archive
-    make release KEY=~/.ssh/NAME    the same from a clean tree at the tag of the version (v0.1.0), built twice and
-                                    compared, with a bill of materials, SHA256SUMS, and its signature by that SSH key
+    make release KEY=~/.ssh/NAME    the same from a clean tree at the tag of the version (v0.2.0), built twice and
+                                    compared, with the bundle, the requirements with their hashes, a bill of
+                                    materials, SHA256SUMS, and its signature by that SSH key
 
 The same commit and build tools give the same bytes: files carry the time of the commit, not of the build.
 """
@@ -63,6 +64,13 @@ def check_tree(version: str) -> None:
         sys.exit(f"release: CHANGELOG.md has no line {heading!r} with a date")
 
 
+def write_requirements(file: Path) -> None:
+    """Write what the wheel needs on every platform, in the versions of the lock, with their hashes."""
+    options = ("--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-header", "--python-version", "3.11")
+    uv = Path(sys.executable).with_name("uv")
+    run(uv, "pip", "compile", *options, "--constraint", "requirements.lock", "pyproject.toml", "--output-file", file)
+
+
 def write_sums(files: list[Path]) -> Path:
     """Write what `sha256sum --check` reads."""
     sums = files[0].with_name(SUMS)
@@ -94,9 +102,11 @@ def release(key: Path) -> None:
         for first, second in zip(files, build(Path(again) / "dist"), strict=True):
             if sha256(first) != sha256(second):
                 sys.exit(f"release: two builds of {first.name} differ")
+    run(sys.executable, "release/bundle.py")
     bill = DIST / f"localrag-{version}.cdx.json"
     run(sys.executable, "release/packages.py", "sbom", bill, SOURCE_DATE_EPOCH=commit_time())
-    sums = write_sums([*files, bill])
+    write_requirements(DIST / f"localrag-{version}-requirements.txt")
+    sums = write_sums(sorted(DIST.iterdir()))
     signature = sign(sums, key)
     print(sums.read_text(encoding="utf-8"), end="")
     print(f"{signature.relative_to(ROOT)}: signed; docs/install.md says how to verify it")

@@ -71,6 +71,18 @@ def test_another_build_has_the_same_bytes_also_from_the_source_archive(release, 
     assert release.sha256(tmp_path / "dist" / wheel.name) == release.sha256(wheel)
 
 
+@pytest.mark.slow
+def test_requirements_of_a_release_pin_every_package_with_hashes_and_no_address(release, tmp_path):
+    release.write_requirements(file := tmp_path / "requirements.txt")
+    text = file.read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+    locked = dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert {"faiss-cpu", "llama-cpp-python", "pypdf", "sentence-transformers", "textual"} <= pins.keys()
+    assert all(locked.get(name, version) == version for name, version in pins.items())
+    assert len(re.findall(r"^[a-z0-9-]+==.* \\\n    --hash=sha256:", text, re.MULTILINE)) == len(pins)
+    assert "://" not in text
+
+
 @pytest.fixture
 def signed(release, built, tmp_path):
     if shutil.which("ssh-keygen") is None and "CI" not in os.environ:

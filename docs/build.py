@@ -322,7 +322,7 @@ def _signature(called: Any) -> str:
 # --- honest state -------------------------------------------------------------------------------------------
 
 ROOT = DOCS.parent
-PROMISES = ("README.md", "docs/security.md")
+PROMISES = ("docs/index.md", "docs/security.md")
 _ANCHOR = re.compile(r"<!-- claims: ([a-z -]+) -->")
 _PROMISE = re.compile(r"^(?:\d+\. |- \*\*|\*\*Promised)", re.MULTILINE)
 
@@ -340,8 +340,7 @@ def honest_page() -> str:
         "\n".join(f"- {one}" for one in told["general"]["not_shown"]),
     ]
     for name, claim in told["claims"].items():
-        # README.md is no page of the site.
-        where = ", ".join(f"[{page}]({Path(page).name})" if "/" in page else page for page in promised[name])
+        where = ", ".join(f"[{page}]({Path(page).name})" for page in promised[name])
         tests = "\n".join(f"- `{file}`: {test.removeprefix('test_').replace('_', ' ')}" for file, test in held[name])
         parts += [f"## {claim['says'].rstrip('.')}", f"Promised in {where}. Held by:", tests]
         parts.append(f"Not shown: {claim['not_shown']}")
@@ -349,7 +348,7 @@ def honest_page() -> str:
 
 
 HONEST = """\
-Every promise of README.md and of [security](security.md), its tests, and what they do not
+Every promise of [the first page](index.md) and of [security](security.md), its tests, and what they do not
 show. A promise without a test fails the build, and so does a test that holds no promise. `make test-all` runs them;
 where the system lacks what a test needs, pytest says that it was skipped."""
 
@@ -359,7 +358,7 @@ def _promised() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for page in PROMISES:
         text = (ROOT / page).read_text(encoding="utf-8")
-        head, end = ("## What it promises", "10. ") if page == "README.md" else ("## Threats", "## Regulations")
+        head, end = ("## What it promises", "10. ") if page == "docs/index.md" else ("## Threats", "## Regulations")
         text = text[text.index(head) : text.index(end)]
         lines = [line for line in text.split("\n") if _PROMISE.match(line)]
         assert not (bare := [line for line in lines if not _ANCHOR.search(line)]), (

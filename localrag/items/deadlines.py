@@ -169,7 +169,19 @@ def find(
                 day = date.fromisoformat(last) + timedelta(days=time.term and time.origin not in time.words)
                 found[at] = _counted(one, time, (day, cited)), time
     stated = {(one.citation, one.date) for one, _ in found if one.date and not one.start}
-    return [one for one, _ in found if not (one.start and (one.citation, one.date) in stated)]
+    days = [(one.citation, time.end) for one, time in found if one.date and not one.start]
+    return [
+        one
+        for one, time in found
+        if not one.start
+        or ((one.citation, one.date) not in stated and not any(_explains(one, time, *day) for day in days))
+    ]
+
+
+def _explains(one: Deadline, time: _Time, where: Citation, end: int) -> bool:
+    """Return whether a counted span only explains the day before it: "by 25 November, which is 42 days after …"."""
+    between = " ".join(one.citation.quote.split())[end : time.start]
+    return one.citation == where and _P["explains"].fullmatch(between) is not None
 
 
 def with_amendments(found: Sequence[Deadline], amended: Iterable[tuple[Citation, Citation]]) -> list[Deadline]:

@@ -184,6 +184,15 @@ def test_what_is_in_doubt_is_not_counted(text):
     assert [one.date for one in find(text) if "pay" in one.citation.quote] == [""]
 
 
+def test_a_span_that_explains_a_stated_day_adds_no_other():
+    start = "This Agreement is dated 22 March 2021."
+    day = "The Tenant may object by notice by 25 November 2025"
+    assert only(start, f"{day}, which is 42 days after the date of this Agreement.").date == "2025-11-25"
+    assert [one.date for one in find(start, f"{day}, or 42 days after the date of this Agreement.") if one.start] == [
+        "2021-05-03"
+    ]
+
+
 def test_a_date_that_is_stated_and_counted_is_one_deadline():
     text = "The Tenant may object by 25 November 2025, which is 42 days after 14 October 2025."
     assert [(one.date, one.start) for one in find(text)] == [("2025-11-25", None)]

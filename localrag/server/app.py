@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from localrag.errors import LocalragError
 from localrag.events import Answered, Event
+from localrag.security.terminal import one_line
 from localrag.server import exchange, openai, pages, showing
 from localrag.server.exchange import AnswerOptions, Narrowing, for_client, json_response, page_link, to_json
 from localrag.server.guard import Access, Guard, client_of, failure, refusal, wants_page
@@ -175,7 +176,7 @@ def _not_there(request: Request, status: int) -> Response:
         for route in request.app.routes
         if isinstance(route, Route) and route.path.startswith(_FOR_PROGRAMS)
     ]
-    asked = f"{request.method} {request.scope['path'][:_MAX_PATH]}"
+    asked = f"{request.method} {one_line(request.scope['path'][:_MAX_PATH])}"
     return refusal(request, status, f"there is no {asked}", f"There is {', '.join(there)}.")
 
 

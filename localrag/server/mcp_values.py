@@ -540,6 +540,7 @@ def text_of(result: Result) -> str:
                 lines.append(f"> {one_line(' · '.join(filter(None, (own.document, own.title, own.kind, cells))))}")
                 for fact in own.facts:
                     lines += _quoted("", f"{fact.role}: {fact.value} ({fact.state})", fact.place, fact.quote)
+            lines += ["", "What comes next:"] * bool(result.ahead)
             lines += [f"> {one_line('{date} {what}: {document}'.format(**each))}" for each in result.ahead]
         case Reviewed():
             counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in result.counts.items() if count)

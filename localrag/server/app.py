@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated
@@ -16,15 +17,18 @@ from starlette.routing import BaseRoute, Route
 
 from localrag.errors import LocalragError
 from localrag.events import Answered, Event
+from localrag.security.terminal import one_line
 from localrag.server import exchange, openai, pages, showing
 from localrag.server.exchange import AnswerOptions, Narrowing, for_client, json_response, page_link, to_json
-from localrag.server.guard import Access, Guard, client_of, failure, wants_page
+from localrag.server.guard import Access, Guard, client_of, failure, refusal, wants_page
 from localrag.server.served import FairQueue, Served, Waiting, answer_events
 from localrag.sessions import SessionStore
 from localrag.types import Turn
 
 MAX_PASSAGES = 100
 _MAX_DOCUMENTS = 1000  # in one response
+_MAX_PATH = 200  # characters of one that is not there
+_FOR_PROGRAMS = ("/api/", "/v1/")
 Libraries = Annotated[tuple[str, ...], msgspec.Meta(max_length=100)]
 
 
@@ -152,7 +156,7 @@ async def _sent(request: Request, events: AsyncGenerator[Waiting | Event]) -> As
                 value = event.answer.to_dict() if isinstance(event, Answered) else event
                 yield f"event: {type(event).__name__.lower()}\ndata: {to_json(value)}\n\n"
         except Exception as error:
-            yield f"event: error\ndata: {exchange.error_json(request, error)}\n\n"
+            yield f"event: error\ndata: {to_json(exchange.error_of(request, error))}\n\n"
 
 
 def create_app(served: Served, access: Access, store: SessionStore | None = None) -> Starlette:
@@ -165,8 +169,21 @@ def create_app(served: Served, access: Access, store: SessionStore | None = None
     )
 
 
+def _not_there(request: Request, status: int) -> Response:
+    """Return that a path or its method is not there, and what is there for programs."""
+    there = [
+        f"{next(iter((route.methods or {'GET'}) - {'HEAD'}))} {re.sub(r':[a-z]+}', '}', route.path)}"
+        for route in request.app.routes
+        if isinstance(route, Route) and route.path.startswith(_FOR_PROGRAMS)
+    ]
+    asked = f"{request.method} {one_line(request.scope['path'][:_MAX_PATH])}"
+    return refusal(request, status, f"there is no {asked}", f"There is {', '.join(there)}.")
+
+
 async def _failed(request: Request, error: Exception) -> Response:
-    if request.scope["path"].startswith(("/api/", "/v1/")):
+    if isinstance(error, HTTPException) and error.status_code in (404, 405) and not wants_page(request):
+        return _not_there(request, error.status_code)
+    if request.scope["path"].startswith(_FOR_PROGRAMS):
         return failure(request, for_client(request, error))
     if isinstance(error, LocalragError):
         error.message, error.hint = showing.sentence(error.message), showing.sentence(showing.hint_of(error))

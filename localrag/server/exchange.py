@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, TypeVar, cast
@@ -95,7 +96,18 @@ def as_type(value: Mapping[str, Any], kind: type[T]) -> T:
         given = {name: given for name, given in value.items() if given is not None}
         return cast(T, protocol.convert(given, kind))
     except (msgspec.ValidationError, RecursionError) as error:
-        raise UsageError(str(error), "docs/server.md lists the fields.") from None
+        problem, _, path = str(error).partition(" - at `$.")
+        missing = re.search(r"missing required field `(\w+)`", problem)
+        named = filter(None, (path.rstrip("`"), missing[1] if missing else ""))
+        raise WrongField(".".join(named), problem, "docs/server.md lists the fields.") from None
+
+
+class WrongField(UsageError):
+    """A field of a request that cannot be done; `param` is its name, in OpenAI's word."""
+
+    def __init__(self, param: str, problem: str, hint: str) -> None:
+        super().__init__(f"{param}: {problem}" if param else problem, hint)
+        self.param = param or None
 
 
 def json_response(value: Any) -> Response:
@@ -107,10 +119,10 @@ def to_json(value: Any) -> str:
     return json.dumps(to_plain(value))
 
 
-def error_json(request: Request, error: Exception) -> str:
+def error_of(request: Request, error: Exception) -> dict[str, Any]:
     """Return an error in the middle of a stream."""
     known = for_client(request, error if isinstance(error, LocalragError) else internal(error))
-    return to_json(error_body(status_of(known), known.message, known.hint))
+    return error_body(status_of(known), known.message, known.hint, param=getattr(known, "param", None))
 
 
 def for_client(request: Request, error: E) -> E:

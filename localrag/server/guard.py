@@ -126,19 +126,26 @@ def failure(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return refusal(request, error.status_code, error.detail)
     known = error if isinstance(error, LocalragError) else internal(error)
-    response = refusal(request, status_of(known), known.message, known.hint, getattr(known, "code", None))
+    code, param = getattr(known, "code", None), getattr(known, "param", None)
+    response = refusal(request, status_of(known), known.message, known.hint, code, param=param)
     if isinstance(known, Busy):
         response.headers["Retry-After"] = str(known.seconds)
     return response
 
 
 def refusal(
-    request: Request, status: int, message: str, hint: str = "", code: str | None = None, form: str = ""
+    request: Request,
+    status: int,
+    message: str,
+    hint: str = "",
+    code: str | None = None,
+    form: str = "",
+    param: str | None = None,
 ) -> Response:
     """Return an error in OpenAI's form, or as a page, which asks for the token to go on to the page `form`."""
     if wants_page(request):
         return _page(HTTPStatus(status).phrase, status, message=message, hint=hint, form=form)
-    return JSONResponse(error_body(status, message, hint, code), status)
+    return JSONResponse(error_body(status, message, hint, code, param), status)
 
 
 def _page(title: str, status: int = 200, **given: str) -> HTMLResponse:
@@ -149,10 +156,12 @@ def _page(title: str, status: int = 200, **given: str) -> HTMLResponse:
     )
 
 
-def error_body(status: int, message: str, hint: str = "", code: str | None = None) -> dict[str, Any]:
+def error_body(
+    status: int, message: str, hint: str = "", code: str | None = None, param: str | None = None
+) -> dict[str, Any]:
     kind = "server_error" if status >= 500 else "invalid_request_error"
     text = f"{message}. {hint}" if hint and message[-1:] not in ".?!" else f"{message} {hint}".strip()
-    return {"error": {"message": text, "type": kind, "param": None, "code": code}}
+    return {"error": {"message": text, "type": kind, "param": param, "code": code}}
 
 
 def wants_page(request: Request) -> bool:

@@ -173,6 +173,24 @@ class Engine(Asker):
                 opened.read_facts(stop=stop)
             return opened.overview().to_dict()
 
+    def dates(
+        self,
+        libraries: Sequence[str],
+        *,
+        documents: Sequence[str] = (),
+        since: str = "",
+        until: str = "",
+        stop: Callable[[], bool] = lambda: False,
+    ) -> dict[str, Any]:
+        """Return deadlines as rows, and what was not read; see `Reviewer.dates`. No model is needed."""
+        from localrag.answer.reviewer import Reviewer
+        from localrag.grounding.workspace import Workspace
+
+        period: dict[str, Any] = {"since": since, "until": until, "stop": stop}
+        with closing(Workspace(self._settings)) as own:
+            found, not_read = Reviewer(own).dates(libraries=libraries, documents=documents, **period)
+        return {"dates": [one.to_row() for one in found], "not_read": [one.to_dict() for one in not_read]}
+
     def decide_fact(self, library: str, document: str, fact: str, state: FactState, value: str = "") -> Fact:
         """Confirm, correct or reject a fact; see `Library.decide`."""
         with self._open(library) as opened:

@@ -32,6 +32,7 @@ REQUESTS = [
     ("POST", "/api/ask", {"question": "How much notice?", "stream": True}, "ask", "ask"),
     ("POST", "/v1/chat/completions", {"model": "localrag", "messages": SAID}, "ask", "chat"),
     ("POST", "/v1/chat/completions", {"model": "localrag", "messages": SAID, "stream": True}, "ask", "chat"),
+    ("POST", "/v1/responses", {"model": "localrag", "input": "How much notice?"}, "ask", "responses"),
     ("POST", "/v1/embeddings", {"model": "localrag-embedder", "input": "notice"}, "embed", "embeddings"),
     ("GET", f"/?read=contracts/{PAGE}&page=12&part=source", None, "page", "page"),
     ("GET", "/overview/contracts", None, "overview", "overview"),
@@ -118,6 +119,18 @@ def test_embeddings_are_written_beside_the_loop_so_that_they_hold_up_nobody(tmp_
     with client(served) as one:
         got = one.post("/v1/embeddings", json={"model": "localrag-embedder", "input": "x"})
     assert len(got.json()["data"]) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+def test_an_error_in_a_stream_is_raised_by_the_official_client(tmp_path, path):
+    import openai
+
+    with client(fake_server.served(tmp_path)[0]) as one:
+        asking = openai.OpenAI(base_url=f"http://{HOST}/v1", api_key=TOKEN, http_client=one)
+        how = {"input": "fail now"} if "responses" in path else {"messages": [{"role": "user", "content": "fail now"}]}
+        create = asking.responses.create if "responses" in path else asking.chat.completions.create
+        with pytest.raises(openai.APIError, match="is gone"):
+            list(create(model="localrag", stream=True, **how))
 
 
 def scope(method, path):

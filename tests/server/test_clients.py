@@ -277,6 +277,7 @@ GOOD = {
     "/api/search": {"query": "lease"},
     "/api/ask": {"question": "When does the lease end?"},
     "/v1/chat/completions": {"model": "localrag", "messages": SAID},
+    "/v1/responses": {"model": "localrag", "input": "When does the lease end?"},
     "/v1/embeddings": {"model": "localrag-embedder", "input": "lease"},
 }
 NARROWED = [
@@ -291,6 +292,7 @@ WRONG = [
     *(("/api/ask", one) for one in ({"question": LONG}, {"question": ""}, {"history": [1]}, {"mode": "no"})),
     *(("/v1/chat/completions", one) for one in ({"localrag": NARROWED[0]}, {"messages": [1]}, {"stream": "x"})),
     ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}]}),
+    *(("/v1/responses", one) for one in ({"input": LONG}, {"input": [1]}, {"text": {"format": {"type": "x"}}})),
     *(("/v1/embeddings", one) for one in ({"input": [1]}, {"encoding_format": "x"})),
 ]
 
@@ -318,7 +320,7 @@ def test_a_library_that_is_not_served_is_like_one_that_is_not_there(server):
         asked.append(server.request("GET", f"/v1/models/localrag/{name}"))
         for path, body in GOOD.items():
             if "embeddings" not in path:
-                named = {"model": f"localrag/{name}"} if "chat" in path else {"libraries": [name]}
+                named = {"model": f"localrag/{name}"} if "/v1" in path else {"libraries": [name]}
                 asked.append(server.request("POST", path, body | named))
         return [(status, body.replace(name.encode(), b"NAME")) for status, _, body in asked]
 

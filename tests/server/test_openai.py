@@ -1,11 +1,18 @@
+import json
+from typing import Literal
+
+import pydantic
 import pytest
 from waiting import PATIENCE
 
-from localrag.server.openai import _conversation, _Message
+from localrag.server.exchange import WrongField
+from localrag.server.openai_content import Form
+from localrag.server.openai_request import Message, conversation
 from localrag.types import Turn
 
 pytestmark = pytest.mark.slow  # processes
 QUESTION = "When does the lease of Harbour House end?"
+TOOL = {"type": "function", "function": {"name": "f"}}
 ANSWER = "The lease of Harbour House ends on 14 March 2031 [1]."
 
 
@@ -77,8 +84,8 @@ def test_what_no_source_supports_is_marked_in_the_content(client):
 
 
 def test_earlier_answers_lose_their_marks():
-    messages = (_Message("user", "a ⚠?"), _Message("assistant", "Yes⚠. No. ⚠"), _Message("user", "b?"))
-    assert _conversation(messages)[1] == [Turn("a ⚠?", "Yes. No.")]
+    messages = (Message("user", "a ⚠?"), Message("assistant", "Yes⚠. No. ⚠"), Message("user", "b?"))
+    assert conversation(messages)[1] == [Turn("a ⚠?", "Yes. No.")]
 
 
 def test_the_mode_in_the_name_and_the_extension_decide_how(client):
@@ -99,8 +106,15 @@ def test_the_mode_in_the_name_and_the_extension_decide_how(client):
 def test_fields_that_change_nothing_are_named(client):
     messages = [{"role": "system", "content": "Answer as a pirate."}, *said(QUESTION)]
     more = {"max_tokens": 1, "temperature": 0.1, "top_p": 0.5, "seed": 3, "n": 1, "stop": None, "tools": []}
+    messages += [{"role": "tool", "content": "x", "tool_call_id": "1"}, *said(QUESTION)]
     done = client.chat.completions.create(model="localrag", messages=messages, **more)
-    assert (done.model_extra or {})["localrag"]["ignored"] == ["seed", "temperature", "top_p", "messages: system"]
+    assert (done.model_extra or {})["localrag"]["ignored"] == [
+        "seed",
+        "temperature",
+        "top_p",
+        "messages: system",
+        "messages: tool",
+    ]
     assert done.choices[0].finish_reason == "length"
 
 
@@ -110,7 +124,7 @@ def test_what_cannot_be_done_is_refused(client):
     image = {"type": "image_url", "image_url": {"url": "data:,"}}
     for more in (
         {"n": 2},
-        {"tools": [{"type": "function", "function": {"name": "f"}}]},
+        {"tools": [TOOL], "tool_choice": "required"},
         {"stream_options": {"include_usage": True}},
         {"max_tokens": 0},
         {"messages": said("a", "b")},
@@ -137,3 +151,138 @@ def test_embeddings(client):
     for wrong in ({"input": []}, {"input": [""]}, {"input": [[1, 2]]}, {"input": "x", "dimensions": 7}):
         with pytest.raises(openai.BadRequestError):
             client.embeddings.create(**{"model": "localrag-embedder", **wrong})
+
+
+def test_tools_are_ignored_where_none_need_be_called_and_said_to_be(client):
+    done = client.chat.completions.create(model="localrag", messages=said(QUESTION), tools=[TOOL], tool_choice="auto")
+    assert done.choices[0].message.content == ANSWER and done.choices[0].message.tool_calls is None
+    assert (done.model_extra or {})["localrag"]["ignored"] == ["tools"]
+
+
+def test_the_content_ends_before_a_stop_sequence(client):
+    for stop in (" on 14", ["nowhere", " on 14"]):
+        done = client.chat.completions.create(model="localrag", messages=said(QUESTION), stop=stop).choices[0]
+        assert done.message.content == "The lease of Harbour House ends" and done.finish_reason == "stop"
+        assert done.message.annotations is None
+
+
+class Cited(pydantic.BaseModel):
+    document: str
+    page: int | None
+    quote: str
+
+
+class Found(pydantic.BaseModel):
+    answer: str
+    found: bool
+    certainty: Literal["sure", "unclear", "absent"]
+    citations: list[Cited]
+
+
+class Other(pydantic.BaseModel):
+    answer: str
+    end_of_lease: str
+
+
+class Mistyped(pydantic.BaseModel):
+    found: str
+
+
+def test_the_answer_comes_as_an_object_or_as_the_parts_of_it_that_a_schema_names(client):
+    how = {"model": "localrag", "messages": said(QUESTION)}
+    done = client.chat.completions.create(**how, response_format={"type": "json_object"})
+    made = json.loads(done.choices[0].message.content)
+    assert made["answer"] == ANSWER and made["citations"][0]["url"].startswith("http://127.0.0.1:")
+    parsed = client.chat.completions.parse(**how, response_format=Found).choices[0].message.parsed
+    assert parsed.answer == ANSWER and parsed.found and parsed.citations[0].quote in ANSWER.replace(" [1]", "")
+    assert client.responses.parse(model="localrag", input=QUESTION, text_format=Found).output_parsed == parsed
+
+
+@pytest.mark.parametrize("schema", [Other, Mistyped])
+def test_a_schema_that_no_answer_fits_is_refused_by_name(client, schema):
+    import openai
+
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.parse(model="localrag", messages=said(QUESTION), response_format=schema)
+    assert refused.value.param == "response_format" and "citations" in refused.value.message
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.parse(model="localrag", input=QUESTION, text_format=schema)
+    assert refused.value.param == "text"
+
+
+ENDLESS = {"$ref": "#/$defs/x"}
+SCHEMAS = [
+    {},
+    ENDLESS | {"$defs": {"x": ENDLESS}},
+    {"anyOf": [ENDLESS, ENDLESS], "$defs": {"x": {"anyOf": [ENDLESS, ENDLESS]}}},
+    {"type": "object", "properties": {"answer": {"type": "string", "pattern": "(a+)+$"}}},
+    {"type": "object", "properties": {"citations": {"type": "array"}}},
+    {"type": "object", "properties": {"certainty": {"type": "string", "enum": ["sure"]}}},
+    {"type": "object", "properties": {"citations": {"type": "array", "items": {"anyOf": 3}}}},
+    *({"type": "object", "properties": {"answer": {"type": "string"}}} | {key: 3} for key in ("properties", "type")),
+    {"type": "object", "properties": {"answer": {"type": "string", "enum": 3}}},
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_an_odd_schema_is_refused(schema):
+    with pytest.raises(WrongField) as refused:
+        Form.checked((), True, schema, "response_format")
+    assert refused.value.param == "response_format"
+
+
+def test_a_response_cites_pages_of_this_server(client, server):
+    done = client.responses.create(model="localrag/papers", input=QUESTION, metadata={"a": "b"}, max_output_tokens=99)
+    assert done.output_text == ANSWER and done.status == "completed" and done.metadata == {"a": "b"} and not done.store
+    (message,) = done.output
+    (cited,) = message.content[0].annotations
+    assert done.output_text[cited.start_index : cited.end_index] == "[1]"
+    assert cited.url.startswith(f"http://{server.host}/?read=papers/")
+    assert (done.model_extra or {})["localrag"]["citations"][0]["quote"] in ANSWER.replace(" [1]", "")
+    assert done.usage.total_tokens == done.usage.input_tokens + done.usage.output_tokens
+    short = client.responses.create(model="localrag", input=QUESTION, max_output_tokens=1)
+    assert short.status == "incomplete" and short.incomplete_details.reason == "max_output_tokens"
+
+
+def test_a_stream_of_events_is_the_draft_and_then_the_checked_response(client):
+    with client.responses.stream(model="localrag/papers", input=QUESTION) as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    texts = {
+        kind: "".join(one.delta for one in events if one.type == f"response.{kind}.delta")
+        for kind in ("reasoning_text", "output_text")
+    }
+    assert texts == {"reasoning_text": ANSWER.replace(" [1]", ""), "output_text": ANSWER}
+    assert final.output_text == ANSWER and [one.type for one in final.output] == ["reasoning", "message"]
+    assert [one.sequence_number for one in events if hasattr(one, "sequence_number")] == list(range(len(events)))
+    again = [*said("Whose lease?"), *(one.to_dict() for one in final.output), *said(QUESTION)]
+    again = client.responses.create(model="localrag", input=again, instructions="Be brief.", tools=[TOOL])
+    assert (again.model_extra or {})["localrag"]["ignored"] == ["instructions", "tools", "input: reasoning"]
+
+
+def test_what_a_response_cannot_do_is_refused_by_name(client):
+    import openai
+
+    for more in (
+        {"previous_response_id": "resp_1"},
+        {"background": True},
+        {"tool_choice": "required", "tools": [TOOL]},
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]}]},
+        {"input": []},
+        {"max_output_tokens": 0},
+    ):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.responses.create(**{"model": "localrag", "input": QUESTION, **more})
+        assert refused.value.param == next(iter(more)), more
+
+
+def test_a_path_that_is_not_there_is_named_with_those_that_are(client, server):
+    import openai
+
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.responses.retrieve("resp_1")
+    assert "GET /v1/responses/resp_1" in missing.value.message and "POST /v1/responses" in missing.value.message
+    for method, path, status in (("POST", "/chat/completions", 404), ("GET", "/v1/chat/completions", 405)):
+        got, _, body = server.request(method, path)
+        message = json.loads(body)["error"]["message"]
+        assert got == status and f"{method} {path}" in message and "POST /v1/chat/completions" in message

@@ -103,7 +103,7 @@ class Settings:
         1440,
     )
     cache_bytes: int = _setting(
-        0, "Maximum size of a prompt cache; 0: a tenth of free space, up to 20 GB.", 0, 2**63 - 1
+        0, "Maximum size of a prompt cache; 0: a tenth of free space, up to 5 GB.", 0, 2**63 - 1
     )
 
     store: str | None = _setting(None, "URL of a PostgreSQL database that keeps new libraries; else a folder each.")

@@ -31,7 +31,7 @@ _MAGIC = b"localrag-state-2\n"
 _MAX_HEADER = 1 << 20
 _PIECE = 1 << 20
 _WRITTEN = 1 << 24
-_MAX_SHARE, _MAX_BYTES = 0.1, 20_000_000_000
+_MAX_SHARE, _MAX_BYTES = 0.1, 5_000_000_000
 
 
 class _Stopped(Exception):
@@ -194,6 +194,11 @@ def passages(folder: Path, identity: str, documents: Collection[str]) -> dict[st
         if len(facts) == 3 and facts[2] == model and facts[1] in marks:
             found[marks[facts[1]]] = found.get(marks[facts[1]], 0) + 1
     return found
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether a library has a prompt cache yet."""
+    return (folder / FOLDER).is_dir()
 
 
 def usage(folder: Path) -> tuple[int, int]:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import errno
 import fnmatch
 import hashlib
+import itertools
 import os
 import re
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +38,9 @@ _FOLDERS = frozenset(
     "node_modules bower_components __pycache__ __MACOSX $RECYCLE.BIN site-packages lost+found @eaDir".split()
 ) | {"System Volume Information"}
 _BLOCK = 1 << 22
+# File systems of other machines, by the beginning of their names.
+_SHARES = ("nfs", "cifs", "smb", "9p", "davfs", "afs", "ceph", "fuse.sshfs", "fuse.rclone", "fuse.gvfsd", "fuse.davfs")
+_SAMPLE, _SLOW = 50, 0.02  # files looked at, and the seconds for each that are slow
 _LEFTOVERS = re.compile(
     r"^(?:\.|~\$|~WRL|Thumbs\.db$|desktop\.ini$)|(?:~|\.tmp|\.temp|\.part|\.crdownload|\.swp)$", re.I
 )
@@ -102,6 +107,43 @@ def readable(path: Path) -> tuple[int, int]:
 
     sizes = [file.size for file in walk(root, unlisted) if (only is None or file.path == only) and reads(file.location)]
     return len(sizes), sum(sizes)
+
+
+def broad(path: Path) -> str:
+    """Return why a folder holds far more than documents, in words, or ""."""
+    found, home = Path(os.path.realpath(path)), Path(os.path.realpath(Path("~").expanduser()))
+    if found == Path(found.anchor):
+        return "the whole disk"
+    if found == home:
+        return "your home folder"
+    return "the folder of all home folders" if home.is_relative_to(found) else ""
+
+
+def slow_share(root: Path) -> str:
+    """Return why reading a folder takes long, in words, or "": by its file system, or the time to look at files."""
+    mounts = [line.split() for line in _mounts()]
+    holding = [fields for fields in mounts if len(fields) > 2 and root.is_relative_to(_unescaped(fields[1]))]
+    _, point, kind, *_ = max(holding, key=lambda fields: len(fields[1]), default=("", "/", ""))
+    if kind.startswith(_SHARES) and point != "/":  # the root of a virtual machine may be one, and quick
+        return f"it is on a network share ({kind})"
+    began = time.monotonic()
+    with suppress(OSError), os.scandir(root) as entries:
+        looked = sum(entry.stat(follow_symlinks=False).st_size >= 0 for entry in itertools.islice(entries, _SAMPLE))
+        each = (time.monotonic() - began) / max(1, looked)
+        return f"its disk took {each * 1000:.0f} ms to look at a file" if each > _SLOW else ""
+    return ""
+
+
+def _mounts() -> list[str]:
+    try:
+        return Path("/proc/self/mounts").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []  # no Linux
+
+
+def _unescaped(point: str) -> str:
+    """The path of a mount, whose spaces are written as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
 
 
 def unlistable(root: Path, error: OSError) -> ReadError:

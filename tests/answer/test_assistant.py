@@ -317,7 +317,9 @@ def test_what_the_prompt_cache_takes_is_said_once_for_each_library(assistant, mo
     models.generator = Keeping(script=[("", "The kennel is open from 9 to 5.")])
 
     def notices(library):
-        return [event.text for event in ask(assistant, "When is the kennel open?", library)[0] if isinstance(event, Notice)]
+        return [
+            event.text for event in ask(assistant, "When is the kennel open?", library)[0] if isinstance(event, Notice)
+        ]
 
     shelf("other", {"dogs.pdf": DOGS})
     first, again, other = notices("small"), notices("small"), notices("other")

@@ -235,9 +235,9 @@ def _row(number: int, id: str, settings: Settings) -> tuple[str, ...]:
 
     known, fetched = catalog.find(id), _bytes(id, settings)
     seconds = f"about {duration(known.seconds())}" if known else "unknown"
-    best = number == 1 and fetched
-    about = "the best for this machine" if best else "weak" if known and known.is_weak else "quicker" if fetched else ""
-    return "", str(number), id, size(fetched) if fetched else "is here", seconds, about
+    about = ["answers best"] if number == 1 and fetched else ["quicker"] if fetched else []
+    about += ["weak"] if known and known.is_weak else []
+    return "", str(number), id, size(fetched) if fetched else "is here", seconds, ", ".join(about)
 
 
 # --- what is done ----------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def run(settings: Settings) -> NoReturn:
     while _start("ingest", *_whole(choice.folder), str(choice.folder)):
         choice = Choice(_asked_folder(), choice.model)
         _keep(choice, settings)
-    _kept_file(settings).unlink(missing_ok=True)
+    _keep(None, settings)
     command = [*_LOCALRAG, "chat", str(choice.folder)]
     if os.name == "posix":  # in place of this process, so that the app has the terminal to itself
         os.execve(command[0], command, protocol.own_environment())
@@ -95,10 +95,14 @@ def _kept(settings: Settings) -> Choice | None:
     return None
 
 
-def _keep(choice: Choice, settings: Settings) -> None:
+def _keep(choice: Choice | None, settings: Settings) -> None:
+    """Keep what was answered; None when all is done."""
     from localrag.security import storage
 
-    storage.write_json(_kept_file(settings), {"folder": str(choice.folder), "model": choice.model})
+    if choice is None:
+        storage.remove(_kept_file(settings))
+    else:
+        storage.write_json(_kept_file(settings), {"folder": str(choice.folder), "model": choice.model})
 
 
 # --- questions -------------------------------------------------------------------------------------------------
@@ -159,7 +163,7 @@ def _complete_paths() -> None:
             with suppress(OSError, RuntimeError):
                 there = Path(f"{above}/" if "/" in text else ".").expanduser()
                 found = sorted(one.name for one in there.iterdir() if one.name.startswith(begun) and one.is_dir())
-                shown = [name for name in found if begun or not name.startswith(".")]
+                shown = [name for name in found if name.isprintable() and (begun or not name.startswith("."))]
                 return f"{text[: len(text) - len(begun)]}{shown[state]}/" if state < len(shown) else None
             return None
 
@@ -255,11 +259,14 @@ def _missing(model: str, settings: Settings) -> list[str]:
 
 
 def _bytes(id: str, settings: Settings) -> int:
-    """Return the bytes to download of a model."""
+    """Return the bytes to download of a model: none if it is installed or came with the bundle."""
     from localrag.models import ModelStore, catalog
+    from localrag.models.manage import BUNDLED
+    from localrag.models.records import ModelFolder
 
     known = catalog.find(id)
-    return 0 if known is None or any(one.id == known.id for one in ModelStore(settings).installed()) else known.bytes
+    here = {*ModelFolder(BUNDLED).ids(), *(one.id for one in ModelStore(settings).installed())}
+    return 0 if known is None or known.id in here else known.bytes
 
 
 def _with_model(choice: Choice, settings: Settings) -> bool:

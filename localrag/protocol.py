@@ -60,22 +60,18 @@ def start(
     `json.py` that lies among the person's documents. It has no terminal; Ctrl-C and Ctrl-Z do not reach it.
     It inherits the open `files`, by their numbers.
     """
+    here = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env={**own_environment(), **(environment or {})},
+        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
         start_new_session=True,
         pass_fds=files,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
-
-
-def own_environment() -> dict[str, str]:
-    """Return the environment in which a process finds localrag where this one did."""
-    here = str(Path(__file__).resolve().parents[1])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
 
 
 def own_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -161,6 +161,11 @@ class Settings:
         return self._data / "models"
 
     @property
+    def first_start_file(self) -> Path:
+        """The answers of a first start that is not done yet."""
+        return self._data / "first-start.json"
+
+    @property
     def sessions_dir(self) -> Path:
         return self._data / "sessions"
 

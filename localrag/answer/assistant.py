@@ -112,7 +112,8 @@ class Assistant(Workspace):
             if query.question.kind == "compare" and route.plan.kind == "retrieve" and not query.question.parts:
                 way = self._compare
             way = way if known is None else partial(self._known, known)
-            fresh = [library.folder for library in query.libraries if not prompt_cache.is_begun(library.folder)]
+            folders = [library.folder for library in query.libraries]
+            fresh = [folder for folder in folders if not (folder / prompt_cache.FOLDER).is_dir()]
             found, first_token = yield from _timed(way(query, route), query)
             answer = self._answer(query, route, found, first_token)
             try:  # its words were shown while they were written, so a failure does not withhold it

@@ -161,7 +161,7 @@ def main() -> None:
     """Confine the process, run the command, and exit with its code."""
     sys.excepthook = lambda *error: echo("".join(traceback.format_exception(*error)), err=True, nl=False)
     hide_arguments(sys.argv[1:])
-    if not sys.argv[1:]:
+    if not sys.argv[1:] and all(one.isatty() for one in (sys.stdin, sys.stdout, sys.stderr)):
         _first_start()
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
@@ -199,13 +199,17 @@ def main() -> None:
 
 
 def _first_start() -> None:
-    """Set localrag up with a person who starts it without anything; returns where that is done."""
-    from localrag.cli import first_start
+    """Set localrag up with a person who starts it on a terminal with nothing set up, or after one that was stopped."""
+    from localrag.store import names
 
     offline.confine_python()
     try:
-        if settings := first_start.wanted():
-            first_start.run(settings)
+        settings = load_settings()
+        if names.library_names(settings.indexes_dir) and not settings.first_start_file.exists():
+            return
+        from localrag.cli import first_start
+
+        first_start.run(settings)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):

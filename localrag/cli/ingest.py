@@ -235,7 +235,7 @@ def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> s
     scan.root_of(path)  # raises where there is none, before anything is made for it
     say_links([path])
     if slow := scan.slow_share(scan.root_of(path)[0]):
-        say(f"Reading {path} takes longer than from a quick disk of this machine: {slow}.")
+        say(f"{path} is on a network share ({slow}): reading it takes longer than from a disk of this machine.")
     sandbox.make_library_folder(settings, chosen)
     if watch and offline.confined() and sandbox.leads_to_walls(path, settings):
         say(f"{path} contains libraries: files added beside them are read at the next start.")

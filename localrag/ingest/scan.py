@@ -13,14 +13,12 @@ from __future__ import annotations
 import errno
 import fnmatch
 import hashlib
-import itertools
 import os
 import re
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +38,6 @@ _FOLDERS = frozenset(
 _BLOCK = 1 << 22
 # File systems of other machines, by the beginning of their names.
 _SHARES = ("nfs", "cifs", "smb", "9p", "davfs", "afs", "ceph", "fuse.sshfs", "fuse.rclone", "fuse.gvfsd", "fuse.davfs")
-_SAMPLE, _SLOW = 50, 0.02  # files looked at, and the seconds for each that are slow
 _LEFTOVERS = re.compile(
     r"^(?:\.|~\$|~WRL|Thumbs\.db$|desktop\.ini$)|(?:~|\.tmp|\.temp|\.part|\.crdownload|\.swp)$", re.I
 )
@@ -120,18 +117,11 @@ def broad(path: Path) -> str:
 
 
 def slow_share(root: Path) -> str:
-    """Return why reading a folder takes long, in words, or "": by its file system, or the time to look at files."""
+    """Return the file system of a folder if it is another machine's and reading takes long, or ""."""
     mounts = [line.split() for line in _mounts()]
-    holding = [fields for fields in mounts if len(fields) > 2 and root.is_relative_to(_unescaped(fields[1]))]
+    holding = [fields for fields in mounts if len(fields) > 2 and root.is_relative_to(fields[1].replace("\\040", " "))]
     _, point, kind, *_ = max(holding, key=lambda fields: len(fields[1]), default=("", "/", ""))
-    if kind.startswith(_SHARES) and point != "/":  # the root of a virtual machine may be one, and quick
-        return f"it is on a network share ({kind})"
-    began = time.monotonic()
-    with suppress(OSError), os.scandir(root) as entries:
-        looked = sum(entry.stat(follow_symlinks=False).st_size >= 0 for entry in itertools.islice(entries, _SAMPLE))
-        each = (time.monotonic() - began) / max(1, looked)
-        return f"its disk took {each * 1000:.0f} ms to look at a file" if each > _SLOW else ""
-    return ""
+    return kind if kind.startswith(_SHARES) and point != "/" else ""  # that of a virtual machine's root is quick
 
 
 def _mounts() -> list[str]:
@@ -141,9 +131,16 @@ def _mounts() -> list[str]:
         return []  # no Linux
 
 
-def _unescaped(point: str) -> str:
-    """The path of a mount, whose spaces are written as octal numbers."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
+def folders_beginning(value: str) -> list[str]:
+    """Return the paths of folders that begin like this one; hidden ones only if their dot is typed."""
+    above, _, begun = value.rpartition("/")
+    try:
+        with os.scandir(Path(f"{above}/" if above or value.startswith("/") else ".").expanduser()) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir() and entry.name.startswith(begun))
+    except (OSError, RuntimeError, ValueError):
+        return []
+    shown = [name for name in names if name.isprintable() and (begun or not name.startswith("."))]
+    return [f"{value[: len(value) - len(begun)]}{name}/" for name in shown]
 
 
 def unlistable(root: Path, error: OSError) -> ReadError:

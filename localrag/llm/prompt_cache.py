@@ -196,11 +196,6 @@ def passages(folder: Path, identity: str, documents: Collection[str]) -> dict[st
     return found
 
 
-def is_begun(folder: Path) -> bool:
-    """Return whether a library has a prompt cache yet."""
-    return (folder / FOLDER).is_dir()
-
-
 def usage(folder: Path) -> tuple[int, int]:
     """Return how many passages are cached, for any model, and the bytes of all entries."""
     facts = _sizes(folder / FOLDER)

@@ -32,12 +32,12 @@ def start(home, tmp_path, monkeypatch):
             started.append(" ".join(words[4:]))
             return SimpleNamespace(returncode=ends.pop(0) if ends else 0)
 
-        def replaced(program, words, environ):
+        def replaced(program, words):
             started.append(" ".join(words[4:]))
             raise click.exceptions.Exit(0)
 
         monkeypatch.setattr(subprocess, "run", command)
-        monkeypatch.setattr(os, "execve", replaced)
+        monkeypatch.setattr(os, "execv", replaced)
         with CliRunner().isolation(input=typed) as (_, _, out):
             try:
                 first_start.run(Settings(home=home))
@@ -88,16 +88,16 @@ def test_a_stopped_start_goes_on_with_its_answers(start, folder, home):
     root = folder({"a.txt": "Alpha."})
     started, shown, code = start(f"{root}\n\n\n", codes=[0, 128 + signal.SIGINT])
     assert code == 130 and started[-1] == f"models install {BEST}" and "goes on from here" in shown
-    assert json.loads((home / first_start.KEPT).read_text()) == {"folder": str(root), "model": BEST}
+    assert json.loads((home / "first-start.json").read_text()) == {"folder": str(root), "model": BEST}
     started, shown, code = start("\n")
     assert f"ingest {root}" in started and "2 of 3" not in shown and code == 0
-    assert not (home / first_start.KEPT).exists()
+    assert not (home / "first-start.json").exists()
 
 
 @pytest.mark.parametrize("kept", ["", "[]", '{"folder": 5, "model": ""}', '{"folder": "/gone/for/good", "model": "x"}'])
 def test_a_record_that_makes_no_sense_begins_anew(start, folder, home, kept):
     home.mkdir(exist_ok=True)
-    (home / first_start.KEPT).write_text(kept)
+    (home / "first-start.json").write_text(kept)
     started, shown, _ = start(f"{folder({'a.txt': 'Alpha.'})}\n\n\n")
     assert "1 of 3" in shown and started[-1].startswith("chat ")
 
@@ -114,24 +114,42 @@ def test_a_weak_model_that_is_there_is_named_with_a_better_one(start, folder, ho
     assert "is here" in shown
 
 
-def test_it_is_wanted_on_a_terminal_alone_and_with_nothing_set_up(home, monkeypatch, folder):
-    assert first_start.wanted() is None, "no terminal"
-    for stream in ("stdin", "stdout", "stderr"):
-        monkeypatch.setattr(sys, stream, SimpleNamespace(isatty=lambda: True))
-    assert first_start.wanted() is not None
+@pytest.fixture
+def begun(home, monkeypatch):
+    """Whether `localrag` with these words begins the first start."""
+    calls = []
+    monkeypatch.setattr(first_start, "run", calls.append)
+    monkeypatch.setattr(app.offline, "confine_python", lambda: None)
+    monkeypatch.setattr(app, "hide_arguments", lambda words: None)
+    monkeypatch.setattr(app, "_confine", lambda words: 9)
+
+    def run(*words, terminal=True):
+        calls.clear()
+        monkeypatch.setattr(sys, "argv", ["localrag", *words])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        for stream in ("stdin", "stdout", "stderr"):
+            monkeypatch.setattr(getattr(sys, stream), "isatty", lambda: terminal, raising=False)
+        with pytest.raises(SystemExit):
+            app.main()
+        return bool(calls)
+
+    return run
+
+
+def test_it_begins_on_a_terminal_alone_and_with_nothing_set_up(begun, home):
+    assert begun() and not begun(terminal=False) and not begun("chat")
     library = home / "indexes" / "papers"
     library.mkdir(parents=True)
     (library / "library.db").touch()
-    assert first_start.wanted() is None
-    (home / first_start.KEPT).touch()
-    assert first_start.wanted() is not None, "the start before was stopped"
+    assert not begun()
+    (home / "first-start.json").touch()
+    assert begun(), "the start before was stopped"
 
 
 def test_ctrl_c_at_a_question_ends_with_130(monkeypatch, capsys):
     def stopped(settings):
         raise click.Abort
 
-    monkeypatch.setattr(first_start, "wanted", Settings)
     monkeypatch.setattr(first_start, "run", stopped)
     monkeypatch.setattr(app.offline, "confine_python", lambda: None)
     with pytest.raises(SystemExit) as ended:

@@ -122,7 +122,7 @@ def _asked_model(settings: Settings, failed: set[str]) -> str:
     known = f"{size(memory)} of memory ({size(free)} free), " if memory and free else ""
     say(f"2 of 3  Which model answers? This machine has {known}{counted(catalog.physical_cores(), 'core')}.")
     if weak:
-        say(f"        {weak}")
+        echo(click.wrap_text(weak, 78, " " * 8, " " * 8), err=True)
     if not ids:
         say("        None that fits can be fetched. One from a file: localrag models import FILE, then localrag again.")
     rows = [("", str(number), id, *_about(id, number, settings)) for number, id in enumerate(ids, 1)]

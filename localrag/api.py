@@ -261,7 +261,10 @@ class Library:
             "roots": storage.roots(),
             **storage.counts(),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
-            "cached": dict(zip(("passages", "bytes"), prompt_cache.usage(self.folder), strict=True)),
+            "cached": {
+                **dict(zip(("passages", "bytes"), prompt_cache.usage(self.folder), strict=True)),
+                "limit": prompt_cache.bound(self.folder / prompt_cache.FOLDER, self._settings.cache_bytes),
+            },
             "embedder": storage.identity.to_dict(),
             "instructions": storage.instructions,
             "generation": storage.generation,

@@ -103,7 +103,7 @@ class Settings:
         1440,
     )
     cache_bytes: int = _setting(
-        0, "Maximum size of a prompt cache; 0: a tenth of free space, up to 20 GB.", 0, 2**63 - 1
+        0, "Maximum size of a prompt cache; 0: a tenth of free space, up to 5 GB.", 0, 2**63 - 1
     )
 
     store: str | None = _setting(None, "URL of a PostgreSQL database that keeps new libraries; else a folder each.")
@@ -159,6 +159,11 @@ class Settings:
     @property
     def models_dir(self) -> Path:
         return self._data / "models"
+
+    @property
+    def first_start_file(self) -> Path:
+        """The answers of a first start that is not done yet."""
+        return self._data / "first-start.json"
 
     @property
     def sessions_dir(self) -> Path:

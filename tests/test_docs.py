@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from scripts import script
 
+from localrag.models import CATALOG, catalog
+
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -149,6 +151,20 @@ def test_faults_of_a_site_are_named(check, tmp_path):
     assert {f"chat.html: {fault}" for fault in FAULTS.values()} <= set(found)
     menu, index = check.faults(site(tmp_path, **{"lost.html": PAGE.format(title="Lost", text="")}))
     assert menu.startswith("lost.html") and "no menu" in menu and "search index" in index
+
+
+def test_the_sizes_of_downloads_are_those_of_the_catalog():
+    """The models of `make demo`, which are also the best that the package index alone gives."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = [re.search(rf"^{name} := (\S+)$", makefile, re.M)[1] for name in ("EMBEDDER", "DEMO_MODEL")]
+    total = sum(catalog.card(id).bytes for id in named) / 1e9
+    on_the_index = [one for one in CATALOG if one.kind == "generator" and one.rank and one.sources[0].kind == "wheel"]
+    assert max(on_the_index, key=lambda one: one.rank).id == named[1]
+    pages = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    for page in ("README.md", "docs/install.md", "docs/getting-started.md"):
+        text = pages[ROOT / page]
+        told = re.findall(r"(?:models \(|downloads |answers: )([\d.]+) GB", text)
+        assert all(size == f"{total:.1f}" for size in told), page
 
 
 def test_every_page_is_in_a_menu():

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrag.answer import answering, decomposition, followups, planning
@@ -35,8 +36,9 @@ from localrag.grounding.stages import Findings, Pair, Prompt, Query, Route, answ
 from localrag.grounding.workspace import Workspace, elsewhere
 from localrag.items.clause_questions import ClauseQuestions
 from localrag.llm import Generator as Model
-from localrag.llm import priority
+from localrag.llm import priority, prompt_cache
 from localrag.search import filters, retrieval
+from localrag.security.terminal import size
 from localrag.settings import Settings
 from localrag.types import (
     Answer,
@@ -110,6 +112,8 @@ class Assistant(Workspace):
             if query.question.kind == "compare" and route.plan.kind == "retrieve" and not query.question.parts:
                 way = self._compare
             way = way if known is None else partial(self._known, known)
+            folders = [library.folder for library in query.libraries]
+            fresh = [folder for folder in folders if not (folder / prompt_cache.FOLDER).is_dir()]
             found, first_token = yield from _timed(way(query, route), query)
             answer = self._answer(query, route, found, first_token)
             try:  # its words were shown while they were written, so a failure does not withhold it
@@ -128,7 +132,18 @@ class Assistant(Workspace):
                 )
             except StorageError as error:
                 yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
+            yield from map(Notice, self._cache_begun(fresh))
             yield Answered(answer)
+
+    def _cache_begun(self, fresh: Sequence[Path]) -> Iterator[str]:
+        """Say what the prompt cache takes, once for each library: after the question that began it."""
+        for folder in fresh:
+            if taken := prompt_cache.usage(folder)[1]:
+                limit = prompt_cache.bound(folder / prompt_cache.FOLDER, self.settings.cache_bytes)
+                yield (
+                    f"What the model read of {folder.name} is kept in its prompt cache, so that later answers start "
+                    f"sooner. It takes {size(taken)} now, {size(limit)} at most (the setting cache_bytes)."
+                )
 
     def _plan(self, query: Query, reproducible: bool) -> Route:
         known = self.known_speeds()

@@ -24,7 +24,7 @@ import click
 
 from localrag import __version__, policy
 from localrag.cli import keys, options
-from localrag.cli.output import echo, one_line
+from localrag.cli.output import echo, one_line, report
 from localrag.errors import LocalragError, PolicyUnreadable, SettingsError
 from localrag.security import audit, offline
 from localrag.security.encryption import unlocked
@@ -161,6 +161,8 @@ def main() -> None:
     """Confine the process, run the command, and exit with its code."""
     sys.excepthook = lambda *error: echo("".join(traceback.format_exception(*error)), err=True, nl=False)
     hide_arguments(sys.argv[1:])
+    if not sys.argv[1:] and all(one.isatty() for one in (sys.stdin, sys.stdout, sys.stderr)):
+        _first_start()
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
     unlocked.set_key_source(keys.library_key)
@@ -194,6 +196,27 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _first_start() -> None:
+    """Set localrag up with a person who starts it on a terminal with nothing set up, or after one that was stopped."""
+    from localrag.store import names
+
+    offline.confine_python()
+    try:
+        settings = load_settings()
+        if names.library_names(settings.indexes_dir) and not settings.first_start_file.exists():
+            return
+        from localrag.cli import first_start
+
+        first_start.run(settings)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        echo("\nStopped. Start again with: localrag", err=True)
+        sys.exit(_stopped)
+    except LocalragError as error:
+        sys.exit(report(error))
 
 
 def _warn() -> None:
@@ -287,11 +310,3 @@ def _stop(signum: int, frame: FrameType | None) -> None:
             os._exit(128 + signum)
         frame = frame.f_back
     raise KeyboardInterrupt
-
-
-def report(error: LocalragError) -> int:
-    """Print an error and its hint to stderr, and return its exit code."""
-    echo(one_line(error.message), head="error: ", fg="red", bold=True, err=True)
-    if error.hint:
-        echo(one_line(error.hint), head="hint: ", fg="cyan", bold=True, err=True)
-    return error.exit_code

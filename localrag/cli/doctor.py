@@ -278,6 +278,7 @@ def _llama(settings: Settings) -> Iterator[Seen]:
 
 
 def _models(settings: Settings) -> Iterator[Seen]:
+    from localrag.cli.models import advice
     from localrag.models import catalog
     from localrag.models.records import ModelStore, memory_needed
 
@@ -301,6 +302,8 @@ def _models(settings: Settings) -> Iterator[Seen]:
             yield "warning", message, "Close other programs, or choose a smaller model: localrag models use ID"
         else:
             yield "ok", f"the {kind} in use is {model.id}"
+        if card := catalog.better(model.id):
+            yield "info", advice(model.id), f"Run: localrag models install {card.id}"
 
 
 def _served(kind: str, url: str, named: str | None) -> Seen:

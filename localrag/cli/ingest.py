@@ -14,7 +14,19 @@ import click
 
 from localrag import policy
 from localrag.cli import keys, options
-from localrag.cli.output import bar, counted, duration, echo, interruptible, print_json, remarks, say, say_links, size
+from localrag.cli.output import (
+    bar,
+    confirm,
+    counted,
+    duration,
+    echo,
+    interruptible,
+    print_json,
+    remarks,
+    say,
+    say_links,
+    size,
+)
 from localrag.errors import LocalragError, UsageError
 from localrag.ingest import report as in_words
 from localrag.ingest import scan
@@ -22,7 +34,7 @@ from localrag.models import catalog
 from localrag.security import offline, sandbox
 from localrag.security.offline import kernel
 from localrag.settings import Settings, load_settings
-from localrag.store.names import check_kept_in, check_name, exists, name_for
+from localrag.store.names import check_kept_in, check_name, exists, library_of, name_for
 
 if TYPE_CHECKING:
     from localrag.answer.warming import Estimate
@@ -91,6 +103,7 @@ def _languages(ctx: click.Context, param: click.Parameter, codes: str | None) ->
     metavar="ADDRESS",
     help="Read and embed on the machines of a Ray cluster (host:port); `auto` starts one on this machine.",
 )
+@click.option("--yes", "accepted", is_flag=True, help="Do not ask before the whole disk or a home folder is read.")
 @click.option(
     "--no-wait",
     "wait",
@@ -109,6 +122,7 @@ def ingest_command(
     warm: bool,
     encrypt: bool,
     cluster: str | None,
+    accepted: bool,
     as_json: bool,
     **how: Any,
 ) -> None:
@@ -121,6 +135,8 @@ def ingest_command(
     the form of `.gitignore`. Ctrl-C stops after the current step; the next run continues.
     """
     settings = load_settings().with_options(embedder=embedder, store=store)
+    if not accepted:
+        _ask_if_broad(path, settings)
     _prepare_network(cluster, settings)
     chosen = _confine(settings, path, name, watch)  # before numpy is imported, which starts threads
     from localrag import api
@@ -150,7 +166,9 @@ def ingest_command(
                 cluster=cluster,
                 stop=stop,
                 on_wait=say,
-                progress=lambda now: update(now.done, now.total or None, f"{_STAGES[now.stage]} {now.document}"),
+                progress=lambda now: (
+                    update(now.done, now.total, f"{_STAGES[now.stage]} {now.document}") if now.total else None
+                ),
             )
 
     with interruptible(_STOPPING) as stop:
@@ -158,6 +176,8 @@ def ingest_command(
             with bar(quiet=as_json) as update:
                 count = library.re_embed(progress=lambda done, total: update(done, total, "embedding"), stop=stop)
             echo(f"Made {counted(count, 'vector')} again.", err=True)
+        if sys.stderr.isatty() and not as_json:
+            say(f"Looking through {path} …")
         report = once(stop)
         if not (as_json and warm and report.complete):
             show(report)
@@ -175,6 +195,17 @@ def ingest_command(
         if report.failed:
             raise UsageError(f"no document in {str(path)!r} could be read", "See the reasons above.")
         raise UsageError(f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest -h")
+
+
+def _ask_if_broad(path: Path, settings: Settings) -> None:
+    """Ask before a folder is read that holds far more than documents, unless it was read before."""
+    broad = scan.broad(path)
+    if not broad or library_of(path, settings):
+        return
+    if not sys.stdin.isatty():
+        hint = "Name a folder of documents in it, or add --yes to read all of it."
+        raise UsageError(f"{str(path)!r} is {broad}", hint)
+    confirm(f"{path} is {broad}: reading it may take hours and much of the disk. Read all of it?", abort=True)
 
 
 def _prepare_network(cluster: str | None, settings: Settings) -> None:
@@ -203,6 +234,8 @@ def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> s
     chosen = check_name(name) if name else name_for(path, settings)
     scan.root_of(path)  # raises where there is none, before anything is made for it
     say_links([path])
+    if slow := scan.slow_share(scan.root_of(path)[0]):
+        say(f"{path} is on a network share ({slow}): reading it takes longer than from a disk of this machine.")
     sandbox.make_library_folder(settings, chosen)
     if watch and offline.confined() and sandbox.leads_to_walls(path, settings):
         say(f"{path} contains libraries: files added beside them are read at the next start.")

@@ -82,7 +82,8 @@ def status_command(name: str, as_json: bool) -> None:
     facts = {
         "holds": ", ".join(counted(status[key], noun) for key, noun in nouns.items()),
         "stored in": status["store"] or f"{status['folder']} ({size(status['bytes'])})",
-        "cached": f"{counted(cached['passages'], 'passage')}; the prompt cache takes {size(cached['bytes'])}",
+        "cached": f"{counted(cached['passages'], 'passage')}; the prompt cache takes {size(cached['bytes'])} of "
+        f"at most {size(cached['limit'])} (the setting cache_bytes)",
         "encrypted": _ENCRYPTED.get(how := _encrypted(status), how).format(name=name),
         "read from": ", ".join(status["roots"]) or "-",
         "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",

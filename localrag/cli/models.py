@@ -12,7 +12,7 @@ import click
 
 from localrag import policy
 from localrag.cli.options import json_option
-from localrag.cli.output import confirm, console, counted, echo, print_json, say, size, table
+from localrag.cli.output import confirm, console, counted, duration, echo, print_json, say, size, table
 from localrag.errors import ModelDamaged, UsageError
 from localrag.models import InstalledModel, ModelStore, Progress, catalog
 from localrag.models.manage import ModelManager
@@ -169,6 +169,15 @@ def unload() -> None:
     for line in [f"Ends now, or after its answer: {one}." for one in resident.running(settings)] or ["None is loaded."]:
         say(line)
     resident.end(settings)
+
+
+def advice(id: str) -> str:
+    """Return a sentence on a weak model that names a better one for this machine, or ""."""
+    card, free = catalog.better(id), catalog.available_memory()
+    if card is None:
+        return ""
+    room = f"{size(free)} of memory free: " if free else ""
+    return f"{id} is a weak model. {room}{card.id} answers better, in about {duration(card.seconds())}."
 
 
 def _store() -> ModelManager:

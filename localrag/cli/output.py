@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrag.errors import LocalragError
 from localrag.security.terminal import counted as counted
 from localrag.security.terminal import duration as duration
 from localrag.security.terminal import escaped, visible
@@ -46,8 +47,16 @@ def print_json(value: Any, indent: int | None = 2) -> None:
     click.echo(escaped(json.dumps(value, ensure_ascii=not utf8, indent=indent)))
 
 
-def confirm(question: str, *, abort: bool = False) -> bool:
-    return click.confirm(visible(question), abort=abort, err=True)
+def confirm(question: str, *, default: bool = False, abort: bool = False) -> bool:
+    return click.confirm(visible(question), default=default, abort=abort, err=True)
+
+
+def report(error: LocalragError) -> int:
+    """Print an error and its hint to stderr, and return its exit code."""
+    echo(one_line(error.message), head="error: ", fg="red", bold=True, err=True)
+    if error.hint:
+        echo(one_line(error.hint), head="hint: ", fg="cyan", bold=True, err=True)
+    return error.exit_code
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -116,10 +125,10 @@ def bar(total: int | None = None, *, quiet: bool = False) -> Iterator[Callable[[
         TextColumn("{task.description}", markup=False),
     )
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=total)
+        task = progress.add_task("", total=total, visible=total is not None)
 
         def update(done: int, total: int | None, words: str) -> None:
-            progress.update(task, completed=done, total=total, description=one_line(words)[:80])
+            progress.update(task, completed=done, total=total, description=one_line(words)[:80], visible=True)
 
         yield update
 

@@ -36,6 +36,8 @@ _FOLDERS = frozenset(
     "node_modules bower_components __pycache__ __MACOSX $RECYCLE.BIN site-packages lost+found @eaDir".split()
 ) | {"System Volume Information"}
 _BLOCK = 1 << 22
+# File systems of other machines, by the beginning of their names.
+_SHARES = ("nfs", "cifs", "smb", "9p", "davfs", "afs", "ceph", "fuse.sshfs", "fuse.rclone", "fuse.gvfsd", "fuse.davfs")
 _LEFTOVERS = re.compile(
     r"^(?:\.|~\$|~WRL|Thumbs\.db$|desktop\.ini$)|(?:~|\.tmp|\.temp|\.part|\.crdownload|\.swp)$", re.I
 )
@@ -102,6 +104,43 @@ def readable(path: Path) -> tuple[int, int]:
 
     sizes = [file.size for file in walk(root, unlisted) if (only is None or file.path == only) and reads(file.location)]
     return len(sizes), sum(sizes)
+
+
+def broad(path: Path) -> str:
+    """Return why a folder holds far more than documents, in words, or ""."""
+    found, home = Path(os.path.realpath(path)), Path(os.path.realpath(Path("~").expanduser()))
+    if found == Path(found.anchor):
+        return "the whole disk"
+    if found == home:
+        return "your home folder"
+    return "the folder of all home folders" if home.is_relative_to(found) else ""
+
+
+def slow_share(root: Path) -> str:
+    """Return the file system of a folder if it is another machine's and reading takes long, or ""."""
+    mounts = [line.split() for line in _mounts()]
+    holding = [fields for fields in mounts if len(fields) > 2 and root.is_relative_to(fields[1].replace("\\040", " "))]
+    _, point, kind, *_ = max(holding, key=lambda fields: len(fields[1]), default=("", "/", ""))
+    return kind if kind.startswith(_SHARES) and point != "/" else ""  # that of a virtual machine's root is quick
+
+
+def _mounts() -> list[str]:
+    try:
+        return Path("/proc/self/mounts").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []  # no Linux
+
+
+def folders_beginning(value: str) -> list[str]:
+    """Return the paths of folders that begin like this one; hidden ones only if their dot is typed."""
+    above, _, begun = value.rpartition("/")
+    try:
+        with os.scandir(Path(f"{above}/" if above or value.startswith("/") else ".").expanduser()) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir() and entry.name.startswith(begun))
+    except (OSError, RuntimeError, ValueError):
+        return []
+    shown = [name for name in names if name.isprintable() and (begun or not name.startswith("."))]
+    return [f"{value[: len(value) - len(begun)]}{name}/" for name in shown]
 
 
 def unlistable(root: Path, error: OSError) -> ReadError:

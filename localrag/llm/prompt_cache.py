@@ -31,7 +31,7 @@ _MAGIC = b"localrag-state-2\n"
 _MAX_HEADER = 1 << 20
 _PIECE = 1 << 20
 _WRITTEN = 1 << 24
-_MAX_SHARE, _MAX_BYTES = 0.1, 20_000_000_000
+_MAX_SHARE, _MAX_BYTES = 0.1, 5_000_000_000
 
 
 class _Stopped(Exception):

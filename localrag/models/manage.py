@@ -231,15 +231,12 @@ class Installation:
         ranked = sorted((card for card in catalog.CATALOG if card.rank > 0), key=lambda card: -card.rank)
         allowed = [card for card in ranked if policy.allows_model(card.sha256)]
         self.one(next((card for card in allowed if card.kind == "embedder"), catalog.card(DEFAULT_EMBEDDER)))
-        for card in allowed:
-            if card.kind != "generator" or card.terms or not catalog.suits(card) or card.sha256 is None:
-                continue
+        for card in catalog.recommended():
             if not self._is_whole(card.id) and not (self._sources(card) and self._welcome(card)):
                 continue
-            read, written = card.speed()
             self.say(
-                f"{card.id}: {card.licence}, {card.bytes / 1e9:.1f} GB; an estimate for this machine: {read:.0f} s to "
-                f"read 1,000 tokens, {written:.0f} tokens written a second"
+                f"{card.id}: {card.licence}, {card.bytes / 1e9:.1f} GB; an estimate for this machine: about "
+                f"{card.seconds():.0f} s for an answer"
             )
             try:
                 return self.one(card)

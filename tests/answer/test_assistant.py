@@ -17,7 +17,7 @@ from localrag.answer.assistant import Assistant
 from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
 from localrag.events import Answered, Delta, Found, Notice, Planned, PromptRead, Surveyed
 from localrag.grounding import prompts
-from localrag.llm import loading, priority
+from localrag.llm import loading, priority, prompt_cache
 from localrag.security import audit, storage
 from localrag.types import Answer, NotRead, SkippedPage, Turn
 
@@ -311,6 +311,21 @@ def test_what_is_forgotten_leaves_no_kept_state_in_another_library(assistant, mo
     assert ask(assistant, "Where is the canaryword?", ["first", "second"])[1].plan.kind == "read"
     api.open_library("second").forget()
     assert b"canaryword" not in kept(home)
+
+
+def test_what_the_prompt_cache_takes_is_said_once_for_each_library(assistant, models, shelf, small):
+    models.generator = Keeping(script=[("", "The kennel is open from 9 to 5.")])
+
+    def notices(library):
+        return [
+            event.text for event in ask(assistant, "When is the kennel open?", library)[0] if isinstance(event, Notice)
+        ]
+
+    shelf("other", {"dogs.pdf": DOGS})
+    first, again, other = notices("small"), notices("small"), notices("other")
+    assert len(first) == len(other) == 1 and not again
+    assert "of small is kept" in first[0] and "cache_bytes" in first[0] and "of other is kept" in other[0]
+    assert prompt_cache.usage(small.folder)[1] > 0
 
 
 # --- models -------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import json
+from hashlib import sha256
 from importlib.metadata import version
 from unittest.mock import Mock
 
@@ -12,6 +13,7 @@ from localrag.cli.doctor import Finding, diagnose, doctor_command
 from localrag.errors import KeyRequired
 from localrag.llm import loading
 from localrag.models import catalog
+from localrag.models.records import stamp
 from localrag.security import audit
 from localrag.security.offline import remote
 from localrag.security.offline.remote import Address
@@ -163,3 +165,17 @@ def test_the_model_in_use_reports_how_it_runs_or_why_it_does_not(settings, tmp_p
     path.write_bytes(b"GGUF")
     result = of("llama.cpp", settings)[-1]
     assert result.state == "problem" and "tiny.gguf" in result.message and result.remedy
+
+
+def test_a_weak_model_in_use_is_said_with_a_better_one(settings, monkeypatch):
+    monkeypatch.setattr(catalog, "total_memory", lambda: 8_000_000_000)
+    record = {"id": (weak := "smollm2-135m-instruct"), "title": "", "licence": "", "source": "", "main": "m"}
+    (folder := settings.models_dir / weak).mkdir(parents=True)
+    (folder / "m").write_bytes(b"GGUF")
+    entry = {"sha256": sha256(b"GGUF").hexdigest(), "size": 4, "stamp": list(stamp(folder / "m"))}
+    record |= {"kind": "generator", "weights": "m", "files": {"m": entry}}
+    (folder / "model.json").write_text(json.dumps(record))
+    monkeypatch.setattr("localrag.models.records.expected_of", lambda id, sha256=None: {})
+    (said,) = [one for one in of("models", settings) if "is a weak model" in one.message]
+    assert said.state == "info" and "answers better, in about" in said.message
+    assert said.remedy.startswith("Run: localrag models install ")

@@ -5,14 +5,18 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import click
 import fakes
 import pytest
+from click.testing import CliRunner
 from command_line import refused, run, run_json
 from fakes import HashingEmbedder
 from waiting import PATIENCE
 
+from localrag.cli import ingest
 from localrag.errors import LibraryError, LibraryLocked, NotFoundError, UsageError
 from localrag.ingest import scan
 from localrag.security import storage
@@ -47,6 +51,49 @@ def test_bad_input_is_refused_with_what_to_do(models, folder, tmp_path):
     refused(UsageError, "ingest", folder({"a.exe": "x"}, "others"))
     refused(UsageError, "ingest", folder({"a.txt": "x y"}), "--name", "../up")
     assert refused(UsageError, "ingest", folder({"a.txt": ""}, "failing")).exit_code == 2
+
+
+def test_a_whole_disk_or_home_is_read_after_a_yes_only(models, folder, tmp_path, monkeypatch):
+    root = folder({"a.txt": "Alpha."}, "me")
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.setenv("USERPROFILE", str(root))
+    for broad in (Path(root.anchor), root, root / ".", root.parent):
+        assert "--yes" in refused(UsageError, "ingest", broad).hint, broad
+    (root / "papers").mkdir()
+    (root / "papers/b.txt").write_text("Beta.")
+    assert "Read 1 document" in run("ingest", root / "papers").stderr
+    assert "Read 2 documents" in run("ingest", root, "--yes").stderr
+    assert "2 unchanged" in run("ingest", root).stderr, "it was accepted before"
+
+
+def test_on_a_terminal_it_asks_before_a_home_is_read(settings, folder, monkeypatch):
+    root = folder({"a.txt": "Alpha."}, "me")
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.setenv("USERPROFILE", str(root))
+    for typed, stops in (("n\n", True), ("\n", True), ("y\n", False)):
+        with CliRunner().isolation(input=typed):
+            sys.stdin.isatty = lambda: True
+            with pytest.raises(click.Abort) if stops else nullcontext():
+                ingest._ask_if_broad(root, settings)
+
+
+def test_the_bar_starts_with_its_total(models, folder, monkeypatch):
+    drawn = []
+
+    @contextmanager
+    def bar(**how):
+        yield lambda done, total, words: drawn.append((done, total))
+
+    monkeypatch.setattr(ingest, "bar", bar)
+    run("ingest", folder({"a.txt": "Alpha.", "b.txt": "Beta."}))
+    assert drawn and all(total and done <= total for done, total in drawn)
+
+
+def test_a_slow_share_is_said(models, folder, monkeypatch):
+    root = folder({"a.txt": "Alpha."})
+    assert "takes longer" not in run("ingest", root).stderr
+    monkeypatch.setattr(scan, "_mounts", lambda: ["/dev/sda / ext4 rw", f"nas:/x {root} nfs4 rw 0 0"])
+    assert "takes longer" in (told := run("ingest", root).stderr) and "nfs4" in told
 
 
 @pytest.mark.proves("links")

@@ -117,3 +117,11 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder, monkeypatch)
     with pytest.raises(ReadError) as raised:
         scan.readable(root)
     assert raised.value.hint
+
+
+def test_a_share_is_known_by_its_kind(tmp_path, monkeypatch):
+    (tmp_path / "my share" / "in").mkdir(parents=True)
+    point = str(tmp_path / "my share").replace(" ", "\\040")
+    mounts = ["none / 9p rw", f"nas:/x {point} cifs rw 0 0", "short", ""]
+    monkeypatch.setattr(scan, "_mounts", lambda: mounts)
+    assert "cifs" in scan.slow_share(tmp_path / "my share" / "in") and scan.slow_share(tmp_path) == ""

@@ -169,7 +169,7 @@ def test_without_a_bound_of_its_own_a_share_of_the_free_disk_holds(tmp_path, mon
     disk(20 * len(STATE))
     assert bound(tmp_path / FOLDER, 0) == 2 * len(STATE) and bound(tmp_path, 77) == 77
     disk(1 << 60)
-    assert bound(tmp_path, 0) == 20_000_000_000
+    assert bound(tmp_path, 0) == 5_000_000_000
     disk(5 * len(STATE))
     cache(tmp_path, limit=0).put(TOKENS, STATE)
     assert files(tmp_path) == []

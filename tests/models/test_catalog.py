@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from pathlib import Path
 
@@ -44,8 +45,11 @@ def test_there_is_a_generator_for_every_size_of_machine(monkeypatch):
     best = {4: "qwen3.5-2b", 8: "qwen3.5-4b", 16: "qwen3.5-9b", 24: "gemma-4-12b-it", 32: "gemma-4-26b-a4b-it"}
     for gigabytes, id in {**best, 48: "qwen3.6-35b-a3b"}.items():  # what is sold as 8 GB tells less
         monkeypatch.setattr(catalog, "total_memory", lambda size=gigabytes: size * 1_020_000_000)
-        fitting = [card for card in CATALOG if card.kind == "generator" and not card.terms and catalog.suits(card)]
-        assert max(fitting, key=lambda card: card.rank).id == id
+        monkeypatch.setattr(catalog, "physical_cores", lambda: 16)
+        assert catalog.recommended()[0].id == id
+        monkeypatch.setattr(catalog, "physical_cores", lambda: 1)
+        seconds = [card.seconds() for card in catalog.recommended()]
+        assert seconds[0] <= catalog._PATIENCE or min(seconds) > catalog._PATIENCE, "slow ones come last"
 
 
 def test_the_expected_speed_is_what_was_measured_scaled_by_weights_and_cores(monkeypatch):
@@ -59,6 +63,22 @@ def test_the_expected_speed_is_what_was_measured_scaled_by_weights_and_cores(mon
     assert speeds[4] == pytest.approx((6, 28), rel=0.02)
     large = catalog.card("qwen3.6-35b-a3b")
     assert large.speed()[1] > catalog.card("gemma-4-12b-it").speed()[1], "few of its weights work on each token"
+
+
+def test_a_better_model_is_named_for_a_weak_one_alone(monkeypatch):
+    monkeypatch.setattr(catalog, "total_memory", lambda: 8_000_000_000)
+    monkeypatch.setattr(catalog, "physical_cores", lambda: 8)
+    better = catalog.better("qwen2.5-coder-1.5b-instruct")
+    assert better is not None and better.id == "qwen3.5-4b" and 5 < better.seconds() < 15
+    for id in ("qwen3.5-2b", "qwen3.5-4b", "my-own", "all-minilm-l6-v2"):
+        assert catalog.better(id) is None, id
+    monkeypatch.setattr(catalog, "total_memory", lambda: 2_500_000_000)
+    assert catalog.better("smollm2-135m-instruct") is None, "nothing that is better fits"
+
+
+def test_thinking_takes_time_before_an_answer():
+    card = catalog.card("gpt-oss-20b")
+    assert card.seconds(2) - dataclasses.replace(card, thinks=False).seconds(2) > 10
 
 
 def test_a_model_fits_if_it_leaves_a_fifth(monkeypatch):

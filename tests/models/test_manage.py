@@ -215,7 +215,8 @@ def test_without_an_id_the_best_that_can_be_had_is_installed(tmp_path, shop, giv
     assert bench.names() == {"all-minilm-l6-v2", chosen} and f"better: {said}" in bench.said
 
 
-def test_a_large_download_needs_a_yes_asked_once(tmp_path, shop):
+def test_a_large_download_needs_a_yes_asked_once(tmp_path, shop, monkeypatch):
+    monkeypatch.setattr(catalog, "physical_cores", lambda: 16)
     shop("large", "good")
     bench = Bench(tmp_path / "no")
     assert bench.install(None, yes=False).id == "good"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -193,17 +192,9 @@ class FolderSuggester(Suggester):
         super().__init__(use_cache=False, case_sensitive=True)
 
     async def get_suggestion(self, value: str) -> str | None:
-        above, _, begun = value.rpartition("/")
-        folder = Path(f"{above}/" if above or value.startswith("/") else ".").expanduser()
-        try:
-            with os.scandir(folder) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir())
-        except OSError:
-            return None
-        for name in names:
-            if value and name.startswith(begun) and name.isprintable() and (begun or not name.startswith(".")):
-                return f"{value[: len(value) - len(begun)]}{name}/"
-        return None
+        from localrag.ingest import scan
+
+        return next(iter(scan.folders_beginning(value)), None) if value else None
 
 
 def own_bindings(owner: Any) -> list[Binding]:

@@ -1,0 +1,207 @@
+"""The first start: `localrag` alone, on a terminal and without a library, asks three things and opens the app.
+
+It asks for a folder, a model and a yes, then starts `localrag models install` and `localrag ingest` as a person would
+type them, each with its own confinement; this process opens no connection. The answers are kept until all is done, so
+that a start that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from localrag.cli.models import advice
+from localrag.cli.output import confirm, counted, duration, echo, report, say, size, table
+from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.ingest import scan
+from localrag.models import ModelStore, catalog
+from localrag.models.manage import BUNDLED
+from localrag.models.records import ModelFolder
+from localrag.security import storage
+from localrag.settings import Settings
+
+_INTRODUCTION = """\
+localrag answers questions about your documents, and shows the page and the words behind each answer.
+Nothing leaves this machine; only the download of a model uses the network. Ctrl-C stops at any time.
+"""
+_MAX_OFFERED = 3
+_LOCALRAG = (sys.executable, "-P", "-m", "localrag")
+
+
+def run(settings: Settings) -> NoReturn:
+    """Ask, carry out what was chosen, and open the library. Raises Exit if it was stopped."""
+    folder, model = _kept(settings) or (None, "")
+    if folder is None or not confirm(f"The first start stopped halfway. Go on reading {folder}?", default=True):
+        echo(_INTRODUCTION, err=True)
+        folder, model = _asked_folder(), _asked_model(settings, set())
+        fetched = sum(_bytes(id, settings) for id in _missing(model, settings))
+        download = f"Download {size(fetched)}, then read" if fetched else "Read"
+        confirm(f"3 of 3  {download} {folder} and open it?", default=True, abort=True)
+    failed: set[str] = set()
+    _keep(folder, model, settings)
+    while not _with_model(model, settings):
+        failed.add(model)
+        _keep(folder, model := _asked_model(settings, failed), settings)
+    while _start("ingest", *(["--yes"] if scan.broad(folder) else []), str(folder)):
+        _keep(folder := _asked_folder(), model, settings)
+    storage.remove(settings.first_start_file)
+    command = [*_LOCALRAG, "chat", str(folder)]
+    if os.name == "posix":  # in place of this process, so that the app has the terminal to itself
+        os.execv(command[0], command)
+    raise click.exceptions.Exit(subprocess.run(command, check=False).returncode)
+
+
+def _kept(settings: Settings) -> tuple[Path, str] | None:
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        kept = json.loads(settings.first_start_file.read_bytes())
+        if (folder := Path(kept["folder"])).is_dir():
+            return folder, str(kept["model"])
+    return None
+
+
+def _keep(folder: Path, model: str, settings: Settings) -> None:
+    storage.write_json(settings.first_start_file, {"folder": str(folder), "model": model})
+
+
+# --- questions -------------------------------------------------------------------------------------------------
+
+
+def _asked_folder() -> Path:
+    with suppress(ImportError):  # Windows has none
+        import readline
+
+        readline.set_completer_delims("\n")
+        readline.set_completer(lambda text, n: dict(enumerate(scan.folders_beginning(text))).get(n))
+        readline.parse_and_bind("tab: complete")
+    while True:
+        typed = click.prompt("1 of 3  Folder with your documents (Tab completes)").strip()
+        try:
+            return _checked_folder(typed)
+        except LocalragError as error:
+            report(error)
+
+
+def _checked_folder(typed: str) -> Path:
+    """Return a folder that has something to read, and say how much. Raises LocalragError for any other."""
+    try:
+        path = Path(typed).expanduser().absolute()
+        if path.is_file():
+            raise UsageError(f"{typed!r} is a file", f"Give its folder: {path.parent}")
+        if (broad := scan.broad(path)) and not confirm(f"        {typed} is {broad}. Read all of it?"):
+            raise UsageError(f"{typed!r} is {broad}", "Give a folder of documents in it.")
+        say("        Looking through it …")
+        files, total = scan.readable(path)
+    except (ValueError, RuntimeError, PermissionError) as error:
+        raise NotFoundError(f"{typed!r} cannot be opened: {error}", "Check the spelling and its rights.") from None
+    if not files:
+        raise UsageError(f"there is nothing to read in {typed!r}", "The types that are read: localrag ingest -h")
+    say(f"        {counted(files, 'file')}, {size(total)}")
+    return path
+
+
+def _asked_model(settings: Settings, failed: set[str]) -> str:
+    """Ask which model answers: the best for this machine, quicker ones, or one that is there. A setting comes first."""
+    if settings.generator_server or (settings.generator and settings.generator not in failed):
+        return settings.generator or ""
+    here = ModelStore(settings).preferred("generator")
+    weak = advice(here.id) if here is not None else ""
+    ids = [id for id in _offered(settings, failed) if here is None or id != here.id]
+    if here is not None:
+        ids.insert(len(ids) if weak else 0, here.id)
+    memory, free = catalog.total_memory(), catalog.available_memory()
+    known = f"{size(memory)} of memory ({size(free)} free), " if memory and free else ""
+    say(f"2 of 3  Which model answers? This machine has {known}{counted(catalog.physical_cores(), 'core')}.")
+    if weak:
+        echo(click.wrap_text(weak, 78, " " * 8, " " * 8), err=True)
+    if not ids:
+        say("        None that fits can be fetched. One from a file: localrag models import FILE, then localrag again.")
+    rows = [("", str(number), id, *_about(id, number, settings)) for number, id in enumerate(ids, 1)]
+    table(("       ", "", "MODEL", "DOWNLOAD", "AN ANSWER IN", ""), rows)
+    while True:
+        typed = click.prompt("        Number, or the id of another", default="1" if ids else None).strip()
+        try:
+            return _checked_model(dict(enumerate(ids, 1)).get(int(typed) if typed.isdecimal() else 0, typed), settings)
+        except LocalragError as error:
+            report(error)
+
+
+def _checked_model(id: str, settings: Settings) -> str:
+    known = next((one for one in ModelStore(settings).installed() if one.id == id), None) or catalog.card(id)
+    if known.kind != "generator":
+        raise UsageError(f"{id!r} does not answer: it is of the kind {known.kind}", "Name a generator.")
+    return known.id
+
+
+def _offered(settings: Settings, failed: set[str]) -> list[str]:
+    """Return the best model that this machine can take and has the disk for, then ones that answer quicker.
+
+    What comes only from where a download failed is left out.
+    """
+    home = next(path for path in (settings.models_dir, *settings.models_dir.absolute().parents) if path.exists())
+    room, offered = shutil.disk_usage(home).free, list[catalog.ModelCard]()
+    kinds = {*settings.sources} - {source.kind for id in failed if (one := catalog.find(id)) for source in one.sources}
+    for card in catalog.recommended():
+        quicker = not offered or card.seconds() < offered[-1].seconds() * 0.7
+        if quicker and card.bytes * 2 < room and kinds & {source.kind for source in card.sources}:
+            offered.append(card)
+    return [card.id for card in offered[:_MAX_OFFERED]]
+
+
+def _about(id: str, number: int, settings: Settings) -> tuple[str, str, str]:
+    """Return the download, the seconds for an answer, and what to know of a model."""
+    known, fetched = catalog.find(id), _bytes(id, settings)
+    about = ["answers best" if number == 1 else "quicker"] if fetched else []
+    about += ["weak"] if known and known.is_weak else []
+    seconds = f"about {duration(known.seconds())}" if known else "unknown"
+    return size(fetched) if fetched else "is here", seconds, ", ".join(about)
+
+
+# --- what is done ----------------------------------------------------------------------------------------------
+
+
+def _missing(model: str, settings: Settings) -> list[str]:
+    """Return the models that are still to be installed: an embedder, and the one that answers."""
+    store = ModelStore(settings)
+    served = settings.embedder_server or store.preferred("embedder") is not None
+    needed = [] if served else [settings.embedder or catalog.DEFAULT_EMBEDDER]
+    here = {one.id for one in store.installed()}
+    return [id for id in (*needed, model) if id and catalog.named(id) not in here]
+
+
+def _bytes(id: str, settings: Settings) -> int:
+    """Return the bytes to download of a model: none if it is installed or came with the bundle."""
+    here = {*ModelFolder(BUNDLED).ids(), *(one.id for one in ModelStore(settings).installed())}
+    known = catalog.find(id)
+    return 0 if known is None or known.id in here else known.bytes
+
+
+def _with_model(model: str, settings: Settings) -> bool:
+    """Install what is missing and use the model; False if that failed."""
+    if any(_start("models", "install", id) for id in _missing(model, settings)):
+        return False
+    used = ModelStore(settings).preferred("generator")
+    return not model or (used is not None and used.id == model) or not _start("models", "use", model)
+
+
+def _start(*words: str) -> int:
+    """Run a command of localrag on this terminal; returns its exit code. Raises Exit if Ctrl-C stopped it."""
+    echo(f"\n$ localrag {shlex.join(words)}", dim=True, err=True)
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # the command gets it, too, and ends by itself
+    try:
+        code = subprocess.run([*_LOCALRAG, *words], check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code in (128 + signal.SIGINT, -signal.SIGINT, 128 + signal.SIGTERM):
+        say("Stopped. `localrag` goes on from here.")
+        raise click.exceptions.Exit(128 + signal.SIGINT)
+    return code

@@ -179,10 +179,11 @@ class LocalragApp(App[None]):
         screen = self.screen
         if not isinstance(screen, ChatScreen):
             return
-        if name in screen.libraries:
+        libraries = self.core.engine.libraries()  # another process may have made it meanwhile
+        if name in libraries:
             self.open_chat(Scope((name,), mode=screen.scope.mode))
         else:
-            names = clean_line(", ".join(screen.libraries))
+            names = clean_line(", ".join(libraries))
             self.notify(f"There is no library {clean_line(name)!r}. Libraries: {names}.")
 
     def _use(self, libraries: tuple[str, ...]) -> None:

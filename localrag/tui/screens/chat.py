@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
-from textual.events import Callback
+from textual.events import Callback, Event, Key, Paste
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
@@ -22,11 +22,11 @@ from localrag.search import filters
 from localrag.security.terminal import counted
 from localrag.tui.chat_state import ChatState, Resumed, Scope, Trouble, earlier_questions, restore_settings
 from localrag.tui.commands import Known, names_in
-from localrag.tui.text import clean_line, shorten_all
+from localrag.tui.text import clean, clean_line, shorten_all
 from localrag.tui.threads import Core, Stop, deliver
 from localrag.tui.widgets.asking import Asking, QuestionInput
 from localrag.tui.widgets.library import LibraryPane, LibraryTree
-from localrag.tui.widgets.panels import Conversation, Panels, SourceKeys
+from localrag.tui.widgets.panels import Conversation, FirstPage, Panels, SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
 from localrag.tui.widgets.status import Status, StatusLine
 from localrag.worker.branches import Name, build
@@ -46,7 +46,7 @@ class ChatScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "escape", "Stop the answer; else back to the question"),
-        Binding("tab", "next_panel(1)", "Next panel: question, library, citations, source"),
+        Binding("tab", "next_panel(1)", "Next panel: question, citations, source, library"),
         Binding("shift+tab", "next_panel(-1)", "Previous panel"),
         Binding("f2", "toggle_source", "Show or hide the source"),
         Binding("f3", "step_citation(-1)", "Source of the previous citation"),
@@ -81,7 +81,7 @@ class ChatScreen(Screen[None]):
         self._conversation = Conversation()
         self._source = SourcePane(core)
         self._panels = Panels(self._conversation, self._source)
-        self._asking = Asking(core, scope, self._conversation)
+        self._asking = Asking(core, scope, self._conversation, self._next_panel)
         self._library = LibraryPane(scope.libraries, scope.only.these)
         self._narrowed = Static(id="narrowed")
         self._narrowed.display = False
@@ -146,10 +146,14 @@ class ChatScreen(Screen[None]):
         """Look up the first pages for the greeting, while nothing else is looked up; an error leaves them out."""
         engine, libraries, conversation = self._core.engine, self.scope.libraries, self._conversation
 
+        def introduce(pages: Sequence[FirstPage]) -> None:
+            conversation.introduce(pages)
+            self._asking.draw()
+
         def look(wanted: Stop) -> bool:
             pages = [engine.overview(name, stop=wanted) for name in libraries]
             if done := not wanted():
-                deliver(conversation, Callback(partial(conversation.introduce, pages)))
+                deliver(conversation, Callback(partial(introduce, pages)))
             return done
 
         if conversation.greeting.display and not self.scope.only:
@@ -158,6 +162,21 @@ class ChatScreen(Screen[None]):
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         if message.option_list is self._conversation.examples:
             self.type_in(str(message.option.prompt))
+
+    def on_key(self, event: Key) -> None:
+        """Letters belong to the question wherever the keyboard is, but in the library, which has keys of its own."""
+        letter = event.character or ""
+        if event.is_printable and letter not in "[] " and not event.key.startswith("alt+"):
+            self._type(event, letter)
+
+    def on_paste(self, event: Paste) -> None:
+        self._type(event, clean(event.text))
+
+    def _type(self, event: Event, text: str) -> None:
+        if not self._library.has_focus_within:
+            event.stop()
+            self._asking.field.focus()
+            self._asking.field.insert(text)
 
     def stop_work(self) -> bool:
         """Stop the answer; False if there is none."""
@@ -266,6 +285,7 @@ class ChatScreen(Screen[None]):
             self._asking.field.focus()
         else:
             self._library.open()
+        self._asking.draw()
 
     def on_work_panel_finished(self) -> None:
         self.action_look()
@@ -278,6 +298,7 @@ class ChatScreen(Screen[None]):
     def on_library_pane_wanted(self, message: LibraryPane.Wanted) -> None:
         self._library.display = self.has_class("-wide")
         self._panels.read(message.library, message.document, message.page)
+        self._asking.draw()
 
     @work
     async def action_add_folder(self) -> None:
@@ -325,18 +346,28 @@ class ChatScreen(Screen[None]):
         elif self._source.display and not self.has_class("-wide"):
             self._panels.hide()
         self._asking.field.focus()
+        self._asking.draw()
 
-    def action_next_panel(self, step: int) -> None:
+    def _in_order(self) -> dict[str, Callable[[], object]]:
+        """The panels that Tab goes through, and how to put the keyboard there."""
         examples = self._conversation.examples
         panels: dict[str, Callable[[], object]] = {"question": self._asking.field.focus}
         if self._conversation.greeting.display and examples.display:
             panels["examples"] = examples.focus
-        if self._library.display:
-            panels["library"] = self._library.open
         if self._conversation.citations():
             panels["citations"] = self._panels.focus_citation
         if self._source.display:
             panels["source"] = self._source.focus_text
+        if self._library.display:
+            panels["library"] = self._library.open
+        return panels
+
+    def _next_panel(self) -> str:
+        """Where Tab goes from the question; empty if there is nowhere to go."""
+        return [*self._in_order(), ""][1]
+
+    def action_next_panel(self, step: int) -> None:
+        panels, examples = self._in_order(), self._conversation.examples
         here = "question"
         if examples.has_focus:
             here = "examples"
@@ -429,6 +460,7 @@ class ChatScreen(Screen[None]):
         )
         instructions = tuple(dict.fromkeys(each.instructions for each in held if each.instructions))
         self._conversation.greet(scope.libraries, narrowed, instructions)
+        self._asking.draw()
 
 
 def playbook_names() -> tuple[str, ...]:

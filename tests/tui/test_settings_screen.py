@@ -1,13 +1,15 @@
 import pytest
 from fake_core import FakeWorld
+from tiny_models import transformer
 
 from localrag import policy
+from localrag.models.manage import ModelManager
 from localrag.security import audit
 from localrag.settings import load_settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.settings import EditScreen, SettingsScreen
-from tui.screen_text import SIZES, chatting, lines, on, press, see, until
+from tui.screen_text import SIZES, chatting, lines, on, press, see, shown, until
 
 SIZE = (100, 30)
 
@@ -47,6 +49,14 @@ async def test_settings_are_listed_with_value_origin_and_explanation(own, size):
         await see(pilot, "Set by an option on the command line.")
         await pilot.press("f8")
         await on(pilot, ChatScreen)
+
+
+async def test_what_is_used_is_shown_where_nothing_is_set(own, settings, tmp_path):
+    ModelManager(settings).import_path(transformer(tmp_path / "emb"))
+    async with chatting(FakeWorld(), (120, 60), preferences=Preferences(settings, environ={})) as pilot:
+        await search(pilot, "")
+        await see(pilot, "generator fake-1b", "embedder emb", "viewer the system's own", "reranker none")
+        assert "not set" not in shown(pilot.app)
 
 
 async def test_a_value_is_checked_as_typed_used_now_saved_or_reset(own):

@@ -95,6 +95,16 @@ async def test_choices_are_listed_and_the_theme_and_the_model_change_at_once(own
         await until(pilot, lambda: world.assistant.loads == 2)
 
 
+async def test_a_theme_is_shown_before_it_is_chosen_and_gone_after_esc(own):
+    async with chatting(FakeWorld(), SIZE, preferences=preferred()) as pilot:
+        before = pilot.app.theme
+        await search(pilot, "theme")
+        await press(pilot, "enter", "down", "down", then=lambda: pilot.app.theme == "localrag-light")
+        await press(pilot, "escape", then=lambda: pilot.app.theme == before)
+        await press(pilot, "enter", "down", "down", "enter", then=lambda: not isinstance(pilot.app.screen, EditScreen))
+        await until(pilot, lambda: pilot.app.theme == "localrag-light")
+
+
 async def test_what_variables_and_policy_set_cannot_be_changed(own, settings):
     policy.SYSTEM.parent.mkdir()
     policy.SYSTEM.write_text('audit_words = "full"\nretention_days = 30')

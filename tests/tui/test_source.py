@@ -21,7 +21,7 @@ from localrag.tui.widgets.asking import QuestionInput
 from localrag.tui.widgets.source import NO_EXTRA, NO_PIXELS, OTHER, QUOTE, Pictures, SourcePane, SourceText
 from localrag.tui.widgets.turn import CitationLine
 from localrag.types import Page
-from tui.screen_text import NARROW, SIZES, WIDE, ask, chatting, lines, marked, press, see, shown, until
+from tui.screen_text import NARROW, SIZES, WIDE, ask, chatting, idle, lines, marked, press, see, shown, until
 
 AT = PAGE_12.index(NOTICE), PAGE_12.index(NOTICE) + len(NOTICE)
 
@@ -132,6 +132,34 @@ async def test_tables_are_shown_in_columns_that_fit_and_the_quoted_cell_is_marke
         assert not any("|" in line for line in lines(pilot.app))
         await pilot.resize_terminal(*WIDE)  # half of it is the source's, and the table is laid out anew
         await until(pilot, lambda: marked(pilot.app) == cell and not any("|" in line for line in lines(pilot.app)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_keys_jump_to_a_citation_or_a_question_and_move_the_border(size):
+    async with chatting(FakeWorld(), size) as pilot:
+        screen = pilot.app.screen
+        await press(pilot, "alt+2", sees="The newest answer has no citation 2.")
+        pilot.app.clear_notifications()  # it lies over the source
+        await cite(pilot)
+        await press(pilot, "alt+2", then=lambda: marked(pilot.app) == TERM)
+        assert isinstance(pilot.app.focused, QuestionInput)
+        edge = "width" if size == WIDE else "height"
+        room = getattr(screen._source.size, edge)
+        await press(pilot, "alt+left", "alt+left", then=lambda: getattr(screen._source.size, edge) > room)
+        await press(pilot, *["alt+right"] * 9, then=lambda: getattr(screen._source.size, edge) < room)
+        assert getattr(screen._source.size, edge) > 1
+
+
+async def test_keys_jump_from_question_to_question():
+    async with chatting(FakeWorld(), NARROW) as pilot:
+        questions = ("First?", "Second?", "Third?", "Fourth?")
+        for question in questions:
+            await ask(pilot, question, sees=f"❯ {question}")
+            await idle(pilot)
+        top = lambda: next(line for line in lines(pilot.app) if line.strip())  # noqa: E731
+        await press(pilot, *["ctrl+up"] * 4, then=lambda: "❯ First?" in top())
+        await press(pilot, "ctrl+down", then=lambda: "❯ Second?" in top())
+        await press(pilot, *["ctrl+down"] * 3, sees="❯ Fourth?")
 
 
 async def test_keys_move_between_question_citations_and_source():

@@ -51,6 +51,10 @@ class ChatScreen(Screen[None]):
         Binding("f2", "toggle_source", "Show or hide the source"),
         Binding("f3", "step_citation(-1)", "Source of the previous citation"),
         Binding("f4", "step_citation(1)", "Source of the next citation"),
+        Binding("alt+1", "cite(1)", "Source of the first citation of the newest answer, Alt+2 of the second …"),
+        *(Binding(f"alt+{number}", f"cite({number})", show=False) for number in range(2, 10)),
+        Binding("alt+left,alt+up", "resize(10)", "More room for the source"),
+        Binding("alt+right,alt+down", "resize(-10)", "More room for the conversation"),
         Binding("ctrl+o", "open_file", "Open the file of the source in the system's viewer"),
         Binding("f5", "toggle_folded", "Show or hide reasoning, and what was not read"),
         Binding("f9", "again", "Answer again, with another plan"),
@@ -59,6 +63,8 @@ class ChatScreen(Screen[None]):
         Binding("f6", "toggle_library", "Show or hide the library"),
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
         Binding("pagedown", "page(1)", "Scroll the conversation down"),
+        Binding("ctrl+up", "jump(-1)", "Question before"),
+        Binding("ctrl+down", "jump(1)", "Question after; after the last, the end"),
         Binding("ctrl+l", "new_chat", "New conversation"),
         Binding("f7", "sessions", "Conversations: open, search, rename, branch, delete"),
         Binding("ctrl+e", "export", "Export this conversation"),
@@ -198,6 +204,16 @@ class ChatScreen(Screen[None]):
     def action_step_citation(self, step: int) -> None:
         if not self._panels.step(step):
             self._say_no_citation()
+
+    def action_cite(self, number: int) -> None:
+        if not self._panels.cite(number):
+            self.notify(f"The newest answer has no citation {number}.")
+
+    def action_resize(self, step: int) -> None:
+        self._panels.resize(step)
+
+    def action_jump(self, step: int) -> None:
+        self._conversation.jump(step)
 
     def action_toggle_source(self) -> None:
         if not self._panels.toggle():

@@ -175,6 +175,13 @@ class EditScreen(InputScreen):
         self._preferences = preferences
         self._knob = knob
 
+    def on_input_changed(self) -> None:
+        if self._knob.name == "theme" and self._field.value in self._knob.choices:
+            self.app.show_theme(self._field.value)
+
+    def on_unmount(self) -> None:
+        self.app.show_theme()
+
     def action_done_for(self, scope: Scope) -> None:
         self.scope = scope
         super().action_done()

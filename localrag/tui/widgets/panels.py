@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FirstPage = Mapping[str, Any]  # of a library, as the engine hands it out
 
 MAX_COMING, MAX_EXAMPLES, MAX_TITLE = 3, 5, 60
+LEAST = 20  # hundredths of the room for the conversation, and for the source
 NEWEST = 2  # turns of a saved conversation that are drawn at once; drawing one takes 50 ms
 _COPIED: dict[Form, str] = {
     "text": "Copied the quote with its reference.",
@@ -151,6 +152,15 @@ class Conversation(VerticalScroll, can_focus=False):
 
     def citations(self) -> list[CitationLine]:
         return cast("list[CitationLine]", list(self.query("CitationLine")))
+
+    def jump(self, step: int) -> None:
+        """Go to the question after (1) or before (-1) what is at the top of the view."""
+        tops, now = [view.virtual_region.y for view in self.views()], round(self.scroll_y)
+        beyond = [top for top in tops if (top > now if step > 0 else top < now)]
+        if beyond:
+            self.scroll_to(y=beyond[0 if step > 0 else -1], animate=False)
+        elif step > 0:
+            self.anchor()
 
     def toggle_folded(self) -> bool:
         """Unfold all that is folded, or fold it again; False if there is nothing."""
@@ -311,6 +321,7 @@ class Panels(SourceKeys):
         super().__init__(source, id="panels")
         self.conversation = conversation
         self._chosen: CitationLine | None = None
+        self._share = 50  # of the room, for the source
 
     def compose(self) -> ComposeResult:
         yield self.conversation
@@ -369,6 +380,20 @@ class Panels(SourceKeys):
         self.conversation.release_anchor()
         self.call_after_refresh(line.scroll_visible, animate=False)  # the source may just have taken room
         return True
+
+    def cite(self, number: int) -> bool:
+        """Show the source of this citation of the newest answer; False if there is none."""
+        lines = self.conversation.citations()
+        if not lines or len(lines) - _newest(lines) < number:
+            return False
+        self.choose(lines[_newest(lines) + number - 1])
+        return True
+
+    def resize(self, step: int) -> None:
+        """Give the source more or fewer hundredths of the room."""
+        self._share = max(LEAST, min(100 - LEAST, self._share + step))
+        for panel, share in ((self.source, self._share), (self.conversation, 100 - self._share)):
+            panel.styles.width = panel.styles.height = f"{share}fr"
 
     def focus_citation(self) -> None:
         """Put the keyboard on the chosen citation, or on the first of the newest answer."""

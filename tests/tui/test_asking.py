@@ -297,6 +297,7 @@ def test_alt_enter_of_an_old_terminal_is_a_new_line():
 
     parser = XTermParser()
     assert [event.key for event in (*parser.feed("\x1b\r"), *parser.feed(""))] == ["ctrl+j"]
+    assert [event.key for event in (*parser.feed("\x1b2"), *parser.feed(""))] == ["alt+2"]
 
 
 async def test_up_and_down_recall_questions_also_of_earlier_conversations():

@@ -172,13 +172,14 @@ class ChatScreen(Screen[None]):
     def on_key(self, event: Key) -> None:
         """Letters belong to the question wherever the keyboard is, but in the library, which has keys of its own."""
         letter = event.character or ""
-        if event.is_printable and letter not in "[] " and not event.key.startswith("alt+"):
+        if event.is_printable and letter not in "[]" and not event.key.startswith("alt+"):
             self._type(event, letter)
 
     def on_paste(self, event: Paste) -> None:
         self._type(event, clean(event.text))
 
     def _type(self, event: Event, text: str) -> None:
+        text = text if self._asking.field.value else text.lstrip(" ")  # a question does not begin with a space
         if not self._library.has_focus_within:
             event.stop()
             self._asking.field.focus()

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 # Terminals without the newer key protocol send Alt+Enter like this, which Textual takes for Enter.
 cast(dict[str, Any], ANSI_SEQUENCES_KEYS).update({"\x1b\r": (Keys.ControlJ,), "\x1b\n": (Keys.ControlJ,)})
+for _digit in "123456789":  # Textual takes Alt+2 for "™"
+    ANSI_SEQUENCES_KEYS.pop(f"\x1b{_digit}", None)  # type: ignore[attr-defined]
 
 NEW_LINE_KEYS = ("ctrl+j", "shift+enter", "alt+enter", "ctrl+enter", "shift+\r", "alt+\r")
 # Keys of a text area that mean something else on this screen.

@@ -306,7 +306,7 @@ class SourcePane(Vertical):
             return
         self._notes, self._boxes = notes, image.boxes
         if not image.boxes and quote is not None and quote.end > quote.start:
-            self._note("! The quote was not found in the picture; i shows it in the text.")
+            self._note("! The quote was not found in the picture; Alt+I shows it in the text.")
         self._draw_title()
         self._picture = self._pictures.widget(image)
         self._text.display = False

@@ -292,12 +292,12 @@ async def test_several_lines_are_typed_pasted_and_asked_whole():
     assert asked["question"].startswith("a\nb\nc\nd\none\\u001b[31m clause clause") and len(asked["question"]) > 2000
 
 
-def test_alt_enter_of_an_old_terminal_is_a_new_line():
+def test_alt_enter_and_alt_digits_of_an_old_terminal_are_told_apart():
     from textual._xterm_parser import XTermParser
 
-    parser = XTermParser()
-    assert [event.key for event in (*parser.feed("\x1b\r"), *parser.feed(""))] == ["ctrl+j"]
-    assert [event.key for event in (*parser.feed("\x1b2"), *parser.feed(""))] == ["alt+2"]
+    for sent, key in (("\x1b\r", "ctrl+j"), ("\x1b2", "alt+2")):
+        parser = XTermParser()
+        assert [event.key for event in (*parser.feed(sent), *parser.feed(""))] == [key]
 
 
 async def test_up_and_down_recall_questions_also_of_earlier_conversations():

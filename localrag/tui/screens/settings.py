@@ -159,6 +159,8 @@ class SettingsScreen(Screen[None]):
 class EditScreen(InputScreen):
     """Change one setting; `scope` says for how long."""
 
+    app: LocalragApp
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "done_for('file')", "Use it and save it in your settings file"),
         Binding("ctrl+r", "done_for('default')", "Back to the default"),

@@ -200,6 +200,8 @@ class QuestionInput(TextArea, inherit_bindings=False):
             event.stop()
             event.prevent_default()
             self.action_submit() if event.key == "enter" else self.action_new_line()
+        elif event.key.startswith("alt+"):
+            event.prevent_default()  # a text area would take Alt+2 for "2"; the screen has keys like it
         else:
             await super()._on_key(event)
 

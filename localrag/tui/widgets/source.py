@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
 QUOTE, OTHER, FIGURE, ROW = "bold reverse", "underline", "bold underline reverse", "reverse"  # visible without colour
-KEYS = "[ ] pages · F3 F4 citations · Ctrl+O open · Alt+Y copy · Enter back · letters: a question"
+KEYS = "[ ] pages · F3 F4 citations · Ctrl+O open · Alt+Y copy · Enter back"
 NO_EXTRA = "Pages as pictures need an extra: pip install 'localrag[images]'."
 NO_PIXELS = "This terminal shows no pictures (it needs Kitty's protocol or Sixel)."
 

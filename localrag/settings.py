@@ -58,7 +58,7 @@ class Settings:
 
     theme: Theme = _setting("auto", "Colours: auto (dark, or light if the terminal says so), dark, light, contrast.")
     animations: Literal["auto", "on", "off"] = _setting("auto", "Movement: on, off, or auto (off over SSH).")
-    source_view: Literal["text", "picture"] = _setting("text", "Show sources as text, or as pictures of pages (key i).")
+    source_view: Literal["text", "picture"] = _setting("text", "Show sources as text, or as pictures of pages (Alt+I).")
     viewer: str | None = _setting(
         None, 'Command that opens a source: "evince -i {page} {file}"; else the system\'s own.'
     )

@@ -224,10 +224,10 @@ class Assistant(Workspace):
 
         usage = Usage()
         if query.question.leans:
-            # The documents of a survey are asked without the conversation, so the question must be complete.
+            # The documents of a survey are asked without the conversation, so the question should be complete. Where
+            # the model cannot make it so, each is asked what was typed: joined to those before, it asks several things.
             text, usage = followups.rewritten(query.text, query.history, self.model(), stop=query.stop)
-            if text:
-                query = _looked_up(query, text)
+            query = _looked_up(query, text or query.text)
         if route.plan.signals.get("kind") == "summary" and route.reading:
             # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
             query = replace(query, documents=route.reading)

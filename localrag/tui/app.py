@@ -179,10 +179,11 @@ class LocalragApp(App[None]):
         screen = self.screen
         if not isinstance(screen, ChatScreen):
             return
-        if name in screen.libraries:
+        libraries = self.core.engine.libraries()  # another process may have made it meanwhile
+        if name in libraries:
             self.open_chat(Scope((name,), mode=screen.scope.mode))
         else:
-            names = clean_line(", ".join(screen.libraries))
+            names = clean_line(", ".join(libraries))
             self.notify(f"There is no library {clean_line(name)!r}. Libraries: {names}.")
 
     def _use(self, libraries: tuple[str, ...]) -> None:
@@ -221,9 +222,12 @@ class LocalragApp(App[None]):
                 self.load_model()
 
     def _apply_look(self) -> None:
-        settings = self.preferences.settings
-        self.theme = self._look.theme(settings.theme)
-        self.animation_level = "full" if self._look.animated(settings.animations) else "none"
+        self.show_theme()
+        self.animation_level = "full" if self._look.animated(self.preferences.settings.animations) else "none"
+
+    def show_theme(self, name: str = "") -> None:
+        """Show a theme before it is chosen, or again the one that is set."""
+        self.theme = self._look.theme(name or self.preferences.settings.theme)
 
     def apply_setting(self, name: str) -> None:
         if name in ("theme", "animations"):

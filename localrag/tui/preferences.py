@@ -22,6 +22,13 @@ from localrag.errors import SettingsError
 from localrag.lifecycle import audit_events
 from localrag.settings import SettingInfo, Settings, as_text
 
+# What is in use where nothing is set.
+UNSET = {
+    "viewer": "the system's own",
+    "generator": "the choice of `models use`",
+    "embedder": "the choice of `models use`",
+    "store": "a folder each",
+}
 AT_START = frozenset({"home", "key_file"})
 Scope = Literal["conversation", "file", "default"]
 
@@ -47,6 +54,11 @@ class Preferences:
     def text(self, knob: SettingInfo) -> str:
         """The value as it is typed."""
         return as_text(getattr(self.settings, knob.name))
+
+    def in_use(self, knob: SettingInfo) -> str:
+        """The value that is set, else what is used instead."""
+        home = {"home": str(self.settings.models_dir.parent)}
+        return self.text(knob) or {**UNSET, **home}.get(knob.name, "none")
 
     def origin(self, knob: SettingInfo) -> str:
         """What sets the value; empty for a default."""
@@ -83,7 +95,7 @@ class Preferences:
         if scope == "conversation":
             self.settings = changed
             self._given[knob.name] = "this conversation"
-            return f"{knob.name} is now {self.text(knob) or 'not set'} in this conversation."
+            return f"{knob.name} is now {self.in_use(knob)} in this conversation."
         if knob.optional and not text.strip():
             audit_events.unset_setting(knob.name, self._environ)
         else:
@@ -92,7 +104,7 @@ class Preferences:
         if knob.name in AT_START:
             return f"Saved {knob.name}. It takes effect with the next start."
         self.settings = changed
-        saved = f"Saved {knob.name} = {self.text(knob) or 'not set'}."
+        saved = f"Saved {knob.name} = {self.in_use(knob)}."
         origin = self.origin(knob)
         return saved if origin in ("", "your settings file") else f"{saved} At the next start, {origin} overrides it."
 
@@ -103,7 +115,7 @@ class Preferences:
         if knob.name not in AT_START:
             self.settings = self.settings.with_options(**{knob.name: now.strip()})
         origin = self.origin(knob)
-        return f"{knob.name} is {now or 'not set'} again{f', from {origin}' if origin else ', its default'}."
+        return f"{knob.name} is {now or self.in_use(knob)} again{f', from {origin}' if origin else ', its default'}."
 
 
 def themes() -> list[Theme]:

@@ -84,6 +84,15 @@ def test_a_survey_asks_each_document_the_completed_follow_up(assistant, models, 
     assert asked and all(whole in told for told in asked)
 
 
+def test_a_survey_asks_each_document_what_was_typed_where_it_cannot_be_completed(assistant, models, large):
+    leaf = json.dumps({"found": False, "answer": "", "quote": ""})
+    models.generator.script = [("Follow-up", "No."), ("", leaf)]
+    _, answer = ask(assistant, "And its rent?", "large", history=BEFORE, mode="survey")
+    asked = ["".join(message.whole for message in prompt) for prompt in models.generator.prompts[1:]]
+    assert asked and all("And its rent?" in one and BEFORE[0].question not in one for one in asked)
+    assert answer.question == answer.looked_for == "And its rent?"
+
+
 def test_a_slip_that_was_put_right_is_said_with_the_answer(assistant, models, large):
     models.generator.script = [("", "The yearly rent is EUR 48,000.")]
     events, answer = ask(assistant, "What is the yaerly rent of Hall 3?", "large")

@@ -12,8 +12,10 @@ from localrag.grounding import annotations as marks
 from localrag.sessions import SavedTurn, Session
 from localrag.tui.widgets import asking
 from localrag.tui.widgets.asking import QuestionInput
+from localrag.tui.widgets.source import SourcePane, SourceText
+from localrag.tui.widgets.turn import CitationLine
 from localrag.types import Conflict, Cost, Figure, Filter, NotRead, Plan, Seconds, Side, Usage, Working
-from tui.screen_text import answer, ask, chatting, idle, press, see, shown, unsee, until
+from tui.screen_text import SIZES, WIDE, answer, ask, chatting, idle, press, see, shown, unsee, until
 
 COSTS = (
     Cost("retrieve", 1100, 4.0),
@@ -126,10 +128,76 @@ async def test_stopping_keeps_what_was_written_and_the_question_typed_meanwhile(
     world = saying([Planned(PLAN), Delta("half"), Gate()], SCRIPT)
     async with chatting(world, SIZE) as pilot:
         await ask(pilot, "first", sees="half")
-        await ask(pilot, "second", sees="The answer is still coming.")
+        await ask(pilot, "second", sees="Next: second")
         await press(pilot, key, sees=("! This answer is not complete", "half"))
         assert field(pilot.app).value == "second" and len(world.assistant.asked) == 1
         await press(pilot, "enter", sees="Thirty days [1], within")
+
+
+async def test_questions_asked_during_an_answer_wait_are_shown_and_asked_in_turn():
+    gate = Gate()
+    world = saying([Planned(PLAN), gate, answered("One.")], [answered("Two.")], [answered("Three.")])
+    async with chatting(world, SIZE) as pilot:
+        await ask(pilot, "first")
+        await until(pilot, gate.reached.is_set)
+        await ask(pilot, "second", sees=("Next: second · Esc stops", "It is asked after this answer."))
+        await ask(pilot, "/read third", sees="Next: second and 1 more · Esc stops")
+        await ask(pilot, "what says @nosuch.pdf", sees="Next: second and 1 more")
+        assert field(pilot.app).value == "what says @nosuch.pdf"  # a mistake is said at once
+        gate.opened.set()
+        await see(pilot, "One.", "Two.", "Three.")
+        await unsee(pilot, "Next:")
+    asked = [(one["question"], one["mode"], len(one["history"])) for one in world.assistant.asked]
+    assert asked == [("first", "auto", 0), ("second", "auto", 1), ("third", "read", 2)]
+
+
+LONG = "\n\n".join(f"Paragraph {number}." for number in range(60))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_long_answer_stays_at_its_beginning_until_one_scrolls(size):
+    gate = Gate()
+    world = saying([Planned(PLAN), Delta(LONG[:500]), gate, answered(LONG)], SCRIPT)
+    async with chatting(world, size) as pilot:
+        await ask(pilot, "A long one?")
+        await until(pilot, gate.reached.is_set)
+        gate.opened.set()
+        await until(pilot, lambda: bool(pilot.app.screen.query(CitationLine)))
+        await until(pilot, lambda: pilot.app.screen.query_one(SourcePane).display == (size == WIDE))
+        await idle(pilot)
+        await see(pilot, "❯ A long one?", "Paragraph 1.")
+        await press(pilot, *["pagedown"] * 12, sees="1,204 tokens read")
+        await ask(pilot, "A short one?", sees=("❯ A short one?", "Thirty days [1], within"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_frame_says_where_tab_goes(size):
+    async with chatting(FakeWorld(), size) as pilot:
+        screen = pilot.app.screen
+        await see(pilot, "Enter asks · F1 help")
+        await press(pilot, "f6", sees="Tab library")
+        await press(pilot, "tab", then=lambda: field(pilot.app).has_focus)
+        await press(pilot, "tab", then=lambda: screen._library.has_focus_within)
+        await press(pilot, "escape", "f6", "f6")
+        await ask(pilot, sees="Tab citations")
+        await press(pilot, "tab", then=lambda: isinstance(pilot.app.focused, CitationLine))
+        await press(pilot, "ctrl+l", sees="Enter asks · F1 help")
+
+
+async def test_a_question_typed_on_a_citation_or_in_the_source_is_kept():
+    world = FakeWorld()
+    async with chatting(world, WIDE) as pilot:
+        await ask(pilot, sees="Thirty days [1], within")
+        await press(pilot, "tab", then=lambda: isinstance(pilot.app.focused, CitationLine))
+        await pilot.press(*"Who pays")
+        assert field(pilot.app).value == "Who pays" and pilot.app.clipboard == ""
+        await press(pilot, "tab", "enter", then=lambda: isinstance(pilot.app.focused, SourceText))
+        pilot.app.focused.post_message(events.Paste(" what,\x1b"))
+        await until(pilot, lambda: field(pilot.app).value == "Who pays what,\\u001b")
+        await press(pilot, "tab", "enter", then=lambda: isinstance(pilot.app.focused, SourceText))
+        await press(pilot, "alt+w", then=lambda: pilot.app.clipboard == NOTICE)
+        await press(pilot, "?", "enter", then=lambda: len(world.assistant.asked) == 2)
+    assert world.assistant.asked[1]["question"] == "Who pays what,\\u001b?"
 
 
 class DeafGate(Gate):
@@ -224,11 +292,12 @@ async def test_several_lines_are_typed_pasted_and_asked_whole():
     assert asked["question"].startswith("a\nb\nc\nd\none\\u001b[31m clause clause") and len(asked["question"]) > 2000
 
 
-def test_alt_enter_of_an_old_terminal_is_a_new_line():
+def test_alt_enter_and_alt_digits_of_an_old_terminal_are_told_apart():
     from textual._xterm_parser import XTermParser
 
-    parser = XTermParser()
-    assert [event.key for event in (*parser.feed("\x1b\r"), *parser.feed(""))] == ["ctrl+j"]
+    for sent, key in (("\x1b\r", "ctrl+j"), ("\x1b2", "alt+2")):
+        parser = XTermParser()
+        assert [event.key for event in (*parser.feed(sent), *parser.feed(""))] == [key]
 
 
 async def test_up_and_down_recall_questions_also_of_earlier_conversations():
@@ -321,6 +390,14 @@ async def test_another_model_and_another_library_are_used():
         await press(pilot, *"/library let", "enter", sees=("Ask about letters", "3 documents"))
 
 
+async def test_a_library_that_another_process_made_meanwhile_is_offered_and_used():
+    world = FakeWorld()
+    async with chatting(world, SIZE) as pilot:
+        world.libraries["late"] = FakeLibrary("late", held=3)
+        await press(pilot, *"/library la", then=lambda: pilot.app.screen._asking.popup.display)
+        await press(pilot, "enter", sees=("Ask about late", "3 documents"))
+
+
 async def test_the_palette_and_the_help_list_keys_and_commands():
     async with chatting(FakeWorld(), (100, 90)) as pilot:
         await press(pilot, "ctrl+p", sees=("Show or hide the source", "/survey [QUESTION]"))
@@ -328,7 +405,7 @@ async def test_the_palette_and_the_help_list_keys_and_commands():
         await press(pilot, *"another model", sees="Answer with another model")
         await press(pilot, "down", "enter", then=lambda: not isinstance(pilot.app.screen, CommandPalette))
         await until(pilot, lambda: field(pilot.app).value == "/model ")
-        await press(pilot, "f1", sees=("On this screen", "Ctrl+Q", "PgUp", "Shift+Y", "/survey [QUESTION]"))
+        await press(pilot, "f1", sees=("On this screen", "Ctrl+Q", "PgUp", "Alt+Y", "/survey [QUESTION]"))
         await press(pilot, "pagedown", "pagedown", sees="Ask this document only")
         await press(pilot, "f1", then=lambda: pilot.app.screen.query(QuestionInput))
 

@@ -92,7 +92,7 @@ async def test_a_document_is_proofread_and_a_finding_leads_to_its_words(open_app
         await press(pilot, "f6", "P")
         await on(pilot, ProofreadScreen)
         await press(pilot, "escape", "right", "down", "enter", then=lambda: pilot.app.screen._source.display)
-        await press(pilot, "P")
+        await press(pilot, "alt+r")
         await on(pilot, ProofreadScreen)
         await press(pilot, "escape", "f6", "space", "down", "space", "P", sees="2 documents chosen, and one")
         await press(pilot, "c", "escape")

@@ -120,7 +120,7 @@ async def test_enter_shows_the_quote_and_all_that_is_known_of_the_finding(here, 
         await press(pilot, "enter", then=lambda: "written notice" in marked(pilot.app))
         await see(pilot, "Value: 30 days Position: at most: 2 weeks Differs: 30 days is more than 2 weeks")
         await press(pilot, "tab", "end", sees="Fallback: Either party may end this agreement with two weeks' notice.")
-        await pilot.press("tab", "y")
+        await pilot.press("tab", "alt+y")
         assert NOTICE in pilot.app.clipboard
         await press(pilot, "tab", "right", sees="citation 2 of 2")
         await pilot.press("down")

@@ -114,6 +114,17 @@ async def test_one_is_resumed_with_its_turns_history_scope_and_ticks(store):
     assert len(store.list()) == 1 and len(store.all()[0].history) == 3
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_long_conversation_opens_at_its_end_and_stays_there(store, size):
+    kept(store, *(f"Question {number}?" for number in range(12)))
+    async with chatting(world_with(store), size) as pilot:
+        await resumed(pilot)
+        await until(pilot, lambda: len(pilot.app.screen.query("TurnView")) == 12)
+        await pilot.pause()
+        screen = shown(pilot.app)
+        assert "❯ Question 11?" in screen and screen.rindex("1,204 tokens read") > screen.index("❯ Question 11?")
+
+
 async def test_settings_are_restored_and_what_is_missing_is_reported(store):
     settings = {"passages": 3, "seed": 11, "answer_tokens": "many", "threads": 9, "no such": 1, "generator": "gone-1b"}
     name = kept(store, "How long?", title="Notice periods", settings=settings, libraries=("gone", "contracts"))

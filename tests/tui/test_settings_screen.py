@@ -1,13 +1,15 @@
 import pytest
 from fake_core import FakeWorld
+from tiny_models import transformer
 
 from localrag import policy
+from localrag.models.manage import ModelManager
 from localrag.security import audit
 from localrag.settings import load_settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.settings import EditScreen, SettingsScreen
-from tui.screen_text import SIZES, chatting, lines, on, press, see, until
+from tui.screen_text import SIZES, chatting, lines, on, press, see, shown, until
 
 SIZE = (100, 30)
 
@@ -49,6 +51,14 @@ async def test_settings_are_listed_with_value_origin_and_explanation(own, size):
         await on(pilot, ChatScreen)
 
 
+async def test_what_is_used_is_shown_where_nothing_is_set(own, settings, tmp_path):
+    ModelManager(settings).import_path(transformer(tmp_path / "emb"))
+    async with chatting(FakeWorld(), (120, 60), preferences=Preferences(settings, environ={})) as pilot:
+        await search(pilot, "")
+        await see(pilot, "generator fake-1b", "embedder emb", "viewer the system's own", "reranker none")
+        assert "not set" not in shown(pilot.app)
+
+
 async def test_a_value_is_checked_as_typed_used_now_saved_or_reset(own):
     own.write_text("# mine\nworkers = 3\n")
     async with chatting(FakeWorld(), SIZE, preferences=preferred()) as pilot:
@@ -83,6 +93,16 @@ async def test_choices_are_listed_and_the_theme_and_the_model_change_at_once(own
         await pilot.press("down", "down", "enter")
         await until(pilot, lambda: pilot.app.core.engine.configured == {"generator": "fake-7b"})
         await until(pilot, lambda: world.assistant.loads == 2)
+
+
+async def test_a_theme_is_shown_before_it_is_chosen_and_gone_after_esc(own):
+    async with chatting(FakeWorld(), SIZE, preferences=preferred()) as pilot:
+        before = pilot.app.theme
+        await search(pilot, "theme")
+        await press(pilot, "enter", "down", "down", then=lambda: pilot.app.theme == "localrag-light")
+        await press(pilot, "escape", then=lambda: pilot.app.theme == before)
+        await press(pilot, "enter", "down", "down", "enter", then=lambda: not isinstance(pilot.app.screen, EditScreen))
+        await until(pilot, lambda: pilot.app.theme == "localrag-light")
 
 
 async def test_what_variables_and_policy_set_cannot_be_changed(own, settings):

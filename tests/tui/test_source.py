@@ -6,6 +6,7 @@ from itertools import pairwise
 import fake_core as fakes
 import pytest
 from fake_core import NOTICE, PAGE_12, TERM, WHITE, FakeAssistant, FakeWorld, answered, citation
+from textual import events
 from textual.widgets import Static
 
 from localrag.answer.checks import cited_page
@@ -21,7 +22,7 @@ from localrag.tui.widgets.asking import QuestionInput
 from localrag.tui.widgets.source import NO_EXTRA, NO_PIXELS, OTHER, QUOTE, Pictures, SourcePane, SourceText
 from localrag.tui.widgets.turn import CitationLine
 from localrag.types import Page
-from tui.screen_text import NARROW, SIZES, WIDE, ask, chatting, marked, press, see, shown, until
+from tui.screen_text import NARROW, SIZES, WIDE, ask, chatting, idle, lines, marked, press, see, shown, until
 
 AT = PAGE_12.index(NOTICE), PAGE_12.index(NOTICE) + len(NOTICE)
 
@@ -111,16 +112,68 @@ async def test_each_citation_shows_its_page_with_the_quote_in_view(size):
         await until(pilot, lambda: marked(app) == TERM)
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_long_quote_is_shown_to_its_last_line(monkeypatch, size):
+    quote = "The words of this clause go on. " * (9 if size == NARROW else 60) + "And here it ends."
+    monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 12), "Before it.\n" * 60 + quote + "\nAfter it." * 60)
+    async with chatting(one(citation(quote)), size) as pilot:
+        await cite(pilot)
+        await press(pilot, *["f4"] * (size == NARROW), then=lambda: marked(pilot.app).endswith("And here it ends."))
+        assert marked(pilot.app) == quote
+
+
+async def test_tables_are_shown_in_columns_that_fit_and_the_quoted_cell_is_marked(monkeypatch):
+    cell = "Harbour Street, after the longer opening hours, and on Saturdays all day"
+    table = f"| Source | Budget (EUR) | Basis |\n|---|---:|---|\n| Pharmacy sales | 1,120,000 | {cell} |"
+    monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 12), f"Income\n{table}\nend")
+    async with chatting(one(citation(cell)), NARROW) as pilot:
+        await cite(pilot)
+        await press(pilot, "f4", then=lambda: marked(pilot.app) == cell)
+        await see(pilot, "Pharmacy sales 1,120,000 Harbour Street")
+        assert not any("|" in line for line in lines(pilot.app))
+        await pilot.resize_terminal(*WIDE)  # half of it is the source's, and the table is laid out anew
+        await until(pilot, lambda: marked(pilot.app) == cell and not any("|" in line for line in lines(pilot.app)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_keys_jump_to_a_citation_or_a_question_and_move_the_border(size):
+    async with chatting(FakeWorld(), size) as pilot:
+        screen = pilot.app.screen
+        await press(pilot, "alt+2", sees="The newest answer has no citation 2.")
+        pilot.app.clear_notifications()  # it lies over the source
+        await cite(pilot)
+        pilot.app.post_message(events.Key("alt+2", "2"))  # as a terminal sends it
+        await until(pilot, lambda: marked(pilot.app) == TERM)
+        assert pilot.app.screen.query_one(QuestionInput).value == "" and isinstance(pilot.app.focused, QuestionInput)
+        edge = "width" if size == WIDE else "height"
+        room = getattr(screen._source.size, edge)
+        await press(pilot, "alt+left", "alt+left", then=lambda: getattr(screen._source.size, edge) > room)
+        await press(pilot, *["alt+right"] * 9, then=lambda: getattr(screen._source.size, edge) < room)
+        assert getattr(screen._source.size, edge) > 1
+
+
+async def test_keys_jump_from_question_to_question():
+    async with chatting(FakeWorld(), NARROW) as pilot:
+        questions = ("First?", "Second?", "Third?", "Fourth?")
+        for question in questions:
+            await ask(pilot, question, sees=f"❯ {question}")
+            await idle(pilot)
+        top = lambda: next(line for line in lines(pilot.app) if line.strip())  # noqa: E731
+        await press(pilot, *["ctrl+up"] * 4, then=lambda: "❯ First?" in top())
+        await press(pilot, "ctrl+down", then=lambda: "❯ Second?" in top())
+        await press(pilot, *["ctrl+down"] * 3, sees="❯ Fourth?")
+
+
 async def test_keys_move_between_question_citations_and_source():
     async with chatting(FakeWorld(), NARROW) as pilot:
         app = pilot.app
         await cite(pilot)
         await press(pilot, "tab", then=lambda: marked(app) == NOTICE)
         await press(pilot, "down", sees="▸ [2]")
-        await press(pilot, "w", then=lambda: app.clipboard == TERM)
+        await press(pilot, "alt+w", then=lambda: app.clipboard == TERM)
         await press(pilot, "down", then=lambda: isinstance(app.focused, QuestionInput))
         await press(pilot, "tab", "up", "enter", then=lambda: isinstance(app.focused, SourceText))
-        await press(pilot, "n", then=lambda: marked(app) == TERM)
+        await press(pilot, "alt+n", then=lambda: marked(app) == TERM)
         assert isinstance(app.focused, SourceText)
         await press(pilot, "escape", then=lambda: not app.screen.query_one(SourcePane).display)
         assert isinstance(app.focused, QuestionInput)
@@ -136,8 +189,8 @@ async def test_pages_are_turned_and_the_quote_copied():
         await press(pilot, "end", "pagedown", sees="The page after.")
         await press(pilot, "pageup", sees="59. Later clause.")
         reference = "— contracts/msa.pdf, p. 12, library contracts"
-        for key, copied in (("y", f"“{NOTICE}” {reference}"), ("Y", f"> {NOTICE}\n>\n> {reference}\n"), ("w", NOTICE)):
-            await press(pilot, key, then=lambda words=copied: app.clipboard == words)
+        for key, copied in (("y", f"“{NOTICE}” {reference}"), ("m", f"> {NOTICE}\n>\n> {reference}\n"), ("w", NOTICE)):
+            await press(pilot, f"alt+{key}", then=lambda words=copied: app.clipboard == words)
 
 
 @pytest.mark.parametrize(
@@ -210,13 +263,13 @@ async def test_a_page_is_shown_as_a_picture_and_the_choice_is_saved(pictures):
     world = FakeWorld()
     async with chatting(world, WIDE) as pilot:
         await read(pilot)
-        await press(pilot, "i", sees="PICTURE 1x2")
+        await press(pilot, "alt+i", sees="PICTURE 1x2")
         assert world.pictured == [("contracts/msa.pdf", 12, (AT,))]
         assert load_settings().source_view == "picture" and marked(pilot.app) == ""
         await press(pilot, "right_square_bracket", then=lambda: len(world.pictured) == 2)
         assert world.pictured[1] == ("contracts/msa.pdf", 13, ((0, 0),))  # no quote to box
         await press(pilot, "enter", then=lambda: len(world.pictured) == 3)
-        await press(pilot, "i", "i", "i", then=lambda: marked(pilot.app) == NOTICE)
+        await press(pilot, *["alt+i"] * 3, then=lambda: marked(pilot.app) == NOTICE)
         assert "PICTURE" not in shown(pilot.app)
 
 
@@ -236,7 +289,7 @@ async def test_documents_and_terminals_without_pictures_say_so(monkeypatch, name
     world = whole(name, monkeypatch) if name else FakeWorld()
     async with chatting(world, WIDE) as pilot:
         await read(pilot)
-        await press(pilot, "i", sees=words)
+        await press(pilot, "alt+i", sees=words)
         assert world.pictured == [] and load_settings().source_view == "text"
 
 

@@ -78,7 +78,7 @@ async def test_rows_are_sorted_and_filtered_and_the_source_follows_the_cursor():
         await pilot.press("2")
         assert documents(pilot) == came
         await press(pilot, "home", "up", "enter", then=lambda: "written notice" in marked(pilot.app))
-        await press(pilot, "y", then=lambda: "— contracts/msa.pdf, p. 12, library contracts" in pilot.app.clipboard)
+        await press(pilot, "alt+y", then=lambda: "— contracts/msa.pdf, p. 12, library contracts" in pilot.app.clipboard)
         await press(pilot, "right_square_bracket", sees="The page after.")
         await press(pilot, "down", sees="contracts/lease.pdf, p. 3")
         await press(pilot, "ctrl+end", "enter", sees="This row has no quote: only 8% likely that it says so")

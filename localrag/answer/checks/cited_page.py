@@ -71,10 +71,11 @@ def notes(
     return lines
 
 
-def in_columns(text: str, room: int, space: str = " ") -> tuple[str, Sequence[int]]:
+def in_columns(text: str, room: int, space: str = " ", wrap: bool = False) -> tuple[str, Sequence[int]]:
     """Return a text with its tables laid out in columns, and where each of its offsets is then.
 
-    A table that is wider than `room` characters stays as it was read. `space` is what lines of tables have for spaces.
+    A table that is wider than `room` characters stays as it was read, or has the words of its cells wrapped where that
+    helps. `space` is what lines of tables have for spaces.
     """
     shown: list[str] = []
     places: list[int] = []
@@ -82,6 +83,7 @@ def in_columns(text: str, room: int, space: str = " ") -> tuple[str, Sequence[in
     for is_table, lines in groupby(text.split("\n"), key=lambda line: line.startswith("|")):
         run = list(lines)
         widths = _widths(run) if is_table else ()
+        widths = _narrowed(widths, run, room) if is_table and wrap else widths
         fits = is_table and sum(widths) + _GAP * len(widths) <= room
         for line in run:
             made, own = _in_columns(line, widths) if fits else (line, range(len(line) + 1))
@@ -98,11 +100,56 @@ def _widths(lines: Sequence[str]) -> Sequence[int]:
     return [max((row[at] for row in rows if at < len(row)), default=0) for at in range(max(map(len, rows), default=0))]
 
 
+def _narrowed(widths: Sequence[int], lines: Sequence[str], room: int) -> Sequence[int]:
+    """Make the widest columns narrower until a table fits, as long as no word of it is broken."""
+    words = [[max(map(len, text.split()), default=0) for _, _, text in cells.read_line(0, one).cells] for one in lines]
+    least = [max(row[at] for row in words if at < len(row)) for at in range(len(widths))]
+    made = list(widths)
+    while sum(made) + _GAP * len(made) > room:
+        spare = [(have, at) for at, (have, need) in enumerate(zip(made, least, strict=True)) if have > need]
+        if not spare:
+            return widths
+        made[max(spare)[1]] -= 1
+    return made
+
+
+def _in_lines(line: str, widths: Sequence[int]) -> tuple[str, Sequence[int]]:
+    """Return what `_in_columns` does, with the words of the cells wrapped."""
+    rows: list[str] = []
+    spots: dict[int, tuple[int, int]] = {}  # row and column of an offset
+    left = 0
+    for (start, _, words), width in zip(cells.read_line(0, line).cells, widths, strict=False):
+        right = cells.read(words) is not None
+        for number, (first, last) in enumerate(_wrapped(words, width)):
+            rows += [""] * (number == len(rows))
+            begin = left + (width - (last - first) if right else 0)
+            rows[number] = rows[number].ljust(begin) + words[first:last]
+            spots |= {start + at: (number, begin + at - first) for at in range(first, last + 1)}
+        left += width + _GAP
+    starts = [sum(len(row) + 1 for row in rows[:number]) for number in range(len(rows))]
+    places = [0]
+    for at in range(len(line)):
+        places.append(starts[spots[at + 1][0]] + spots[at + 1][1] if at + 1 in spots else places[-1])
+    return "\n".join(rows), places
+
+
+def _wrapped(words: str, width: int) -> Sequence[tuple[int, int]]:
+    """Return the parts of a text that stand on lines of a width; no word is wider."""
+    parts, first = [], 0
+    while len(words) - first > width:
+        last = words.rfind(" ", first, first + width + 1)
+        parts.append((first, last))
+        first = last + 1
+    return [*parts, (first, len(words))]
+
+
 def _in_columns(line: str, widths: Sequence[int]) -> tuple[str, Sequence[int]]:
     """Return a line of a table with its cells in columns, figures to the right, and where each of its offsets is."""
     if _RULE.fullmatch(line):
         made = "─" * (sum(widths) + _GAP * (len(widths) - 1))
         return made, [0] * (len(line) + 1)
+    if any(len(words) > width for (_, _, words), width in zip(cells.read_line(0, line).cells, widths, strict=False)):
+        return _in_lines(line, widths)
     made, last, places = "", 0, [0] * (len(line) + 1)
     for (start, end, words), width in zip(cells.read_line(0, line).cells, widths, strict=False):
         made += " " * _GAP if start > 2 else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
-from textual.events import Callback
+from textual.events import Callback, Event, Key, Paste
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
@@ -22,11 +22,11 @@ from localrag.search import filters
 from localrag.security.terminal import counted
 from localrag.tui.chat_state import ChatState, Resumed, Scope, Trouble, earlier_questions, restore_settings
 from localrag.tui.commands import Known, names_in
-from localrag.tui.text import clean_line, shorten_all
+from localrag.tui.text import clean, clean_line, shorten_all
 from localrag.tui.threads import Core, Stop, deliver
 from localrag.tui.widgets.asking import Asking, QuestionInput
 from localrag.tui.widgets.library import LibraryPane, LibraryTree
-from localrag.tui.widgets.panels import Conversation, Panels, SourceKeys
+from localrag.tui.widgets.panels import Conversation, FirstPage, Panels, SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
 from localrag.tui.widgets.status import Status, StatusLine
 from localrag.worker.branches import Name, build
@@ -46,11 +46,15 @@ class ChatScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "escape", "Stop the answer; else back to the question"),
-        Binding("tab", "next_panel(1)", "Next panel: question, library, citations, source"),
+        Binding("tab", "next_panel(1)", "Next panel: question, citations, source, library"),
         Binding("shift+tab", "next_panel(-1)", "Previous panel"),
         Binding("f2", "toggle_source", "Show or hide the source"),
         Binding("f3", "step_citation(-1)", "Source of the previous citation"),
         Binding("f4", "step_citation(1)", "Source of the next citation"),
+        Binding("alt+1", "cite(1)", "Source of the first citation of the newest answer, Alt+2 of the second …"),
+        *(Binding(f"alt+{number}", f"cite({number})", show=False) for number in range(2, 10)),
+        Binding("alt+left,alt+up", "resize(10)", "More room for the source"),
+        Binding("alt+right,alt+down", "resize(-10)", "More room for the conversation"),
         Binding("ctrl+o", "open_file", "Open the file of the source in the system's viewer"),
         Binding("f5", "toggle_folded", "Show or hide reasoning, and what was not read"),
         Binding("f9", "again", "Answer again, with another plan"),
@@ -59,6 +63,8 @@ class ChatScreen(Screen[None]):
         Binding("f6", "toggle_library", "Show or hide the library"),
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
         Binding("pagedown", "page(1)", "Scroll the conversation down"),
+        Binding("ctrl+up", "jump(-1)", "Question before"),
+        Binding("ctrl+down", "jump(1)", "Question after; after the last, the end"),
         Binding("ctrl+l", "new_chat", "New conversation"),
         Binding("f7", "sessions", "Conversations: open, search, rename, branch, delete"),
         Binding("ctrl+e", "export", "Export this conversation"),
@@ -81,7 +87,7 @@ class ChatScreen(Screen[None]):
         self._conversation = Conversation()
         self._source = SourcePane(core)
         self._panels = Panels(self._conversation, self._source)
-        self._asking = Asking(core, scope, self._conversation)
+        self._asking = Asking(core, scope, self._conversation, self._next_panel)
         self._library = LibraryPane(scope.libraries, scope.only.these)
         self._narrowed = Static(id="narrowed")
         self._narrowed.display = False
@@ -146,10 +152,14 @@ class ChatScreen(Screen[None]):
         """Look up the first pages for the greeting, while nothing else is looked up; an error leaves them out."""
         engine, libraries, conversation = self._core.engine, self.scope.libraries, self._conversation
 
+        def introduce(pages: Sequence[FirstPage]) -> None:
+            conversation.introduce(pages)
+            self._asking.draw()
+
         def look(wanted: Stop) -> bool:
             pages = [engine.overview(name, stop=wanted) for name in libraries]
             if done := not wanted():
-                deliver(conversation, Callback(partial(conversation.introduce, pages)))
+                deliver(conversation, Callback(partial(introduce, pages)))
             return done
 
         if conversation.greeting.display and not self.scope.only:
@@ -158,6 +168,22 @@ class ChatScreen(Screen[None]):
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         if message.option_list is self._conversation.examples:
             self.type_in(str(message.option.prompt))
+
+    def on_key(self, event: Key) -> None:
+        """Letters belong to the question wherever the keyboard is, but in the library, which has keys of its own."""
+        letter = event.character or ""
+        if event.is_printable and letter not in "[]" and not event.key.startswith("alt+"):
+            self._type(event, letter)
+
+    def on_paste(self, event: Paste) -> None:
+        self._type(event, clean(event.text))
+
+    def _type(self, event: Event, text: str) -> None:
+        text = text if self._asking.field.value else text.lstrip(" ")  # a question does not begin with a space
+        if not self._library.has_focus_within:
+            event.stop()
+            self._asking.field.focus()
+            self._asking.field.insert(text)
 
     def stop_work(self) -> bool:
         """Stop the answer; False if there is none."""
@@ -179,6 +205,16 @@ class ChatScreen(Screen[None]):
     def action_step_citation(self, step: int) -> None:
         if not self._panels.step(step):
             self._say_no_citation()
+
+    def action_cite(self, number: int) -> None:
+        if not self._panels.cite(number):
+            self.notify(f"The newest answer has no citation {number}.")
+
+    def action_resize(self, step: int) -> None:
+        self._panels.resize(step)
+
+    def action_jump(self, step: int) -> None:
+        self._conversation.jump(step)
 
     def action_toggle_source(self) -> None:
         if not self._panels.toggle():
@@ -266,6 +302,7 @@ class ChatScreen(Screen[None]):
             self._asking.field.focus()
         else:
             self._library.open()
+        self._asking.draw()
 
     def on_work_panel_finished(self) -> None:
         self.action_look()
@@ -278,6 +315,7 @@ class ChatScreen(Screen[None]):
     def on_library_pane_wanted(self, message: LibraryPane.Wanted) -> None:
         self._library.display = self.has_class("-wide")
         self._panels.read(message.library, message.document, message.page)
+        self._asking.draw()
 
     @work
     async def action_add_folder(self) -> None:
@@ -325,18 +363,28 @@ class ChatScreen(Screen[None]):
         elif self._source.display and not self.has_class("-wide"):
             self._panels.hide()
         self._asking.field.focus()
+        self._asking.draw()
 
-    def action_next_panel(self, step: int) -> None:
+    def _in_order(self) -> dict[str, Callable[[], object]]:
+        """The panels that Tab goes through, and how to put the keyboard there."""
         examples = self._conversation.examples
         panels: dict[str, Callable[[], object]] = {"question": self._asking.field.focus}
         if self._conversation.greeting.display and examples.display:
             panels["examples"] = examples.focus
-        if self._library.display:
-            panels["library"] = self._library.open
         if self._conversation.citations():
             panels["citations"] = self._panels.focus_citation
         if self._source.display:
             panels["source"] = self._source.focus_text
+        if self._library.display:
+            panels["library"] = self._library.open
+        return panels
+
+    def _next_panel(self) -> str:
+        """Where Tab goes from the question; empty if there is nowhere to go."""
+        return [*self._in_order(), ""][1]
+
+    def action_next_panel(self, step: int) -> None:
+        panels, examples = self._in_order(), self._conversation.examples
         here = "question"
         if examples.has_focus:
             here = "examples"
@@ -429,6 +477,7 @@ class ChatScreen(Screen[None]):
         )
         instructions = tuple(dict.fromkeys(each.instructions for each in held if each.instructions))
         self._conversation.greet(scope.libraries, narrowed, instructions)
+        self._asking.draw()
 
 
 def playbook_names() -> tuple[str, ...]:

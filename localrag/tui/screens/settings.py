@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -16,8 +17,9 @@ from textual.widgets.option_list import Option
 
 from localrag import policy
 from localrag.errors import LocalragError
+from localrag.models.records import ModelStore
 from localrag.settings import SettingInfo, as_text
-from localrag.tui.preferences import Preferences, Scope
+from localrag.tui.preferences import UNSET, Preferences, Scope
 from localrag.tui.screens.dialogs import InputScreen, field
 from localrag.tui.text import clean_line, error_line, shorten
 
@@ -40,6 +42,7 @@ class SettingsScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._models: Sequence[str] = ()
+        self._in_use: dict[str, str] = {}  # models that are used though none is set
         self._search = field(placeholder="Search: answer, memory, colours …", classes="search")
         self._list = OptionList(id="settings-list")
         self._list.can_focus = False  # the search line keeps the keyboard
@@ -60,10 +63,19 @@ class SettingsScreen(Screen[None]):
 
     @work
     async def _find_models(self) -> None:
-        try:
-            self._models = await self.app.threads["pages"].result(self.app.core.engine.models)
-        except LocalragError:
-            self._models = ()  # then the id is typed
+        app = self.app
+        self._in_use["generator"] = app.model.id
+        with suppress(LocalragError):  # then the id is typed
+            self._models = await app.threads["pages"].result(app.core.engine.models)
+            store = ModelStore(app.preferences.settings)
+            embedder = await app.threads["pages"].result(lambda: store.preferred("embedder"))
+            self._in_use["embedder"] = embedder.id if embedder is not None else ""
+        self._fill()
+
+    def _used(self, knob: SettingInfo) -> str:
+        """The value in use."""
+        preferences = self.app.preferences
+        return clean_line(preferences.text(knob) or self._in_use.get(knob.name, "") or preferences.in_use(knob))
 
     @property
     def chosen(self) -> SettingInfo | None:
@@ -122,7 +134,7 @@ class SettingsScreen(Screen[None]):
             if knob.group != group:
                 group = knob.group
                 options.append(Option(Content.styled(group, "bold"), disabled=True))
-            value = shorten(clean_line(preferences.text(knob)) or "not set", 24)
+            value = shorten(self._used(knob), 24)
             origin = shorten(clean_line(preferences.origin(knob)), 26)
             if preferences.fixed(knob).startswith("the policy"):
                 origin = "fixed by policy"
@@ -138,7 +150,7 @@ class SettingsScreen(Screen[None]):
         if knob is None:
             self._about.update("Nothing found.")
             return
-        default = clean_line(as_text(knob.default)) or "not set"
+        default = clean_line(as_text(knob.default)) or UNSET.get(knob.name, "none")
         origin = clean_line(preferences.origin(knob))
         source = preferences.why_fixed(knob) or (f"Set by {origin}." if origin else "Not changed.")
         self._about.update(Content(f"{knob.about}\nAllowed: {knob.bounds}. Default: {default}.\n{clean_line(source)}"))
@@ -146,6 +158,8 @@ class SettingsScreen(Screen[None]):
 
 class EditScreen(InputScreen):
     """Change one setting; `scope` says for how long."""
+
+    app: LocalragApp
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "done_for('file')", "Use it and save it in your settings file"),
@@ -162,6 +176,13 @@ class EditScreen(InputScreen):
         self.scope: Scope = "conversation"
         self._preferences = preferences
         self._knob = knob
+
+    def on_input_changed(self) -> None:
+        if self._knob.name == "theme" and self._field.value in self._knob.choices:
+            self.app.show_theme(self._field.value)
+
+    def on_unmount(self) -> None:
+        self.app.show_theme()
 
     def action_done_for(self, scope: Scope) -> None:
         self.scope = scope

@@ -8,7 +8,7 @@ after an answer from passages the next ones, as long as nobody types.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -40,7 +40,7 @@ from localrag.tui.chat_state import (
     read_on,
 )
 from localrag.tui.commands import Known, Offer
-from localrag.tui.text import clean, clean_line
+from localrag.tui.text import clean, clean_line, shorten
 from localrag.tui.threads import Core, deliver
 from localrag.tui.widgets.panels import Conversation
 from localrag.types import Answer
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 # Terminals without the newer key protocol send Alt+Enter like this, which Textual takes for Enter.
 cast(dict[str, Any], ANSI_SEQUENCES_KEYS).update({"\x1b\r": (Keys.ControlJ,), "\x1b\n": (Keys.ControlJ,)})
+for _digit in "123456789":  # Textual takes Alt+2 for "™"
+    ANSI_SEQUENCES_KEYS.pop(f"\x1b{_digit}", None)  # type: ignore[attr-defined]
 
 NEW_LINE_KEYS = ("ctrl+j", "shift+enter", "alt+enter", "ctrl+enter", "shift+\r", "alt+\r")
 # Keys of a text area that mean something else on this screen.
@@ -59,7 +61,7 @@ READ_AHEAD_PAUSE = 0.4  # seconds without a key until the model reads ahead
 HOLD = 3.0  # seconds after a key in which nothing else may use the model
 SAVE_DRAFT_AFTER = 1.0  # seconds
 CHARACTERS_PER_TOKEN = 4  # of English text
-IDLE_HINT = "Enter asks · Tab citations · F1 help"
+MAX_WAITING = 40  # cells for the question that is asked next
 BUSY_HINT = "Esc stops · F1 help"
 
 
@@ -198,6 +200,8 @@ class QuestionInput(TextArea, inherit_bindings=False):
             event.stop()
             event.prevent_default()
             self.action_submit() if event.key == "enter" else self.action_new_line()
+        elif event.key.startswith("alt+"):
+            event.prevent_default()  # a text area would take Alt+2 for "2"; the screen has keys like it
         else:
             await super()._on_key(event)
 
@@ -231,8 +235,11 @@ class Asking(Vertical):
 
     scope: reactive[Scope] = reactive(Scope(()), init=False)
 
-    def __init__(self, core: Core, scope: Scope, conversation: Conversation) -> None:
+    def __init__(
+        self, core: Core, scope: Scope, conversation: Conversation, next_panel: Callable[[], str] = lambda: ""
+    ) -> None:
         super().__init__(id="asking")
+        self._next_panel = next_panel  # where Tab goes
         self.set_reactive(Asking.scope, scope)
         self.state = ChatState()
         self.known = Known()
@@ -242,6 +249,7 @@ class Asking(Vertical):
         self._core = core
         self._conversation = conversation
         self._current: PendingQuestion | None = None
+        self._waiting: list[tuple[str, Scope]] = []  # questions that are asked after this one
         self._views: dict[PendingQuestion, TurnView] = {}
         self._last: PendingQuestion | None = None
         self._draft_timer: Timer | None = None
@@ -252,7 +260,7 @@ class Asking(Vertical):
         yield self.field
 
     def on_mount(self) -> None:
-        self._draw()
+        self.draw()
 
     def on_unmount(self) -> None:
         self._stop_reading_ahead.set()
@@ -285,13 +293,10 @@ class Asking(Vertical):
         else:
             self.field.take()
             self.scope = replace(self.scope, mode=command.mode)
-            self._draw()
+            self.draw()
 
     async def _ask(self, text: str, scope: Scope) -> None:
-        """Ask what is in the field; it stays there while an answer is coming."""
-        if self.answering:
-            self.say_still_coming()
-            return
+        """Ask what is in the field, after the answer that is coming if there is one."""
         with self.app.errors_shown():
             text, scope = self._narrowed(text, scope)
             if scope.mode == "extract":
@@ -301,7 +306,12 @@ class Asking(Vertical):
                 schema.parse(text)
             self._stop_reading_ahead.set()
             self.field.take()
-            await self._begin(text, scope)
+            if self.answering:
+                self._waiting.append((text, scope))
+                self.notify("It is asked after this answer. Esc stops the answer and gives the question back.")
+                self.draw()
+            else:
+                await self._begin(text, scope)
 
     def say_still_coming(self) -> None:
         self.notify("The answer is still coming. Esc stops it.")
@@ -339,7 +349,7 @@ class Asking(Vertical):
             view.wait("The model is loading; then this is asked. Esc takes it back.")
         elif running is not None:
             view.wait("Waiting for the previous answer to stop …")
-        self._draw()
+        self.draw()
         self.app.threads["model"].submit(
             lambda: answer(self._core, question, self), lambda error: deliver(self, QuestionEnded(question, error))
         )
@@ -350,7 +360,10 @@ class Asking(Vertical):
             return False
         self._current.stop.set()
         self._views[self._current].wait("Stopped.")
-        self._draw()
+        waiting, self._waiting = self._waiting, []
+        if waiting and not self.field.value:  # the others are found with Up
+            self.field.value = waiting[0][0]
+        self.draw()
         return True
 
     def switch(self, state: ChatState) -> None:
@@ -358,7 +371,7 @@ class Asking(Vertical):
         self.stop()
         self.state = state
         self._last = None
-        self._draw()
+        self.draw()
 
     async def on_question_event(self, message: QuestionEvent) -> None:
         message.stop()
@@ -389,7 +402,9 @@ class Asking(Vertical):
                 await self._offer_again(message.question, view)
         if self._current is question:
             self._current = None
-            self._draw()
+            self.draw()
+            if self._waiting:
+                await self._begin(*self._waiting.pop(0))
         if error is None and question.plan is not None and question.plan.kind == "retrieve":
             self.app.threads["model"].behind(
                 lambda wanted: question is not self._last or read_on(self._core, question, wanted), lambda error: None
@@ -400,8 +415,10 @@ class Asking(Vertical):
             await view.offer_again(cost)
 
     def on_text_area_changed(self) -> None:
-        self._draw()
-        self.popup.offer(commands.offers(self.field.before_cursor, self.known), self.size.height + 1)
+        self.draw()
+        if (before := self.field.before_cursor) == "/library ":
+            self.known = replace(self.known, libraries=self._core.engine.libraries())
+        self.popup.offer(commands.offers(before, self.known), self.size.height + 1)
         self.app.threads["model"].hold(HOLD)
         self._stop_reading_ahead.set()
         if self._pause_timer is not None:
@@ -437,9 +454,14 @@ class Asking(Vertical):
             timer.stop()
             self.app.threads["pages"].submit(lambda: self._core.store.keep_draft(session.id, draft))
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Write on the frame what keys do now, and what waits to be asked."""
         self.field.border_title = "" if self.scope.mode == "auto" else f"/{self.scope.mode}"
-        hint = BUSY_HINT if self.answering else IDLE_HINT
+        panel = self._next_panel()
+        hint = BUSY_HINT if self.answering else f"Enter asks{f' · Tab {panel}' if panel else ''} · F1 help"
+        if self._waiting:
+            more = f" and {len(self._waiting) - 1:,} more" if len(self._waiting) > 1 else ""
+            hint = f"Next: {shorten(clean_line(self._waiting[0][0]), MAX_WAITING)}{more} · {hint}"
         tokens = len(self.field.value) // CHARACTERS_PER_TOKEN
         if 0 < self.max_tokens < tokens:
             hint = f"! about {tokens:,} tokens; the model can read {self.max_tokens:,} at once"

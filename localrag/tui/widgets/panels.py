@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FirstPage = Mapping[str, Any]  # of a library, as the engine hands it out
 
 MAX_COMING, MAX_EXAMPLES, MAX_TITLE = 3, 5, 60
+LEAST = 20  # hundredths of the room for the conversation, and for the source
 NEWEST = 2  # turns of a saved conversation that are drawn at once; drawing one takes 50 ms
 _COPIED: dict[Form, str] = {
     "text": "Copied the quote with its reference.",
@@ -53,13 +54,17 @@ class PastTurn(Static):
 
 
 class Conversation(VerticalScroll, can_focus=False):
-    """Turns, oldest first, and errors that belong to none; it follows the newest words until it is scrolled."""
+    """Turns, oldest first, and errors that belong to none.
+
+    It follows the newest words until it is scrolled, or until their turn fills it: then it stays at the question.
+    """
 
     def __init__(self) -> None:
         super().__init__(id="conversation")
         self._how, self._held, self.examples = Static(), Static(id="held"), OptionList(id="examples")
         self.greeting = Vertical(self._how, self._held, self.examples, id="greeting")
         self.examples.display = False
+        self._kept: TurnView | None = None  # the turn whose beginning stays in view
         # At least as high as the view, because an anchored view pushes shorter content to its lower edge.
         self._turns = Column(id="turns")
 
@@ -103,7 +108,27 @@ class Conversation(VerticalScroll, can_focus=False):
         turn = TurnView(question, heading)
         await self._turns.mount(turn)
         self.anchor()
+        self._kept = turn
         return turn
+
+    def release_anchor(self) -> None:
+        """Stay where the person scrolls to."""
+        self._kept = None
+        super().release_anchor()
+
+    @property
+    def at_beginning(self) -> bool:
+        """Whether the newest turn has been shown from its beginning, and nobody scrolled since."""
+        return self._kept is not None
+
+    def on_resize(self) -> None:
+        self.on_turn_view_resized()
+
+    def on_turn_view_resized(self) -> None:
+        turn = self._kept
+        if turn is not None and turn.is_attached and turn.size.height >= self.size.height:
+            super().release_anchor()
+            self.scroll_to(y=turn.virtual_region.y, animate=False, immediate=True, release_anchor=False)
 
     async def say(self, text: str) -> None:
         """Add a remark that belongs to no answer."""
@@ -117,6 +142,7 @@ class Conversation(VerticalScroll, can_focus=False):
         for turn in self.views():
             await turn.close()
         await self._turns.query("#turns > *").exclude("#greeting").remove()
+        self._kept = None
         self.greeting.display = True
         self.anchor()
 
@@ -126,6 +152,15 @@ class Conversation(VerticalScroll, can_focus=False):
 
     def citations(self) -> list[CitationLine]:
         return cast("list[CitationLine]", list(self.query("CitationLine")))
+
+    def jump(self, step: int) -> None:
+        """Go to the question after (1) or before (-1) what is at the top of the view."""
+        tops, now = [view.virtual_region.y for view in self.views()], round(self.scroll_y)
+        beyond = [top for top in tops if (top > now if step > 0 else top < now)]
+        if beyond:
+            self.scroll_to(y=beyond[0 if step > 0 else -1], animate=False)
+        elif step > 0:
+            self.anchor()
 
     def toggle_folded(self) -> bool:
         """Unfold all that is folded, or fold it again; False if there is nothing."""
@@ -187,11 +222,11 @@ class SourceKeys(Container):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket", "turn(-1)", "Previous page"),
         Binding("right_square_bracket", "turn(1)", "Next page"),
-        Binding("y", "copy('text')", "Copy the quote with its reference"),
-        Binding("Y", "copy('markdown')", "Copy it as Markdown"),
-        Binding("w", "copy('words')", "Copy the quoted words alone"),
-        Binding("i", "picture", "Show the page as a picture, or as text"),
-        Binding("o", "open_file", "Open the file at this page in the system's viewer"),
+        Binding("alt+y,ctrl+y", "copy('text')", "Copy the quote with its reference"),
+        Binding("alt+m", "copy('markdown')", "Copy it as Markdown"),
+        Binding("alt+w", "copy('words')", "Copy the quoted words alone"),
+        Binding("alt+i", "picture", "Show the page as a picture, or as text"),
+        Binding("alt+o,ctrl+o", "open_file", "Open the file at this page in the system's viewer"),
     ]
 
     def __init__(self, source: SourcePane, **given: Any) -> None:
@@ -276,9 +311,9 @@ class Panels(SourceKeys):
     """Conversation and source. A chosen citation stays chosen while its source is hidden."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "step(1)", "Next citation; on a citation also Down"),
-        Binding("p", "step(-1)", "Previous citation; on a citation also Up"),
-        Binding("P", "screen.proofread", "Proofread the document of the source"),
+        Binding("alt+n", "step(1)", "Next citation; on a citation also Down"),
+        Binding("alt+p", "step(-1)", "Previous citation; on a citation also Up"),
+        Binding("alt+r", "screen.proofread", "Proofread the document of the source"),
         Binding("enter", "enter", "From a citation to its source; in the source, back to the quote"),
     ]
 
@@ -286,6 +321,7 @@ class Panels(SourceKeys):
         super().__init__(source, id="panels")
         self.conversation = conversation
         self._chosen: CitationLine | None = None
+        self._share = 50  # of the room, for the source
 
     def compose(self) -> ComposeResult:
         yield self.conversation
@@ -345,6 +381,20 @@ class Panels(SourceKeys):
         self.call_after_refresh(line.scroll_visible, animate=False)  # the source may just have taken room
         return True
 
+    def cite(self, number: int) -> bool:
+        """Show the source of this citation of the newest answer; False if there is none."""
+        lines = self.conversation.citations()
+        if not lines or len(lines) - _newest(lines) < number:
+            return False
+        self.choose(lines[_newest(lines) + number - 1])
+        return True
+
+    def resize(self, step: int) -> None:
+        """Give the source more or fewer hundredths of the room."""
+        self._share = max(LEAST, min(100 - LEAST, self._share + step))
+        for panel, share in ((self.source, self._share), (self.conversation, 100 - self._share)):
+            panel.styles.width = panel.styles.height = f"{share}fr"
+
     def focus_citation(self) -> None:
         """Put the keyboard on the chosen citation, or on the first of the newest answer."""
         if lines := self.conversation.citations():
@@ -376,13 +426,15 @@ class Panels(SourceKeys):
             line.mark(False)
 
     def on_citation_line_focused(self, message: CitationLine.Focused) -> None:
+        self.conversation.release_anchor()
         self.choose(message.line)
 
     def on_citation_line_moved(self, message: CitationLine.Moved) -> None:
         self.step(message.step, focus=True)
 
     def on_resize(self) -> None:
-        if self.source.display and (line := self.chosen) is not None:
+        line = self.chosen if self.source.display and not self.conversation.at_beginning else None
+        if line is not None:
             self.call_after_refresh(line.scroll_visible, animate=False)
 
     def action_step(self, step: int) -> None:

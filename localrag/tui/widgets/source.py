@@ -7,9 +7,11 @@ draws pixels (Kitty's protocol or Sixel; letters made of half blocks could not b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -36,36 +38,49 @@ if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
 QUOTE, OTHER, FIGURE, ROW = "bold reverse", "underline", "bold underline reverse", "reverse"  # visible without colour
+KEYS = "[ ] pages · F3 F4 citations · Ctrl+O open · Alt+Y copy · Enter back"
 NO_EXTRA = "Pages as pictures need an extra: pip install 'localrag[images]'."
 NO_PIXELS = "This terminal shows no pictures (it needs Kitty's protocol or Sixel)."
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Characters `start` to `end` of a page as content; the quote begins at `at` in the content."""
+    """Characters `start` to `end` of a page as content; there the quote is from `at` until `until`."""
 
     content: Content
     start: int
     end: int
     at: int = 0
+    until: int = 0
 
 
 def draw(text: str, start: int, end: int, quote: Found | None, others: Sequence[Found] = (), room: int = 0) -> Drawn:
     """Draw the part [start, end) of a text with the quotes in it marked, tables of up to `room` cells in columns."""
     head = f"… {start:,} characters before this are not shown; [ shows them …\n" if start else ""
     tail = f"\n… {len(text) - end:,} more characters are not shown; ] shows them …" if end < len(text) else ""
-    body, places = in_columns(clean_in_place(text[start:end]), room)
+    body, places = in_columns(clean_in_place(text[start:end]), room, wrap=True)
     content = Content(head + body + tail)
     marks = [(one.start, one.end, OTHER) for one in others if one != quote]
     if quote:
         marks.append((quote.start, quote.end, ROW if quote.figures else QUOTE))
         marks += [(*span, FIGURE) for span in quote.figures]
     for first, last, style in marks:
-        first, last = max(first, start), min(last, end)
-        if first < last:
-            content = content.stylize(style, len(head) + places[first - start], len(head) + places[last - start])
-    at = len(head) + places[quote.start - start] if quote and start <= quote.start < end else 0
-    return Drawn(content, start, end, at)
+        for at, until in _parts(body, places[max(0, first - start) : max(0, last - start)]):
+            content = content.stylize(style, len(head) + at, len(head) + until)
+    quoted = places[max(0, quote.start - start) : max(0, quote.end - start)] if quote else ()
+    at, until = (len(head) + min(quoted), len(head) + max(quoted) + 1) if quoted else (0, 0)
+    return Drawn(content, start, end, at, until)
+
+
+def _parts(body: str, places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The characters at these places, as one part, or as a part of each line where cells of a table are between."""
+    if places and places[-1] - places[0] == len(places) - 1:
+        yield places[0], places[-1] + 1
+        return
+    starts = [0, *(at + 1 for at, letter in enumerate(body) if letter == "\n")]
+    for _, line in groupby(sorted(places), key=lambda at: bisect(starts, at)):
+        taken = list(line)
+        yield taken[0], taken[-1] + (body[taken[-1] : taken[-1] + 1] not in ("", "\n"))
 
 
 class Pictures:
@@ -145,12 +160,13 @@ class SourcePane(Vertical):
         self._title = Static(id="source-title")
         self._text = Static(id="source-text")
         self._scroll = SourceText(self._text, id="source-scroll")
-        self._keys = Static(Content("[ ] pages · n p citations · o open · y copy · Enter back"), id="source-keys")
+        self._keys = Static(Content(KEYS), id="source-keys")
         self._citation: Citation | None = None
         self._others: tuple[Citation, ...] = ()
         self._counted = ""
         self.opened: Opened | None = None  # the page shown; None while it is loading or cannot be shown
         self._part = Drawn(Content(), 0, 0)
+        self._room = 0  # for which it was drawn
         self._show_from = "quote"
         self._notes = ""
         self._then: Callable[[Opened], object] | None = None
@@ -260,7 +276,8 @@ class SourcePane(Vertical):
         quote = locate(citation, page)
         others = [found for other in self._others if (found := locate(other, page))]
         notes = cited_page.notes(opened.document, page, opened.state, citation, quote)
-        drawn = draw(page.text, start, end, quote, others, self._text.content_size.width)
+        self._room = self._text.content_size.width
+        drawn = draw(page.text, start, end, quote, others, self._room)
         self._show("\n".join(map(clean_line, notes)), drawn, show_from)
         if self.as_picture and source_files.has_pictures(opened.document):
             self._fetch_picture(opened, quote, [one for one in others if one != quote])
@@ -289,7 +306,7 @@ class SourcePane(Vertical):
             return
         self._notes, self._boxes = notes, image.boxes
         if not image.boxes and quote is not None and quote.end > quote.start:
-            self._note("! The quote was not found in the picture; i shows it in the text.")
+            self._note("! The quote was not found in the picture; Alt+I shows it in the text.")
         self._draw_title()
         self._picture = self._pictures.widget(image)
         self._text.display = False
@@ -330,16 +347,29 @@ class SourcePane(Vertical):
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw_title)
+        self.call_after_refresh(self._draw_again)
+
+    def _draw_again(self) -> None:
+        """Lay tables out for another width."""
+        if self.opened is not None and self._picture is None and self._room != self._text.content_size.width:
+            self._draw(self.opened.page, self._part.start, self._part.end, self._show_from)
 
     def _reveal(self) -> None:
-        """Scroll to what should be read first, a third of the way down, so that the words before it can be seen."""
-        third = self._scroll.size.height // 3
+        """Scroll until all of the quote is in view, and words before it in a third of the pane if there is room."""
+        height = self._scroll.size.height
+        first, last = self._rows()
+        before = min(height // 3, max(0, height - (last - first + 1)))
+        self._scroll.scroll_to(y=max(0, first - before), animate=False, immediate=True)
+
+    def _rows(self) -> tuple[int, int]:
+        """The rows of what should be read first."""
         if self._show_from == "end":
-            row = self._scroll.max_scroll_y + third
-        elif self._picture is not None:
-            row = int((self._boxes[0][1] if self._boxes else 0) * self._picture.size.height)
-        else:
-            width = self._text.content_size.width
-            at = self._part.at if self._show_from == "quote" else 0
-            row = len(self._part.content[:at].wrap(width)) - 1 if width and at else 0
-        self._scroll.scroll_to(y=max(0, row - third), animate=False, immediate=True)
+            return (last := self._scroll.max_scroll_y + self._scroll.size.height), last
+        if self._picture is not None:
+            top, bottom = (self._boxes[0][1], self._boxes[0][3]) if self._boxes else (0.0, 0.0)
+            return int(top * self._picture.size.height), int(bottom * self._picture.size.height)
+        width, part = self._text.content_size.width, self._part
+        if not width or self._show_from != "quote" or not part.until:
+            return 0, 0
+        first, last = (len(part.content[:at].wrap(width)) - 1 for at in (part.at, part.until))
+        return max(0, first), last

@@ -160,6 +160,9 @@ class Preview(Static):
 class TurnView(Vertical):
     """Question (or a heading, if it is shown above), plan, progress, reasoning, answer, citations and notes."""
 
+    class Resized(Message):
+        """It is as large as its words need now."""
+
     def __init__(self, question: str, heading: str = "") -> None:
         super().__init__()
         self.question = question
@@ -182,6 +185,9 @@ class TurnView(Vertical):
     def compose(self) -> ComposeResult:
         yield from (self._question, self._plan_line, self._progress, self._reasoning)
         yield from (self._answer, self._preview, self._citations, self._notes)
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
     def wait(self, why: str) -> None:
         """Say why nothing happens yet."""

@@ -93,6 +93,7 @@ def chat_command(
     """
     from localrag.settings import load_settings
 
+    targets = sorted(targets, key=lambda one: not Path(one).is_dir())  # a folder may stand behind libraries
     if resume is not None and (targets or only or mode != "auto"):
         hint = "Leave out the library, --mode and the options that narrow it; change them in the app."
         raise UsageError("--resume restores the libraries, filters and mode of the conversation", hint)

@@ -45,10 +45,11 @@ def dates_command(
 ) -> None:
     """List deadlines and obligations of the library NAME: who has to do what until when, with place and quote.
 
-    NAME, of one or more libraries, is needed only if there are several.     Those with a date come first, the others after them; a period leaves these out. A date that was counted from another
-    one in the document (“90 days before the end of the term”) is marked, with both quotes. What an amendment replaces
-    is shown with its words. Dates and durations that `localrag review` found are listed, too. A calendar holds what
-    lies ahead. Code finds them, no model; what is worded in another way is missed.
+    NAME, of one or more libraries, is needed only if there are several. Deadlines with a date come first, the others
+    after them; a period leaves these out. A date that was counted from another one in the document (“90 days before the
+    end of the term”) is marked, with both quotes. What an amendment replaces is shown with its words. Dates and
+    durations that `localrag review` found are listed, too. A calendar holds what lies ahead. Code finds them, no model;
+    what is worded in another way is missed.
     """
     from localrag.search import filters
     from localrag.sessions.export import reports

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import bundled, completes, json_option, libraries_option, mode_option, model_option, out_option
+from localrag.cli.options import (
+    bundled,
+    completes,
+    json_option,
+    libraries_option,
+    mode_option,
+    model_option,
+    out_option,
+)
 from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, say, table
 from localrag.errors import Cancelled, UsageError
 from localrag.ingest import report as in_words

@@ -52,7 +52,7 @@ def _name_out(given: list[str], old: str) -> list[str]:
 
 
 def _name_libraries(given: list[str]) -> list[str]:
-    """Put the values of -l and --library last, as arguments."""
+    """Put the values of -l and --library first, as arguments."""
     left, libraries, words = [], [], iter(given)
     for word in words:
         name, _, value = word.partition("=")
@@ -62,4 +62,4 @@ def _name_libraries(given: list[str]) -> list[str]:
             libraries.append(value if name == "--library" else word[2:])
         else:
             left.append(word)
-    return [*left, *libraries]
+    return [*libraries, *left]

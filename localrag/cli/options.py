@@ -74,7 +74,11 @@ def complete_document(ctx: click.Context) -> list[str]:
 
     settings = load_settings()
     one = ctx.params.get("name") or ctx.params.get("library")
-    named = ctx.params.get("libraries") or ([one] if one else ())
+    named = ctx.params.get("libraries") or ctx.params.get("targets") or ([one] if one else ())
+    if {"name", "libraries", "targets"} & {
+        each.name for each in ctx.command.params if isinstance(each, click.Argument)
+    }:
+        named = named or ctx.args  # click leaves arguments there while an option has no value
     paths: set[str] = set()
     for name in chosen_libraries(named, settings):
         with policy.unreported():

@@ -39,9 +39,9 @@ def test_files_are_written_by_out_and_libraries_named_in_one_way():
     ("old", "new", "note"),
     [
         ("dates -l a --library=b", "dates a b", "localrag dates a b"),
-        ("audit export a.csv -l a --key-file k", "audit export --out a.csv --key-file k a", "--out FILE, --library"),
-        ("mcp --key-file k -l a", "mcp --key-file k a", "localrag mcp"),
-        ("chat -l a ./folder", "chat ./folder a", "localrag chat"),
+        ("audit export a.csv -l a --key-file k", "audit export a --out a.csv --key-file k", "--out FILE, --library"),
+        ("mcp --key-file k -l a", "mcp a --key-file k", "localrag mcp"),
+        ("chat -l a ./folder", "chat a ./folder", "localrag chat"),
         ("backup --clear a a.backup", "backup --clear a --out a.backup", "--out FILE"),
         ("vault key-file a.key", "vault key-file --out a.key", "--out FILE"),
         ("--debug vault open a.age --output -", "--debug vault open a.age --out -", "--output is now --out"),
@@ -54,7 +54,9 @@ def test_an_old_form_is_read_as_the_new_one(old, new, note):
     assert old_names.renewed(words) == (words, "")
 
 
-@pytest.mark.parametrize("words", ["ask --table -l a", "search -- --table", "backup --check a", "extract -- --table", ""])
+@pytest.mark.parametrize(
+    "words", ["ask --table -l a", "search -- --table", "backup --check a", "extract -- --table", ""]
+)
 def test_what_is_no_old_form_stays(words):
     expected = words.replace("ask --table", "ask --out").split()
     assert old_names.renewed(words.split())[0] == expected
@@ -65,7 +67,7 @@ def test_the_note_is_one_line_on_stderr(shelf, settings, tmp_path):
     shelf("others", {})
     new, old = run("dates", "papers", "--json"), run("dates", "-l", "papers", "--json")
     assert new.stdout == old.stdout and "2031-05-01" in old.stdout
-    assert new.stderr == "" and old.stderr == "! --library is now an argument: localrag dates --json papers\n"
+    assert new.stderr == "" and old.stderr == "! --library is now an argument: localrag dates papers --json\n"
     done = run("audit", "export", str(tmp_path / "log.csv"), "-l", "papers")
     assert (tmp_path / "log.csv").exists() and done.stderr.count("is now") == 2
     assert run_json("backup", "papers", tmp_path / "a.backup", "--clear")["files"]

@@ -161,8 +161,8 @@ def parse_key_file(data: bytes) -> SecretKey | Passphrase:
     if text.startswith(_OLD_MARKS):
         raise UsageError(
             "this key file was made by an older localrag, and opens nothing here",
-            "Open the library with its passphrase or recovery key, make a new key (localrag vault key-file --out FILE), and "
-            "add it (localrag vault add NAME HOLDER --with-key FILE).",
+            "Open the library with its passphrase or recovery key, make a new key "
+            "(localrag vault key-file --out FILE), and add it (localrag vault add NAME HOLDER --with-key FILE).",
         )
     found = next((line.strip() for line in text.splitlines() if line.strip().startswith(_SECRET_KEY_MARK)), None)
     if found is not None:

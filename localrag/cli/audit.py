@@ -206,7 +206,7 @@ _DEEDS = {
     "model": "changed a model",
     "overview": "looked at the overview of",
     "proofread": "proofread a document of",
-    "refused": "was refused",
+    "refused": "was refused in",
     "restore": "restored",
     "review": "reviewed",
     "search": "searched",

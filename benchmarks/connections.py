@@ -77,7 +77,7 @@ def serving() -> Iterator[tuple[int, str]]:
         environment = {**os.environ, "LOCALRAG_HOME": name}
         command = [sys.executable, "-m", "localrag"]
         subprocess.run([*command, "ingest", str(EXAMPLES), "--name", "board"], env=environment, check=True)
-        words = [*command, "serve", "-l", "board", "--port", "0", "--token-file", str(home / "token")]
+        words = [*command, "serve", "board", "--port", "0", "--token-file", str(home / "token")]
         with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as server:
             assert server.stderr is not None
             lines = "".join(iter(server.stderr.readline, "Ctrl-C ends it.\n"))

@@ -60,7 +60,7 @@ def main() -> None:
         command = [sys.executable, "-m", "localrag"]
         ingest = [*command, "ingest", str(ROOT / "examples"), "--name", "examples"]
         subprocess.run(ingest, check=True, env=environment)
-        serve = [*command, "serve", "--library", "examples", "--port", "0"]
+        serve = [*command, "serve", "examples", "--port", "0"]
         with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stderr is not None
             try:

@@ -66,9 +66,19 @@ def check_tree(version: str) -> None:
 
 def write_requirements(file: Path) -> None:
     """Write what the wheel needs on every platform, in the versions of the lock, with their hashes."""
-    options = ("--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-header", "--python-version", "3.11")
+    options = ("--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-header")
     uv = Path(sys.executable).with_name("uv")
-    run(uv, "pip", "compile", *options, "--constraint", "requirements.lock", "pyproject.toml", "--output-file", file)
+    run(
+        uv,
+        "pip",
+        "compile",
+        *options,
+        "--python-version=3.11",
+        "--constraint=requirements.lock",
+        "pyproject.toml",
+        "-o",
+        file,
+    )
 
 
 def write_sums(files: list[Path]) -> Path:

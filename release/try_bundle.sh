@@ -63,7 +63,7 @@ chats() {
 }
 
 serves() {
-    inside localrag serve --library examples --socket /srv/user/socket --no-token &
+    inside localrag serve examples --socket /srv/user/socket --no-token &
     wait_for '"localrag/examples"' curl --silent --unix-socket "$root/srv/user/socket" http://localhost/v1/models
     stop
 }

@@ -374,7 +374,7 @@ def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
 def more(rows: Sequence[Row]) -> list[str]:
     """Return the line about rows that an answer has no room for."""
     left = len(rows) - _MAX_LINES
-    return [f"and {left:,} more (all: --table FILE)."] if left > 0 else []
+    return [f"and {left:,} more (all: --out FILE)."] if left > 0 else []
 
 
 def _narrow(task: DocumentList, documents: Pairs) -> tuple[list[tuple[Library, Document]], str]:

@@ -234,7 +234,7 @@ def _numbered(asked: Sequence[Asked]) -> dict[int, Citation]:
 def _names(asked: Sequence[Asked]) -> str:
     shown = "; ".join(one.name for one in asked[:_MAX_NAMED])
     more = len(asked) - _MAX_NAMED
-    return f"{shown} and {more} more (all: --table FILE)" if more > 0 else shown
+    return f"{shown} and {more} more (all: --out FILE)" if more > 0 else shown
 
 
 def _measured(question: DocumentQuestion, asked: Sequence[Asked], considered: int) -> Joined:

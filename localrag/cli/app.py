@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag import __version__, policy
-from localrag.cli import keys, options
+from localrag.cli import keys, old_names, options
 from localrag.cli.output import echo, one_line, report
 from localrag.errors import LocalragError, PolicyUnreadable, SettingsError
 from localrag.security import audit, offline
@@ -111,6 +111,12 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        args, note = old_names.renewed(args)
+        if note and not ctx.resilient_parsing:
+            echo(f"! {one_line(note)}", fg="yellow", err=True)
+        return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete command names without importing the commands."""

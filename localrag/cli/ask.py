@@ -47,12 +47,8 @@ _DRAWN = 1_000_000  # characters kept of what is being written; a worker that wa
 @click.option("--show-thinking", is_flag=True, help="Print the reasoning of the model on stderr.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Longest answer, in tokens.")
 @click.option("--short", is_flag=True, help="Answer in as few words as possible, taken from the text.")
-@click.option(
-    "--table",
-    "file",
-    type=options.FILE,
-    metavar="FILE",
-    help="Also write rows of a survey or count, or the figures of a calculation, to FILE (.xlsx, .csv, .json, .md).",
+@options.out_option(
+    "Also write rows of a survey or count, or the figures of a calculation, to FILE (.xlsx, .csv, .json, .md)."
 )
 @recipient_options
 @options.json_option

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,9 @@ import click
 
 from localrag import policy
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import FILE, complete_library, json_option, libraries_option, print_result
-from localrag.cli.output import echo, one_line, print_json
-from localrag.errors import KeyRequired, UsageError
+from localrag.cli.options import complete_library, json_option, libraries_argument, out_option, print_result
+from localrag.cli.output import counted, echo, one_line, print_json
+from localrag.errors import KeyRequired, LocalragError, UsageError
 from localrag.security import audit, storage
 from localrag.security.encryption.keyring import Recipients, decrypted_name
 from localrag.settings import Settings, load_settings
@@ -33,16 +35,17 @@ def audit_command() -> None:
     """
 
 
-_library = libraries_option("Only the log of this library; may be repeated.")
-
-
 @audit_command.command("show")
-@_library
+@libraries_argument()
 @click.option("--event", "events", multiple=True, metavar="EVENT", help="Only ask, ingest, show, export, forget, ...")
 @click.option("--user", "users", multiple=True, metavar="USER", help="Only what this user did.")
 @click.option("--since", metavar="DATE", default="", help="From this day or time on (ISO 8601, UTC).")
 @click.option("--until", metavar="DATE", default="", help="Up to this day or time.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N entries.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the same columns as CSV.")
+@click.option(
+    "--verify", "verifies", is_flag=True, help="Verify the logs, too, and print hashes; exit code as of verify."
+)
 @json_option
 def show_command(
     libraries: Sequence[str],
@@ -51,9 +54,15 @@ def show_command(
     since: str,
     until: str,
     last: int | None,
+    as_csv: bool,
+    verifies: bool,
     as_json: bool,
 ) -> None:
-    """Print the entries of the logs, oldest first, and name the logs whose key is missing."""
+    """Print who did what and when (UTC), oldest first: of all logs, or those of the libraries NAME.
+
+    A question is shown if the setting `audit_words` kept its words, and a document by the name that it has now.
+    Logs whose key is missing, and lines that cannot be read, are named.
+    """
     locked: list[str] = []
     rows = [
         (name, file, entry)
@@ -67,19 +76,42 @@ def show_command(
     if as_json:
         print_json({"entries": [_row(name, file, entry) for name, file, entry in rows], "locked": locked})
         return
-    if not rows:
-        echo("No entry matches.", err=True)
-    for name, file, entry in rows:
-        echo(_line(_row(name, file, entry)))
+    _print(rows, as_csv, verifies)
+    for name, file in _files(load_settings(), libraries):
+        if name not in locked and (lost := audit.unreadable(file)):
+            lines = counted(lost, "line")
+            echo(f"! {one_line(name)}: {lines} cannot be read. Why: localrag audit verify", fg="yellow", err=True)
     if locked:
         echo(f"Not shown, since their keys are missing (--key-file): {one_line(', '.join(locked))}", err=True)
+    if verifies:
+        click.get_current_context().invoke(verify_command, libraries=libraries, as_json=False)
+
+
+def _print(rows: Sequence[tuple[str, Path, audit.Entry]], as_csv: bool, hashes: bool) -> None:
+    """Print entries in words, a line each, and count the lines that cannot be read."""
+    from localrag.sessions import table_export
+
+    paths = {name: _paths_of(name) for name in {name for name, _, _ in rows}}
+    told = [_told(_row(name, file, entry), paths[name], hashes) for name, file, entry in rows]
+    if as_csv:
+        echo(table_export.written(told, Path("audit.csv")).decode("utf-8-sig").replace("\r\n", "\n"), nl=False)
+        return
+    if not rows:
+        echo("No entry matches.", err=True)
+    for one in told:
+        deed = _DEEDS.get(one["event"], one["event"])
+        deed = f"{deed} {one['library']}" if one["library"] else _PREPOSITION.sub("", deed)
+        text = "; ".join(filter(None, (one["question"], one["documents"], one["details"])))
+        echo(one_line(f"  {one['user']} {deed}{text and ': '}{text}"), head=one["time"], dim=True)
 
 
 @audit_command.command("verify")
-@_library
+@libraries_argument()
 @json_option
 def verify_command(libraries: Sequence[str], as_json: bool) -> None:
     """Verify that no entry was changed, removed, moved or inserted. Exit code 1 if one was, or a key is missing.
+
+    Of all logs, or those of the libraries NAME.
 
     Somebody who can write the files and read their key can rewrite a log, or cut off its end, and leave it valid. Only
     a copy (localrag audit export) that is kept where they cannot reach it shows that.
@@ -111,11 +143,11 @@ def verify_command(libraries: Sequence[str], as_json: bool) -> None:
 
 
 @audit_command.command("export")
-@click.argument("out", metavar="FILE", type=FILE)
-@_library
+@libraries_argument()
+@out_option("The file to write.", "out", required=True)
 @recipient_options
-def export_command(out: Path, libraries: Sequence[str], recipients: Recipients | None) -> None:
-    """Write the logs to a new FILE: .csv, .xlsx or .jsonl."""
+def export_command(libraries: Sequence[str], out: Path, recipients: Recipients | None) -> None:
+    """Write the logs, or those of the libraries NAME, to a new FILE: .csv, .xlsx or .jsonl."""
     from localrag.sessions import table_export
 
     policy.check_export("the audit log")
@@ -159,6 +191,28 @@ def erase_command(library: str, numbers: Sequence[int], as_json: bool) -> None:
 
 
 _GENERAL = "(general)"
+_HASH = re.compile(r"[0-9a-f]{16,64}")
+_PREPOSITION = re.compile(r" (?:from|in|into|of)$")
+_LONGEST = 200  # characters of a detail
+_DEEDS = {
+    "ask": "asked",
+    "call": "let a program call",
+    "compare": "compared versions in",
+    "dates": "listed dates of",
+    "export": "exported from",
+    "fact": "decided on a fact of",
+    "forget": "deleted from",
+    "ingest": "read a folder into",
+    "model": "changed a model",
+    "overview": "looked at the overview of",
+    "proofread": "proofread a document of",
+    "refused": "was refused in",
+    "restore": "restored",
+    "review": "reviewed",
+    "search": "searched",
+    "show": "opened a page of",
+    "vault": "changed the encryption of",
+}
 
 
 def _files(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path]]:
@@ -199,15 +253,72 @@ def _row(record: str, file: Path, entry: audit.Entry) -> dict[str, Any]:
     return row
 
 
-def _line(row: dict[str, Any]) -> str:
-    details = ", ".join(f"{name} {_short(value)}" for name, value in row["details"].items())
-    words = f"  “{row['words']['question']}”" if "words" in row else ""
-    return one_line(f"{row['time'][:19]}  {row['user']}  {row['event']}  {row['library'] or '-'}  {details}{words}")
+def _paths_of(name: str) -> dict[str, str]:
+    """Return the paths of a library's documents by content; none where it cannot be opened."""
+    from localrag.store.library import open_library
+
+    with suppress(LocalragError), policy.unreported(), closing(open_library(load_settings(), name)) as library:
+        return {document.sha256: document.path for document in library.documents()}
+    return {}
 
 
-def _short(value: Any) -> str:
+def _told(row: dict[str, Any], paths: Mapping[str, str], hashes: bool) -> dict[str, str]:
+    """Return an entry in words, one a column, with hashes only if they are asked for."""
+    details = {name: value for name, value in row["details"].items() if hashes or not _is_hash(value)}
+    question = "(words not kept)" if row["event"] in ("ask", "search") else ""
+    if words := row.get("words"):
+        question = f"“{words['question']}”{'' if words['as_recorded'] else ' (not the words that were recorded)'}"
+    shown = details.pop("shown", None)
+    place = {str(details.pop("document")): [str(details.pop("page", 0))]} if "document" in details else {}
+    return {
+        "time": one_line(row["time"][:16].replace("T", " ")),
+        "user": row["user"],
+        "event": row["event"],
+        "library": str(row["library"] or ""),
+        "question": question,
+        "documents": _places(place or _pages(shown if isinstance(shown, list) else [], paths)),
+        "details": ", ".join(filter(None, (_detail(*one) for one in details.items()))),
+    } | ({"mark": row["mark"]} if hashes else {})
+
+
+def _is_hash(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(isinstance(one, dict) or _HASH.fullmatch(str(one)) for one in values)
+
+
+def _pages(shown: Sequence[Any], paths: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the pages that were shown of each document, by its path now."""
+    found: dict[str, list[str]] = {}
+    for place in shown:
+        content, _, page = str(place).rpartition("#")
+        found.setdefault(paths.get(content, "a document that is gone"), []).append(page)
+    return found
+
+
+def _places(pages: Mapping[str, Sequence[str]]) -> str:
+    found = {
+        path: _ranges(sorted({int(page) for page in given if page.isdecimal() and len(page) < 10}))
+        for path, given in pages.items()
+    }
+    return ", ".join(f"{path} (p. {numbers})" if numbers else path for path, numbers in found.items())
+
+
+def _ranges(pages: Sequence[int]) -> str:
+    """Return numbers of pages in words, as 2, 5-9; the 0 of a file without pages is none."""
+    runs: list[list[int]] = []
+    for page in filter(None, pages):
+        if runs and page == runs[-1][1] + 1:
+            runs[-1][1] = page
+        else:
+            runs.append([page, page])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def _detail(name: str, value: Any) -> str:
+    """Return a detail in words: nothing for what is empty, its name for what is true."""
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 60 else f"{text[:12]}…"
+    words, text = name.replace("_", " "), text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return "" if value in (None, "", False) or value == [] else words if value is True else f"{words} {text}"
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

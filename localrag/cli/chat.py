@@ -24,10 +24,11 @@ from localrag.cli import keys
 from localrag.cli.ask import print_answer, progress_line
 from localrag.cli.options import (
     chosen_libraries,
-    filter_options,
+    complete_library,
     keep_to_retention,
     mode_option,
     model_option,
+    narrowing_options,
     think_option,
 )
 from localrag.cli.output import Pace, counted, echo, interruptible, one_line, say
@@ -58,8 +59,8 @@ PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 
 
 @click.command("chat")
-@click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
-@filter_options
+@click.argument("targets", metavar="[FOLDER|LIBRARY]...", nargs=-1, shell_complete=complete_library)
+@narrowing_options
 @mode_option
 @model_option
 @click.option(
@@ -77,8 +78,7 @@ PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 )
 @think_option
 def chat_command(
-    target: str | None,
-    libraries: Sequence[str],
+    targets: Sequence[str],
     only: Filter,
     mode: Mode,
     generator: str | None,
@@ -86,14 +86,15 @@ def chat_command(
     resume: str | None,
     think: Think | None,
 ) -> None:
-    """Open the terminal app over a folder or library.
+    """Open the terminal app over a folder or library; other libraries may follow.
 
     A folder that is no library yet is read first, after a yes. Without an argument: the only library, or a list to
     choose from. F1 lists the keys.
     """
     from localrag.settings import load_settings
 
-    if resume is not None and (target or libraries or only or mode != "auto"):
+    targets = sorted(targets, key=lambda one: not Path(one).is_dir())  # a folder may stand behind libraries
+    if resume is not None and (targets or only or mode != "auto"):
         hint = "Leave out the library, --mode and the options that narrow it; change them in the app."
         raise UsageError("--resume restores the libraries, filters and mode of the conversation", hint)
     plain = plain or (sys.stdout.isatty() and is_simple_terminal(os.environ.get("TERM", "dumb")))
@@ -108,7 +109,7 @@ def chat_command(
         settings, resumed = _resumed(settings, resume, list(given))
         named, folder = list(resumed.scope.libraries), None
     else:
-        named, folder = resolve(settings, target, libraries)
+        named, folder = resolve(settings, next(iter(targets), None), targets[1:])
     for name in named:  # now, while the terminal can be used to ask; the worker receives the keys
         unlocked.keys_for(database_of(settings.library_dir(name)))
     if plain:
@@ -179,7 +180,7 @@ def _chat_in_lines(
             say(note)
     if folder is not None:
         raise NotFoundError(f"{str(folder)!r} has not been read yet", f"Read it first: localrag ingest {str(folder)!r}")
-    chosen = tuple(chosen_libraries(named, settings))
+    chosen = tuple(chosen_libraries(named, settings, "Name one (or more): localrag chat --plain NAME"))
     core = real_core(settings)
     with closing(core.engine):
         core.engine.use(chosen)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("dates")
-@options.libraries_option("The library to read; may be repeated. Needed only if there are several.")
+@options.libraries_argument()
 @options.document_option
 @click.option("--from", "since", metavar="DATE", help="Only what is due then or later: 2030, 2030-06, 2030-06-30.")
 @click.option("--to", "until", metavar="DATE", help="Only what is due then or earlier.")
@@ -43,12 +43,13 @@ def dates_command(
     recipients: Recipients | None,
     as_json: bool,
 ) -> None:
-    """List deadlines and obligations: who has to do what until when, with place and quote.
+    """List deadlines and obligations of the library NAME: who has to do what until when, with place and quote.
 
-    Those with a date come first, the others after them; a period leaves these out. A date that was counted from another
-    one in the document (“90 days before the end of the term”) is marked, with both quotes. What an amendment replaces
-    is shown with its words. Dates and durations that `localrag review` found are listed, too. A calendar holds what
-    lies ahead. Code finds them, no model; what is worded in another way is missed.
+    NAME, of one or more libraries, is needed only if there are several. Deadlines with a date come first, the others
+    after them; a period leaves these out. A date that was counted from another one in the document (“90 days before the
+    end of the term”) is marked, with both quotes. What an amendment replaces is shown with its words. Dates and
+    durations that `localrag review` found are listed, too. A calendar holds what lies ahead. Code finds them, no model;
+    what is worded in another way is missed.
     """
     from localrag.search import filters
     from localrag.sessions.export import reports
@@ -59,7 +60,7 @@ def dates_command(
         raise UsageError("cannot ask whether to write a calendar", "Add --yes.")
     period = filters.checked(since=since, until=until)
     settings = load_settings()
-    names = options.chosen_libraries(libraries, settings)
+    names = options.chosen_libraries(libraries, settings, "Name one (or more): localrag dates NAME")
     options.keep_to_retention(settings)
     keys.confine(settings, names, file, recipients)
     from localrag.answer.reviewer import Reviewer

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import FILE, bundled, completes, json_option, libraries_option, mode_option, model_option
+from localrag.cli.options import (
+    bundled,
+    completes,
+    json_option,
+    libraries_option,
+    mode_option,
+    model_option,
+    out_option,
+)
 from localrag.cli.output import Stop, bar, echo, interruptible, one_line, print_json, remarks, say, table
 from localrag.errors import Cancelled, UsageError
 from localrag.ingest import report as in_words
@@ -61,11 +69,8 @@ dataset_options = bundled(
     click.option("--within-document", is_flag=True, help="Look only in the documents that a question names."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions."),
     seed_option,
-    click.option(
-        "--out",
-        type=FILE,
-        metavar="FILE.jsonl",
-        help="Keep results; questions with a result for these settings are not asked again.",
+    out_option(
+        "Keep results; questions with a result for these settings are not asked again.", "out", metavar="FILE.jsonl"
     ),
 )
 
@@ -381,7 +386,7 @@ def _show_grades(report: Mapping[str, Any]) -> Shown:
 @click.argument("runs", metavar="RUN.jsonl...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions.")
 @seed_option
-@click.option("--out", type=FILE, metavar="FILE.jsonl", required=True, help="Keep votes; they are not asked for again.")
+@out_option("Keep votes; they are not asked for again.", "out", metavar="FILE.jsonl", required=True)
 @json_option
 def arena_command(runs: tuple[Path, ...], limit: int | None, seed: int, out: Path, as_json: bool) -> None:
     """Which way of answering is better? You judge, blind, on the same questions.

@@ -37,14 +37,7 @@ _MAX_REMARKS = 20
     help="What makes a row: a document, a section of it, or a line of a table or list in it.",
 )
 @options.model_option
-@click.option(
-    "--out",
-    "--table",
-    "file",
-    type=options.FILE,
-    metavar="FILE",
-    help="Also write the rows to FILE (.xlsx, .csv, .db, .parquet, .json, .md), replacing it.",
-)
+@options.out_option("Also write the rows to FILE (.xlsx, .csv, .db, .parquet, .json, .md), replacing it.")
 @recipient_options
 @options.json_option
 def extract_command(

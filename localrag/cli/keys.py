@@ -162,7 +162,7 @@ def tried(prompt: str, use: Callable[[str], Result]) -> Result:
 def new_passphrase(name: str) -> str:
     """Ask twice for a new passphrase; raise UsageError without a terminal, or if the two differ."""
     if not _can_ask():
-        hint = "Give a key instead: localrag vault key-file FILE, then --key-file FILE."
+        hint = "Give a key instead: localrag vault key-file --out FILE, then --key-file FILE."
         raise UsageError("a passphrase is needed, and there is no terminal to ask at", hint)
     text = getpass.getpass(f"New passphrase for {name!r} (several words are best): ")
     if getpass.getpass("Once more: ") != text:

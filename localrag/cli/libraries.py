@@ -203,7 +203,7 @@ def forget_command(
 
 @click.command("backup")
 @click.argument("name", shell_complete=options.complete_library)
-@click.argument("file", required=False, type=options.FILE)
+@options.out_option("The file to write.")
 @recipient_options
 @click.option("--clear", is_flag=True, help="Do not encrypt: anyone with the file can read it.")
 @click.option("--replace", is_flag=True, help="Replace an existing file.")
@@ -224,7 +224,7 @@ def backup_command(
         _check(Path(name), as_json)
         return
     if file is None:
-        raise UsageError("no file is named", f"For example: localrag backup {name} {name}.backup --encrypt")
+        raise UsageError("no file is named", f"For example: localrag backup {name} --out {name}.backup --encrypt")
     keys.confine(settings, [check_name(name)], file)
     from localrag.lifecycle import backup
 

@@ -74,7 +74,11 @@ def complete_document(ctx: click.Context) -> list[str]:
 
     settings = load_settings()
     one = ctx.params.get("name") or ctx.params.get("library")
-    named = ctx.params.get("libraries") or ([one] if one else ())
+    named = ctx.params.get("libraries") or ctx.params.get("targets") or ([one] if one else ())
+    if {"name", "libraries", "targets"} & {
+        each.name for each in ctx.command.params if isinstance(each, click.Argument)
+    }:
+        named = named or ctx.args  # click leaves arguments there while an option has no value
     paths: set[str] = set()
     for name in chosen_libraries(named, settings):
         with policy.unreported():
@@ -135,9 +139,15 @@ def libraries_option(help: str, **more: Any) -> Callable[[F], F]:
     return click.option("-l", "--library", *(["libraries"] if given["multiple"] else []), **given)
 
 
+def libraries_argument(**more: Any) -> Callable[[F], F]:
+    """Return the argument that names the libraries which are the object of a command."""
+    given = {"nargs": -1, "metavar": "[NAME]...", "shell_complete": complete_library, **more}
+    return click.argument("libraries", **given)
+
+
 def out_option(help: str, name: str = "file", **more: Any) -> Callable[[F], F]:
-    """Return the option that names the file to write."""
-    return click.option("-o", "--out", name, type=FILE, metavar="FILE", help=help, **more)
+    """Return the option that names the file to write; `more` overrides what it is like."""
+    return click.option("-o", "--out", name, **{"type": FILE, "metavar": "FILE", "help": help, **more})
 
 
 library_option = libraries_option("Search this library; may be repeated. Needed only if there are several.")
@@ -157,7 +167,7 @@ def _filter(
     return filters.checked(documents, folder, types, since, until, sender, _page_range(pages))
 
 
-_narrowing_options = bundled(
+narrowing_options = bundled(
     "only",
     _filter,
     document_option,
@@ -191,7 +201,7 @@ _narrowing_options = bundled(
 
 def filter_options(command: F) -> F:
     """Add the options that choose what to search: `libraries`, and the others as one Filter, `only`."""
-    return library_option(_narrowing_options(command))
+    return library_option(narrowing_options(command))
 
 
 model_option = click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
@@ -265,7 +275,9 @@ def keep_to_retention(settings: Settings) -> None:
         retention.apply(settings)
 
 
-def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:
+def chosen_libraries(
+    names: Sequence[str], settings: Settings, hint: str = "Name one (or more) with --library."
+) -> list[str]:
     """Return the libraries named, or the only one; raise an error if there are none or several."""
     from localrag.store.names import library_names
 
@@ -275,7 +287,7 @@ def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:
     if not there:
         raise NotFoundError(f"there is no library in {str(settings.indexes_dir)!r}", "Make one: localrag ingest FOLDER")
     if len(there) > 1:
-        raise UsageError(f"there are {len(there)} libraries: {', '.join(there)}", "Name one (or more) with --library.")
+        raise UsageError(f"there are {len(there)} libraries: {', '.join(there)}", hint)
     return there
 
 

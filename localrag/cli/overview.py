@@ -77,10 +77,8 @@ def _opened(
     name: str | None, settings: Settings, file: Path | None = None, recipients: Recipients | None = None
 ) -> Library:
     """Confine this process to a library, the only one if none is named, and open it."""
-    try:
-        (chosen,) = options.chosen_libraries([name] if name else [], settings)
-    except UsageError as error:
-        raise UsageError(error.message, "Name one: localrag overview NAME, or --library NAME.") from None
+    hint = "Name one: localrag overview NAME, or localrag facts show FILE --library NAME"
+    (chosen,) = options.chosen_libraries([name] if name else [], settings, hint)
     options.keep_to_retention(settings)
     keys.confine(settings, [chosen], file, recipients)
     from localrag import api

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, model_option
+from localrag.cli.options import EXISTING_FILE, complete_library, json_option, model_option, out_option
 from localrag.cli.output import counted, echo, one_line, print_json, say, size
 from localrag.errors import UsageError
 from localrag.proofs import signed, verify
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from localrag.proofs.offline import Report
     from localrag.settings import Settings
 
-_report_option = click.option("--report", type=FILE, metavar="FILE", help="Write the signed report to FILE.")
+_report_option = out_option("Write the signed report to FILE.", "report")
 _GOT = {"through": "GOT THROUGH", "open": "OPEN", "refused": "refused", "absent": "not here"}
 
 

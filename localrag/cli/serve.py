@@ -40,7 +40,7 @@ _CODE_SECONDS = 600
 
 
 @click.command("serve")
-@options.library_option
+@options.libraries_argument()
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -68,8 +68,9 @@ def serve_command(
 ) -> None:
     """Let programs and browsers of this machine ask, over HTTP, until Ctrl-C.
 
-    It speaks OpenAI's protocol (`/v1`), JSON of its own (`/api`), and has pages for a browser. Nobody gets in without
-    the token. Programs that ask see the answers and pages.
+    NAME, of one or more libraries, is needed only if there are several. It speaks OpenAI's protocol (`/v1`), JSON of
+    its own (`/api`), and has pages for a browser. Nobody gets in without the token. Programs that ask see the answers
+    and pages.
     """
     if path is not None and port is not None:
         raise UsageError("--port and --socket exclude each other", "Leave one out.")
@@ -79,7 +80,7 @@ def serve_command(
         raise UsageError("a browser cannot open a Unix socket", "Leave out --open or --socket.")
     policy.check_server("allow_server")
     settings = load_settings()
-    names = options.chosen_libraries(libraries, settings)
+    names = options.chosen_libraries(libraries, settings, "Name one (or more): localrag serve NAME")
     for name in names:
         if not exists(settings.library_dir(check_name(name))):
             raise no_library(settings.indexes_dir, name)
@@ -176,9 +177,9 @@ def _open(listener: listening.Listener, code: str) -> None:
 
 
 @click.command("mcp")
-@options.libraries_option("Serve this library; may be repeated.", required=True)
+@options.libraries_argument(metavar="NAME...", required=True)
 def mcp_command(libraries: Sequence[str]) -> None:
-    """Serve libraries to one program that speaks the Model Context Protocol (MCP), over standard input and output.
+    """Serve the libraries NAME to one program that speaks the Model Context Protocol, over standard input and output.
 
     Programs start this command themselves; docs/mcp.md says how to enter it. The program can search, ask and read, and
     change nothing. It sees what it is given, and so does the model behind it, wherever that runs. Each call is in the

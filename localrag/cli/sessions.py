@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from localrag.cli.binding import binding
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import completes, confirm_deletion, json_option, keep_to_retention, print_result
+from localrag.cli.options import completes, confirm_deletion, json_option, keep_to_retention, out_option, print_result
 from localrag.cli.output import counted, echo, echo_file, one_line, print_json
 from localrag.errors import UsageError
 from localrag.security.terminal import escaped
@@ -152,12 +152,10 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
     help="Markdown, one HTML file, Word, JSON, or a binder of all quoted pages (PDF); by default the suffix of the "
     "file decides.",
 )
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
+@out_option(
+    "Where to write it; - prints it. Default: a file named after the title in this folder.",
+    "output",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Where to write it; - prints it. Default: a file named after the title in this folder.",
 )
 @recipient_options
 def export_command(named: str, form: Form | None, output: Path | None, recipients: Recipients | None) -> None:

@@ -197,7 +197,7 @@ def remember_command(name: str, forget: bool) -> None:
 
 
 @vault_command.command("key-file")
-@click.argument("file", type=options.FILE)
+@options.out_option("The file to write.", required=True)
 def key_file_command(file: Path) -> None:
     """Write a new key to FILE. Keep it apart from the library, and a copy in a safe."""
     _new_key_file(file)
@@ -222,12 +222,11 @@ def identity_command(file: Path) -> None:
 
 @vault_command.command("open")
 @click.argument("file", type=options.FILE)
-@click.option(
-    "-o",
-    "--output",
+@options.out_option(
+    "Where to write it; - prints it. By default beside FILE, without .age.",
+    "output",
     metavar="OUT",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Where to write it; - prints it. By default beside FILE, without .age.",
 )
 def open_command(file: Path, output: Path | None) -> None:
     """Decrypt FILE, an export made with --encrypt or --encrypt-for, or another file in the age format.

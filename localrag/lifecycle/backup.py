@@ -202,7 +202,7 @@ def opened(file: Path, unlock: Callable[[bytes], Key]) -> Iterator[tuple[BinaryI
     """The body of a backup, its keyring and its key."""
     with file.open("rb") as stream:
         if stream.read(len(MAGIC)) != MAGIC:
-            raise UsageError(f"{str(file)!r} is not a backup of localrag", "localrag backup NAME FILE makes one.")
+            raise UsageError(f"{str(file)!r} is not a backup of localrag", "localrag backup NAME --out FILE makes one.")
         size = int.from_bytes(stream.read(4), "big")
         if size > _MAX_RING:
             raise broken(file)

@@ -48,7 +48,7 @@ def verify(file: Path, folder: Path) -> Verified:
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    make_one = "localrag prove offline --report FILE"
+    make_one = "localrag prove offline --out FILE"
     try:
         report = json.loads(read_file(file, links=True, most=_MAX_REPORT))
         signature = report.pop("signature")

@@ -174,7 +174,7 @@ control does the same and connects to 192.0.2.1 once: strace shows the call, the
 _SHOWS_NOT = f"""\
 **It does not show** what other documents, questions, models or machines do; IPv6 packets (only its system calls);
 anything that the kernel hides from strace; or that this machine is honest: the key that signs is its own.
-`localrag prove offline --report FILE` tries the known ways out.
+`localrag prove offline --out FILE` tries the known ways out.
 
 Read `STEP.strace` as text, and `STEP.pcap` with any program for captures (interface {_CANARY}).
 """
@@ -348,12 +348,12 @@ def _serve(traced: list[str], order: dict[str, Any], said: Any) -> int:
 
 _LOCALRAG = ("-m", "localrag")
 _ASK = ("ask", _QUESTION, "--library", _LIBRARY)
-_SERVE = ("serve", "-l", _LIBRARY, "--port", "0", "--token-file", "{place}/token")
+_SERVE = ("serve", _LIBRARY, "--port", "0", "--token-file", "{place}/token")
 # What Python runs in each step, and what it is asked meanwhile.
 _STEPS: dict[str, tuple[tuple[str, ...], Callable[[list[str], dict[str, Any], Any], int]]] = {
     "ingest": ((*_LOCALRAG, "ingest", "{documents}", "--name", _LIBRARY), _command),
     "ask": ((*_LOCALRAG, *_ASK), _command),
-    "mcp": ((*_LOCALRAG, "mcp", "--library", _LIBRARY), _mcp),
+    "mcp": ((*_LOCALRAG, "mcp", _LIBRARY), _mcp),
     "serve": ((*_LOCALRAG, *_SERVE), _serve),
     "control": (("-c", _CONTROL, *_ASK), _command),
 }

@@ -155,6 +155,11 @@ def entries(file: Path) -> Iterator[Entry]:
             yield Entry(**{name: entry[name] for name in Entry.__dataclass_fields__})
 
 
+def unreadable(file: Path) -> int:
+    """Count the lines that are no record."""
+    return sum(entry is None for _, _, entry in _lines(file)) if file.is_file() else 0
+
+
 def end_of(file: Path) -> dict[str, Any] | None:
     """Number, mark and time of the last line, for the record of what deletes this one; None if there is none."""
     last = _tail(file)[0]
@@ -303,7 +308,10 @@ def words_of(file: Path, entry: Entry) -> Words | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError, IntegrityError):
         return None
     recorded = [entry.details.get("question_hmac"), entry.details.get("answer_hmac")]
-    key = _key(file, make=False)
+    try:
+        key = _key(file, make=False)
+    except UsageError:
+        return Words(question, answer, False)
     return Words(question, answer, recorded == [words_hmac(question, key), words_hmac(answer, key)])
 
 

@@ -272,4 +272,4 @@ def test_the_full_text_is_asked_for_runs_of_letters():
 
 
 def test_a_cut_list_names_the_option_that_gives_all():
-    assert "--table" in search.more([{}] * 100)[0] and search.more([{}]) == []
+    assert "--out" in search.more([{}] * 100)[0] and search.more([{}]) == []

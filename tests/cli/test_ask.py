@@ -139,18 +139,18 @@ def test_a_piped_survey_is_aligned_columns_with_quotes_below(leases):
 
 def test_a_table_is_written_without_a_formula_and_logged_without_its_question(leases, tmp_path):
     file = tmp_path / "dogs.csv"
-    result = run(QUESTION, "--mode", "survey", "--table", str(file))
+    result = run(QUESTION, "--mode", "survey", "--out", str(file))
     rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
     assert [(row["document"], row["found"]) for row in rows] == [("a.txt", "yes"), ("c.txt", "yes"), ("b.txt", "no")]
     assert rows[0]["quote"] == "'=Dogs are welcome" and "3 rows" in result.stderr
     (entry,) = [one for one in audit.entries(load_settings().library_audit_file("leases")) if one.event == "export"]
     assert (entry.details["rows"], entry.details["written"]) == (3, str(file)) and QUESTION not in str(entry)
-    value = json.loads(run(QUESTION, "--mode", "survey", "--json", "--table", str(tmp_path / "t.json")).stdout)
+    value = json.loads(run(QUESTION, "--mode", "survey", "--json", "--out", str(tmp_path / "t.json")).stdout)
     assert json.loads((tmp_path / "t.json").read_text()) == value["table"]
 
 
 def test_a_table_of_another_kind_or_without_rows_is_refused(leases, models, tmp_path):
-    refused(UsageError, "ask", QUESTION, "--table", "dogs.docx")
+    refused(UsageError, "ask", QUESTION, "--out", "dogs.docx")
     assert models.loaded == []
-    refused(UsageError, "ask", "When is rent due?", "--mode", "retrieve", "--table", tmp_path / "t.md")
+    refused(UsageError, "ask", "When is rent due?", "--mode", "retrieve", "--out", tmp_path / "t.md")
     assert not (tmp_path / "t.md").exists()

@@ -25,7 +25,7 @@ def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings):
     told = [(name, event) for name in ("contracts", "people") for event in ("ingest", "ask")]
     assert [(one["record"], one["event"]) for one in entries] == told
     assert entries[3]["words"]["question"] == "=1+1" and "words" not in entries[1]
-    narrowed = ("-l people --event ask", 1), ("--until 2001", 0), ("--since 2999", 0), ("--last 3", 3)
+    narrowed = ("people --event ask", 1), ("--until 2001", 0), ("--since 2999", 0), ("--last 3", 3)
     for words, lines in narrowed:
         assert run("audit", "show", *words.split()).stdout.count("\n") == lines, words
 
@@ -38,21 +38,21 @@ def test_verify_passes_an_intact_log_and_locates_a_change(settings):
     done = json.loads(result.stdout)
     assert result.exit_code == 1 and not done["whole"]
     assert [(one["record"], one["line"]) for one in done["problems"]] == [("people", 1)]
-    assert run("audit", "verify", "-l", "contracts").exit_code == 0
+    assert run("audit", "verify", "contracts").exit_code == 0
 
 
 def test_exports_hold_every_line_run_nothing_and_are_recorded(settings, tmp_path):
     out = tmp_path / "audit.csv"
-    run("audit", "export", str(out))
+    run("audit", "export", "--out", str(out))
     rows = list(csv.DictReader(out.read_text("utf-8-sig").splitlines()))
     assert len(rows) == 4 and rows[3]["question"] == "'=1+1" and json.loads(rows[1]["details"])["plan"] == "retrieve"
     lines = tmp_path / "audit.jsonl"
-    run("audit", "export", str(lines), "-l", "people")
+    run("audit", "export", "people", "--out", str(lines))
     assert [json.loads(line)["event"] for line in lines.read_text().splitlines()] == ["ingest", "ask"]
     assert [entry.event for entry in audit.entries(settings.audit_file)] == ["export", "export"]
     for wrong, message in ((out, "exists"), (tmp_path / "x.doc", ".doc")):
         with pytest.raises(UsageError, match=message):
-            run("audit", "export", str(wrong))
+            run("audit", "export", "--out", str(wrong))
 
 
 def test_words_are_erased_and_the_record_stays_whole(settings):
@@ -76,5 +76,5 @@ def test_a_locked_log_is_named_and_the_others_are_shown(settings, monkeypatch):
     assert verified.exit_code == 1 and "contracts" in verified.stderr and "people" in verified.stderr
     done = run_json("audit", "verify")
     assert (done["whole"], done["records"], done["locked"], done["problems"]) == (False, ["contracts"], ["people"], [])
-    for command in (("show", "-l", "people"), ("verify", "-l", "people"), ("export", str(settings.home / "all.csv"))):
+    for command in (("show", "people"), ("verify", "people"), ("export", "--out", str(settings.home / "all.csv"))):
         refused(KeyRequired, "audit", *command)

@@ -103,7 +103,7 @@ def test_without_one_clear_library_it_says_what_to_type(talk, tmp_path):
     several = {"a": FakeLibrary("a"), "b": FakeLibrary("b")}
     for words, libraries, kind, hint in (
         ((), {}, NotFoundError, "localrag ingest"),
-        ((), several, UsageError, "--library"),
+        ((), several, UsageError, "localrag chat --plain NAME"),
         (("./leases",), several, NotFoundError, "localrag ingest"),
     ):
         with pytest.raises(kind) as caught:

@@ -54,7 +54,7 @@ def test_an_export_is_encrypted_for_a_public_key(conversation, public, here, set
     assert "exists" in str(refused(UsageError, "vault", "open", sealed.name))
     (entry,) = audit.entries(settings.audit_file)
     assert entry.details["encrypted_for"] == [public[:12]]
-    run("vault", "key-file", "other.key")
+    run("vault", "key-file", "--out", "other.key")
     refused(KeyRequired, "vault", "open", sealed.name, "-o", "-", "--key-file", "other.key")
     keys._given = None
     refused(KeyRequired, "vault", "open", sealed.name, "-o", "-")
@@ -72,8 +72,8 @@ def test_a_passphrase_is_asked_for_twice_and_opens_it(conversation, here, monkey
 
 def test_tables_and_records_are_sealed_too(shelf, models, public, here):
     shelf("contracts", {"a.txt": "The lease ends in May 2030. The lease is long.", "b.txt": "No lease."})
-    run("ask", 'How many times does "lease" occur?', "--table", "count.csv", "--encrypt-for", public)
-    run("audit", "export", "record.jsonl", "--encrypt-for", public)
+    run("ask", 'How many times does "lease" occur?', "--out", "count.csv", "--encrypt-for", public)
+    run("audit", "export", "--out", "record.jsonl", "--encrypt-for", public)
     assert {path.name for path in here.iterdir()} == {"anna.key", "count.csv.age", "record.jsonl.age"}
     for name, words in (("count.csv", "a.txt"), ("record.jsonl", '"event": "ask"')):
         run("vault", "open", f"{name}.age", "--key-file", "anna.key")

@@ -77,7 +77,7 @@ def contracts(shelf, monkeypatch):
 def test_a_backup_is_restored_with_a_key_file(contracts, tmp_path, settings):
     key, file = tmp_path / "backup.key", tmp_path / "contracts.backup"
     key.write_bytes(keyrings.new_key_file())
-    assert run_json("backup", "contracts", file, "--encrypt-for", key)["files"] == 3
+    assert run_json("backup", "contracts", "--out", file, "--encrypt-for", key)["files"] == 3
     assert "is intact: 'contracts'" in run("backup", "--check", file, "--key-file", key).stdout
     assert run_json("restore", file, "--key-file", key, "--name", "again")["documents"] == 1
     assert (settings.indexes_dir / "again" / "library.db").is_file()
@@ -85,17 +85,17 @@ def test_a_backup_is_restored_with_a_key_file(contracts, tmp_path, settings):
 
 def test_nothing_is_replaced_without_replace_and_malformed_commands_are_refused(contracts, tmp_path):
     file, text = tmp_path / "contracts.backup", tmp_path / "text"
-    backup, restore = ("backup", "contracts", file, "--clear"), ("restore", file)
+    backup, restore = ("backup", "contracts", "--out", file, "--clear"), ("restore", file)
     assert "in clear" in run(*backup).stderr
     for words in (backup, restore):
         assert "--replace" in refused(LocalragError, *words).hint
         assert run(*words, "--replace").exit_code == 0
-    assert "--encrypt" in refused(LocalragError, "backup", "contracts", tmp_path / "a.backup").hint
+    assert "--encrypt" in refused(LocalragError, "backup", "contracts", "--out", tmp_path / "a.backup").hint
     text.write_text("text")
     for message, *words in (
         ("no file", "backup", "contracts"),
-        ("no folder", "backup", "contracts", tmp_path / "no" / "a.backup", "--clear"),
-        ("no library", "backup", "contract", tmp_path / "a.backup", "--clear"),
+        ("no folder", "backup", "contracts", "--out", tmp_path / "no" / "a.backup", "--clear"),
+        ("no library", "backup", "contract", "--out", tmp_path / "a.backup", "--clear"),
         ("is not a backup", "restore", text),
     ):
         assert message in refused(LocalragError, *words).message

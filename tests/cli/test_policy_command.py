@@ -40,7 +40,7 @@ def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(
     papers = folder({"a.txt": "The lease ends in 2031."})
     assert main("ingest", str(papers))[0] == 0
     rule("allow_exports = false")
-    assert main("ask", "List all", "--mode", "survey", "--table", str(tmp_path / "t.csv"))[0] == 9
+    assert main("ask", "List all", "--mode", "survey", "--out", str(tmp_path / "t.csv"))[0] == 9
     assert "generator" not in models.loaded, "it is refused before a long survey"
     settings.audit_file.unlink()
     rule("require_encryption = true")
@@ -53,7 +53,7 @@ def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(
         ("papers", "require_encryption"),
         ("new", "require_encryption"),
     ]
-    assert "refused  papers" in main("audit", "show", "--event", "refused")[1]
+    assert "refused in papers" in main("audit", "show", "--event", "refused")[1]
 
 
 def test_taking_back_a_setting_that_the_policy_bounds_says_what_holds(main, rule, monkeypatch, tmp_path):

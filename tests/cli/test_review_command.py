@@ -65,10 +65,10 @@ def test_no_export_replaces_a_document_of_the_library(book, models, folder, sett
     for words in (
         ["review", book, "--out"],
         ["dates", "--out"],
-        ["ask", "Which law?", "--mode", "survey", "--table"],
-        ["extract", "law", "--table"],
-        ["backup", "law", "--clear", "--replace"],
-        ["backup", "other", "--clear", "--replace"],
+        ["ask", "Which law?", "--mode", "survey", "--out"],
+        ["extract", "law", "--out"],
+        ["backup", "law", "--clear", "--replace", "--out"],
+        ["backup", "other", "--clear", "--replace", "--out"],
         ["review", book, "-l", "other", "--out"],
     ):
         if "other" in words:
@@ -87,10 +87,10 @@ def test_a_place_that_cannot_be_written_is_told_as_such(place, book, models, she
     for words, suffix in (
         (["review", book, "--out"], ".md"),
         (["dates", "--out"], ".csv"),
-        (["extract", "law", "--table"], ".csv"),
-        (["backup", "law", "--clear", "--replace"], ".zip"),
+        (["extract", "law", "--out"], ".csv"),
+        (["backup", "law", "--clear", "--replace", "--out"], ".zip"),
         (["compare", book, "other.txt", "--out"], ".md"),
-        (["audit", "export"], ".csv"),
+        (["audit", "export", "--out"], ".csv"),
         (["vault", "open", "sealed.age", "-o"], ""),
     ):
         Path("other.txt").write_text(LAW)

@@ -122,5 +122,7 @@ def test_the_shell_completes_types_and_documents(leases, shelf, command):
     shelf("others", {"x.txt": "Words."})
     assert completed(command, "--document", "") == []  # two libraries, and none was named
     assert completed(command, "--library", "others", "--document", "") == ["x.txt"]
+    for words in (["dates", "others"], ["dates", "-l", "others"], ["forget", "others"], ["chat", "others"]):
+        assert completed(*words, "--document", "") == ["x.txt"], words
     (leases.folder / "library.db").write_bytes(b"x" * 4096)
     assert completed(command, "--library", "papers", "--document", "") == []

@@ -40,7 +40,7 @@ def test_a_database_is_prepared_once(pg):
 def test_a_library_in_its_folder_is_encrypted_beside_a_store(contracts, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(keys, "_given", None)  # it is kept for the process
     key = str(tmp_path / "key")
-    run("vault", "key-file", key)
+    run("vault", "key-file", "--out", key)
     papers = str(folder({"a.txt": "Alpha."}, "papers2"))
     run("ingest", papers, "--name", "papers")
     monkeypatch.setenv("LOCALRAG_STORE", contracts)
@@ -124,7 +124,7 @@ def test_a_role_that_is_not_there_or_has_no_right_is_named(pg, contracts):
 
 def test_what_works_on_files_is_refused(contracts, tmp_path, folder, settings):
     for words in (
-        ("backup", "contracts", str(tmp_path / "x.backup"), "--clear"),
+        ("backup", "contracts", "--out", str(tmp_path / "x.backup"), "--clear"),
         ("vault", "encrypt", "contracts"),
         ("ingest", str(tmp_path / "papers"), "--name", "new", "--encrypt", "--store", contracts),
         ("ingest", str(tmp_path / "papers"), "--name", "contracts", "--store", contracts + "x"),

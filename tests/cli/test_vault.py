@@ -67,7 +67,7 @@ def papers(folder, models):
 @pytest.fixture
 def key(tmp_path):
     file = tmp_path / "contracts.key"
-    fine("vault", "key-file", str(file))
+    fine("vault", "key-file", "--out", str(file))
     return file
 
 
@@ -159,7 +159,7 @@ def test_listing_an_encrypted_library_needs_no_key_deleting_does(papers, key, ho
 
 def test_a_key_file_is_private_and_never_overwritten_and_one_without_a_key_refused(papers, key, tmp_path):
     before = key.read_bytes()
-    assert "exists" in refused(UsageError, "vault", "key-file", str(key)).message
+    assert "exists" in refused(UsageError, "vault", "key-file", "--out", str(key)).message
     assert key.read_bytes() == before and key.stat().st_mode & 0o777 == 0o600
     fine("ingest", str(papers), "--name", "contracts")
     for content in ("", "localrag-key-1:aaaa"):
@@ -177,7 +177,7 @@ def test_a_conversation_is_named_by_who_has_a_key_file_and_nobody_is_asked(paper
     error = refused(LocalragError, "sessions", "show", "last")
     assert "contracts" in error.hint and "--key-file" in error.hint and asked == []
     assert "# Lease" in fine("sessions", "show", "last", "--key-file", str(key))
-    fine("vault", "key-file", str(key.with_name("other.key")))
+    fine("vault", "key-file", "--out", str(key.with_name("other.key")))
     lock()
     refused(LocalragError, "sessions", "show", "last", "--key-file", str(key.with_name("other.key")))
 

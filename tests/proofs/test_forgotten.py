@@ -103,7 +103,7 @@ def test_the_command_lists_traces_and_signs_its_report(original, settings, tmp_p
     assert "forget papers -d lease.txt" in first
     assert len([line for line in left if "library.db:" in line]) == 1
     api.open_library("papers", settings=settings).forget(["lease.txt"])
-    assert run_json("prove", "forgotten", "papers", original, "--report", report)["proven"] is True
+    assert run_json("prove", "forgotten", "papers", original, "--out", report)["proven"] is True
     assert run_json("prove", "offline", "--verify", report)["good"] is True
 
 

@@ -124,7 +124,7 @@ def test_a_real_ingest_and_answer_are_proven_and_reported(tmp_path):
     need_landlock(6)
     file = tmp_path / "proof.json"
     environment = {**os.environ, "LOCALRAG_GENERATOR": "smollm2-135m-instruct"}
-    command = [sys.executable, "-m", "localrag", "prove", "offline", "--report", str(file)]
+    command = [sys.executable, "-m", "localrag", "prove", "offline", "--out", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(file.read_text())
@@ -192,7 +192,7 @@ def test_a_report_that_is_a_pipe_or_too_large_is_refused(tmp_path):
 def test_the_command_exits_with_1_if_something_got_through(settings, monkeypatch, tmp_path):
     changed = replace(REPORT, trials=(TRIED, replace(TRIED, name="UDP", after=THROUGH)))
     monkeypatch.setattr(offline, "prove_offline", lambda *_, **__: changed)
-    shown = run("prove", "offline", "--report", tmp_path / "r.json")
+    shown = run("prove", "offline", "--out", tmp_path / "r.json")
     assert shown.exit_code == 1
     assert "! native    UDP  GOT THROUGH" in shown.stdout and "NOT PROVEN" in shown.stdout
     assert run("prove", "offline", "--verify", tmp_path / "r.json").exit_code == 0

@@ -123,7 +123,7 @@ def run(tmp_path, installed):
 
 
 def a_key(run):
-    run.fine("vault", "key-file", str(run.folder / "key"))
+    run.fine("vault", "key-file", "--out", str(run.folder / "key"))
     run.environ["LOCALRAG_KEY_FILE"] = str(run.folder / "key")
 
 

@@ -72,7 +72,7 @@ def test_no_module_of_the_environment_loosens_a_policy(tmp_path):
         "LOCALRAG_POLICY": str(tmp_path / "policy.toml"),
         "PYTHONPATH": os.pathsep.join((str(tmp_path), str(PACKAGE.parent))),
     }
-    command = [sys.executable, "-m", "localrag", "audit", "export", "out.csv"]
+    command = [sys.executable, "-m", "localrag", "audit", "export", "--out", "out.csv"]
     for policy, code in (("allow_exports = false", 9), ("", 0)):
         (tmp_path / "policy.toml").write_text(policy)
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, cwd=tmp_path)

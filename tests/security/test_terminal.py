@@ -94,7 +94,7 @@ COMMANDS = [
     ["vault", "status"],
     ["ingest", f"/none{TITLE}"],
     ["restore", f"/none{TITLE}"],
-    ["backup", LIBRARY, "out"],
+    ["backup", LIBRARY, "--out", "out"],
     ["config", "get", f"none{TITLE}"],
     ["models", "verify", f"none{TITLE}"],
     ["sessions", "list"],

@@ -65,7 +65,7 @@ def in_a_terminal(trace, environment, question, kept):
 async def as_a_client(trace, environment, question):
     from mcp import Client, StdioServerParameters
 
-    command = [*under_strace(trace), sys.executable, "-m", "localrag", "mcp", "--library", "papers"]
+    command = [*under_strace(trace), sys.executable, "-m", "localrag", "mcp", "papers"]
     started = StdioServerParameters(command=command[0], args=command[1:], env=environment)
     async with Client(started) as client:
         answer = await client.call_tool("ask", {"question": question})
@@ -118,7 +118,7 @@ def test_a_server_has_one_socket_made_before_it_is_confined(tmp_path, home, envi
     command = [sys.executable, "-m", "localrag"]
     subprocess.run([*command, "ingest", str(tmp_path / "lease.txt"), "--name", "papers"], env=environment, check=True)
     strace = ["strace", "-f", "-qq", "-e", "trace=%network,io_uring_setup,seccomp", "-e", "signal=none"]
-    words = ["serve", "-l", "papers", "--port", "0", "--token-file", str(tmp_path / "token")]
+    words = ["serve", "papers", "--port", "0", "--token-file", str(tmp_path / "token")]
     with subprocess.Popen(
         [*strace, "-o", str(tmp_path / "trace"), *command, *words], env=environment, stderr=subprocess.PIPE, text=True
     ) as traced:

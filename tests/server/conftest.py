@@ -22,5 +22,5 @@ def served_home(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server(served_home):
-    with serving(served_home, "--library", "papers") as running:
+    with serving(served_home, "papers") as running:
         yield running

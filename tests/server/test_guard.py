@@ -110,7 +110,7 @@ def test_the_browser_is_started_without_the_code_among_its_arguments(served_home
     )
     (tmp_path / "xdg-open").chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    with serving(served_home, "-l", "papers", "--open", PATH=path, DISPLAY=":0") as running:
+    with serving(served_home, "papers", "--open", PATH=path, DISPLAY=":0") as running:
         wait_for((tmp_path / "page").exists)
         code = re.search(r"/(\?code=[\w-]{40,})", (page := tmp_path / "page").read_text())
         assert stat.S_IMODE(page.stat().st_mode) == 0o600
@@ -151,7 +151,7 @@ def test_a_token_file_is_made_for_its_owner_and_used_again(served_home, tmp_path
     file = tmp_path / "token"
     token = _token(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with serving(served_home, "-l", "papers", "--token-file", str(file)) as running:
+    with serving(served_home, "papers", "--token-file", str(file)) as running:
         assert token == file.read_text().strip() and token not in running.said
         headers = {"Authorization": f"Bearer {token}"}
         assert running.request("GET", "/v1/models", headers=headers, token=False)[0] == 200
@@ -186,7 +186,7 @@ REFUSED = {
     "--socket {tmp}/file": "another file",
     "--socket /tmp/s": "others can write",
     "--token-file {tmp}/open": "others can read",
-    "--library nothing --socket {tmp}/s": "nothing",
+    "nobody --socket {tmp}/s": "nobody",
     "--socket {tmp}/s --bogus": "--bogus",
     "--socket {tmp}/s --open": "browser",
     # At the next port, programs that keep a token would send it to the program that has this one.
@@ -202,7 +202,7 @@ def test_it_does_not_start(served_home, tmp_path, monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
 
     def refused(words, said):
-        named = [] if "--library" in words else ["-l", "papers"]
+        named = [] if "nobody" in words else ["papers"]
         named += [] if {"--port", "--socket", "--token-file"} & set(words) else ["--port", "0"]
         result = CliRunner().invoke(serve_command, [*named, *words])
         assert said in f"{getattr(result.exception, 'message', '')} {result.output}", words
@@ -235,7 +235,7 @@ def curled(socket, address, *more):
 @pytest.mark.skipif(os.name != "posix", reason="Unix sockets")
 def test_a_unix_socket_is_its_owners(served_home, tmp_path):
     path = tmp_path / "s"
-    with serving(served_home, "-l", "papers", "--socket", str(path)) as running:
+    with serving(served_home, "papers", "--socket", str(path)) as running:
         get = partial(curled, path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         own = ("-H", f"Authorization: Bearer {running.token}")
@@ -257,7 +257,7 @@ def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_onl
     (mine / "note").touch()
     (home / "sessions").mkdir(exist_ok=True)
     (home / "sessions" / "kept.json").touch()
-    served = ["-l", "papers", "-l", "more", "--socket", str(mine / "s"), "--no-token"]
+    served = ["papers", "more", "--socket", str(mine / "s"), "--no-token"]
     with serving(home, *served, PRYING="yes"):
         get = partial(curled, mine / "s")
 
@@ -283,7 +283,7 @@ def test_a_server_that_is_taken_over_reaches_its_libraries_and_their_folders_onl
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_ends_it_in_the_middle_of_an_answer(served_home, number, code):
-    with serving(served_home, "-l", "papers") as running:
+    with serving(served_home, "papers") as running:
         children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
         with running.connect() as client:
             body = json.dumps({"question": "Say slowly when the lease ends.", "stream": True}).encode()

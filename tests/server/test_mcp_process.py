@@ -63,7 +63,7 @@ def leases(shelf):
 
 @pytest.fixture
 def pipes(leases):
-    one = Pipes("--library", "leases")
+    one = Pipes("leases")
     yield one
     one.process.kill()
     one.process.wait()
@@ -110,21 +110,21 @@ def test_a_policy_forbids_it_and_only_libraries_that_exist_are_served(leases, tm
     def refused(*words):
         return CliRunner().invoke(app.localrag, ["mcp", *words]).exception
 
-    assert isinstance(refused("--library", "leases", "--library", "other"), NotFoundError)
-    assert isinstance(refused("--library", "../leases"), UsageError) and isinstance(refused(), SystemExit | UsageError)
+    assert isinstance(refused("leases", "other"), NotFoundError)
+    assert isinstance(refused("../leases"), UsageError) and isinstance(refused(), SystemExit | UsageError)
     (tmp_path / "rules.toml").write_text("allow_mcp = false")
     monkeypatch.setenv("LOCALRAG_POLICY", str(tmp_path / "rules.toml"))
-    error = refused("--library", "leases")
+    error = refused("leases")
     assert isinstance(error, PolicyRefused) and "allow_mcp" in error.message
 
 
 def test_an_encrypted_library_needs_its_key_at_the_start(leases, tmp_path):
     key = str(tmp_path / "safe.key")
-    for words in (("key-file", key), ("encrypt", "leases", "--key-file", key)):
+    for words in (("key-file", "--out", key), ("encrypt", "leases", "--key-file", key)):
         assert CliRunner().invoke(app.localrag, ["vault", *words]).exit_code == 0
-    done = localrag("mcp", "--library", "leases")
+    done = localrag("mcp", "leases")
     assert (done.returncode, done.stdout) == (5, "") and "--key-file" in done.stderr
-    opened = Pipes("--library", "leases", "--key-file", key)
+    opened = Pipes("leases", "--key-file", key)
     opened.begin()
     assert opened.documents() == 2
     opened.process.communicate(timeout=PATIENCE)
@@ -133,7 +133,7 @@ def test_an_encrypted_library_needs_its_key_at_the_start(leases, tmp_path):
 @pytest.mark.skipif(not INSPECTOR.exists() and not os.environ.get("CI"), reason="the MCP Inspector is not installed")
 def test_the_inspector_calls_and_reads(leases):
     def inspect(*words):
-        command = [shutil.which("node"), str(INSPECTOR), "--cli", *LOCALRAG, "mcp", "--library=leases", *words]
+        command = [shutil.which("node"), str(INSPECTOR), "--cli", *LOCALRAG, "mcp", "leases", *words]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr

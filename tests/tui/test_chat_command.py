@@ -86,7 +86,7 @@ def test_a_conversation_brings_its_settings_scope_and_what_is_missing(left):
         chat._resumed(left, "nothing like it", [])
 
 
-@pytest.mark.parametrize("words", [["contracts"], ["--library", "x"], ["--mode", "read"], ["--since", "2024"]])
+@pytest.mark.parametrize("words", [["contracts"], ["./x", "contracts"], ["--mode", "read"], ["--since", "2024"]])
 def test_what_a_conversation_brings_along_cannot_be_given_too(words):
     result = CliRunner().invoke(chat.chat_command, [*words, "--resume", "last"])
     assert isinstance(result.exception, UsageError)

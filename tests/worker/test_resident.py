@@ -323,7 +323,7 @@ def test_a_second_ask_gives_the_same_answer_from_the_same_process(short, monkeyp
             answers.append(ask())
             sockets |= {path.name for path in (short / "running").glob("*.socket")}
         assert len(sockets) == 1
-        log = here("audit", "show", "-l", "papers", "--event", "ask", "--json")
+        log = here("audit", "show", "papers", "--event", "ask", "--json")
         assert len(json.loads(log.stdout)["entries"]) == 3
     finally:
         assert "process" in here("models", "unload").stderr

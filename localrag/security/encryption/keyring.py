@@ -161,8 +161,8 @@ def parse_key_file(data: bytes) -> SecretKey | Passphrase:
     if text.startswith(_OLD_MARKS):
         raise UsageError(
             "this key file was made by an older localrag, and opens nothing here",
-            "Open the library with its passphrase or recovery key, make a new key (localrag vault key-file FILE), and "
-            "add it (localrag vault add NAME HOLDER --with-key FILE).",
+            "Open the library with its passphrase or recovery key, make a new key "
+            "(localrag vault key-file --out FILE), and add it (localrag vault add NAME HOLDER --with-key FILE).",
         )
     found = next((line.strip() for line in text.splitlines() if line.strip().startswith(_SECRET_KEY_MARK)), None)
     if found is not None:
@@ -172,7 +172,7 @@ def parse_key_file(data: bytes) -> SecretKey | Passphrase:
             raise UsageError("the key in the key file is damaged", "A letter is wrong or missing.") from None
         return SecretKey(found)
     if not text:
-        raise UsageError("the key file is empty", "`localrag vault key-file FILE` makes one.")
+        raise UsageError("the key file is empty", "`localrag vault key-file --out FILE` makes one.")
     if len(text) > _MAX_PASSPHRASE or min(text.replace("\t", " ")) < " " or text.startswith(PUBLIC_KEY_MARK):
         raise UsageError("the key file holds no age secret key and no line with a passphrase", "Give another file.")
     return Passphrase(text)

@@ -65,7 +65,7 @@ def test_pictures_refer_to_nothing_outside_themselves():
 
 def test_every_screen_has_its_keys_documented(build, monkeypatch):
     page = build.keys_page()
-    assert "| Ctrl+T | Table of the last survey" in page and "| Y | Copy" in page
+    assert "| Ctrl+T | Table of the last survey" in page and "| Alt+Y, Ctrl+Y | Copy" in page
     monkeypatch.delitem(build.SCREENS, "ResultsScreen")
     with pytest.raises(AssertionError, match="ResultsScreen"):
         build.keys_page()

@@ -125,8 +125,9 @@ async def test_the_rows_shown_are_exported_in_their_order_and_recorded(here, mon
 async def test_many_rows_are_shown_and_few_citations_drawn():
     cited = tuple(citation(marker=n) for n in range(1, 101))
     async with chatting(world(Answered(replace(surveys.many(500), citations=cited)))) as pilot:
-        await ask(pilot, sees="80 more quotes: Ctrl+T")
-        assert len(pilot.app.screen.query(CitationLine)) == 20
+        await ask(pilot)
+        await until(pilot, lambda: len(pilot.app.screen.query(CitationLine)) == 20)
+        await press(pilot, "ctrl+down", sees="80 more quotes: Ctrl+T")
         await press(pilot, "ctrl+t", sees="500 rows")
         await pilot.press("2", "2")
         assert documents(pilot)[0] == "d499.pdf"

@@ -42,6 +42,7 @@ from localrag.sessions.export import binder, reports
 from localrag.sessions.session_store import Searched, answer_settings
 from localrag.types import EVERYTHING, Decision, Filter, Mode
 from localrag.worker import branches
+from localrag.worker.engine import Contents
 
 MODE_NAMES: dict[Mode, str] = {
     "auto": "automatic",
@@ -56,7 +57,6 @@ PAUSE = 0.1  # seconds between two events of a job
 _ALIVE = 15.0  # seconds between signs of life
 _MAX_HITS = 200
 _MAX_PICTURES = 16
-_MAX_WIDTH = 2400
 _MAX_LISTED = 5000  # documents
 
 
@@ -72,9 +72,11 @@ def routes(served: Served, turns: FairQueue, store: SessionStore | None = None) 
         Route("/conversations", pages.change, methods=["POST"]),
         Route("/jobs/{job}/events", pages.events),
         Route("/jobs/{job}/stop", pages.stop, methods=["POST"]),
+        Route("/review", pages.reviews),
         Route("/review", pages.begin_review, methods=["POST"]),
         Route("/review/{job}", pages.review),
         Route("/review/{job}", pages.decide, methods=["POST"]),
+        Route("/overview", pages.overviews),
         Route("/overview/{library}", pages.overview),
         Route("/overview/{library}", pages.decide_fact, methods=["POST"]),
         Route("/proofread/{name:path}", pages.proofread),
@@ -150,15 +152,7 @@ class Pages:
 
     async def _panel(self, base: str, ticked: set[branches.Name]) -> tuple[Markup, list[str]]:
         """Return the panel of the library, and the libraries that are still there."""
-        held, problems, there = [], [], list(self._served.libraries)
-        for name in self._served.libraries:
-            try:
-                held.append(await self._served.call("contents", name))
-            except NotFoundError:
-                there.remove(name)
-                problems.append(f"The library {name} is not there any more.")
-            except LocalragError as error:
-                problems.append(f"{name}: {error.message}. {showing.hint_of(error)}")
+        held, problems, there = await self._contents()
         tops = branches.build(held) if held else []
         count = sum(len(one.documents) for one in held)
         if count > _MAX_LISTED:
@@ -168,6 +162,19 @@ class Pages:
         about = counted(count, "document") + (f", {warm:,} warm" if warm else "")
         given: dict[str, Any] = {"tops": tops, "ticked": ticked, "base": base, "about": about, "problems": problems}
         return render("library.html", **given, libraries=held, playbooks=playbook.names()), there
+
+    async def _contents(self) -> tuple[list[Contents], list[str], list[str]]:
+        """Return what the libraries hold, why some are not among them, and those that are still there."""
+        held, problems, there = [], [], list(self._served.libraries)
+        for name in self._served.libraries:
+            try:
+                held.append(await self._served.call("contents", name))
+            except NotFoundError:
+                there.remove(name)
+                problems.append(f"The library {name} is not there any more.")
+            except LocalragError as error:
+                problems.append(f"{name}: {error.message}. {showing.hint_of(error)}")
+        return held, problems, there
 
     async def _session(self, session_id: str) -> Session:
         """Return a conversation of the libraries that are served. Raises NotFoundError for another."""
@@ -187,9 +194,7 @@ class Pages:
             seen = {one.id for one in listed}
             kept = [one for one in await asyncio.to_thread(self._store.all) if one.id in seen]
             hits = (await asyncio.to_thread(Searched(kept).find, words))[:_MAX_HITS]
-        return HTMLResponse(
-            render("conversations.html", listed=listed, hits=hits, find=words, reviews=self._jobs.reviews())
-        )
+        return HTMLResponse(render("conversations.html", listed=listed, hits=hits, find=words))
 
     async def change(self, request: Request) -> Response:
         """Rename a conversation, or begin a copy of it."""
@@ -326,8 +331,8 @@ class Pages:
         opened = await self._served.call("page", library, document, wanted)
         if shown is None and "mark" in query:
             shown = showing.marked(opened, library, *_span(query["mark"]))
-        width = min(_MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
-        return showing.source_html(opened, library, shown, base, number(query.get("at")), width)
+        width, zoom = number(query.get("width")) or showing.PICTURE_WIDTH, number(query.get("zoom")) or 100
+        return showing.source_html(opened, library, shown, base, number(query.get("at")), width, zoom)
 
     async def image(self, request: Request) -> Response:
         data, _ = await self._picture(request)
@@ -348,7 +353,7 @@ class Pages:
         library, _, document = query.get("read", "").partition("/")
         self._served.check([library])
         spans = tuple(_span(one) for one in query.get("spans", "").split(",") if one)
-        width = min(_MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
+        width = min(showing.MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
         async with self._drawing:
             if key not in self._pictures:
                 drawn = await self._served.call(
@@ -359,6 +364,13 @@ class Pages:
                     self._pictures.popitem(last=False)
             return self._pictures[key]
 
+    async def overviews(self, request: Request) -> Response:
+        """The first page of the only library, or links to those of all."""
+        libraries = self._served.libraries
+        if len(libraries) == 1:
+            return RedirectResponse(showing.overview_of(libraries[0]), 303)
+        return HTMLResponse(render("overviews.html", libraries=libraries))
+
     async def overview(self, request: Request) -> Response:
         """The first page of a library; for the home page, the part of it that says what comes next."""
         (library,) = self._served.check([request.path_params["library"]])
@@ -366,7 +378,8 @@ class Pages:
         await record(self._served, request, "overview", (library,))
         held = await while_there(request, self._served.call("overview", library))
         if query.get("part") == "ahead":
-            return HTMLResponse(render("ahead.html", held=held, library=library, base=base, home=True))
+            short = showing.short_titles([one["title"] for one in held["documents"]])
+            return HTMLResponse(render("ahead.html", held=held, library=library, base=base, short=short, home=True))
         source = await self._source(request, query, base, partial(showing.stated, held))
         if query.get("part") == "source":
             return HTMLResponse(source)
@@ -395,6 +408,26 @@ class Pages:
         await record(self._served, request, "proofread", (library,))
         found = await while_there(request, self._served.call("proofread", library, document))
         return HTMLResponse(await asyncio.to_thread(showing.proofread_html, found, library, base, source))
+
+    async def reviews(self, request: Request) -> Response:
+        """Where a review begins, and those since the server began."""
+        held, problems, there = await self._contents()
+        documents = [
+            (each.library, one.document.path, showing.short_name(one.document.path, one.title))
+            for each in held
+            for one in each.documents
+        ]
+        given: dict[str, Any] = {"libraries": there, "problems": problems}
+        books = {name: playbook.load(name) for name in playbook.names()}
+        return HTMLResponse(
+            render(
+                "reviews.html",
+                **given,
+                documents=documents[:_MAX_LISTED],
+                playbooks=books,
+                reviews=self._jobs.reviews(),
+            )
+        )
 
     async def begin_review(self, request: Request) -> Response:
         values = await _values(request)

@@ -186,6 +186,8 @@
       } else if (news.boxes.length) {
         const top = picture.offsetTop + news.boxes[0][1] * picture.clientHeight;
         if (!one(".finding", source)) source.scrollTop = Math.max(0, top - source.clientHeight / 3);
+        const figure = picture.parentElement;
+        figure.scrollLeft = news.boxes[0][0] * picture.clientWidth - figure.clientWidth / 8;
         picture.dataset.revealed = "yes";
       }
     };
@@ -196,9 +198,15 @@
   const open = (link, focus = true) => {
     all('[aria-current="true"]', main).forEach((each) => each.removeAttribute("aria-current"));
     if (main.contains(link)) link.setAttribute("aria-current", "true");
-    if (!source.contains(link)) came = link;
+    const inside = source.contains(link), again = ["hit", "zoom", "turn"].find((name) => name in link.dataset);
+    if (!inside) came = link;
+    const at = new URL(link.href).searchParams.get("source"); // the same hit in the answer
+    all("a[data-source]", main).find((each) => at && new URL(each.href).searchParams.get("source") === at)?.setAttribute("aria-current", "true");
     drawer(false);
-    return panel(link.href, focus).then(() => { if (focus) source.focus({ preventScroll: true }); });
+    return panel(link.href, focus).then(() => {
+      const same = inside && again && one(`[data-${again}="${link.dataset[again]}"]`, source); // to press it once more
+      if (focus) (same || source).focus({ preventScroll: true });
+    });
   };
   const close = () => {
     latest++;
@@ -272,6 +280,7 @@
   });
   const keys = {
     "/": () => field?.focus(), n: () => step(1), p: () => step(-1),
+    "+": () => one('[data-zoom="1"]')?.click(), "-": () => one('[data-zoom="-1"]')?.click(),
     "[": () => one('[data-turn="-1"]')?.click(), "]": () => one('[data-turn="1"]')?.click(),
     i: () => { const text = one(".text", source); if (text) { text.open = !text.open; text.scrollIntoView({ block: "start" }); } },
     y: () => one("[data-copy]")?.click(),

@@ -32,10 +32,11 @@ from localrag.search.filters import mentioned
 from localrag.security.terminal import counted, visible
 from localrag.server import showing
 from localrag.server.exchange import FactDecision, as_type, decide_fact, record, while_there
-from localrag.server.guard import client_of
+from localrag.server.guard import UPLOAD, client_of
 from localrag.server.jobs import Asked, Job, Jobs, Reviewing, news
 from localrag.server.served import FairQueue, Served, check_length
 from localrag.server.showing import link, render
+from localrag.server.uploads import Adding, save
 from localrag.sessions import Session, SessionStore, store_of
 from localrag.sessions import export as exports
 from localrag.sessions.export import binder, reports
@@ -80,6 +81,7 @@ def routes(served: Served, turns: FairQueue, store: SessionStore | None = None) 
         Route("/overview/{library}", pages.overview),
         Route("/overview/{library}", pages.decide_fact, methods=["POST"]),
         Route("/proofread/{name:path}", pages.proofread),
+        Route(f"{UPLOAD}{{library}}", pages.upload, methods=["POST"]),
         Route("/image", pages.image),
         Route("/boxes", pages.boxes),
         Mount("/static", StaticFiles(directory=showing.HERE / "static")),
@@ -145,6 +147,8 @@ class Pages:
             given["titled"] = not begun.startswith(session.title.rstrip("…"))  # not by its first question
             given["narrowed"] = filters.described(replace(session.only, these=()))
         panel, there = await self._panel(base, set(session.only.these) if session is not None else set())
+        if query.get("part") == "library":
+            return HTMLResponse(panel)
         given |= {"session": session, "base": base, "source": source, "panel": panel, "libraries": there}
         return HTMLResponse(
             render("chat.html", **given, modes=MODE_NAMES, forms=exports.NAMES, served=self._served.libraries)
@@ -161,6 +165,7 @@ class Pages:
         warm = sum(top.warm for top in tops)
         about = counted(count, "document") + (f", {warm:,} warm" if warm else "")
         given: dict[str, Any] = {"tops": tops, "ticked": ticked, "base": base, "about": about, "problems": problems}
+        given["uploads"] = {name: f"{UPLOAD}{quote(name)}" for name in self._served.uploads if name in there}
         return render("library.html", **given, libraries=held, playbooks=playbook.names()), there
 
     async def _contents(self) -> tuple[list[Contents], list[str], list[str]]:
@@ -272,7 +277,10 @@ class Pages:
 
     async def events(self, request: Request) -> Response:
         job = self._job(request)
-        stream = self._asked_events(job) if isinstance(job, Asked) else self._review_events(job)
+        if isinstance(job, Adding):
+            stream = self._adding_events(job)
+        else:
+            stream = self._asked_events(job) if isinstance(job, Asked) else self._review_events(job)
         return StreamingResponse(stream, media_type="text/event-stream")
 
     async def _asked_events(self, job: Asked) -> AsyncIterator[str]:
@@ -290,6 +298,26 @@ class Pages:
         saved = saved if saved.answer is not None else replace(saved, answer=job.answer)
         yield _event("ended", {"html": showing.turn_html(session, job.number, saved, job)})
 
+    async def upload(self, request: Request) -> Response:
+        """Save a file in the folder of a library, and begin to read it."""
+        (library,) = self._served.check([request.path_params["library"]])
+        if (folder := self._served.uploads.get(library)) is None:
+            hint = "Who runs the server allows it with --upload."
+            raise UsageError(f"no files may be added to {library!r} here", hint)
+        await record(self._served, request, "upload", (library,))
+        path = await save(folder, request.query_params.get("name", ""), request.stream())
+        job = Adding(self._served, library, path)
+        self._jobs.add(job)
+        job.start(self._turns, client_of(request))
+        return JSONResponse({"job": job.id})
+
+    async def _adding_events(self, job: Adding) -> AsyncIterator[str]:
+        async with aclosing(news(job, PAUSE, _ALIVE)) as changes:
+            async for changed in changes:
+                yield _event("news", showing.state_of(job)) if changed else ": still here\n\n"
+        failed = f"{job.path.name} was saved, and not read: {job.error.message}." if job.error is not None else ""
+        yield _event("ended", {"text": visible(failed or job.outcome)})
+
     async def stop(self, request: Request) -> Response:
         job = self._job(request)
         job.stop()
@@ -297,7 +325,8 @@ class Pages:
             return JSONResponse({})
         with job.looked_at():
             await job.newer(1 << 60, WAIT)
-        to = f"/c/{job.session.id}#t{job.number}" if isinstance(job, Asked) else f"/review/{job.id}"
+        review = f"/review/{job.id}" if isinstance(job, Reviewing) else "/"
+        to = f"/c/{job.session.id}#t{job.number}" if isinstance(job, Asked) else review
         return RedirectResponse(to, 303)
 
     def _job(self, request: Request) -> Any:

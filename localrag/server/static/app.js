@@ -186,7 +186,8 @@
       } else if (news.boxes.length) {
         const top = picture.offsetTop + news.boxes[0][1] * picture.clientHeight;
         if (!one(".finding", source)) source.scrollTop = Math.max(0, top - source.clientHeight / 3);
-        const figure = picture.parentElement;
+        const figure = picture.parentElement; // at a zoom it scrolls by itself
+        figure.scrollTop = news.boxes[0][1] * picture.clientHeight - figure.clientHeight / 3;
         figure.scrollLeft = news.boxes[0][0] * picture.clientWidth - figure.clientWidth / 8;
         picture.dataset.revealed = "yes";
       }
@@ -258,10 +259,51 @@
   count();
   document.addEventListener("change", (event) => {
     const box = event.target;
+    if (box.type === "file") return add(box.closest("[data-add]"), [...box.files]);
     if (box.matches("[data-all]")) all("[name=tick]", box.closest("li")).forEach((each) => { if (!each.closest("[hidden]")) each.checked = box.checked; });
     if (box.closest("#library")) count();
   });
   document.addEventListener("input", (event) => { if (event.target.id === "find") find(); });
+
+  // --- files that are added ---
+  const shelf = one("#library"), added = [];
+  const told = (words) => { one("[data-added]").textContent = [...added, words].filter(Boolean).join("\n"); };
+  const read = (job) => new Promise((done) => {
+    const events = new EventSource(`/jobs/${job}/events`);
+    const end = (words) => { events.close(); done(words); };
+    events.addEventListener("news", (event) => told(JSON.parse(event.data).step));
+    events.addEventListener("ended", (event) => end(JSON.parse(event.data).text));
+    events.onerror = () => { if (events.readyState === EventSource.CLOSED) end(GONE); };
+  });
+  const add = async (box, files) => {
+    for (const file of files) {
+      told(`Sending ${file.name} …`);
+      const to = `${box.dataset.add}?name=${encodeURIComponent(file.name)}`;
+      const answer = await fetch(to, { method: "POST", headers: json, body: file }).catch(() => null);
+      const words = answer?.ok ? await read((await answer.json()).job) : answer ? await problem(answer) : GONE;
+      added.push(words);
+      say(words);
+    }
+    const ticked = ticks().filter((each) => each.checked).map((each) => each.value);
+    const fresh = await fetch(main.dataset.base + "?part=library").catch(() => null);
+    if (fresh?.ok) shelf.replaceChildren(element(await fresh.text()));
+    ticks().forEach((each) => { each.checked = ticked.includes(each.value); });
+    count();
+    told("");
+  };
+  const target = (event) => {
+    const boxes = all("[data-add]");
+    return event.dataTransfer.types.includes("Files") && boxes.length && (event.target.closest("[data-add]") || (boxes.length === 1 ? boxes[0] : null));
+  };
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(name, (event) => {
+      const box = target(event);
+      if (box === false || box === 0) return;
+      event.preventDefault(); // else the browser opens the file
+      shelf.classList.toggle("drop", name === "dragover" && !!box);
+      if (name === "drop" && box) add(box, [...event.dataTransfer.files]);
+    });
+  }
 
   // --- clicks and keys ---
   document.addEventListener("submit", (event) => {

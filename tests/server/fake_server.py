@@ -209,7 +209,7 @@ def in_one_loop(made):
 def main():
     listener = listening.bind(0)
     ByFirstWord.go = Path(sys.argv[1], "go")
-    uploads = {"contracts": Path(one) for one in sys.argv[2:]}
+    uploads = {"contracts": Path(sys.argv[2])} if len(sys.argv) > 2 else {}
     here, store = served(Path(sys.argv[1]), uploads=uploads)
     app = create_app(here, Reused(listener.hosts, TOKEN, bool(uploads)), store)
     print(f"{listener.address}/?code={TOKEN}", flush=True)

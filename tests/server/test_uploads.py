@@ -5,6 +5,7 @@ import unicodedata
 
 import pytest
 from starlette.testclient import TestClient
+from waiting import wait_for
 
 from localrag import policy
 from localrag.cli import serve
@@ -14,8 +15,6 @@ from localrag.server.app import create_app
 from localrag.server.guard import Access
 from localrag.server.uploads import checked
 from localrag.settings import Settings
-from waiting import wait_for
-
 from server import fake_server
 from server.fake_server import TOKEN
 from server.running import ingest, serving

@@ -202,7 +202,7 @@
     const inside = source.contains(link), again = ["hit", "zoom", "turn"].find((name) => name in link.dataset);
     if (!inside) came = link;
     const at = new URL(link.href).searchParams.get("source"); // the same hit in the answer
-    all("a[data-source]", main).find((each) => at && new URL(each.href).searchParams.get("source") === at)?.setAttribute("aria-current", "true");
+    citations().find((each) => at && new URL(each.href).searchParams.get("source") === at)?.setAttribute("aria-current", "true");
     drawer(false);
     return panel(link.href, focus).then(() => {
       const same = inside && again && one(`[data-${again}="${link.dataset[again]}"]`, source); // to press it once more

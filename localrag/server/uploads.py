@@ -43,20 +43,14 @@ async def save(folder: Path, name: str, pieces: AsyncIterable[bytes]) -> Path:
     """Write a new file into a folder, and return its path; nothing is left of it where that fails."""
     path = folder / checked(name)
     try:
-        path.open("xb").close()  # the name is taken before anything is received
+        with storage.create_new(path) as stream:
+            async for piece in pieces:
+                stream.write(piece)
     except FileExistsError:
         raise UsageError(f"there is a file {path.name!r:.80} already", "Rename yours. No file is replaced.") from None
     except OSError as error:
-        raise UsageError(
-            f"cannot write {path.name!r:.80}: {error.strerror}", "Check the rights of the folder."
-        ) from None
-    try:
-        with storage.create(path, plain=True) as stream:
-            async for piece in pieces:
-                stream.write(piece)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        hint = "Check the rights of the folder."
+        raise UsageError(f"cannot write {path.name!r:.80}: {error.strerror}", hint) from None
     return path
 
 

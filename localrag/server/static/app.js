@@ -185,8 +185,8 @@
         quote?.scrollIntoView({ block: "center" });
       } else if (news.boxes.length) {
         const top = picture.offsetTop + news.boxes[0][1] * picture.clientHeight;
-        if (!one(".finding", source)) source.scrollTop = Math.max(0, top - source.clientHeight / 3);
-        const figure = picture.parentElement; // at a zoom it scrolls by itself
+        const figure = picture.parentElement, zoomed = !figure.matches(".zoom-100"); // it then scrolls by itself
+        if (!one(".finding", source)) source.scrollTop = zoomed ? 0 : Math.max(0, top - source.clientHeight / 3);
         figure.scrollTop = news.boxes[0][1] * picture.clientHeight - figure.clientHeight / 3;
         figure.scrollLeft = news.boxes[0][0] * picture.clientWidth - figure.clientWidth / 8;
         picture.dataset.revealed = "yes";

@@ -66,6 +66,7 @@ class Policy:
     allow_exports: bool = _rule("Whether conversations, tables, logs and backups may be exported to files.", True)
     allow_mcp: bool = _rule("Whether programs may ask through `localrag mcp`.", True)
     allow_server: bool = _rule("Whether programs and browsers may ask through `localrag serve`.", True)
+    allow_upload: bool = _rule("Whether `localrag serve --upload` may add files to the folders of libraries.", True)
     allow_addresses: tuple[AllowedAddress, ...] | None = _rule(
         "What may be reached by TCP: tables of `host`, `port` and `certificate` (a PEM file; only for this machine may "
         "it be missing)."
@@ -223,6 +224,7 @@ _VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "allow_exports": _BOOLEAN,
     "allow_mcp": _BOOLEAN,
     "allow_server": _BOOLEAN,
+    "allow_upload": _BOOLEAN,
     "allow_addresses": (
         lambda value: isinstance(value, list) and all(map(_is_address, value)),
         "tables with host, port (1 to 65535) and certificate (an absolute path; needed for other machines)",
@@ -298,12 +300,12 @@ def check_export(what: str) -> None:
             raise _refused(one, "allow_exports", f"cannot export {what}", _ASK)
 
 
-def check_server(rule: Literal["allow_mcp", "allow_server"]) -> None:
-    """Check that other programs may ask. Raises PolicyRefused if they may not."""
+def check_server(rule: Literal["allow_mcp", "allow_server", "allow_upload"]) -> None:
+    """Check that other programs may ask, or add files. Raises PolicyRefused if they may not."""
     for one in active():
         if not getattr(one, rule):
-            command = {"allow_mcp": "localrag mcp", "allow_server": "localrag serve"}[rule]
-            raise _refused(one, rule, f"`{command}` is not allowed", _ASK)
+            commands = {"allow_mcp": "mcp", "allow_server": "serve", "allow_upload": "serve --upload"}
+            raise _refused(one, rule, f"`localrag {commands[rule]}` is not allowed", _ASK)
 
 
 def check_address(host: str, port: int) -> Path | None:

@@ -62,9 +62,18 @@ _CODE_SECONDS = 600
     help="Keep the token in FILE, which is made if it is missing.  [default: a new token at each start]",
 )
 @click.option("--no-token", is_flag=True, help="Let in everybody who can open the Unix socket.")
+@click.option(
+    "--upload", is_flag=True, help="Let browsers add files to the folder of a library; they are read at once."
+)
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 def serve_command(
-    libraries: Sequence[str], port: int | None, path: Path | None, token_file: Path | None, no_token: bool, opens: bool
+    libraries: Sequence[str],
+    port: int | None,
+    path: Path | None,
+    token_file: Path | None,
+    no_token: bool,
+    upload: bool,
+    opens: bool,
 ) -> None:
     """Let programs and browsers of this machine ask, over HTTP, until Ctrl-C.
 
@@ -79,6 +88,8 @@ def serve_command(
     if path is not None and opens:
         raise UsageError("a browser cannot open a Unix socket", "Leave out --open or --socket.")
     policy.check_server("allow_server")
+    if upload:
+        policy.check_server("allow_upload")
     settings = load_settings()
     names = options.chosen_libraries(libraries, settings, "Name one (or more): localrag serve NAME")
     for name in names:
@@ -93,7 +104,7 @@ def serve_command(
             viewer_process.start_for_address(listener.address, viewing.show_address)
         remote.start_broker(remote.wanted(settings))
         offline.confine(listener=listener.socket)
-        _serve(listener, settings, names, token, token_file, opens)
+        _serve(listener, settings, names, token, token_file, opens, upload)
 
 
 def _serve(
@@ -103,27 +114,47 @@ def _serve(
     token: str | None,
     token_file: Path | None,
     opens: bool,
+    upload: bool,
 ) -> None:
     options.keep_to_retention(settings)
     for name in names:
         unlocked.keys_for(database_of(settings.library_dir(name)))  # now, while the terminal can be used to ask
+    uploads = _uploads(settings, names) if upload else {}
     # The worker that this starts is as limited, and reads the documents' files to draw pages.
     reads = [*keys.key_files(), *(folder for name in names for folder in folders_read(settings, name))]
-    sandbox.restrict(settings, names, store_of(settings).lock_file(), reads=reads)
+    sandbox.restrict(settings, names, store_of(settings).lock_file(), *uploads.values(), reads=reads)
     from localrag.server.app import create_app
     from localrag.server.guard import Access
     from localrag.server.served import Served
     from localrag.worker.client import remote_engine
 
-    access = Access(listener.hosts, token)
+    access = Access(listener.hosts, token, bool(uploads))
     with closing(remote_engine(settings, names, reads)) as engine:
-        app = create_app(Served(settings, engine, tuple(names)), access)
+        app = create_app(Served(settings, engine, tuple(names), uploads=uploads), access)
         _announce(names, listener, access, token_file)
+        for folder in uploads.values():
+            echo(f"Uploads: to {folder}", err=True)
+        echo("Ctrl-C ends it.", err=True)
         if opens:
             # The page shows the library, and the worker takes a moment to start.
             for do in (partial(_start, engine, names[0]), partial(_open, listener, access.code(viewing.LOAD_SECONDS))):
                 threading.Thread(target=do, daemon=True).start()
         listening.run(app, listener, access.in_head if token else lambda head: True)
+
+
+def _uploads(settings: Settings, names: Sequence[str]) -> dict[str, Path]:
+    """Return the folder of each library to which files may be added: the first that was read into it here."""
+    found: dict[str, Path] = {}
+    for name in names:
+        folders = [folder for folder in folders_read(settings, name) if folder.is_dir()]
+        if not folders:
+            hint = "Read a folder into it here: localrag ingest FOLDER"
+            raise UsageError(f"the library {name!r} has no folder on this machine to add files to", hint)
+        if sandbox.leads_to_walls(folders[0], settings):
+            hint = "Serve a library of a folder that holds documents only."
+            raise UsageError(f"localrag's own files lie below {str(folders[0])!r}, where files would be added", hint)
+        found[name] = folders[0]
+    return found
 
 
 def _start(engine: Engine, library: str) -> None:
@@ -166,7 +197,6 @@ def _announce(names: Sequence[str], listener: listening.Listener, access: Access
         echo(f"Token:   {access.token if file is None else f'in {file}'}", err=True)
     if reached := remote.reachable():
         echo(f"Reaches: {', '.join(map(str, reached))}, and nothing else", err=True)
-    echo("Ctrl-C ends it.", err=True)
 
 
 def _open(listener: listening.Listener, code: str) -> None:

@@ -132,6 +132,21 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
         destroy(useless)
 
 
+@contextmanager
+def create_new(path: Path) -> Iterator[BinaryIO]:
+    """Write a file of a person's as a stream, in clear. Raises FileExistsError if there is one of its name already.
+
+    The name is taken before anything is written; nothing is left of it where the block fails.
+    """
+    os.close(_open(path, os.O_WRONLY | os.O_EXCL))
+    try:
+        with create(path, plain=True) as stream:
+            yield stream
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def check_target(path: Path) -> None:
     """Refuse a path at which no file can be written or replaced, before long work is done for it."""
     if not path.absolute().parent.is_dir():

@@ -45,6 +45,8 @@ from localrag.errors import (
 from localrag.server.served import Busy
 
 MAX_BODY = 1 << 20  # bytes
+MAX_UPLOAD = 100 << 20  # bytes of a file
+UPLOAD = "/upload/"
 _MAX_FORM = 2 << 10  # bytes of the form with the token, which anybody may send
 _FORM_SECONDS = 3.0
 _BODY_SECONDS = 20.0  # for a whole body
@@ -80,11 +82,12 @@ _STATUS = (
 class Access:
     """Who is let in: the Host headers of this server, its token, and codes that each open one browser until a time.
 
-    Without a token everybody is let in, which only a Unix socket allows.
+    Without a token everybody is let in, which only a Unix socket allows. `uploads`: files may be sent, too.
     """
 
     hosts: Collection[str]
     token: str | None
+    uploads: bool = False
     _codes: dict[str, float] = field(default_factory=dict)  # until when, of time.monotonic
 
     def holds(self, given: str) -> bool:
@@ -197,6 +200,7 @@ class Guard:
             if app is None:
                 app = self._app
                 limited.is_let_in = bool(request.state.client)
+                limited.most = self._most(request)
                 if limited.is_let_in and (let_in := scope.get("state", {}).get("let_in")):
                     let_in()
             await app(scope, limited.receive, limited.send)
@@ -207,6 +211,10 @@ class Guard:
                 await failure(request, error)(scope, receive, limited.send)
             elif (abort := scope.get("state", {}).get("abort")) is not None:
                 abort()  # also where a client takes nothing
+
+    def _most(self, request: Request) -> int:
+        """Return how many bytes the body of a request may have."""
+        return MAX_UPLOAD if self._access.uploads and request.scope["path"].startswith(UPLOAD) else MAX_BODY
 
     def _refused(self, request: Request) -> ASGIApp | None:
         """Return what answers a request that is not let in."""
@@ -220,7 +228,7 @@ class Guard:
         if origin not in (None, f"http://{host}") or (elsewhere and mode != "navigate"):
             return refusal(request, 403, "pages of other sites may not ask this server")
         first = path == "/" and (request.method == "POST" or "code" in request.query_params)
-        most = _MAX_FORM if first else MAX_BODY
+        most = _MAX_FORM if first else self._most(request)
         if int(request.headers.get("content-length") or 0) > most:
             return refusal(request, 413, f"a request has at most {most:,} bytes")
         if first and "transfer-encoding" in request.headers:
@@ -284,6 +292,7 @@ class _Limited:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self._size, self._complete, self.started = 0, False, False
+        self.most = MAX_BODY
         self.is_let_in = False  # who is not does not keep the connection
         self._until = asyncio.get_running_loop().time() + _BODY_SECONDS
 
@@ -297,8 +306,8 @@ class _Limited:
             raise HTTPException(408, f"a request has at most {_BODY_SECONDS:.0f} seconds") from None
         self._size += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
-        if self._size > MAX_BODY:
-            raise HTTPException(413, f"a request has at most {MAX_BODY:,} bytes")
+        if self._size > self.most:
+            raise HTTPException(413, f"a request has at most {self.most:,} bytes")
         return message
 
     async def send(self, message: Message) -> None:

@@ -32,16 +32,18 @@ from localrag.search.filters import mentioned
 from localrag.security.terminal import counted, visible
 from localrag.server import showing
 from localrag.server.exchange import FactDecision, as_type, decide_fact, record, while_there
-from localrag.server.guard import client_of
+from localrag.server.guard import UPLOAD, client_of
 from localrag.server.jobs import Asked, Job, Jobs, Reviewing, news
 from localrag.server.served import FairQueue, Served, check_length
 from localrag.server.showing import link, render
+from localrag.server.uploads import Adding, save
 from localrag.sessions import Session, SessionStore, store_of
 from localrag.sessions import export as exports
 from localrag.sessions.export import binder, reports
 from localrag.sessions.session_store import Searched, answer_settings
 from localrag.types import EVERYTHING, Decision, Filter, Mode
 from localrag.worker import branches
+from localrag.worker.engine import Contents
 
 MODE_NAMES: dict[Mode, str] = {
     "auto": "automatic",
@@ -56,7 +58,6 @@ PAUSE = 0.1  # seconds between two events of a job
 _ALIVE = 15.0  # seconds between signs of life
 _MAX_HITS = 200
 _MAX_PICTURES = 16
-_MAX_WIDTH = 2400
 _MAX_LISTED = 5000  # documents
 
 
@@ -72,12 +73,15 @@ def routes(served: Served, turns: FairQueue, store: SessionStore | None = None) 
         Route("/conversations", pages.change, methods=["POST"]),
         Route("/jobs/{job}/events", pages.events),
         Route("/jobs/{job}/stop", pages.stop, methods=["POST"]),
+        Route("/review", pages.reviews),
         Route("/review", pages.begin_review, methods=["POST"]),
         Route("/review/{job}", pages.review),
         Route("/review/{job}", pages.decide, methods=["POST"]),
+        Route("/overview", pages.overviews),
         Route("/overview/{library}", pages.overview),
         Route("/overview/{library}", pages.decide_fact, methods=["POST"]),
         Route("/proofread/{name:path}", pages.proofread),
+        Route(f"{UPLOAD}{{library}}", pages.upload, methods=["POST"]),
         Route("/image", pages.image),
         Route("/boxes", pages.boxes),
         Mount("/static", StaticFiles(directory=showing.HERE / "static")),
@@ -143,6 +147,8 @@ class Pages:
             given["titled"] = not begun.startswith(session.title.rstrip("…"))  # not by its first question
             given["narrowed"] = filters.described(replace(session.only, these=()))
         panel, there = await self._panel(base, set(session.only.these) if session is not None else set())
+        if query.get("part") == "library":
+            return HTMLResponse(panel)
         given |= {"session": session, "base": base, "source": source, "panel": panel, "libraries": there}
         return HTMLResponse(
             render("chat.html", **given, modes=MODE_NAMES, forms=exports.NAMES, served=self._served.libraries)
@@ -150,6 +156,20 @@ class Pages:
 
     async def _panel(self, base: str, ticked: set[branches.Name]) -> tuple[Markup, list[str]]:
         """Return the panel of the library, and the libraries that are still there."""
+        held, problems, there = await self._contents()
+        tops = branches.build(held) if held else []
+        count = sum(len(one.documents) for one in held)
+        if count > _MAX_LISTED:
+            problems.append(f"{count:,} documents are too many to list here. Name one in a question: @name")
+            tops = []
+        warm = sum(top.warm for top in tops)
+        about = counted(count, "document") + (f", {warm:,} warm" if warm else "")
+        given: dict[str, Any] = {"tops": tops, "ticked": ticked, "base": base, "about": about, "problems": problems}
+        given["uploads"] = {name: f"{UPLOAD}{quote(name)}" for name in self._served.uploads if name in there}
+        return render("library.html", **given, libraries=held, playbooks=playbook.names()), there
+
+    async def _contents(self) -> tuple[list[Contents], list[str], list[str]]:
+        """Return what the libraries hold, why some are not among them, and those that are still there."""
         held, problems, there = [], [], list(self._served.libraries)
         for name in self._served.libraries:
             try:
@@ -159,15 +179,7 @@ class Pages:
                 problems.append(f"The library {name} is not there any more.")
             except LocalragError as error:
                 problems.append(f"{name}: {error.message}. {showing.hint_of(error)}")
-        tops = branches.build(held) if held else []
-        count = sum(len(one.documents) for one in held)
-        if count > _MAX_LISTED:
-            problems.append(f"{count:,} documents are too many to list here. Name one in a question: @name")
-            tops = []
-        warm = sum(top.warm for top in tops)
-        about = counted(count, "document") + (f", {warm:,} warm" if warm else "")
-        given: dict[str, Any] = {"tops": tops, "ticked": ticked, "base": base, "about": about, "problems": problems}
-        return render("library.html", **given, libraries=held, playbooks=playbook.names()), there
+        return held, problems, there
 
     async def _session(self, session_id: str) -> Session:
         """Return a conversation of the libraries that are served. Raises NotFoundError for another."""
@@ -187,9 +199,7 @@ class Pages:
             seen = {one.id for one in listed}
             kept = [one for one in await asyncio.to_thread(self._store.all) if one.id in seen]
             hits = (await asyncio.to_thread(Searched(kept).find, words))[:_MAX_HITS]
-        return HTMLResponse(
-            render("conversations.html", listed=listed, hits=hits, find=words, reviews=self._jobs.reviews())
-        )
+        return HTMLResponse(render("conversations.html", listed=listed, hits=hits, find=words))
 
     async def change(self, request: Request) -> Response:
         """Rename a conversation, or begin a copy of it."""
@@ -267,7 +277,10 @@ class Pages:
 
     async def events(self, request: Request) -> Response:
         job = self._job(request)
-        stream = self._asked_events(job) if isinstance(job, Asked) else self._review_events(job)
+        if isinstance(job, Adding):
+            stream = self._adding_events(job)
+        else:
+            stream = self._asked_events(job) if isinstance(job, Asked) else self._review_events(job)
         return StreamingResponse(stream, media_type="text/event-stream")
 
     async def _asked_events(self, job: Asked) -> AsyncIterator[str]:
@@ -285,6 +298,26 @@ class Pages:
         saved = saved if saved.answer is not None else replace(saved, answer=job.answer)
         yield _event("ended", {"html": showing.turn_html(session, job.number, saved, job)})
 
+    async def upload(self, request: Request) -> Response:
+        """Save a file in the folder of a library, and begin to read it."""
+        (library,) = self._served.check([request.path_params["library"]])
+        if (folder := self._served.uploads.get(library)) is None:
+            hint = "Who runs the server allows it with --upload."
+            raise UsageError(f"no files may be added to {library!r} here", hint)
+        await record(self._served, request, "upload", (library,))
+        path = await save(folder, request.query_params.get("name", ""), request.stream())
+        job = Adding(self._served, library, path)
+        self._jobs.add(job)
+        job.start(self._turns, client_of(request))
+        return JSONResponse({"job": job.id})
+
+    async def _adding_events(self, job: Adding) -> AsyncIterator[str]:
+        async with aclosing(news(job, PAUSE, _ALIVE)) as changes:
+            async for changed in changes:
+                yield _event("news", showing.state_of(job)) if changed else ": still here\n\n"
+        failed = f"{job.path.name} was saved, and not read: {job.error.message}." if job.error is not None else ""
+        yield _event("ended", {"text": visible(failed or job.outcome)})
+
     async def stop(self, request: Request) -> Response:
         job = self._job(request)
         job.stop()
@@ -292,7 +325,8 @@ class Pages:
             return JSONResponse({})
         with job.looked_at():
             await job.newer(1 << 60, WAIT)
-        to = f"/c/{job.session.id}#t{job.number}" if isinstance(job, Asked) else f"/review/{job.id}"
+        review = f"/review/{job.id}" if isinstance(job, Reviewing) else "/"
+        to = f"/c/{job.session.id}#t{job.number}" if isinstance(job, Asked) else review
         return RedirectResponse(to, 303)
 
     def _job(self, request: Request) -> Any:
@@ -326,8 +360,8 @@ class Pages:
         opened = await self._served.call("page", library, document, wanted)
         if shown is None and "mark" in query:
             shown = showing.marked(opened, library, *_span(query["mark"]))
-        width = min(_MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
-        return showing.source_html(opened, library, shown, base, number(query.get("at")), width)
+        width, zoom = number(query.get("width")) or showing.PICTURE_WIDTH, number(query.get("zoom")) or 100
+        return showing.source_html(opened, library, shown, base, number(query.get("at")), width, zoom)
 
     async def image(self, request: Request) -> Response:
         data, _ = await self._picture(request)
@@ -348,7 +382,7 @@ class Pages:
         library, _, document = query.get("read", "").partition("/")
         self._served.check([library])
         spans = tuple(_span(one) for one in query.get("spans", "").split(",") if one)
-        width = min(_MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
+        width = min(showing.MAX_WIDTH, number(query.get("width")) or showing.PICTURE_WIDTH)
         async with self._drawing:
             if key not in self._pictures:
                 drawn = await self._served.call(
@@ -359,6 +393,13 @@ class Pages:
                     self._pictures.popitem(last=False)
             return self._pictures[key]
 
+    async def overviews(self, request: Request) -> Response:
+        """The first page of the only library, or links to those of all."""
+        libraries = self._served.libraries
+        if len(libraries) == 1:
+            return RedirectResponse(showing.overview_of(libraries[0]), 303)
+        return HTMLResponse(render("overviews.html", libraries=libraries))
+
     async def overview(self, request: Request) -> Response:
         """The first page of a library; for the home page, the part of it that says what comes next."""
         (library,) = self._served.check([request.path_params["library"]])
@@ -366,7 +407,8 @@ class Pages:
         await record(self._served, request, "overview", (library,))
         held = await while_there(request, self._served.call("overview", library))
         if query.get("part") == "ahead":
-            return HTMLResponse(render("ahead.html", held=held, library=library, base=base, home=True))
+            short = showing.short_titles([one["title"] for one in held["documents"]])
+            return HTMLResponse(render("ahead.html", held=held, library=library, base=base, short=short, home=True))
         source = await self._source(request, query, base, partial(showing.stated, held))
         if query.get("part") == "source":
             return HTMLResponse(source)
@@ -395,6 +437,26 @@ class Pages:
         await record(self._served, request, "proofread", (library,))
         found = await while_there(request, self._served.call("proofread", library, document))
         return HTMLResponse(await asyncio.to_thread(showing.proofread_html, found, library, base, source))
+
+    async def reviews(self, request: Request) -> Response:
+        """Where a review begins, and those since the server began."""
+        held, problems, there = await self._contents()
+        documents = [
+            (each.library, one.document.path, showing.short_name(one.document.path, one.title))
+            for each in held
+            for one in each.documents
+        ]
+        given: dict[str, Any] = {"libraries": there, "problems": problems}
+        books = {name: playbook.load(name) for name in playbook.names()}
+        return HTMLResponse(
+            render(
+                "reviews.html",
+                **given,
+                documents=documents[:_MAX_LISTED],
+                playbooks=books,
+                reviews=self._jobs.reviews(),
+            )
+        )
 
     async def begin_review(self, request: Request) -> Response:
         values = await _values(request)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from localrag.errors import LocalragError, NotFoundError, StorageError, UsageError
@@ -50,12 +51,13 @@ class _End:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Libraries, by name, and the engine that reaches them."""
+    """Libraries, by name, and the engine that reaches them; `uploads` are the folders to which files may be added."""
 
     settings: Settings
     engine: Engine
     libraries: tuple[str, ...]
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    uploads: Mapping[str, Path] = field(default_factory=dict)
 
     def check(self, libraries: Sequence[str]) -> tuple[str, ...]:
         """Return these libraries, or all of them if none are named. Raises NotFoundError for one that is not served."""

@@ -7,11 +7,13 @@ screen (direction overrides, control characters) as escapes, and Markdown is mad
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -46,6 +48,9 @@ MAX_REMARKS = 6
 MAX_UNREAD = 4  # lines shown at once; more are folded
 _TABLE_ROOM, _NO_BREAK = 160, "\u00a0"  # a table in columns scrolls rather than wraps
 PICTURE_WIDTH = 1000  # pixels, where the page does not say
+MAX_WIDTH = 2400
+ZOOMS = (100, 150, 200, 300)  # percent of the panel's width
+_MAX_TITLE = 60  # characters; what is longer is shown short
 _COMMAND = re.compile(r"[`:(] ?localrag [a-z]")
 _MARKER = re.compile(rf"\[(\d{{1,4}})\]|{marks.MARK}")
 _REFERENCE = re.compile(r"(\d{1,6})\.([cnr])(\d{1,6})(?:\.(\d{1,4}))?")
@@ -83,6 +88,8 @@ def environment() -> Environment:
         overview_of=overview_of,
         proofread_of=proofread_of,
         MAX_AHEAD=MAX_AHEAD,
+        short_name=short_name,
+        shortened=shortened,
         quoted_path=lambda path: quote(path, errors="surrogateescape"),
         quoted=lambda words: references.in_quotes(" ".join(words.split())),
     )
@@ -102,6 +109,34 @@ def link(path: str, **query: Any) -> str:
     """Return an address of this server; a value of None is left out."""
     given = {name: value for name, value in query.items() if value is not None}
     return f"{path}?{urlencode(given)}" if given else path
+
+
+def short_title(title: str) -> str:
+    """Return a long title without the parties in its middle: "Lease, Alder Ltd and others, 2021" is "Lease, 2021"."""
+    first, _, rest = title.partition(", ")
+    year = rest.rpartition(", ")[2]
+    if len(title) <= _MAX_TITLE:
+        return title
+    return shorten(f"{first}, {year}" if re.fullmatch("[0-9]{4}", year) else title, _MAX_TITLE, placeholder=" …")
+
+
+def short_titles(titles: Sequence[str]) -> dict[str, str]:
+    """Return the long ones of some titles with their short forms, where these still tell them apart."""
+    short = {title: short_title(title) for title in titles}
+    count = Counter(short.values())
+    return {title: one for title, one in short.items() if one != title and count[one] == 1}
+
+
+def shortened(text: str, titles: Mapping[str, str]) -> str:
+    """Return a text that names titles, such as a question, with their short forms."""
+    for title, short in titles.items():
+        text = text.replace(title, short)
+    return text
+
+
+def short_name(path: str, title: str = "") -> str:
+    """Return what a document is called in a heading: its title, or the name of its file without folders."""
+    return short_title(title) or path.rpartition("/")[2]
 
 
 def hint_of(error: LocalragError) -> str:
@@ -159,12 +194,17 @@ def _marked(token: Token, links: Mapping[int, str]) -> list[Token]:
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """A citation that can be followed: its reference in the conversation, its number there, and those beside it."""
+    """A citation that can be followed: its reference in the conversation, its number there, and those beside it.
+
+    `before` and `after` are the references of its neighbours, empty at the ends.
+    """
 
     citation: Citation
     reference: str
     counted: str = ""
     others: tuple[Citation, ...] = ()
+    before: str = ""
+    after: str = ""
 
 
 def cited(session: Session, reference: str) -> Cited:
@@ -183,13 +223,21 @@ def cited(session: Session, reference: str) -> Cited:
         else:
             source = line.source if line is not None else None
         if source is not None:
-            return Cited(source, reference, f"row {at + 1} of {len(lines)}")
+            near = _neighbours(f"{turn}.r", at, [n for n, each in enumerate(lines) if each.source is not None])
+            return Cited(source, reference, f"row {at + 1} of {len(lines)}", (), *near)
     else:
         all_of = answer.citations if kind == "c" else answer.nearest
         if at < len(all_of):
             others = (*all_of[:at], *all_of[at + 1 :])
-            return Cited(all_of[at], reference, f"citation {at + 1} of {len(all_of)}", others)
+            near = _neighbours(f"{turn}.{kind}", at, range(len(all_of)))
+            return Cited(all_of[at], reference, f"citation {at + 1} of {len(all_of)}", others, *near)
     raise NotFoundError("there is no such citation in this conversation", "It may have been deleted.")
+
+
+def _neighbours(kind: str, at: int, numbers: Sequence[int]) -> tuple[str, str]:
+    """Return the references before and after a number, of those that can be followed."""
+    before = next((f"{kind}{one}" for one in reversed(numbers) if one < at), "")
+    return before, next((f"{kind}{one}" for one in numbers if one > at), "")
 
 
 def marked(opened: Opened, library: str, start: int, end: int) -> Cited | None:
@@ -278,10 +326,13 @@ def state_of(job: Job) -> dict[str, Any]:
     return {"step": UNSAFE.sub("", step_words(step)), "share": step.done / step.total if step.total else None}
 
 
-def source_html(opened: Opened, library: str, shown: Cited | None, base: str, at: int | None, width: int) -> Markup:
+def source_html(
+    opened: Opened, library: str, shown: Cited | None, base: str, at: int | None, width: int, zoom: int = 100
+) -> Markup:
     """Return a page with the quotes on it marked; `shown` is the citation that is followed.
 
-    `base` is the address of the page around it, `at` the offset of the part of a long text (None: that with the quote).
+    `base` is the address of the page around it, `at` the offset of the part of a long text (None: that with the quote),
+    `width` that of the panel in pixels, `zoom` a percentage of it.
     """
     page, document = opened.page, opened.document
     citation = shown.citation if shown is not None else None
@@ -295,18 +346,30 @@ def source_html(opened: Opened, library: str, shown: Cited | None, base: str, at
     read = {"read": f"{library}/{document.path}"}
     own = {"source": shown.reference} if shown is not None and shown.reference else read
 
+    zoomed = zoom if zoom in ZOOMS else ZOOMS[0]
+    kept = {"zoom": zoomed if zoomed != ZOOMS[0] else None}
+
+    def address(**query: Any) -> str:
+        return f"{base}?{encoded({**own, **kept, **query})}#source"
+
     def turn(step: int) -> str:
         number = page.number
-        if number is None or not 1 <= number + step <= opened.count:
-            return ""
-        return f"{base}?{encoded({**own, 'page': number + step})}#source"
+        return address(page=number + step) if number is not None and 1 <= number + step <= opened.count else ""
+
+    def hit(step: int) -> str:
+        reference = (shown.after if step > 0 else shown.before) if shown is not None else ""
+        return address(source=reference) if reference else ""
+
+    def scale(step: int) -> str:
+        to = ZOOMS.index(zoomed) + step
+        return address(page=page.number, zoom=ZOOMS[to]) if 0 <= to < len(ZOOMS) else ""
 
     def part(step: int) -> str:
         found = cited_page.neighbour(page.text, start, end, step)
-        return f"{base}?{encoded({**own, 'page': page.number, 'at': found[0]})}#source" if found is not None else ""
+        return address(page=page.number, at=found[0]) if found is not None else ""
 
     spans = [(quote.start, quote.end) if quote else (0, 0), *((one.start, one.end) for one in others if one)]
-    drawn: dict[str, Any] = {**read, "page": page.number, "width": width}
+    drawn: dict[str, Any] = {**read, "page": page.number, "width": min(MAX_WIDTH, width * zoomed // 100)}
     drawn["spans"] = ",".join(f"{first}-{last}" for first, last in spans)
     pictured = source_files.has_pictures(document) and opened.state not in ("missing", "elsewhere")
     return render(
@@ -322,9 +385,12 @@ def source_html(opened: Opened, library: str, shown: Cited | None, base: str, at
         remarks=[] if shown else list(branches.warnings(document)),
         parts=parts_of(page.text, start, end, quote, others),
         turn=turn,
+        hit=hit,
+        scale=scale,
+        zoom=zoomed,
         part=part,
         close=base,
-        back=f"{base}?{encoded(own)}#source",
+        back=address(),
         picture=encoded(drawn) if pictured else "",
         copy=references.format_quote(citation, document) if citation is not None else "",
     )
@@ -436,6 +502,7 @@ def overview_html(
         rows=rows,
         columns=[name for name in COLUMNS if any(own["cells"][name] for own in held["documents"])],
         by_path={one["document"]: one for one in documents},
+        short=short_titles([one["title"] for one in documents]),
         begin=begin,
         opened=wanted,
         rejected=query.get("rejected", ""),

@@ -179,11 +179,11 @@ def world():
     )
 
 
-def served(folder, over=None):
+def served(folder, over=None, uploads=None):
     settings = Settings(home=folder)
     over = over or world()
     engine = FirstPage(over)
-    return Served(settings, engine, tuple(over.libraries)), SessionStore(folder / "sessions")
+    return Served(settings, engine, tuple(over.libraries), uploads=uploads or {}), SessionStore(folder / "sessions")
 
 
 class Reused(Access):
@@ -209,8 +209,9 @@ def in_one_loop(made):
 def main():
     listener = listening.bind(0)
     ByFirstWord.go = Path(sys.argv[1], "go")
-    here, store = served(Path(sys.argv[1]))
-    app = create_app(here, Reused(listener.hosts, TOKEN), store)
+    uploads = {"contracts": Path(sys.argv[2])} if len(sys.argv) > 2 else {}
+    here, store = served(Path(sys.argv[1]), uploads=uploads)
+    app = create_app(here, Reused(listener.hosts, TOKEN, bool(uploads)), store)
     print(f"{listener.address}/?code={TOKEN}", flush=True)
     listening.run(app, listener, lambda head: True)
 

@@ -51,9 +51,9 @@ def go(folder):
 
 
 @contextmanager
-def serving(home):
+def serving(home, *uploads):
     environment = {**os.environ, "LOCALRAG_HOME": str(home), "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-m", "server.fake_server", str(home)]
+    command = [sys.executable, "-m", "server.fake_server", str(home), *uploads]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=home) as process:
         try:
             yield process.stdout.readline().strip(), process
@@ -193,7 +193,7 @@ def test_a_page_loaded_again_in_the_middle_goes_on(visit, go):
 def test_a_citation_leads_to_the_page_with_the_quote_boxed(visit):
     page = visit.page
     visit.ask("How much notice?")
-    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")  # the first, as there is room
+    expect(page.locator("#source h2")).to_have_text("msa.pdf, p. 12")  # the first, as there is room
     picture = page.locator("#source img[data-revealed]")
     expect(picture).to_be_visible()
     view, panel = picture.bounding_box(), page.locator("#source").bounding_box()
@@ -206,10 +206,89 @@ def test_a_citation_leads_to_the_page_with_the_quote_boxed(visit):
     visit.click('[data-turn="1"]', "msa.pdf, p. 13")
     visit.click("text=Back to the quote", "msa.pdf, p. 12")
     page.reload()
-    expect(page.locator("#source h2")).to_have_text("contracts/msa.pdf, p. 12")
+    expect(page.locator("#source h2")).to_have_text("msa.pdf, p. 12")
     page.click("[data-close]")
     expect(page.locator("#source")).to_be_hidden()
     assert "source" not in page.url
+
+
+def test_a_page_is_zoomed_and_the_next_hit_shown_from_the_source(visit):
+    page = visit.page
+    visit.ask("How much notice?")
+    picture = page.locator("#source img[data-revealed]")
+    expect(picture).to_be_visible()
+    small = picture.bounding_box()
+    page.focus('[data-zoom="1"]')
+    page.keyboard.press("Enter")
+    expect(page.locator("#source .zoom-150 img[data-revealed]")).to_be_visible()
+    large = picture.bounding_box()
+    assert small is not None and large is not None and abs(large["width"] / small["width"] - 1.5) < 0.1
+    figure = page.locator(".picture").bounding_box()
+    quote = large["y"] + 0.82 * large["height"]
+    assert figure is not None and figure["y"] < quote < figure["y"] + figure["height"]  # it is in sight
+    expect(page.locator('[data-zoom="1"]')).to_be_focused()  # to press it once more
+    page.keyboard.press("-")
+    expect(page.locator("#source .zoom-100 img")).to_be_visible()
+    visit.click('[data-hit="1"]', "msa.pdf, p. 2")
+    expect(page.locator(".citation >> nth=1")).to_have_attribute("aria-current", "true")
+    expect(page.locator('[data-hit="1"]')).to_have_count(0)
+    visit.click('[data-hit="-1"]', "msa.pdf, p. 12")
+
+
+def test_the_answer_and_its_hits_come_before_how_it_was_found(visit):
+    page = visit.page
+    visit.ask("survey of notice periods")
+    order = page.evaluate("""[...document.querySelectorAll('.turn > .answer, .turn > .wide, .turn > .citations, .turn > .how')]
+      .map((e) => e.className.split(' ')[0])""")
+    assert order[0] == "answer" and order[1] == "wide" and order[-1] == "how"
+    expect(page.locator(".plan")).to_be_hidden()
+    page.click(".how summary")
+    expect(page.locator(".plan")).to_be_visible()
+
+
+DROP = """async ([where, name, words]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([words], name));
+  for (const kind of ['dragover', 'drop'])
+    document.querySelector(where).dispatchEvent(new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_files_are_dropped_or_chosen_and_can_then_be_asked(chromium, tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    with serving(tmp_path, str(docs)) as (address, _), opened(chromium, address) as visit:
+        page = visit.page
+        page.evaluate(DROP, ["#turns", "permit.txt", "EUR 77"])
+        expect(page.locator("[data-added]")).to_contain_text("permit.txt")
+        expect(page.locator("#say")).to_contain_text("permit.txt")
+        assert (docs / "permit.txt").read_text() == "EUR 77"
+        file = {"name": "permit.txt", "mimeType": "text/plain", "buffer": b"other"}
+        page.set_input_files("[data-add] input", [file, {**file, "name": "second.txt"}])
+        expect(page.locator("[data-added]")).to_contain_text("There is a file 'permit.txt' already")
+        expect(page.locator("[data-added]")).to_contain_text("second.txt can be asked.")
+        assert (docs / "permit.txt").read_text() == "EUR 77" and (docs / "second.txt").read_text() == "other"
+        visit.wrong = [one for one in visit.wrong if "400" not in one]  # the browser reports what was refused
+
+
+def test_a_file_dropped_where_none_may_be_added_is_not_sent(visit):
+    sent = []
+    visit.page.on("request", lambda one: sent.append(one.url) if "/upload/" in one.url else None)
+    visit.page.evaluate(DROP, ["#turns", "permit.txt", "EUR 77"])
+    expect(visit.page.locator("[data-add]")).to_have_count(0)
+    assert sent == []
+
+
+def test_a_review_begins_on_its_own_page(visit):
+    page = visit.page
+    visit.click("text=Review >> nth=0", "Review", "h1")
+    page.check("[value=nda]")
+    page.click("button.primary")
+    expect(page.locator("#grid tr")).to_have_count(2)
+    expect(page.get_by_text("Review again")).to_be_visible()
+    visit.to("/review")
+    expect(page.locator(".list")).to_contain_text("done")
+    visit.click("text=Overview", "First page of contracts", "h1")
 
 
 def test_the_source_of_the_last_click_stays_though_an_earlier_one_comes_later(visit):
@@ -391,7 +470,7 @@ def test_text_can_be_read_and_controls_have_names(visit):
         visit.ask(question)
     expect(page.locator("#source h2")).to_contain_text("p. 12")
     page.keyboard.press("Tab")
-    for path in ("", "/conversations", f"{FIRST}?document=contracts/msa.pdf", "/"):
+    for path in ("", "/conversations", "/review", f"{FIRST}?document=contracts/msa.pdf", "/"):
         if path:
             visit.to(path)
         assert page.evaluate(CONTRAST) == [] and page.evaluate(NAMELESS) == []

@@ -286,7 +286,7 @@ def test_a_review_is_a_grid_and_its_findings_are_decided_on(browser):
     assert "rejected" in decided.text and "&lt;b&gt;no" in decided.text and harmless(decided.text)
     assert browser.world.decided[-1][3:] == ("rejected", "<b>no</b>")
     assert browser.get(f"{path}?source=99").status_code == 200
-    listed = browser.get("/conversations").text
+    listed = browser.get("/review").text
     assert f'href="{path}"' in listed and "done · contracts" in listed
     assert "Library: contracts." in decided.text and "Review again" in decided.text and "medium" in finding.text
     form = {"playbook": "nda", "library": "contracts"}

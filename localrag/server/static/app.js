@@ -185,7 +185,10 @@
         quote?.scrollIntoView({ block: "center" });
       } else if (news.boxes.length) {
         const top = picture.offsetTop + news.boxes[0][1] * picture.clientHeight;
-        if (!one(".finding", source)) source.scrollTop = Math.max(0, top - source.clientHeight / 3);
+        const figure = picture.parentElement, zoomed = !figure.matches(".zoom-100"); // it then scrolls by itself
+        if (!one(".finding", source)) source.scrollTop = zoomed ? 0 : Math.max(0, top - source.clientHeight / 3);
+        figure.scrollTop = news.boxes[0][1] * picture.clientHeight - figure.clientHeight / 3;
+        figure.scrollLeft = news.boxes[0][0] * picture.clientWidth - figure.clientWidth / 8;
         picture.dataset.revealed = "yes";
       }
     };
@@ -196,9 +199,15 @@
   const open = (link, focus = true) => {
     all('[aria-current="true"]', main).forEach((each) => each.removeAttribute("aria-current"));
     if (main.contains(link)) link.setAttribute("aria-current", "true");
-    if (!source.contains(link)) came = link;
+    const inside = source.contains(link), again = ["hit", "zoom", "turn"].find((name) => name in link.dataset);
+    if (!inside) came = link;
+    const at = new URL(link.href).searchParams.get("source"); // the same hit in the answer
+    citations().find((each) => at && new URL(each.href).searchParams.get("source") === at)?.setAttribute("aria-current", "true");
     drawer(false);
-    return panel(link.href, focus).then(() => { if (focus) source.focus({ preventScroll: true }); });
+    return panel(link.href, focus).then(() => {
+      const same = inside && again && one(`[data-${again}="${link.dataset[again]}"]`, source); // to press it once more
+      if (focus) (same || source).focus({ preventScroll: true });
+    });
   };
   const close = () => {
     latest++;
@@ -250,10 +259,51 @@
   count();
   document.addEventListener("change", (event) => {
     const box = event.target;
+    if (box.type === "file") return add(box.closest("[data-add]"), [...box.files]);
     if (box.matches("[data-all]")) all("[name=tick]", box.closest("li")).forEach((each) => { if (!each.closest("[hidden]")) each.checked = box.checked; });
     if (box.closest("#library")) count();
   });
   document.addEventListener("input", (event) => { if (event.target.id === "find") find(); });
+
+  // --- files that are added ---
+  const shelf = one("#library"), added = [];
+  const told = (words) => { one("[data-added]").textContent = [...added, words].filter(Boolean).join("\n"); };
+  const read = (job) => new Promise((done) => {
+    const events = new EventSource(`/jobs/${job}/events`);
+    const end = (words) => { events.close(); done(words); };
+    events.addEventListener("news", (event) => told(JSON.parse(event.data).step));
+    events.addEventListener("ended", (event) => end(JSON.parse(event.data).text));
+    events.onerror = () => { if (events.readyState === EventSource.CLOSED) end(GONE); };
+  });
+  const add = async (box, files) => {
+    for (const file of files) {
+      told(`Sending ${file.name} …`);
+      const to = `${box.dataset.add}?name=${encodeURIComponent(file.name)}`;
+      const answer = await fetch(to, { method: "POST", headers: json, body: file }).catch(() => null);
+      const words = answer?.ok ? await read((await answer.json()).job) : answer ? await problem(answer) : GONE;
+      added.push(words);
+      say(words);
+    }
+    const ticked = ticks().filter((each) => each.checked).map((each) => each.value);
+    const fresh = await fetch(main.dataset.base + "?part=library").catch(() => null);
+    if (fresh?.ok) shelf.replaceChildren(element(await fresh.text()));
+    ticks().forEach((each) => { each.checked = ticked.includes(each.value); });
+    count();
+    told("");
+  };
+  const target = (event) => {
+    const boxes = all("[data-add]");
+    return event.dataTransfer.types.includes("Files") && boxes.length && (event.target.closest("[data-add]") || (boxes.length === 1 ? boxes[0] : null));
+  };
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(name, (event) => {
+      const box = target(event);
+      if (box === false || box === 0) return;
+      event.preventDefault(); // else the browser opens the file
+      shelf.classList.toggle("drop", name === "dragover" && !!box);
+      if (name === "drop" && box) add(box, [...event.dataTransfer.files]);
+    });
+  }
 
   // --- clicks and keys ---
   document.addEventListener("submit", (event) => {
@@ -272,6 +322,7 @@
   });
   const keys = {
     "/": () => field?.focus(), n: () => step(1), p: () => step(-1),
+    "+": () => one('[data-zoom="1"]')?.click(), "-": () => one('[data-zoom="-1"]')?.click(),
     "[": () => one('[data-turn="-1"]')?.click(), "]": () => one('[data-turn="1"]')?.click(),
     i: () => { const text = one(".text", source); if (text) { text.open = !text.open; text.scrollIntoView({ block: "start" }); } },
     y: () => one("[data-copy]")?.click(),

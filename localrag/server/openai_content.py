@@ -1,16 +1,15 @@
 """The content of an answer as OpenAI's clients take it: text with citations at their places, or JSON.
 
-JSON is an object with the fields of the answer, or those of them that a schema names. Nothing else can be filled in: a
-model that is held to a schema says things that no quote bears out. Values for fields of one's own come from
-`localrag extract`, each with its quote.
+JSON is an object with the fields of the answer, or those of them that a schema names. Other fields are refused: a model
+that is held to a schema says things that no quote supports. `localrag extract` fills fields of one's own, with quotes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from starlette.requests import Request
 
@@ -18,111 +17,43 @@ from localrag.events import Delta, Event, Notice, Planned, PromptRead, Reasoning
 from localrag.grounding.annotations import mark
 from localrag.server.exchange import WrongField, page_link, to_json
 from localrag.server.served import Waiting
-from localrag.types import Answer, Certainty, Citation, NotRead, Plan, source
+from localrag.types import Answer, Citation, source
 
 PROGRESS_SECONDS = 0.5  # between two reports of it
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _FIELDS = ("answer", "found", "certainty", "citations", "nearest", "unsupported", "not_read")
-_KEYS = {"type", "properties", "required", "items", "additionalProperties", "enum", "anyOf", "$ref", "$defs"}
-_NOTES = {"title", "description", "default", "examples", "$schema", "$id", "$comment"}
-_TYPES: Mapping[type, tuple[str, ...]] = {
-    str: ("string",),
-    bool: ("boolean",),
-    int: ("integer", "number"),
-    dict: ("object",),
-    list: ("array",),
-    tuple: ("array",),
-    type(None): ("null",),
-}
-_MAX_DEPTH = 9
 _HINT = f"An object can have of an answer: {', '.join(_FIELDS)}. `localrag extract` fills fields of your own."
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How an answer is written: up to a stop sequence, and as an object or the parts of it that a schema names."""
+    """How an answer is written: up to a stop sequence, and as an object with some fields of the answer."""
 
     stops: Sequence[str] = ()
-    is_json: bool = False
-    schema: Mapping[str, Any] | None = None
-    param: str = ""
+    fields: Sequence[str] = ()  # text, if there are none
 
     @classmethod
-    def checked(cls, stops: Sequence[str], is_json: bool, schema: Mapping[str, Any] | None, param: str) -> Form:
-        """Return a form. Raises WrongField for a schema that no answer fits."""
-        made = cls([stop for stop in stops if stop], is_json, schema, param)
-        for one in _SPECIMENS:
-            made.text(one, lambda cited: "")
-        return made
+    def checked(cls, kind: str, schema: Any, param: str) -> Form:
+        """Return the form of a `text`, `json_object` or `json_schema`. Raises WrongField for what no answer has."""
+        if kind != "json_schema":
+            return cls(fields=() if kind == "text" else _FIELDS)
+        named = schema.get("properties") if isinstance(schema, dict) else None
+        if not isinstance(named, dict) or not named:
+            raise WrongField(param, "the schema has no properties", _HINT)
+        if unknown := sorted(named.keys() - set(_FIELDS)):
+            raise WrongField(param, f"no answer has {', '.join(unknown)}", _HINT)
+        return cls(fields=tuple(named))
 
     def text(self, answer: Answer, link: Callable[[Citation], str]) -> str:
         """Return the content; `link` gives the address of a citation."""
         words = mark(answer.answer, answer.unsupported, answer.flags)
         text = words[: min((at for stop in self.stops if (at := words.find(stop)) >= 0), default=len(words))]
-        if not self.is_json:
+        if not self.fields:
             return text
-        full = answer.to_dict()
-        made = {name: full[name] for name in _FIELDS} | {"answer": text}
+        made = answer.to_dict() | {"answer": text}
         for name in ("citations", "nearest"):
             made[name] = [one.to_dict() | {"url": link(one)} for one in getattr(answer, name)]
-        return to_json(made if self.schema is None else self._fitted(made, self.schema, ""))
-
-    def _fitted(self, value: Any, schema: Any, at: str) -> Any:
-        """Return the parts of a value that a schema names. Raises WrongField where it is not of this schema."""
-        node, kinds = self._resolved(schema, at)
-        own = _TYPES[type(value)]
-        if kinds.isdisjoint(own) or ("enum" in node and value not in _list(node, "enum")):
-            raise self._wrong(at, f"in an answer it is {own[0] if kinds.isdisjoint(own) else repr(value)}")
-        if isinstance(value, list | tuple):
-            return [self._fitted(one, node.get("items"), f"{at}[]") for one in value]
-        if not isinstance(value, dict):
-            return value
-        named = node.get("properties")
-        if not isinstance(named, dict) or not named:
-            raise self._wrong(at, "it has no properties")
-        if unknown := sorted({*named, *map(str, _list(node, "required"))} - value.keys()):
-            raise self._wrong(at, f"no answer has {', '.join(unknown)}")
-        return {name: self._fitted(value[name], one, f"{at}.{name}".lstrip(".")) for name, one in named.items()}
-
-    def _resolved(self, schema: Any, at: str, depth: int = 0) -> tuple[dict[str, Any], set[str]]:
-        """Return a schema with what it refers to, and the types that it allows."""
-        if not isinstance(schema, dict) or depth > _MAX_DEPTH:
-            raise self._wrong(at, "it is no schema")
-        if unknown := sorted(schema.keys() - _KEYS - _NOTES):
-            raise self._wrong(at, f"{', '.join(unknown)} is not supported")
-        if "$ref" in schema:
-            definitions = (self.schema or {}).get("$defs")
-            name = str(schema["$ref"]).removeprefix("#/$defs/")
-            return self._resolved(definitions.get(name) if isinstance(definitions, dict) else None, at, depth + 1)
-        if "anyOf" in schema:
-            others = [one for one in _list(schema, "anyOf") if one != {"type": "null"}]
-            node, kinds = self._resolved(others[0] if len(others) == 1 else None, at, depth + 1)
-            return node, kinds | {"null"}
-        given = schema.get("type")
-        return schema, {given} if isinstance(given, str) else set(map(str, _list(schema, "type")))
-
-    def _wrong(self, at: str, problem: str) -> WrongField:
-        return WrongField(self.param, f"no answer fits the schema{at and f' at {at}'}: {problem}", _HINT)
-
-
-def _list(node: Mapping[str, Any], key: str) -> list[Any]:
-    value = node.get(key)
-    return value if isinstance(value, list) else []
-
-
-_CITED = Citation("", "", 1, "", "", "", 0, 0, 1, figures=((0, 0),)), Citation("", "", None, None, "", "", 0, 0, 1)
-# Answers with every type that a field can have; a schema that these fit, all fit.
-_SPECIMENS = [
-    Answer(
-        *("", "", True, Plan("retrieve", "")),
-        citations=_CITED,
-        nearest=_CITED,
-        unsupported=("",),
-        not_read=(NotRead("", "", "", 1), NotRead("", "", "")),
-        certainty=certainty,
-    )
-    for certainty in get_args(Certainty)
-]
+        return to_json({name: made[name] for name in self.fields})
 
 
 class Content:
@@ -131,7 +62,7 @@ class Content:
     def __init__(self, request: Request, answer: Answer, form: Form) -> None:
         self._request, self._form = request, form
         self.text = form.text(answer, self._link)
-        self.citations = [] if form.is_json else list(self._cited(answer))
+        self.citations = [] if form.fields else list(self._cited(answer))
 
     def _cited(self, answer: Answer) -> Iterator[dict[str, Any]]:
         """Yield an address for each marker, at its place; a citation without one is at the end, if that is sent."""

@@ -7,7 +7,7 @@ offers it tools that it need not call, is ignored and named in `localrag.ignored
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -137,8 +137,8 @@ def chat(body: dict[str, Any]) -> Asked:
         raise WrongField("stream_options", "it needs stream", "Set stream to true, or leave it out.")
     stops = (given.stop,) if isinstance(given.stop, str) else given.stop
     wanted = given.response_format
-    schema = wanted.json_schema.get("schema", {}) if wanted.type == "json_schema" else None
-    form = Form.checked(stops, wanted.type != "text", schema, "response_format")
+    form = Form.checked(wanted.type, wanted.json_schema.get("schema"), "response_format")
+    form = replace(form, stops=[stop for stop in stops if stop])
     tokens, usage = given.max_completion_tokens or given.max_tokens, given.stream_options or _StreamOptions()
     return _asked(given, given.messages, "messages", form, tokens, ignored, usage=usage.include_usage)
 
@@ -149,7 +149,7 @@ def response(body: dict[str, Any]) -> Asked:
     given = as_type(body, _Response)
     messages = (Message("user", given.input),) if isinstance(given.input, str) else given.input
     wanted = given.text.format or _Format()
-    form = Form.checked((), wanted.type != "text", wanted.schema if wanted.type == "json_schema" else None, "text")
+    form = Form.checked(wanted.type, wanted.schema, "text")
     return _asked(given, messages, "input", form, given.max_output_tokens, ignored, metadata=given.metadata)
 
 

@@ -184,10 +184,6 @@ class Other(pydantic.BaseModel):
     end_of_lease: str
 
 
-class Mistyped(pydantic.BaseModel):
-    found: str
-
-
 def test_the_answer_comes_as_an_object_or_as_the_parts_of_it_that_a_schema_names(client):
     how = {"model": "localrag", "messages": said(QUESTION)}
     done = client.chat.completions.create(**how, response_format={"type": "json_object"})
@@ -198,36 +194,21 @@ def test_the_answer_comes_as_an_object_or_as_the_parts_of_it_that_a_schema_names
     assert client.responses.parse(model="localrag", input=QUESTION, text_format=Found).output_parsed == parsed
 
 
-@pytest.mark.parametrize("schema", [Other, Mistyped])
-def test_a_schema_that_no_answer_fits_is_refused_by_name(client, schema):
+def test_a_schema_with_fields_that_no_answer_has_is_refused(client):
     import openai
 
     with pytest.raises(openai.BadRequestError) as refused:
-        client.chat.completions.parse(model="localrag", messages=said(QUESTION), response_format=schema)
+        client.chat.completions.parse(model="localrag", messages=said(QUESTION), response_format=Other)
     assert refused.value.param == "response_format" and "citations" in refused.value.message
     with pytest.raises(openai.BadRequestError) as refused:
-        client.responses.parse(model="localrag", input=QUESTION, text_format=schema)
+        client.responses.parse(model="localrag", input=QUESTION, text_format=Other)
     assert refused.value.param == "text"
 
 
-ENDLESS = {"$ref": "#/$defs/x"}
-SCHEMAS = [
-    {},
-    ENDLESS | {"$defs": {"x": ENDLESS}},
-    {"anyOf": [ENDLESS, ENDLESS], "$defs": {"x": {"anyOf": [ENDLESS, ENDLESS]}}},
-    {"type": "object", "properties": {"answer": {"type": "string", "pattern": "(a+)+$"}}},
-    {"type": "object", "properties": {"citations": {"type": "array"}}},
-    {"type": "object", "properties": {"certainty": {"type": "string", "enum": ["sure"]}}},
-    {"type": "object", "properties": {"citations": {"type": "array", "items": {"anyOf": 3}}}},
-    *({"type": "object", "properties": {"answer": {"type": "string"}}} | {key: 3} for key in ("properties", "type")),
-    {"type": "object", "properties": {"answer": {"type": "string", "enum": 3}}},
-]
-
-
-@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("schema", [None, {}, 3, {"properties": 3}, {"properties": {"answer": {}, "x": {}}}])
 def test_an_odd_schema_is_refused(schema):
     with pytest.raises(WrongField) as refused:
-        Form.checked((), True, schema, "response_format")
+        Form.checked("json_schema", schema, "response_format")
     assert refused.value.param == "response_format"
 
 

@@ -7,6 +7,7 @@ ends it; it is shown where it belongs, with what to do next.
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ from localrag.tui.threads import THREADS, Core, JobThread, deliver
 from localrag.tui.widgets.library import Works
 from localrag.types import EVERYTHING, Filter, Mode
 
+_TERMINAL_SECONDS = 2.0  # between two looks whether it is still there
 QUIT_WINDOW = 3.0  # seconds between two Ctrl-C that quit
 KEY_WORDS = {
     "escape": "Esc",
@@ -121,6 +123,13 @@ class LocalragApp(App[None]):
         self.app_resume_signal.subscribe(self, lambda _: self.core.engine.pause(False))
         self.open_first_screen()
         self.call_after_refresh(self._after_first_frame)
+        if sys.__stdin__ is not None and sys.__stdin__.isatty():
+            self.set_interval(_TERMINAL_SECONDS, self._check_terminal)
+
+    def _check_terminal(self) -> None:
+        """End where the terminal is gone and no signal said so: Textual would read its end without a pause for ever."""
+        if sys.__stdin__ is None or not sys.__stdin__.isatty():
+            self.exit()
 
     def _after_first_frame(self) -> None:
         gc.enable()  # disabled by the command until here

@@ -1,7 +1,14 @@
+import shlex
+import sys
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
+from terminal import Terminal, require_tmux
+from waiting import wait_for
 
-from localrag.cli import chat
+from localrag.cli import app, chat
 from localrag.errors import NotFoundError, UsageError
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
@@ -90,3 +97,24 @@ def test_a_conversation_brings_its_settings_scope_and_what_is_missing(left):
 def test_what_a_conversation_brings_along_cannot_be_given_too(words):
     result = CliRunner().invoke(chat.chat_command, [*words, "--resume", "last"])
     assert isinstance(result.exception, UsageError)
+
+
+def is_running(process):
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks at processes of Linux")
+def test_the_app_ends_with_its_terminal_also_where_no_signal_says_so(tmp_path, installed, home, folder):
+    require_tmux()
+    chatting = shlex.join([sys.executable, "-m", "localrag", "chat", str(folder({"a.txt": "The lease ends in 2031."}))])
+    environ = {"LOCALRAG_HOME": str(home), "PYTHONPATH": str(Path(app.__file__).parents[2])}
+    with Terminal(tmp_path) as terminal:
+        terminal.run(["sh", "-c", f"trap '' HUP; exec {chatting}"], environ)
+        terminal.see("Read 1 file")
+        process = terminal.process
+        assert is_running(process)
+    wait_for(lambda: not is_running(process), "the end of the app")

@@ -148,6 +148,8 @@ async def test_keys_jump_to_a_citation_or_a_question_and_move_the_border(size):
         edge = "width" if size == WIDE else "height"
         room = getattr(screen._source.size, edge)
         await press(pilot, "alt+left", "alt+left", then=lambda: getattr(screen._source.size, edge) > room)
+        for panel in (screen._source, screen._conversation):
+            await until(pilot, lambda panel=panel: screen._panels.region.contains_region(panel.region))
         await press(pilot, *["alt+right"] * 9, then=lambda: getattr(screen._source.size, edge) < room)
         assert getattr(screen._source.size, edge) > 1
 

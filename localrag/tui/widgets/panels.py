@@ -392,8 +392,17 @@ class Panels(SourceKeys):
     def resize(self, step: int) -> None:
         """Give the source more or fewer hundredths of the room."""
         self._share = max(LEAST, min(100 - LEAST, self._share + step))
+        self._divide()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._divide)  # the terminal may have become wide or narrow
+
+    def _divide(self) -> None:
+        """Share the room in the direction in which the two stand; in the other, a fraction above 1 is larger than it."""
+        wide = self.screen.has_class("-wide")
         for panel, share in ((self.source, self._share), (self.conversation, 100 - self._share)):
-            panel.styles.width = panel.styles.height = f"{share}fr"
+            panel.styles.width = f"{share}fr" if wide else "1fr"
+            panel.styles.height = "1fr" if wide else f"{share}fr"
 
     def focus_citation(self) -> None:
         """Put the keyboard on the chosen citation, or on the first of the newest answer."""

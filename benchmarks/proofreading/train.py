@@ -68,7 +68,9 @@ def main() -> None:
     often = numbers[:, OFTEN] > np.log1p(5)
     for limit in (-1.0, -0.5, 0.0, 0.3, 0.6, 1.0):
         found = scores > limit
-        print(f"{limit:5}: {found[(terms == 1) & often].mean():.2f} of terms used often, {found[terms == 0].sum()} others")
+        print(
+            f"{limit:5}: {found[(terms == 1) & often].mean():.2f} of terms used often, {found[terms == 0].sum()} others"
+        )
     print(f"{len(terms)} phrases, {terms.sum():.0f} terms:", [round(float(one), 2) for one in fit(numbers, terms)])
 
 

@@ -585,7 +585,8 @@ def _is_explained(name: str, text: str) -> bool:
     """Return whether a term is defined elsewhere by the words behind it, or named by a label: "The lessor: ..."."""
     own = re.escape(_singular(name))
     label = rf"(?i:{own[0]}){own[1:]}s?:\s"  # not in capitals, as where one signs
-    pattern = rf"{own}s?[”\"]?,?\s{{1,9}}\(?as\s(?:\w+\s){{0,6}}defined(?! (?:below|above|herein|hereunder|hereinafter)\b)|^[ \t]*(?i:the )?{label}"
+    here = r"(?! (?:below|above|herein|hereunder|hereinafter)\b)"  # a definition that this text should have
+    pattern = rf"{own}s?[”\"]?,?\s{{1,9}}\(?as\s(?:\w+\s){{0,6}}defined{here}|^[ \t]*(?i:the )?{label}"
     return re.search(pattern, text, re.M) is not None
 
 

@@ -26,6 +26,8 @@ TERM = re.compile(r"[“\"]([A-Z][A-Za-z]+(?: [A-Z][a-z]+){0,2})[”\"]")
 WORD = re.compile(r"\b(twenty|thirty|forty|sixty|ninety|ten|five|fifteen|two|three) \((\d{1,3})\)", re.I)
 DAY = re.compile(r"\b(January|March|April|May|June|July|August|October|November|December) \d{1,2}, ((?:19|20)\d\d)")
 REFERENCE = re.compile(r"(?<!\n)\b(?:Section|Article|Clause|Paragraph) (\d{1,2}(?:\.\d{1,2})*)")
+IMPORTED = re.compile(r"(?i)\bcapitali[sz]ed terms\b[^.]{0,160}\b(?:meanings?|defined)\b")
+MEANS = re.compile(r",?\s+(?:shall |will )?(?:mean|refer|has|have|is |are )")
 EXHIBIT = re.compile(r"(?<=[a-z,] )(Exhibit|Schedule|Annex) ([A-Z]|\d)\b(?!\.\d)")
 
 
@@ -54,13 +56,9 @@ def planted(text: str, kind: str, dice: random.Random) -> Iterator[tuple[str, st
     elif kind == "numbering":
         for one in sample(re.finditer(r"(?m)^[ \t]*(\d{1,2}\.\d{1,2})\.? +(?=[A-Z])", text), dice):
             head, _, own = one[1].partition(".")
-            after = f"{head}.{int(own) + 1}"
+            after, before = (f"{head}.{int(own) + step:0{len(own)}}" for step in (1, -1))  # 3.08
             if re.search(rf"(?m)^[ \t]*{re.escape(after)}\.? +[A-Z]", text[one.end() :]) and int(own) > 1:
-                yield swap(text, one.span(1), f"{head}.{int(own) - 1}"), f"{head}."
-    elif kind == "duty":
-        for one in sample(re.finditer(r"(?<=[a-z]{3}\. )(?=[A-Z][a-z]+ [a-z]+ )", text), dice):
-            what = dice.choice(("It shall be delivered", "Notice must be given", "The deposit shall be repaid"))
-            yield swap(text, one.span(), f"{what} within ten (10) days. "), "be "
+                yield swap(text, one.span(1), before), f"{head}."
     elif kind == "party":
         for name in parties(text):
             uses = list(re.finditer(re.escape(name), text))[1:]
@@ -68,13 +66,14 @@ def planted(text: str, kind: str, dice: random.Random) -> Iterator[tuple[str, st
                 at = dice.randrange(4, len(name) - 4)
                 wrong = name[:at] + name[at + 1 :] if name[at].isalpha() else name.replace(" ", "", 1)
                 yield swap(text, one.span(), wrong), wrong
+    elif kind in ("undefined", "short name"):
+        for one in sample((one for one in TERM.finditer(text) if is_lost(text, one, kind)), dice):
+            yield without(text, one), one[1]
     else:
         used = (one for one in TERM.finditer(text) if len(re.findall(rf"\b{one[1]}\b", text)) > 5)
         defined = [one for one in used if one[1] != "Agreement"]
         for one in sample(iter(defined), dice):
-            if kind == "undefined" and len(re.findall(rf"[“\"]{one[1]}s?[”\"]", text)) == 1:
-                yield swap(text, one.span(), one[1].lower()), one[1]
-            elif kind == "unused":
+            if kind == "unused":
                 yield swap(text, (one.start(), one.start()), "“Ancillary Materials” means all papers. "), "Ancillary"
             elif kind == "twice":
                 line = text[one.start() : text.find("\n", one.end())]
@@ -86,6 +85,30 @@ def planted(text: str, kind: str, dice: random.Random) -> Iterator[tuple[str, st
                     at = dice.randrange(2, one[1].index(" "))
                     wrong = one[1][:at] + one[1][at + 1 :]
                     yield swap(text, use.span(), wrong), wrong
+
+
+def is_lost(text: str, one: re.Match[str], kind: str) -> bool:
+    """Return whether a term has no meaning left without its definition: no other form, place or document gives it.
+
+    A short name of somebody ("Kaplan" for Kaplan, Inc.) is a kind of its own.
+    """
+    if len(re.findall(rf"\b{one[1]}\b", text)) <= 5 or one[1] == "Agreement" or IMPORTED.search(text):
+        return False
+    stem = re.sub(r"(?:y|ies|s)$", "", one[1])
+    if len(re.findall(rf"(?i)[“\"](?:the )?{stem}(?:y|ies|e?s)?[,.]?[”\"]", text)) > 1:
+        return False
+    before, after = text[max(0, one.start() - 120) : one.start()], text[one.end() : one.end() + 40]
+    in_brackets = before.rfind("(") > before.rfind(")")
+    short = in_brackets and re.search(rf"(?i:\b{one[1]}\b)[^\n]*\Z", before.replace(one[1].lower(), "")) is not None
+    return (in_brackets or MEANS.match(after) is not None) and short == (kind == "short name")
+
+
+def without(text: str, one: re.Match[str]) -> str:
+    """Return a text without a definition: its brackets, its sentence, or, where others stand there, its capitals."""
+    for whole in (*re.finditer(r"\([^()\n]{0,200}\)", text), *re.finditer(r"[“\"][^.\n]{0,400}\.(?=\s)", text)):
+        if whole.start() <= one.start() and one.end() <= whole.end() and len(re.findall(r"[“\"]", whole[0])) < 3:
+            return swap(text, whole.span(), "")
+    return swap(text, one.span(), one[1].lower())
 
 
 def parties(text: str) -> list[str]:
@@ -111,9 +134,9 @@ KINDS = {
     "blank": "blank",
     "date": "date",
     "numbering": "numbering",
-    "duty": "duty",
     "party": "party",
     "undefined": "term",
+    "short name": "term",
     "unused": "term",
     "twice": "term",
     "slip": "term",

@@ -185,6 +185,30 @@ def test_terms_that_another_document_defines_are_not_missed():
     assert not any(one.kind == "term" for one in faults(amended))
 
 
+def test_a_slip_is_found_where_another_document_defines_terms():
+    text = SOUND.replace("return the Products", "return the Prodcts").replace(
+        "1. Definitions", "Capitalized terms not used here have the meaning given in the Lease.\n\n1. Definitions"
+    )
+    assert [one.quote for one in faults(text)] == ["Prodcts"]
+
+
+def test_a_term_that_nobody_lets_act_is_missed_where_its_definition_is_gone():
+    more = "It keeps the Delivery Point open, and the Delivery Point is a point of delivery at the Delivery Point. " * 2
+    text = SOUND.replace("3. Term", f"{more}It is at the (“Delivery Point”).\n\n3. Term")
+    assert faults(text) == []
+    (one,) = faults(text.replace("(“Delivery Point”)", "gate"))
+    assert one.kind == "term" and one.quote == "Delivery Point"
+
+
+def test_a_party_whose_slip_is_in_the_list_of_parties_is_found_there():
+    text = SOUND.replace("between Larkspur Trading", "between Larkspur Tradng").replace(
+        "2.3 The", "It goes to Larkspur Trading Ltd.\n\n2.3 The"
+    )
+    assert [(one.kind, one.quote, one.meant) for one in faults(text)] == [
+        ("party", "Larkspur Tradng Ltd.", "Larkspur Trading Ltd")
+    ]
+
+
 def test_the_same_fault_many_times_is_one():
     (one,) = faults(SOUND.replace("3. Term", "TBD\n\nTBD\n\nTBD\n\n3. Term"))
     assert one.times == 3 and "3 times" in one.said

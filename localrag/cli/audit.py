@@ -63,6 +63,8 @@ def show_command(
     A question is shown if the setting `audit_words` kept its words, and a document by the name that it has now.
     Logs whose key is missing, and lines that cannot be read, are named.
     """
+    if as_json and verifies:
+        raise UsageError("--json and --verify do not go together", "Verify it with: localrag audit verify --json")
     locked: list[str] = []
     rows = [
         (name, file, entry)

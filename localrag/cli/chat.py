@@ -93,7 +93,7 @@ def chat_command(
     """
     from localrag.settings import load_settings
 
-    targets = sorted(targets, key=lambda one: not Path(one).is_dir())  # a folder may stand behind libraries
+    targets = sorted(targets, key=lambda one: not _is_folder(one))  # a folder may stand behind libraries
     if resume is not None and (targets or only or mode != "auto"):
         hint = "Leave out the library, --mode and the options that narrow it; change them in the app."
         raise UsageError("--resume restores the libraries, filters and mode of the conversation", hint)
@@ -204,6 +204,12 @@ def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Sett
         with suppress(SettingsError):  # the app reports what could not be restored
             settings = settings.with_options(**{name: as_text(session.settings[name])})
     return settings, found
+
+
+def _is_folder(target: str) -> bool:
+    with suppress(OSError, ValueError):  # such as a name that is too long
+        return Path(target).is_dir()
+    return False
 
 
 def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) -> tuple[list[str], Path | None]:

@@ -42,6 +42,7 @@ def run(settings: Settings) -> NoReturn:
     """Ask, carry out what was chosen, and open the library. Raises Exit if it was stopped."""
     folder, model = _kept(settings) or (None, "")
     if folder is None or not confirm(f"The first start stopped halfway. Go on reading {folder}?", default=True):
+        storage.remove(settings.first_start_file)
         echo(_INTRODUCTION, err=True)
         folder, model = _asked_folder(), _asked_model(settings, set())
         fetched = sum(_bytes(id, settings) for id in _missing(model, settings))
@@ -49,6 +50,10 @@ def run(settings: Settings) -> NoReturn:
         confirm(f"3 of 3  {download} {folder} and open it?", default=True, abort=True)
     failed: set[str] = set()
     _keep(folder, model, settings)
+    for embedder in _embedder_missing(settings):
+        if code := _start("models", "install", embedder):
+            say("Without it nothing can be searched. `localrag` goes on from here.")
+            raise click.exceptions.Exit(code)
     while not _with_model(model, settings):
         failed.add(model)
         _keep(folder, model := _asked_model(settings, failed), settings)
@@ -80,8 +85,15 @@ def _asked_folder() -> Path:
     with suppress(ImportError):  # Windows has none
         import readline
 
+        found: list[str] = []
+
+        def completed(text: str, number: int) -> str | None:
+            if number == 0:
+                found[:] = scan.folders_beginning(text)
+            return found[number] if number < len(found) else None
+
         readline.set_completer_delims("\n")
-        readline.set_completer(lambda text, n: dict(enumerate(scan.folders_beginning(text))).get(n))
+        readline.set_completer(completed)
         readline.parse_and_bind("tab: complete")
     while True:
         typed = click.prompt("1 of 3  Folder with your documents (Tab completes)").strip()
@@ -101,7 +113,7 @@ def _checked_folder(typed: str) -> Path:
             raise UsageError(f"{typed!r} is {broad}", "Give a folder of documents in it.")
         say("        Looking through it …")
         files, total = scan.readable(path)
-    except (ValueError, RuntimeError, PermissionError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         raise NotFoundError(f"{typed!r} cannot be opened: {error}", "Check the spelling and its rights.") from None
     if not files:
         raise UsageError(f"there is nothing to read in {typed!r}", "The types that are read: localrag ingest -h")
@@ -169,13 +181,15 @@ def _about(id: str, number: int, settings: Settings) -> tuple[str, str, str]:
 # --- what is done ----------------------------------------------------------------------------------------------
 
 
+def _embedder_missing(settings: Settings) -> list[str]:
+    served = settings.embedder_server or ModelStore(settings).preferred("embedder") is not None
+    return [] if served else [settings.embedder or catalog.DEFAULT_EMBEDDER]
+
+
 def _missing(model: str, settings: Settings) -> list[str]:
     """Return the models that are still to be installed: an embedder, and the one that answers."""
-    store = ModelStore(settings)
-    served = settings.embedder_server or store.preferred("embedder") is not None
-    needed = [] if served else [settings.embedder or catalog.DEFAULT_EMBEDDER]
-    here = {one.id for one in store.installed()}
-    return [id for id in (*needed, model) if id and catalog.named(id) not in here]
+    here = {one.id for one in ModelStore(settings).installed()}
+    return [id for id in (*_embedder_missing(settings), model) if id and catalog.named(id) not in here]
 
 
 def _bytes(id: str, settings: Settings) -> int:

@@ -43,7 +43,9 @@ def _name_file(given: list[str], place: int) -> list[str]:
         return given
     before = ["", *given]
     arguments = [at for at, word in enumerate(given) if word[:1] != "-" and before[at] not in _WITH_VALUE]
-    return [*given[: arguments[place]], "--out", *given[arguments[place] :]] if len(arguments) > place else given
+    if len(arguments) <= place or (place == 0 and "." not in given[arguments[0]]):  # the name of a library
+        return given
+    return [*given[: arguments[place]], "--out", *given[arguments[place] :]]
 
 
 def _name_out(given: list[str], old: str) -> list[str]:
@@ -53,13 +55,13 @@ def _name_out(given: list[str], old: str) -> list[str]:
 
 def _name_libraries(given: list[str]) -> list[str]:
     """Put the values of -l and --library first, as arguments."""
-    left, libraries, words = [], [], iter(given)
+    end = given.index("--") if "--" in given else len(given)
+    left, libraries, words = [], [], iter(given[:end])
     for word in words:
-        name, _, value = word.partition("=")
-        if word in ("-l", "--library"):
-            libraries += [next(words, "")]
-        elif name == "--library" or word[:2] == "-l":
-            libraries.append(value if name == "--library" else word[2:])
+        if word in ("-l", "--library") and (value := next(words, "")):
+            libraries.append(value)
+        elif word.startswith("--library="):
+            libraries.append(word.removeprefix("--library="))
         else:
             left.append(word)
-    return [*libraries, *left]
+    return [*libraries, *left, *given[end:]]

@@ -120,7 +120,7 @@ def slow_share(root: Path) -> str:
     """Return the file system of a folder if it is another machine's and reading takes long, or ""."""
     mounts = [line.split() for line in _mounts()]
     holding = [fields for fields in mounts if len(fields) > 2 and root.is_relative_to(fields[1].replace("\\040", " "))]
-    _, point, kind, *_ = max(holding, key=lambda fields: len(fields[1]), default=("", "/", ""))
+    _, point, kind, *_ = max(reversed(holding), key=lambda fields: len(fields[1]), default=("", "/", ""))
     return kind if kind.startswith(_SHARES) and point != "/" else ""  # that of a virtual machine's root is quick
 
 

@@ -20,7 +20,7 @@ from itertools import accumulate, pairwise
 from math import log1p
 from typing import Any, Literal
 
-from localrag.diff import clauses
+from localrag.diff import amendments, clauses
 from localrag.diff.changes import Version
 from localrag.errors import Cancelled, UsageError
 from localrag.grounding import cells
@@ -54,7 +54,9 @@ _SHORT = 5  # letters of an abbreviation
 _LETTERS = 3  # of a word that may lack one
 _NUMERAL = re.compile(r"[ivx]+\w?")
 _LAW = 3  # digits of a number that is a law's
-_ALONE = re.compile(r"[”\"')]?[ \t]{0,9}[:–—-]?[ \t]{0,9}(?:[A-Z]|\n\s{0,99}(?![a-z\s]))")
+_ALONE = re.compile(
+    r"[”\"')]?[ \t]{0,9}[:–—-]?[ \t]{0,9}(?:(?:\.[ \t]{1,9}[A-Z][^.;\n]{2,60})?\n\s{0,99}(?![a-z\s])|[A-Z])"
+)
 _TITLED = re.compile(r"[ \t]?[.:]?[ \t]{1,9}[A-Z]")
 _STOPS = (".", ";", ":", "|", "")
 # Terms that a contract may define for each of its parts.
@@ -156,6 +158,11 @@ class Draft:
         where = place(page.number, page.label, (), page.unit)
         return Fault(kind, where, clause, quote, reason, meant, page.number, start - begin, last)
 
+    @cached_property
+    def amends(self) -> bool:
+        """Whether it changes clauses of another document, whose clauses and schedules it then names."""
+        return bool(amendments.changes([page.text for page in self.pages]))
+
     def is_amended(self, fault: Fault) -> bool:
         """Return whether a fault is in words that an amendment quotes."""
         at = next(start for start, page in zip(self.starts, self.pages, strict=True) if page.number == fault.page)
@@ -205,6 +212,8 @@ def proofread(version: Version, stop: Callable[[], bool] = lambda: False) -> lis
 def _references(draft: Draft) -> Iterator[Fault]:
     """Find references to clauses whose number stands nowhere as one."""
     text = draft.text
+    if draft.amends:
+        return
     referring: set[int] = set()
     named: list[tuple[int, str]] = []
     for match in _P["reference"].finditer(text):
@@ -246,7 +255,7 @@ def _attachments(draft: Draft) -> Iterator[Fault]:
     """Find schedules and exhibits that are named and not attached, and a missing place for signatures."""
     there = {(one["word"].casefold(), name) for one in _attached(draft) for name in _counted(one["name"])}
     seen: set[tuple[str, str]] = set()
-    for match in _P["names"].finditer(draft.text):
+    for match in _P["names"].finditer("" if draft.amends else draft.text):
         keys = {(match["word"].casefold(), name) for name in _counted(match["name"].upper())}
         foreign = _P["elsewhere"].match(draft.text[match.end() : match.end() + 60])
         if draft.text[max(0, match.start() - 5) : match.start()].casefold() == "this ":

@@ -156,8 +156,14 @@ def entries(file: Path) -> Iterator[Entry]:
 
 
 def unreadable(file: Path) -> int:
-    """Count the lines that are no record."""
-    return sum(entry is None for _, _, entry in _lines(file)) if file.is_file() else 0
+    """Count the lines that are no record, but for those that a crash cut short and the next record vouches for."""
+    lost = torn = 0
+    for _, _, entry in _lines(file) if file.is_file() else ():
+        if entry is None:
+            torn += 1
+        else:
+            lost, torn = lost + torn * (entry.get("torn") is None), 0
+    return lost + torn
 
 
 def end_of(file: Path) -> dict[str, Any] | None:

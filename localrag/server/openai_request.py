@@ -194,7 +194,7 @@ def conversation(messages: Sequence[Message], param: str = "messages") -> tuple[
         elif turns:
             text = unmarked(text)
             turns[-1] = (question, text if answer is None else f"{answer}\n{text}")
-    if not turns or turns[-1][1] is not None or (messages[-1].role in ("tool", "function")):
+    if not turns or turns[-1][1] is not None or messages[-1].role in ("tool", "function", ""):
         raise WrongField(param, "the last message must be the user's", "Ask something.")
     check_length(turns[-1][0])
     return turns[-1][0], [Turn(question, answer or "") for question, answer in turns[:-1]]

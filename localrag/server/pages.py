@@ -441,13 +441,14 @@ class Pages:
     async def reviews(self, request: Request) -> Response:
         """Where a review begins, and those since the server began."""
         held, problems, there = await self._contents()
+        short = showing.short_titles([one.title for each in held for one in each.documents])
         documents = [
-            (each.library, one.document.path, showing.short_name(one.document.path, one.title))
+            (each.library, path := one.document.path, short.get(one.title, one.title) or showing.short_name(path))
             for each in held
             for one in each.documents
         ]
         given: dict[str, Any] = {"libraries": there, "problems": problems}
-        books = {name: playbook.load(name) for name in playbook.names()}
+        books = await asyncio.to_thread(lambda: {name: playbook.load(name) for name in playbook.names()})
         return HTMLResponse(
             render(
                 "reviews.html",

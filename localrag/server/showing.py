@@ -89,6 +89,7 @@ def environment() -> Environment:
         proofread_of=proofread_of,
         MAX_AHEAD=MAX_AHEAD,
         short_name=short_name,
+        short_titles=short_titles,
         shortened=shortened,
         quoted_path=lambda path: quote(path, errors="surrogateescape"),
         quoted=lambda words: references.in_quotes(" ".join(words.split())),
@@ -134,9 +135,9 @@ def shortened(text: str, titles: Mapping[str, str]) -> str:
     return text
 
 
-def short_name(path: str, title: str = "") -> str:
-    """Return what a document is called in a heading: its title, or the name of its file without folders."""
-    return short_title(title) or path.rpartition("/")[2]
+def short_name(path: str) -> str:
+    """Return the name of a document's file without its folders."""
+    return path.rpartition("/")[2]
 
 
 def hint_of(error: LocalragError) -> str:

@@ -1,7 +1,7 @@
 """Files that a browser adds to the folder of a library, where `localrag serve --upload` allows it.
 
 A name is taken only if it is that of a document and of nothing in the folder: no upload leads elsewhere, replaces a
-file, or makes one that programs run or take settings from.
+file, or is source code, data (JSON, XML) or an Office file with macros.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from localrag.server.served import Served
 _MAX_NAME = 200  # bytes
 # Source code and settings are read as text, too, but other programs may run them.
 _TEXT = frozenset(".txt .text .md .markdown .rst .org .log".split())
-_DOCUMENTS = _TEXT | {suffix for suffix, module in SUFFIXES.items() if not module.endswith(".text")}
+_NOT_TAKEN = frozenset(".json .jsonl .xml .docm .dotm .xlsm .xltm .pptm .potm .ppsm".split())
+_DOCUMENTS = (_TEXT | {suffix for suffix, module in SUFFIXES.items() if not module.endswith(".text")}) - _NOT_TAKEN
 _ELSEWHERE = re.compile(r"""[\\/:*?"<>|]|^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)""", re.I)
 
 

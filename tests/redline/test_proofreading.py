@@ -159,6 +159,26 @@ def test_a_quote_has_the_signs_of_its_page():
     assert one.quote == "[insert “Day“ here]" and text[one.start : one.end] == one.quote
 
 
+def test_a_heading_with_a_title_behind_its_stop_attaches():
+    attached = SOUND.replace("\n\nSchedule 1\n", "\nPage 9\nSchedule 1. Products and prices\nThe prices are these.\n")
+    assert not [one for one in faults(attached) if one.kind == "missing"]
+
+
+def test_a_line_that_says_who_signed_is_a_place_for_signatures():
+    assert not faults(SOUND.replace("Signed: ____________________", "Signed for Larkspur by Ada Quill, Director."))
+
+
+def test_references_of_an_amendment_are_to_what_it_amends():
+    named = "Clause 9.3 is deleted and replaced with the following: “9.3 The Buyer shall pay within 30 days.”"
+    amending = SOUND.replace("2.2 The Buyer", f"2.4 {named} Clause 9.4 and Schedule 7 stay.\n\n2.2 The Buyer")
+    assert not [one for one in faults(amending) if one.kind in ("reference", "missing")]
+    assert [
+        one
+        for one in faults(amending.replace("deleted and replaced with the following", "kept"))
+        if one.kind == "missing"
+    ]
+
+
 def test_a_reference_at_the_start_of_a_line_attaches_nothing():
     text = SOUND.replace(
         "goods named in Schedule 1.", "goods named in Schedule 1 and in\nExhibit C of this agreement, with its tables."

@@ -102,7 +102,9 @@ def _widths(lines: Sequence[str]) -> Sequence[int]:
 
 def _narrowed(widths: Sequence[int], lines: Sequence[str], room: int) -> Sequence[int]:
     """Make the widest columns narrower until a table fits, as long as no word of it is broken."""
-    words = [[max(map(len, text.split()), default=0) for _, _, text in cells.read_line(0, one).cells] for one in lines]
+    words = [
+        [max(map(len, text.split(" ")), default=0) for _, _, text in cells.read_line(0, one).cells] for one in lines
+    ]
     least = [max(row[at] for row in words if at < len(row)) for at in range(len(widths))]
     made = list(widths)
     while sum(made) + _GAP * len(made) > room:

@@ -394,11 +394,8 @@ class Panels(SourceKeys):
         self._share = max(LEAST, min(100 - LEAST, self._share + step))
         self._divide()
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._divide)  # the terminal may have become wide or narrow
-
     def _divide(self) -> None:
-        """Share the room in the direction in which the two stand; in the other, a fraction above 1 is larger than it."""
+        """Share the room in the direction in which the two stand. In the other, 2fr would be twice the room."""
         wide = self.screen.has_class("-wide")
         for panel, share in ((self.source, self._share), (self.conversation, 100 - self._share)):
             panel.styles.width = f"{share}fr" if wide else "1fr"
@@ -442,6 +439,7 @@ class Panels(SourceKeys):
         self.step(message.step, focus=True)
 
     def on_resize(self) -> None:
+        self.call_after_refresh(self._divide)  # the terminal may have become wide or narrow
         line = self.chosen if self.source.display and not self.conversation.at_beginning else None
         if line is not None:
             self.call_after_refresh(line.scroll_visible, animate=False)

@@ -181,15 +181,19 @@ def _about(id: str, number: int, settings: Settings) -> tuple[str, str, str]:
 # --- what is done ----------------------------------------------------------------------------------------------
 
 
-def _embedder_missing(settings: Settings) -> list[str]:
-    served = settings.embedder_server or ModelStore(settings).preferred("embedder") is not None
-    return [] if served else [settings.embedder or catalog.DEFAULT_EMBEDDER]
-
-
 def _missing(model: str, settings: Settings) -> list[str]:
     """Return the models that are still to be installed: an embedder, and the one that answers."""
+    return [*_embedder_missing(settings), *_absent(model, settings)]
+
+
+def _embedder_missing(settings: Settings) -> list[str]:
+    served = settings.embedder_server or ModelStore(settings).preferred("embedder") is not None
+    return [] if served else _absent(settings.embedder or catalog.DEFAULT_EMBEDDER, settings)
+
+
+def _absent(id: str, settings: Settings) -> list[str]:
     here = {one.id for one in ModelStore(settings).installed()}
-    return [id for id in (*_embedder_missing(settings), model) if id and catalog.named(id) not in here]
+    return [id] if id and catalog.named(id) not in here else []
 
 
 def _bytes(id: str, settings: Settings) -> int:
@@ -201,7 +205,7 @@ def _bytes(id: str, settings: Settings) -> int:
 
 def _with_model(model: str, settings: Settings) -> bool:
     """Install what is missing and use the model; False if that failed."""
-    if any(_start("models", "install", id) for id in _missing(model, settings)):
+    if any(_start("models", "install", id) for id in _absent(model, settings)):
         return False
     used = ModelStore(settings).preferred("generator")
     return not model or (used is not None and used.id == model) or not _start("models", "use", model)

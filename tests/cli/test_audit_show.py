@@ -61,6 +61,7 @@ def test_a_damaged_log_is_shown_as_far_as_it_can_be_read(asked):
 
 def test_show_verifies_if_asked_to(asked):
     assert "Intact" in run("audit", "show", "deals", "--verify").stderr
+    refused(UsageError, "audit", "show", "deals", "--verify", "--json")
     asked.write_bytes(asked.read_bytes().replace(b'"page":2', b'"page":3'))
     done = run("audit", "show", "deals", "--verify")
     assert done.exit_code == 1 and "line 2 was changed" in done.stdout

@@ -67,10 +67,18 @@ def test_three_answers_install_read_and_open(start, folder):
 def test_what_cannot_be_read_is_said_and_asked_again(start, folder, tmp_path, monkeypatch):
     root, empty = folder({"a.txt": "Alpha."}), folder({}, "empty")
     monkeypatch.setenv("HOME", str(tmp_path))
-    wrong = (tmp_path / "gone", root / "a.txt", empty, "~nobody-here", "a\0b", f"/\nn\n{tmp_path}\n")
+    wrong = (
+        tmp_path / "gone",
+        tmp_path / ("x" * 300),
+        root / "a.txt",
+        empty,
+        "~nobody-here",
+        "a\0b",
+        f"/\nn\n{tmp_path}\n",
+    )
     typed = "".join(f"{one}\n" for one in wrong)
     started, shown, _ = start(f"{typed}{root}\nno such model\n9\nall-minilm-l6-v2\n\n\n")
-    assert shown.count("error: ") == shown.count("hint: ") == 10
+    assert shown.count("error: ") == shown.count("hint: ") == 11
     assert "the whole disk" in shown and "your home folder" in shown
     assert started[-1] == f"chat {root}"
 
@@ -80,8 +88,22 @@ def test_a_model_that_cannot_be_fetched_is_asked_for_again_without_those_of_its_
     started, shown, _ = start(f"{root}\n\n\n\n", codes=[0, 1])
     tried = [words.split()[-1] for words in started if words.startswith("models install")]
     assert tried[:2] == ["all-minilm-l6-v2", BEST]
-    assert all({source.kind for source in catalog.card(id).sources} - {"hub"} for id in tried[2:]) and len(tried) > 3
+    assert all({source.kind for source in catalog.card(id).sources} - {"hub"} for id in tried[2:]) and len(tried) == 3
     assert shown.count("2 of 3") == 2 and started[-1] == f"chat {root}"
+
+
+def test_without_the_embedder_the_start_ends_and_blames_no_model(start, folder, home):
+    root = folder({"a.txt": "Alpha."})
+    started, shown, code = start(f"{root}\n\n\n", codes=[1])
+    assert started == ["models install all-minilm-l6-v2"] and code == 1 and shown.count("2 of 3") == 1
+    assert (home / "first-start.json").exists()
+
+
+def test_no_to_what_was_stopped_is_remembered(start, home, tmp_path):
+    home.mkdir(exist_ok=True)
+    (home / "first-start.json").write_text(json.dumps({"folder": str(tmp_path), "model": BEST}))
+    _, _, code = start("n\n")
+    assert code == 130 and not (home / "first-start.json").exists()
 
 
 def test_a_stopped_start_goes_on_with_its_answers(start, folder, home):

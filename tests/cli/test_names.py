@@ -55,7 +55,18 @@ def test_an_old_form_is_read_as_the_new_one(old, new, note):
 
 
 @pytest.mark.parametrize(
-    "words", ["ask --table -l a", "search -- --table", "backup --check a", "extract -- --table", ""]
+    "words",
+    [
+        "dates --document -lease.pdf",
+        "dates -- -l a",
+        "serve --library",
+        "audit export contracts",
+        "ask --table -l a",
+        "search -- --table",
+        "backup --check a",
+        "extract -- --table",
+        "",
+    ],
 )
 def test_what_is_no_old_form_stays(words):
     expected = words.replace("ask --table", "ask --out").split()

@@ -205,6 +205,14 @@ def test_a_schema_with_fields_that_no_answer_has_is_refused(client):
     assert refused.value.param == "text"
 
 
+def test_what_a_tool_says_is_no_question(client):
+    import openai
+
+    asked = [{"role": "user", "content": QUESTION}, {"type": "function_call_output", "call_id": "1", "output": "x"}]
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model="localrag", input=asked)
+
+
 @pytest.mark.parametrize("schema", [None, {}, 3, {"properties": 3}, {"properties": {"answer": {}, "x": {}}}])
 def test_an_odd_schema_is_refused(schema):
     with pytest.raises(WrongField) as refused:

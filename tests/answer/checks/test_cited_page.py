@@ -39,5 +39,10 @@ def test_any_text_keeps_its_words_and_order(text):
     assert [word for word in text.replace("|", " ").split() if word != "---"] == shown.replace("─", "").split()
 
 
+def test_words_divided_by_other_spaces_than_a_plain_one_are_not_broken():
+    table = "| 品目 | 説明 |\n|---|---|\n| A | " + "あ\u3000い" * 30 + " |"
+    assert in_columns(table, 40, wrap=True)[0] == table
+
+
 def test_a_wide_table_stays_as_it_was_read():
     assert in_columns(TABLE, 20) == (TABLE, list(range(len(TABLE) + 1)))

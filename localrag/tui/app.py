@@ -7,6 +7,7 @@ ends it; it is shown where it belongs, with what to do next.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, ClassVar, Literal
 
 from textual import work
@@ -124,12 +126,7 @@ class LocalragApp(App[None]):
         self.open_first_screen()
         self.call_after_refresh(self._after_first_frame)
         if sys.__stdin__ is not None and sys.__stdin__.isatty():
-            self.set_interval(_TERMINAL_SECONDS, self._check_terminal)
-
-    def _check_terminal(self) -> None:
-        """End where the terminal is gone and no signal said so: Textual would read its end without a pause for ever."""
-        if sys.__stdin__ is None or not sys.__stdin__.isatty():
-            self.exit()
+            Thread(target=_end_with_terminal, daemon=True).start()
 
     def _after_first_frame(self) -> None:
         gc.enable()  # disabled by the command until here
@@ -353,6 +350,13 @@ def _stop(screen: object) -> bool:
     """Stop the work of a screen; False if there is none."""
     stop = getattr(screen, "stop_work", None)
     return stop is not None and bool(stop())
+
+
+def _end_with_terminal() -> None:
+    """End where the terminal is gone and no signal says so: Textual would read it, or wait to write to it, for ever."""
+    while sys.__stdin__ is not None and sys.__stdin__.isatty():
+        time.sleep(_TERMINAL_SECONDS)
+    os._exit(129)  # as the signal would
 
 
 def import_for_answers() -> None:

@@ -403,16 +403,18 @@ async def test_extract_fills_rows_and_the_rest_is_said(deals, models):
     assert "2 documents" in await refused(deals, "extract", schema="law", most=1)
 
 
-async def test_instructions_in_what_is_found_are_marked_as_data(deals):
-    result = await call(deals, "dates", until="2010")
-    assert result.structured_content["instructions_found"] in ([], ["b.txt"])
-    assert all(line.startswith("> ") for line in result.content[0].text.splitlines() if "Board" in line)
+async def test_instructions_in_what_is_found_are_marked_as_data(served, shelf):
+    shelf("traps", {"trap.txt": f"The Board shall report by 1 May 2001 - {ORDER}"})
+    result = await call(Served(served.settings, served.engine, ("traps",)), "dates", until="2010")
+    assert "trap.txt" in str(result.structured_content["instructions_found"])
+    quoted = [line for line in result.content[0].text.splitlines() if "ignore all previous" in line]
+    assert quoted and all(line.startswith("> ") for line in quoted)
 
 
 @pytest.mark.parametrize("playbook", ["zzz", "/etc/passwd", "nda.yaml", "a: 1\nb: 2"])
 async def test_a_playbook_is_one_of_ours_or_a_text_and_no_file(deals, playbook):
     said = await refused(deals, "review", playbook=playbook)
-    assert "nda" in said or "playbook" in said
+    assert "playbook" in said
 
 
 async def test_prompts_are_filled_in_with_what_a_person_gives(served):

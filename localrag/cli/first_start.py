@@ -142,7 +142,10 @@ def _asked_model(settings: Settings, failed: set[str]) -> str:
     while True:
         typed = click.prompt("        Number, or the id of another", default="1" if ids else None).strip()
         try:
-            return _checked_model(dict(enumerate(ids, 1)).get(int(typed) if typed.isdecimal() else 0, typed), settings)
+            id = _checked_model(dict(enumerate(ids, 1)).get(int(typed) if typed.isdecimal() else 0, typed), settings)
+            if id not in ids and (weak := advice(id)):
+                echo(click.wrap_text(weak, 78, " " * 8, " " * 8), err=True)
+            return id
         except LocalragError as error:
             report(error)
 

@@ -92,6 +92,11 @@ def test_a_model_that_cannot_be_fetched_is_asked_for_again_without_those_of_its_
     assert shown.count("2 of 3") == 2 and started[-1] == f"chat {root}"
 
 
+def test_a_weak_model_is_called_so_where_it_is_named(start, folder):
+    _, shown, _ = start(f"{folder({'a.txt': 'Alpha.'})}\nsmollm2-135m-instruct\n\n")
+    assert "smollm2-135m-instruct is a weak model" in " ".join(shown.split())
+
+
 def test_without_the_embedder_the_start_ends_and_blames_no_model(start, folder, home):
     root = folder({"a.txt": "Alpha."})
     started, shown, code = start(f"{root}\n\n\n", codes=[1])

@@ -68,9 +68,9 @@ serves() {
     stop
 }
 
-stop() { # End what `inside` began in the background, and wait for it: unshare passes no other signal on.
+stop() { # End what `inside` began in the background: a signal to unshare does not reach it, as it is another user's.
     for job in $(jobs -p); do
-        pkill --signal KILL --parent "$job" || true
+        pkill --signal KILL --parent "$(pgrep --parent "$job" || echo 0)" || true
         wait "$job" || true
     done
 }

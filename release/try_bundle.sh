@@ -70,7 +70,9 @@ serves() {
 
 stop() { # End what `inside` began in the background: a signal to unshare does not reach it, as it is another user's.
     for job in $(jobs -p); do
-        pkill --signal KILL --parent "$(pgrep --parent "$job" || echo 0)" || true
+        if unshare=$(pgrep --parent "$job"); then
+            pkill --signal KILL --parent "$unshare" || true
+        fi
         wait "$job" || true
     done
 }

@@ -82,19 +82,20 @@ def _keep(folder: Path, model: str, settings: Settings) -> None:
 
 
 def _asked_folder() -> Path:
-    with suppress(ImportError):  # Windows has none
-        import readline
+    if sys.platform != "win32":
+        with suppress(ImportError):  # the bundle has none
+            import readline
 
-        found: list[str] = []
+            found: list[str] = []
 
-        def completed(text: str, number: int) -> str | None:
-            if number == 0:
-                found[:] = scan.folders_beginning(text)
-            return found[number] if number < len(found) else None
+            def completed(text: str, number: int) -> str | None:
+                if number == 0:
+                    found[:] = scan.folders_beginning(text)
+                return found[number] if number < len(found) else None
 
-        readline.set_completer_delims("\n")
-        readline.set_completer(completed)
-        readline.parse_and_bind("tab: complete")
+            readline.set_completer_delims("\n")
+            readline.set_completer(completed)
+            readline.parse_and_bind("tab: complete")
     while True:
         typed = click.prompt("1 of 3  Folder with your documents (Tab completes)").strip()
         try:

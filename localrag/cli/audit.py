@@ -90,21 +90,21 @@ def show_command(
 
 
 def _print(rows: Sequence[tuple[str, Path, audit.Entry]], as_csv: bool, hashes: bool) -> None:
-    """Print entries in words, a line each, and count the lines that cannot be read."""
+    """Print entries in words, a line each, or as CSV."""
     from localrag.sessions import table_export
 
     paths = {name: _paths_of(name) for name in {name for name, _, _ in rows}}
-    told = [_told(_row(name, file, entry), paths[name], hashes) for name, file, entry in rows]
+    entries = [_in_words(_row(name, file, entry), paths[name], hashes) for name, file, entry in rows]
     if as_csv:
-        echo(table_export.written(told, Path("audit.csv")).decode("utf-8-sig").replace("\r\n", "\n"), nl=False)
+        echo(table_export.written(entries, Path("audit.csv")).decode("utf-8-sig").replace("\r\n", "\n"), nl=False)
         return
     if not rows:
         echo("No entry matches.", err=True)
-    for one in told:
-        deed = _DEEDS.get(one["event"], one["event"])
-        deed = f"{deed} {one['library']}" if one["library"] else _PREPOSITION.sub("", deed)
+    for one in entries:
+        action = _ACTIONS.get(one["event"], one["event"])
+        action = f"{action} {one['library']}" if one["library"] else _PREPOSITION.sub("", action)
         text = "; ".join(filter(None, (one["question"], one["documents"], one["details"])))
-        echo(one_line(f"  {one['user']} {deed}{text and ': '}{text}"), head=one["time"], dim=True)
+        echo(one_line(f"  {one['user']} {action}{text and ': '}{text}"), head=one["time"], dim=True)
 
 
 @audit_command.command("verify")
@@ -196,7 +196,7 @@ _GENERAL = "(general)"
 _HASH = re.compile(r"[0-9a-f]{16,64}")
 _PREPOSITION = re.compile(r" (?:from|in|into|of)$")
 _LONGEST = 200  # characters of a detail
-_DEEDS = {
+_ACTIONS = {
     "ask": "asked",
     "call": "let a program call",
     "compare": "compared versions in",
@@ -264,7 +264,7 @@ def _paths_of(name: str) -> dict[str, str]:
     return {}
 
 
-def _told(row: dict[str, Any], paths: Mapping[str, str], hashes: bool) -> dict[str, str]:
+def _in_words(row: dict[str, Any], paths: Mapping[str, str], hashes: bool) -> dict[str, str]:
     """Return an entry in words, one a column, with hashes only if they are asked for."""
     details = {name: value for name, value in row["details"].items() if hashes or not _is_hash(value)}
     question = "(words not kept)" if row["event"] in ("ask", "search") else ""

@@ -521,10 +521,10 @@ def text_of(result: Result) -> str:
                 mark = f"[{cited.marker}] " if cited.marker else "nearest: "
                 lines += _quoted(cited.library, cited.document, cited.place, cited.quote, mark)
             for row in result.rows:
-                said = row.answer or "; ".join(
+                words = row.answer or "; ".join(
                     f"{name}: {value}" for name, value in row.fields.items() if _is_cell(value)
                 )
-                lines += _quoted(row.library, row.document, row.place, f"{said}\n{row.quote}".strip())
+                lines += _quoted(row.library, row.document, row.place, f"{words}\n{row.quote}".strip())
             lines += [f"{more}: ask for more `rows`." for more in result.left_out]
             lines += ["", *map(one_line, result.not_read), f"{result.mode}: {one_line(result.reason)}"]
         case PageText():

@@ -163,7 +163,7 @@ def _asked(
     **more: Any,
 ) -> Asked:
     question, history = conversation(messages, param)
-    left_out = dict.fromkeys(f"{param}: {one.role or one.type}" for one in messages if not _is_said(one))
+    left_out = dict.fromkeys(f"{param}: {one.role or one.type}" for one in messages if not _is_turn(one))
     how = given.user, given.localrag, form, tokens, given.stream
     return Asked(given.model, question, history, *how, [*ignored, *left_out], **more)
 
@@ -184,7 +184,7 @@ def conversation(messages: Sequence[Message], param: str = "messages") -> tuple[
     Messages of one side that follow each other are joined; an answer to nothing is left out. Answers lose their marks.
     """
     turns: list[tuple[str, str | None]] = []  # question and answer
-    for message in filter(_is_said, messages):
+    for message in filter(_is_turn, messages):
         text = message.text(param)
         question, answer = turns[-1] if turns else ("", None)
         if message.role == "user" and (not turns or answer is not None):
@@ -200,5 +200,5 @@ def conversation(messages: Sequence[Message], param: str = "messages") -> tuple[
     return turns[-1][0], [Turn(question, answer or "") for question, answer in turns[:-1]]
 
 
-def _is_said(message: Message) -> bool:
+def _is_turn(message: Message) -> bool:
     return message.role in ("user", "assistant")

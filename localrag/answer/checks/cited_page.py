@@ -118,7 +118,7 @@ def _narrowed(widths: Sequence[int], lines: Sequence[str], room: int) -> Sequenc
 def _in_lines(line: str, widths: Sequence[int]) -> tuple[str, Sequence[int]]:
     """Return what `_in_columns` does, with the words of the cells wrapped."""
     rows: list[str] = []
-    spots: dict[int, tuple[int, int]] = {}  # row and column of an offset
+    positions: dict[int, tuple[int, int]] = {}  # row and column of an offset
     left = 0
     for (start, _, words), width in zip(cells.read_line(0, line).cells, widths, strict=False):
         right = cells.read(words) is not None
@@ -126,12 +126,12 @@ def _in_lines(line: str, widths: Sequence[int]) -> tuple[str, Sequence[int]]:
             rows += [""] * (number == len(rows))
             begin = left + (width - (last - first) if right else 0)
             rows[number] = rows[number].ljust(begin) + words[first:last]
-            spots |= {start + at: (number, begin + at - first) for at in range(first, last + 1)}
+            positions |= {start + at: (number, begin + at - first) for at in range(first, last + 1)}
         left += width + _GAP
     starts = [sum(len(row) + 1 for row in rows[:number]) for number in range(len(rows))]
     places = [0]
     for at in range(len(line)):
-        places.append(starts[spots[at + 1][0]] + spots[at + 1][1] if at + 1 in spots else places[-1])
+        places.append(starts[positions[at + 1][0]] + positions[at + 1][1] if at + 1 in positions else places[-1])
     return "\n".join(rows), places
 
 

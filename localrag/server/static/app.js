@@ -266,18 +266,18 @@
   document.addEventListener("input", (event) => { if (event.target.id === "find") find(); });
 
   // --- files that are added ---
-  const shelf = one("#library"), added = [];
-  const told = (words) => { one("[data-added]").textContent = [...added, words].filter(Boolean).join("\n"); };
+  const libraryPanel = one("#library"), added = [];
+  const showAdded = (words) => { one("[data-added]").textContent = [...added, words].filter(Boolean).join("\n"); };
   const read = (job) => new Promise((done) => {
     const events = new EventSource(`/jobs/${job}/events`);
     const end = (words) => { events.close(); done(words); };
-    events.addEventListener("news", (event) => told(JSON.parse(event.data).step));
+    events.addEventListener("news", (event) => showAdded(JSON.parse(event.data).step));
     events.addEventListener("ended", (event) => end(JSON.parse(event.data).text));
     events.onerror = () => { if (events.readyState === EventSource.CLOSED) end(GONE); };
   });
   const add = async (box, files) => {
     for (const file of files) {
-      told(`Sending ${file.name} …`);
+      showAdded(`Sending ${file.name} …`);
       const to = `${box.dataset.add}?name=${encodeURIComponent(file.name)}`;
       const answer = await fetch(to, { method: "POST", headers: json, body: file }).catch(() => null);
       const words = answer?.ok ? await read((await answer.json()).job) : answer ? await problem(answer) : GONE;
@@ -286,10 +286,10 @@
     }
     const ticked = ticks().filter((each) => each.checked).map((each) => each.value);
     const fresh = await fetch(main.dataset.base + "?part=library").catch(() => null);
-    if (fresh?.ok) shelf.replaceChildren(element(await fresh.text()));
+    if (fresh?.ok) libraryPanel.replaceChildren(element(await fresh.text()));
     ticks().forEach((each) => { each.checked = ticked.includes(each.value); });
     count();
-    told("");
+    showAdded("");
   };
   const target = (event) => {
     const boxes = all("[data-add]");
@@ -300,7 +300,7 @@
       const box = target(event);
       if (box === false || box === 0) return;
       event.preventDefault(); // else the browser opens the file
-      shelf.classList.toggle("drop", name === "dragover" && !!box);
+      libraryPanel.classList.toggle("drop", name === "dragover" && !!box);
       if (name === "drop" && box) add(box, [...event.dataTransfer.files]);
     });
   }

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from localrag.ingest.sync import Job, Work
     from localrag.items.extraction import Each
     from localrag.lifecycle.forget import Conversations
+    from localrag.models import InstalledModel
     from localrag.store.writer import Editor
 
 TEMPORARY = "document"  # the name of a library that `temporary_library` makes
@@ -434,7 +435,10 @@ class Library:
                 if storage.chunking != str(CHUNKING_VERSION):
                     sync.renew(storage, embedder(), stop=stop or (lambda: False))
                 own = self._settings
-                limits = sync.Limits(own.workers, own.read_seconds, own.read_memory_mb * 1_000_000)
+                memory = own.read_memory_mb * 1_000_000
+                if (transcriber := self._transcriber()) is not None:
+                    memory += 2 * transcriber.bytes  # as it is loaded, and in use
+                limits = sync.Limits(own.workers, own.read_seconds, memory)
                 report = sync.ingest(
                     storage,
                     path,
@@ -550,9 +554,18 @@ class Library:
             passwords=tuple(passwords),
             ocr=ocr or settings.ocr,
             languages=languages,
+            speech=str(transcriber.path) if (transcriber := self._transcriber()) is not None else "",
             depth=settings.archive_depth,
             unpacked=settings.read_unpacked_mb * 1_000_000,
         )
+
+    def _transcriber(self) -> InstalledModel | None:
+        """Return the verified model for recordings; None if none is installed."""
+        from localrag.models import ModelStore
+
+        models = ModelStore(self._settings)
+        preferred = models.preferred("transcriber")
+        return models.get(preferred.id) if preferred is not None else None
 
     def _cluster(self, address: str | None) -> Callable[[Job], Work] | None:
         if address is None:

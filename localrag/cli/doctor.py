@@ -153,6 +153,7 @@ def _helpers(settings: Settings) -> Iterator[Seen]:
     lost = {
         "LibreOffice": "old .doc and .ppt files are not read",
         "Tesseract": "text in pictures is not recognised in languages such as Arabic and Russian",
+        "FFmpeg": "the sound of M4A and MP4 recordings is not read",
     }
     for name, program in programs.installed().items():
         yield ("ok", f"{name}: {program}", "") if program else ("info", f"{name} is not installed: {lost[name]}", "")

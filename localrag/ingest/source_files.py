@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
 
 FileState = Literal["same", "changed", "missing", "elsewhere"]  # elsewhere: its folder was not read on this machine
 _PICTURED = frozenset(".pdf .png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp .heic .heif".split())
+
+# Recordings by suffix, and what a browser is told they are; and the types of transcripts that may lie beside them.
+SOUNDS = {
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".flac": "audio/flac",
+    ".aac": "audio/aac",
+    ".amr": "audio/amr",
+    ".wma": "audio/x-ms-wma",
+    **dict.fromkeys((".ogg", ".oga", ".opus"), "audio/ogg"),
+    **dict.fromkeys((".aif", ".aiff"), "audio/aiff"),
+    **dict.fromkeys((".m4a", ".mp4", ".mov", ".3gp"), "audio/mp4"),
+    **dict.fromkeys((".webm", ".mkv"), "audio/webm"),
+}
+TRANSCRIPTS = (".vtt", ".srt")
+_CLOCK = re.compile(r"(\d{2,4}):(\d\d):(\d\d)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +134,23 @@ def state(file: Path, stored: StoredFile | None) -> FileState:
 def has_pictures(document: Document) -> bool:
     """Whether pages of a document can be shown as pictures."""
     return PurePosixPath(document.path).suffix.lower() in _PICTURED
+
+
+def recording(file: Path, document: Document) -> Path | None:
+    """Return the recording that a document is, or is the transcript of; None where there is none."""
+    suffix = file.suffix.lower()
+    if document.file not in ("", document.path):  # it is inside a file
+        return None
+    if suffix not in TRANSCRIPTS:
+        return file if suffix in SOUNDS else None
+    named = [file.with_suffix(""), *map(file.with_suffix, SOUNDS)]
+    return next((one for one in named if one.suffix.lower() in SOUNDS and one.is_file()), None)
+
+
+def second_of(place: str) -> int:
+    """Return the second in a recording that a place names, as in "00:14:32"; 0 where it names none."""
+    found = _CLOCK.search(place)
+    return int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3]) if found else 0
 
 
 def page_image(

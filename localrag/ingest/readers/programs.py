@@ -1,4 +1,4 @@
-"""Run LibreOffice and Tesseract for a reader process, which may start no program itself.
+"""Run LibreOffice, Tesseract and FFmpeg for a reader process, which may start no program itself.
 
 The reader starts a helper process before it is confined. The helper takes one order at a time, builds the command line
 itself, and gives the program a private folder and, on Linux, a sandbox of its own: no network, and no files but the
@@ -31,10 +31,27 @@ import msgspec
 from localrag import protocol
 from localrag.errors import LocalragError, ReadError
 
-Name = Literal["LibreOffice", "Tesseract"]
+Name = Literal["LibreOffice", "Tesseract", "FFmpeg"]
 Status = Literal["done", "failed", "late", "large"]
-_COMMANDS: dict[Name, tuple[str, ...]] = {"LibreOffice": ("soffice", "libreoffice"), "Tesseract": ("tesseract",)}
-_WINDOWS = {"LibreOffice": "LibreOffice/program/soffice.exe", "Tesseract": "Tesseract-OCR/tesseract.exe"}
+_COMMANDS: dict[Name, tuple[str, ...]] = {
+    "LibreOffice": ("soffice", "libreoffice"),
+    "Tesseract": ("tesseract",),
+    "FFmpeg": ("ffmpeg",),
+}
+_WINDOWS = {
+    "LibreOffice": "LibreOffice/program/soffice.exe",
+    "Tesseract": "Tesseract-OCR/tesseract.exe",
+    "FFmpeg": "ffmpeg/bin/ffmpeg.exe",
+}
+# What FFmpeg reads, by suffix. The type is never guessed: playlists and scripts name other files.
+DEMUXERS: Mapping[str, str] = {
+    ".aac": "aac",
+    ".amr": "amr",
+    ".wma": "asf",
+    **dict.fromkeys((".m4a", ".mp4", ".mov", ".3gp"), "mov"),
+    **dict.fromkeys((".webm", ".mkv"), "matroska"),
+}
+_TO_FLAC = "-map 0:a:0 -ac 1 -ar 16000 -f flac"  # one channel of 16,000 samples a second, as speech is read
 _FILTERS = {"docx": "docx:MS Word 2007 XML", "pptx": "pptx:Impress MS PowerPoint 2007 XML"}
 _SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry">{items}</oor:items>
@@ -63,7 +80,7 @@ _calling = threading.Lock()
 
 
 class Order(protocol.Message):
-    """A program to run on the `size` bytes that follow. LibreOffice's arguments: the suffix, and the wanted type."""
+    """A program to run on the `size` bytes that follow. LibreOffice's arguments: suffix and wanted type; FFmpeg's: the suffix."""
 
     program: Name
     arguments: tuple[Annotated[str, msgspec.Meta(pattern=r"^[\w.+-]{1,300}$")], ...]
@@ -226,6 +243,11 @@ def _prepared(order: Order, data: bytes, folder: Path, program: Path) -> tuple[l
     if order.program == "Tesseract":
         storage.write_bytes(folder / "input", data)
         return [str(program), *order.arguments], folder / "output"
+    if order.program == "FFmpeg":
+        storage.write_bytes(folder / "input", data)
+        given = ["-f", DEMUXERS[order.arguments[0]], "-protocol_whitelist", "file", "-i", str(folder / "input")]
+        quiet = ["-nostdin", "-loglevel", "quiet", "-threads", "1"]
+        return [str(program), *quiet, *given, *_TO_FLAC.split(), str(folder / "sound.flac")], folder / "sound.flac"
     suffix, to = order.arguments
     binary = program.with_name("soffice.bin")  # soffice is a script that starts it, and others
     items = "".join(_ITEM.format(*each) for each in _OFF)

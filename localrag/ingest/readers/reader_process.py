@@ -47,7 +47,7 @@ def main() -> None:
     if setup is None:
         return
     files = socket.socket(fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
-    _give_up(setup.memory)
+    _give_up(setup.memory, *filter(None, (setup.options.speech,)))
     jobs: queue.SimpleQueue[wire.Job] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, jobs), daemon=True).start()
     work = _Work(replies, setup)
@@ -145,7 +145,7 @@ def _alarm(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
 
 
-def _give_up(memory: int) -> None:
+def _give_up(memory: int, *reads: str) -> None:
     from localrag.security import offline, sandbox
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
@@ -169,7 +169,7 @@ def _give_up(memory: int) -> None:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(kind, (most, most))
     mimetypes.init(())  # not from tables of the system, which it may not read
-    sandbox.restrict_reader()
+    sandbox.restrict_reader(*reads)
 
 
 def _memory_of(pid: int | str, field: int) -> int:

@@ -10,7 +10,7 @@ import calendar
 import datetime
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from localrag.errors import ReadError
@@ -177,11 +177,17 @@ _LINE = 500  # characters after which a line ends with its sentence
 
 def _read_transcript(raw: str) -> Reading:
     text = raw.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    title = re.match(r"WEBVTT[ \t]++-?[ \t]*+(\S.*)", text)
+    return transcript(_captions(text), title[1] if title else "")
+
+
+def transcript(captions: Iterable[tuple[float, float, str, str]], title: str) -> Reading:
+    """Return captions (start, end, speaker, words) as one text whose anchors are their times."""
     pieces: list[str] = []
     anchors: list[Anchor] = []
     size = length = 0
     last_end, last_speaker = 0.0, ""
-    for start, end, speaker, words in _captions(text):
+    for start, end, speaker, words in captions:
         sentence_ended = bool(pieces) and pieces[-1].endswith((".", "?", "!", "…", "。", '"', "”"))
         paused = not speaker and start - last_end > _PAUSE
         is_long = length > (_LINE if sentence_ended else 4 * _LINE)
@@ -199,8 +205,7 @@ def _read_transcript(raw: str) -> Reading:
         last_end, last_speaker = end, speaker
     if not pieces:
         raise ReadError("is damaged, or not a transcript with times", "Export it again from its program.")
-    title = re.match(r"WEBVTT[ \t]++-?[ \t]*+(\S.*)", text)
-    return Reading((Page("".join(pieces), anchors=tuple(anchors)),), title[1] if title else "")
+    return Reading((Page("".join(pieces), anchors=tuple(anchors)),), title)
 
 
 def _captions(text: str) -> Iterator[tuple[float, float, str, str]]:

@@ -234,6 +234,8 @@ def _speed(card: catalog.ModelCard) -> dict[str, float] | None:
 def _engine(model: InstalledModel) -> str:
     if model.is_gguf:
         return "llama.cpp"
+    if model.kind == "transcriber":
+        return "CTranslate2, int8"
     return "sentence-transformers" if model.onnx is None else "onnxruntime, int8"
 
 

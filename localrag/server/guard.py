@@ -53,7 +53,7 @@ _BODY_SECONDS = 20.0  # for a whole body
 _SEND_SECONDS = 30.0  # for a client to take what is sent
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # with "no-referrer" the Origin of a form is "null"
     "Cache-Control": "no-store",

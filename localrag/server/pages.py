@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -25,7 +27,7 @@ from starlette.staticfiles import StaticFiles
 
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.grounding.annotations import planned
-from localrag.ingest.source_files import PagePicture
+from localrag.ingest.source_files import SOUNDS, PagePicture
 from localrag.items import playbook
 from localrag.search import filters
 from localrag.search.filters import mentioned
@@ -59,6 +61,8 @@ _ALIVE = 15.0  # seconds between signs of life
 _MAX_HITS = 200
 _MAX_PICTURES = 16
 _MAX_LISTED = 5000  # documents
+_SOUND_PART = 1 << 20  # bytes
+_RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
 
 
 def routes(served: Served, turns: FairQueue, store: SessionStore | None = None) -> list[BaseRoute]:
@@ -84,6 +88,7 @@ def routes(served: Served, turns: FairQueue, store: SessionStore | None = None) 
         Route(f"{UPLOAD}{{library}}", pages.upload, methods=["POST"]),
         Route("/image", pages.image),
         Route("/boxes", pages.boxes),
+        Route("/sound", pages.sound),
         Mount("/static", StaticFiles(directory=showing.HERE / "static")),
     ]
 
@@ -374,6 +379,31 @@ class Pages:
         except LocalragError as error:
             return JSONResponse({"problem": f"No picture of this page: {visible(error.message)}."})
         return JSONResponse({"boxes": picture.boxes, "width": picture.width, "height": picture.height})
+
+    async def sound(self, request: Request) -> Response:
+        """A recording, or the range of it that a player asks for."""
+        library, _, document = dict(values_of(request.url.query)).get("read", "").partition("/")
+        self._served.check([library])
+        found = _RANGE.fullmatch(request.headers.get("range", ""))
+        start = int(found[1]) if found else 0
+        await record(self._served, request, "sound", (library,))
+        first = await self._served.call("sound", library, document, start, _SOUND_PART)
+        if start >= first.size:
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{first.size}"})
+        end = min(int(found[2]) + 1 if found and found[2] else first.size, first.size)
+
+        async def parts() -> AsyncIterator[bytes]:
+            at, part = start, first
+            while part.data and at < end:
+                yield part.data[: end - at]
+                at += len(part.data)
+                part = await self._served.call("sound", library, document, at, _SOUND_PART) if at < end else part
+
+        headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start)}
+        if found:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{first.size}"
+        kind = SOUNDS[Path(first.name).suffix.lower()]
+        return StreamingResponse(parts(), 206 if found else 200, headers, media_type=kind)
 
     async def _picture(self, request: Request) -> tuple[bytes, PagePicture]:
         """Draw a page, or return it as it was drawn just now."""

@@ -372,6 +372,7 @@ def source_html(
     spans = [(quote.start, quote.end) if quote else (0, 0), *((one.start, one.end) for one in others if one)]
     drawn: dict[str, Any] = {**read, "page": page.number, "width": min(MAX_WIDTH, width * zoomed // 100)}
     drawn["spans"] = ",".join(f"{first}-{last}" for first, last in spans)
+    second = source_files.second_of(citation.place if citation is not None else "")
     pictured = source_files.has_pictures(document) and opened.state not in ("missing", "elsewhere")
     return render(
         "source.html",
@@ -393,6 +394,7 @@ def source_html(
         close=base,
         back=address(),
         picture=encoded(drawn) if pictured else "",
+        sound=f"{encoded(read)}#t={second}" if opened.recording else "",
         copy=references.format_quote(citation, document) if citation is not None else "",
     )
 

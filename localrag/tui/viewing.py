@@ -128,9 +128,11 @@ def default_pdf_viewer() -> str:
 
 def show(file: Path, page: int | None) -> bool:
     """Open a file; return whether the viewer shows the page."""
+    from localrag.ingest.source_files import SOUNDS
     from localrag.settings import load_settings
 
-    opening = command(file, page, setting=load_settings().viewer, default=default_pdf_viewer)
+    setting = None if file.suffix.lower() in SOUNDS else load_settings().viewer  # which is for pages
+    opening = command(file, page, setting=setting, default=default_pdf_viewer)
     start(opening)
     return opening.at_page
 

@@ -6,6 +6,7 @@ thread; the others may run beside them. Importing this module loads nothing heav
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -71,6 +72,16 @@ class Opened:
     count: int  # of the document's pages
     file: str  # empty if it is "elsewhere"
     state: FileState = "same"  # whether the file has changed since it was read
+    recording: str = ""  # the file to listen to; empty for what is no recording or transcript of one
+
+
+@dataclass(frozen=True, slots=True)
+class SoundPart:
+    """Some bytes of a recording."""
+
+    name: str
+    size: int  # of the whole file
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +385,22 @@ class Engine(Asker):
             found, page = opened.page(document, number)
             file = names.original(self._settings, library, found)
             state = "elsewhere" if file is None else source_files.state(file, opened.stored_file(found))
-            return Opened(found, page, found.pages, str(file or ""), state)
+            sound = source_files.recording(file, found) if file is not None else None
+            return Opened(found, page, found.pages, str(file or ""), state, str(sound or ""))
+
+    def sound(self, library: str, document: str, start: int, most: int) -> SoundPart:
+        """Return up to `most` bytes of the recording behind a document; recordings behind links are not played."""
+        from localrag.ingest import source_files
+        from localrag.ingest.readers.source import open_file
+
+        file, found, _ = self._original(library, document, None)
+        recording = source_files.recording(file, found)
+        if recording is None:
+            hint = "Was it moved? It must lie beside its transcript."
+            raise ReadError(f"there is no recording of {document!r}", hint)
+        with os.fdopen(open_file(recording, links=False), "rb") as stream:
+            stream.seek(start)
+            return SoundPart(recording.name, os.fstat(stream.fileno()).st_size, stream.read(most))
 
     def note_opened(self, library: str, document: str, number: int | None = None) -> None:
         """Record in the audit log that a viewer opens the file behind a page; call it before the viewer starts."""

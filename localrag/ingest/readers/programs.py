@@ -80,7 +80,10 @@ _calling = threading.Lock()
 
 
 class Order(protocol.Message):
-    """A program to run on the `size` bytes that follow. LibreOffice's arguments: suffix and wanted type; FFmpeg's: the suffix."""
+    """A program to run on the `size` bytes that follow.
+
+    LibreOffice's arguments: the suffix, and the wanted type; FFmpeg's: the suffix.
+    """
 
     program: Name
     arguments: tuple[Annotated[str, msgspec.Meta(pattern=r"^[\w.+-]{1,300}$")], ...]

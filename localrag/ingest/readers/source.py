@@ -55,11 +55,11 @@ class Options:
     passwords: tuple[str, ...] = ()  # tried in turn on encrypted files
     ocr: Ocr = "auto"  # recognises pages that are pictures with (almost) no text; "force" all pages, "off" none
     languages: tuple[str, ...] = ("en",)  # ISO 639-1 codes for recognition
-    speech: str = ""  # the folder of the model that recognises speech; empty without one
     depth: int = 3  # of files inside files; 0 reads none
     members: int = 10_000  # files inside
     unpacked: int = 2_000_000_000  # bytes
     characters: int = 100_000_000
+    speech: str = ""  # the folder of the model that recognises speech; empty without one
 
 
 class Budget:

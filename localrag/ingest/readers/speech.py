@@ -53,7 +53,7 @@ class Transcriber:
         self._tokens = tokenizers.Tokenizer.from_str((folder / "tokenizer.json").read_text("utf-8"))
         self._model = ctranslate2.models.Whisper(str(folder), compute_type="int8", intra_threads=threads)
         self._array = ctranslate2.StorageView.from_array
-        self._first_time: int = self._tokens.token_to_id("<|notimestamps|>") + 1
+        self._first_time = int(self._tokens.token_to_id("<|notimestamps|>") or 0) + 1
         self.name, self.language = folder.parent.name, ""
 
     def sentences(self, window: Callable[[float], Samples], beat: Callable[[], None]) -> Iterator[Heard]:
@@ -69,24 +69,24 @@ class Transcriber:
         spectrum = self._array(_spectrum(sound, self._model.n_mels))
         encoded = self._model.encode(spectrum)
         language = self.language or self._model.detect_language(encoded)[0][0][0].strip("<|>")
-        result, text = self._decoded(encoded, language)
+        result = self._decoded(encoded, language)
         if result is None or (result.no_speech_prob > _MAX_NO_SPEECH and result.scores[0] < _SURE_LOGPROB):
             return Heard([], WINDOW, unclear=result is None)
         self.language = language
         return self._split(result.sequences_ids[0], len(sound) / RATE)
 
-    def _decoded(self, encoded: Any, language: str) -> tuple[Any, str]:
+    def _decoded(self, encoded: Any, language: str) -> Any:
         """Return a result that is neither too uncertain nor repeats itself, else None."""
         prompt = [self._tokens.token_to_id(f"<|{name}|>") for name in ("startoftranscript", language, "transcribe")]
         for how in ({}, {"no_repeat_ngram_size": 3, "repetition_penalty": 1.1}):
             result = self._model.generate(
                 encoded, [prompt], beam_size=5, return_scores=True, return_no_speech_prob=True, **how
             )[0]
-            text = self._text(result.sequences_ids[0])
-            repeated = len(text.encode()) / len(zlib.compress(text.encode()))
+            text = self._text(result.sequences_ids[0]).encode()
+            repeated = len(text) / len(zlib.compress(text))
             if result.scores[0] >= _MIN_LOGPROB and repeated <= _MAX_REPEATED:
-                return result, text
-        return None, ""
+                return result
+        return None
 
     def _split(self, ids: list[int], seconds: float) -> Heard:
         """Split tokens at their time stamps; a sentence that is not ended in the window is read again with the next."""

@@ -271,7 +271,7 @@ class SourceKeys(Container):
 
     @work
     async def _open_file(self, opened: Opened) -> None:
-        file = Path(opened.file)
+        file = Path(opened.recording or opened.file)
         if opened.state in ("missing", "elsewhere"):
             self._say(f"{STATES[opened.state]} {opened.file}", warning=True)
             return
@@ -299,6 +299,8 @@ class SourceKeys(Container):
             lines.append(f"Look in it for {opened.document.path.removeprefix(opened.document.file).strip('/')}.")
         if page is not None and not at_page:
             lines.append(f"Go to page {page}: this viewer cannot be sent there.")
+        if opened.recording and citation is not None and citation.place:
+            lines.append(f"Listen from {citation.place}.")
         if opened.state == "changed":
             lines.append("The file has changed since it was read.")
         self._say(" ".join(lines))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,7 +22,7 @@ from localrag.types import Reading, Remark
 if TYPE_CHECKING:
     from localrag.ingest.readers.speech import Samples, Transcriber
 
-_BLOCK = 60  # seconds that are decoded at once
+_BLOCK = 60  # seconds that are resampled at once
 _MIN_RATE, _MAX_RATE, _MAX_CHANNELS = 4_000, 384_000, 64
 _MAX_FLAC = 1 << 30  # bytes; about 12 hours of speech
 
@@ -115,27 +116,33 @@ class _Sound:
     def faults(self) -> Iterator[str]:
         stated = self._file.frames
         if 0 < self._frames < 0.99 * stated < 1 << 50:
-            minutes = [f"{frames / self._file.samplerate / 60:.1f}" for frames in (self._frames, stated)]
-            yield f"The file is damaged or cut short: {minutes[0]} of {minutes[1]} minutes could be decoded."
+            decoded, whole = (times.clock(frames / self._file.samplerate) for frames in (self._frames, stated))
+            yield f"The file is damaged or cut short: {decoded} of {whole} could be decoded."
 
     def _decoded(self) -> Iterator[Samples]:
-        import soundfile
         from scipy.signal import resample_poly
 
         from localrag.ingest.readers.speech import RATE
 
         common = math.gcd(RATE, self._file.samplerate)
         up, down = RATE // common, self._file.samplerate // common
-        while True:
-            try:
-                block = self._file.read(_BLOCK * self._file.samplerate, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError:  # damaged from here on
-                return
-            if not len(block):
-                return
-            self._frames += len(block)
-            sound = self._np.nan_to_num(block.mean(axis=1), posinf=0, neginf=0)
+        while block := self._block():
+            sound = self._np.nan_to_num(self._np.concatenate(block), posinf=0, neginf=0)
             yield resample_poly(sound, up, down).astype(self._np.float32)
+
+    def _block(self) -> list[Samples]:
+        """Decode the next minute, second by second: of a damaged file, what is before the damage."""
+        import soundfile
+
+        block: list[Samples] = []
+        with suppress(soundfile.LibsndfileError):
+            while len(block) < _BLOCK:
+                second = self._file.read(self._file.samplerate, dtype="float32", always_2d=True)
+                if not len(second):
+                    break
+                self._frames += len(second)
+                block.append(second.mean(axis=1))
+        return block
 
 
 def _damaged(source: Source) -> ReadError:

@@ -24,7 +24,7 @@ RATE = 16_000
 WINDOW = 30  # seconds
 _STEP = 0.02  # seconds between two time stamps
 _HOP, _FFT = 160, 400  # samples
-_MIN_LOUDNESS = 0.001  # of the loudest tenth of a second, RMS; speech is above 0.01
+_MIN_LOUDNESS = 0.001  # of a tenth of a second, RMS; speech is above 0.01
 _MAX_NO_SPEECH, _MIN_LOGPROB, _SURE_LOGPROB = 0.6, -1.0, -0.4
 _MAX_REPEATED = 2.4  # times that zlib shortens a text
 
@@ -60,7 +60,10 @@ class Transcriber:
         """Yield what is said; `window` returns the sound from a second on, empty behind the end."""
         at, self.language = 0.0, ""
         while (sound := window(at)).size:
-            heard = self._heard(sound) if _loudness(sound) >= _MIN_LOUDNESS else Heard([], WINDOW)
+            if quiet := _quiet(sound):
+                at += quiet  # time stamps after a long silence would begin in it
+                continue
+            heard = self._heard(sound)
             yield heard._replace(sentences=[Sentence(at + a, at + b, text) for a, b, text in heard.sentences])
             at += max(1.0, heard.seconds)
             beat()
@@ -111,10 +114,13 @@ class Transcriber:
         return (token - self._first_time) * _STEP
 
 
-def _loudness(sound: Samples) -> float:
-    tenth = RATE // 10
-    whole = sound[: len(sound) // tenth * tenth].reshape(-1, tenth)
-    return float(np.sqrt((whole**2).mean(axis=1)).max(initial=0.0))
+def _quiet(sound: Samples) -> float:
+    """Return the seconds until something is heard; 0 where it is heard within one."""
+    tenths = sound[: len(sound) // (RATE // 10) * (RATE // 10)].reshape(-1, RATE // 10)
+    loud = np.flatnonzero((tenths**2).mean(axis=1) >= _MIN_LOUDNESS**2)
+    if not len(loud):
+        return WINDOW
+    return 0.0 if loud[0] <= 10 else float(loud[0]) / 10 - 0.2
 
 
 def _spectrum(sound: Samples, mels: int) -> NDArray[np.float32]:

@@ -195,10 +195,8 @@ def transcript(captions: Iterable[tuple[float, float, str, str]], title: str) ->
         gap = "" if not pieces else "\n" if begins else " "
         words = f"{speaker}: {words}" if begins and speaker else words
         size += len(gap)
-        minutes, seconds = divmod(int(start), 60)
-        clock = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
-        if not anchors or anchors[-1].name != clock:
-            anchors.append(Anchor(size, clock))
+        if not anchors or anchors[-1].name != clock(start):
+            anchors.append(Anchor(size, clock(start)))
         pieces += (gap, words)
         size += len(words)
         length = len(words) if begins else length + len(words) + 1
@@ -206,6 +204,11 @@ def transcript(captions: Iterable[tuple[float, float, str, str]], title: str) ->
     if not pieces:
         raise ReadError("is damaged, or not a transcript with times", "Export it again from its program.")
     return Reading((Page("".join(pieces), anchors=tuple(anchors)),), title)
+
+
+def clock(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    return f"{minutes // 60:02}:{minutes % 60:02}:{int(seconds) % 60:02}"
 
 
 def _captions(text: str) -> Iterator[tuple[float, float, str, str]]:

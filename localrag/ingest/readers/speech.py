@@ -25,7 +25,7 @@ WINDOW = 30  # seconds
 _STEP = 0.02  # seconds between two time stamps
 _HOP, _FFT = 160, 400  # samples
 _MIN_LOUDNESS = 0.001  # of a tenth of a second, RMS; speech is above 0.01
-_MAX_NO_SPEECH, _MIN_LOGPROB, _SURE_LOGPROB = 0.6, -1.0, -0.4
+_MAX_NO_SPEECH, _MIN_LOGPROB, _SURE_LOGPROB = 0.6, -1.0, -0.6
 _MAX_REPEATED = 2.4  # times that zlib shortens a text
 
 
@@ -74,7 +74,7 @@ class Transcriber:
         language = self.language or self._model.detect_language(encoded)[0][0][0].strip("<|>")
         result = self._decoded(encoded, language)
         if result is None or (result.no_speech_prob > _MAX_NO_SPEECH and result.scores[0] < _SURE_LOGPROB):
-            return Heard([], WINDOW, unclear=result is None)
+            return Heard([], WINDOW, unclear=True)
         self.language = language
         return self._split(result.sequences_ids[0], len(sound) / RATE)
 

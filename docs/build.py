@@ -240,9 +240,9 @@ def catalog_page() -> str:
 
 
 CATALOG_NOTE = """\
-Generated from `localrag/models/catalog.toml`. Memory is an estimate with 8,192 tokens of context. Speeds are
-**estimates for two cores**: what was measured with 1.1 GB of weights (12 s, 28 tokens), times the weights that work on
-each token; reading is shared by the cores, writing is not. *Machine* is the memory that `localrag models install`
+Generated from `localrag/models/catalog.toml`. Memory is an estimate with 8,192 tokens of context. How long
+a look-up takes, at *first* and *again* among passages that were read before, is an **estimate for two cores**; of your
+machine `localrag models list` tells, which [measures](decisions/0078-reading-speed.md). *Machine* is the memory that `localrag models install`
 recommends the model for.
 
 A hash is *computed* (by us, from the file), *cited* (pinned by independent public projects, not computed by us) or
@@ -258,8 +258,9 @@ def _of_card(card: ModelCard) -> tuple[str, ...]:
 
 
 def _speed(card: ModelCard) -> tuple[str, ...]:
-    read, written = card.speed(2)
-    return f"{read:.0f} s", f"{written:.0f}", f"{card.machine} GB" if card.machine else ""
+    took = speed.look_up(card, Settings(home=Path("nowhere"), threads=2))
+    machine = f"{card.machine} GB" if card.machine else ""
+    return card.quality, f"{took.first:.0f} s", f"{took.again:.0f} s", machine
 
 
 def _prefixes(card: ModelCard) -> str:

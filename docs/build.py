@@ -25,8 +25,9 @@ import click
 import localrag as localrag_package
 from localrag import policy
 from localrag.cli.app import localrag
+from localrag.models import speed
 from localrag.models.catalog import CATALOG, ModelCard
-from localrag.settings import FILE_NAME, PROJECT, setting_infos
+from localrag.settings import FILE_NAME, PROJECT, Settings, setting_infos
 
 DOCS = Path(__file__).parent
 WIDTH = 100  # of the help texts, so that they do not depend on the terminal
@@ -231,7 +232,7 @@ def catalog_page() -> str:
     for kind, title in (("generator", "Generators"), ("embedder", "Embedders"), ("reranker", "Rerankers")):
         cards = [card for card in CATALOG if card.kind == kind]
         made = kind == "generator"
-        columns = ("reads 1,000 tokens in", "writes a second", "machine") if made else ("question, passage",)
+        columns = ("answers", "first", "again", "machine") if made else ("question, passage",)
         rows = [("id", "licence", "size", "memory", "context", *columns, "SHA-256", "sources", "note")]
         rows.append(("---",) * len(rows[0]))
         rows += [(*_of_card(card), *(_speed(card) if made else (_prefixes(card),)), *_origin(card)) for card in cards]
@@ -270,7 +271,8 @@ def _prefixes(card: ModelCard) -> str:
 
 def _origin(card: ModelCard) -> tuple[str, ...]:
     known = "cited" if card.cited else "computed" if card.sha256 else "unknown"
-    return known, ", ".join(source.kind for source in card.sources), card.note
+    anew = f"Reads passages anew for each question ({card.anew})." if card.anew else ""
+    return known, ", ".join(source.kind for source in card.sources), f"{card.note} {anew}".strip()
 
 
 # --- Python -------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def models_command() -> None:
 def list_command(everything: bool, as_json: bool) -> None:
     """List installed models and those that can be installed.
 
-    MEMORY is an estimate with 8,192 tokens of context, FITS whether this machine has that much. FIRST is how long a
+    MEMORY is an estimate with 8,192 tokens of context; a model is "too large" where this machine has less. FIRST is how long a
     look-up takes with the model on this machine, AGAIN one among passages that it has read before; "~" marks an
     estimate. The model in use is measured once, in some seconds. Models that a policy forbids (localrag config policy)
     can be neither installed nor used.
@@ -57,16 +57,15 @@ def list_command(everything: bool, as_json: bool) -> None:
         echo(f"The {name.partition('_')[0]} in use is on {url} ({name}).", err=True)
     listed = [row for row in rows if everything or row["state"] not in ("available", "not allowed") or row["fits"]]
     table(
-        ("ID", "KIND", "LICENCE", "SIZE", "CONTEXT", "MEMORY", "FITS", "FIRST", "AGAIN", "STATE", "SOURCE"),
+        ("ID", "KIND", "LICENCE", "SIZE", "CONTEXT", "MEMORY", "FIRST", "AGAIN", "STATE", "SOURCE"),
         [
             (
                 *(row[name] for name in ("id", "kind", "licence")),
                 size(row["bytes"]),
                 f"{row['context']:,}" if row["context"] else "?",
                 size(row["memory"]),
-                "yes" if row["fits"] else "no",
                 *_taken(row["look_up"]),
-                row["state"],
+                row["state"] if row["fits"] else f"{row['state']}, too large",
                 ", ".join(row["sources"]),
             )
             for row in listed
@@ -76,8 +75,11 @@ def list_command(everything: bool, as_json: bool) -> None:
     for row in listed:
         if row["look_up"] and row["look_up"]["loss"] and row["state"] in ("in use", "installed"):
             say(f"{row['id']} {row['look_up']['loss']}.")
-    if known := {row["look_up"]["known"] for row in listed if row["look_up"]} - {_HERE}:
-        say(f"FIRST and AGAIN with a ~ are {'; '.join(sorted(known))}.")
+    known = {row["id"]: row["look_up"]["known"] for row in listed if row["look_up"]}
+    for how in sorted({one for one in known.values() if not one.startswith(_HERE)}):
+        say(f"~: {how}.")
+    if busy := [id for id, one in known.items() if one.startswith(_HERE) and one != _HERE]:
+        say(f"Measured beside other work: {', '.join(busy)}; `localrag doctor` measures the one in use again.")
     if len(listed) < len(rows):
         hidden = counted(len(rows) - len(listed), "model")
         echo(f"Not listed: {hidden} too large for the memory of this machine (--all lists all).", err=True)

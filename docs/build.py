@@ -241,10 +241,10 @@ def catalog_page() -> str:
 
 
 CATALOG_NOTE = """\
-Generated from `localrag/models/catalog.toml`. Memory is an estimate with 8,192 tokens of context. How long
-a look-up takes, at *first* and *again* among passages that were read before, is an **estimate for two cores**; of your
-machine `localrag models list` tells, which [measures](decisions/0078-reading-speed.md). *Machine* is the memory that `localrag models install`
-recommends the model for.
+Generated from `localrag/models/catalog.toml`. Memory is an estimate with 8,192 tokens of context. How long a look-up
+takes, at *first* and *again* among passages that were read before, is an **estimate for two cores**; `localrag models
+list` [measures](decisions/0078-reading-speed.md) yours. *Machine* is the memory that `localrag models install`
+recommends the model for, *answers* an opinion.
 
 A hash is *computed* (by us, from the file), *cited* (pinned by independent public projects, not computed by us) or
 *unknown*. In each case the first install computes it: a file with another hash than a computed or cited one is refused;

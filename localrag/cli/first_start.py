@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import click
 
-from localrag.cli.models import advice, choices, download, shorter
+from localrag.cli.models import advice, choices, shorter, to_fetch
 from localrag.cli.output import confirm, counted, echo, report, say, size
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.ingest import scan
@@ -42,7 +42,7 @@ def run(settings: Settings) -> NoReturn:
         storage.remove(settings.first_start_file)
         echo(_INTRODUCTION, err=True)
         folder, model = _asked_folder(), _asked_model(settings, set())
-        fetched = sum(download(id, settings) for id in _missing(model, settings))
+        fetched = sum(to_fetch(id, settings) for id in _missing(model, settings))
         download = f"Download {size(fetched)}, then read" if fetched else "Read"
         confirm(f"3 of 3  {download} {folder} and open it?", default=True, abort=True)
     failed: set[str] = set()

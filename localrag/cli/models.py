@@ -22,8 +22,7 @@ from localrag.models.records import ModelFolder, memory_needed, reinstall
 from localrag.settings import Settings, load_settings
 
 _ID = click.argument("id", metavar="ID")
-_MAX_OFFERED = 4
-_HERE = "measured here"
+_MAX_OFFERED = 3
 _OF_CARD = "id kind title licence bytes context memory sha256 terms provenance note".split()
 
 
@@ -75,11 +74,8 @@ def list_command(everything: bool, as_json: bool) -> None:
     for row in listed:
         if row["look_up"] and row["look_up"]["loss"] and row["state"] in ("in use", "installed"):
             say(f"{row['id']} {row['look_up']['loss']}.")
-    known = {row["id"]: row["look_up"]["known"] for row in listed if row["look_up"]}
-    for how in sorted({one for one in known.values() if not one.startswith(_HERE)}):
+    for how in sorted({row["look_up"]["known"] for row in listed if row["look_up"] and _rough(row["look_up"])}):
         say(f"~: {how}.")
-    if busy := [id for id, one in known.items() if one.startswith(_HERE) and one != _HERE]:
-        say(f"Measured beside other work: {', '.join(busy)}; `localrag doctor` measures the one in use again.")
     if len(listed) < len(rows):
         hidden = counted(len(rows) - len(listed), "model")
         echo(f"Not listed: {hidden} too large for the memory of this machine (--all lists all).", err=True)
@@ -157,10 +153,9 @@ def choices(ids: Sequence[str], settings: Settings, indent: str = "") -> None:
         card, fetched = catalog.find(id), to_fetch(id, settings)
         known = here.get(id) or card
         taken = _taken(_look_up(known, settings)) if known else ("", "")
-        told = (card.quality if card else "unknown", *taken, size(fetched) if fetched else "is here")
-        rows.append((*([indent] if indent else []), str(number), id, *told))
-    heads = ("", "MODEL", "ANSWERS", "FIRST LOOK-UP", "AGAIN", "DOWNLOAD")
-    table((*([indent] if indent else []), *heads), rows)
+        answers, download = card.quality if card else "unknown", size(fetched) if fetched else "is here"
+        rows.append((f"{indent}{number}", id, answers, *taken, download))
+    table(("", "MODEL", "ANSWERS", "FIRST LOOK-UP", "AGAIN", "DOWNLOAD"), rows)
 
 
 def to_fetch(id: str, settings: Settings) -> int:
@@ -317,11 +312,15 @@ def _look_up(model: catalog.ModelCard | InstalledModel, settings: Settings) -> d
     return {**seconds, "known": took.known, "reads_anew": took.anew, "loss": took.loss}
 
 
+def _rough(look_up: dict[str, Any]) -> bool:
+    return str(look_up["known"]) != "measured here"
+
+
 def _taken(look_up: dict[str, Any] | None) -> tuple[str, str]:
-    """Return the seconds of a look-up in words, with a "~" if they are an estimate."""
+    """Return the seconds of a look-up in words, with a "~" if they are rough."""
     if look_up is None:
         return "", ""
-    mark = "" if look_up["known"].startswith(_HERE) else "~"
+    mark = "~" if _rough(look_up) else ""
     return mark + duration(look_up["first"]), mark + duration(look_up["again"])
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -26,21 +24,19 @@ from localrag.security import storage
 from localrag.security.terminal import duration
 from localrag.settings import Settings
 
-# Tokens of a look-up with the settings as they come: read at the first, read again though passages are kept, of the
-# rules before passages, written, and thought by a model that always thinks. Counted with `examples/`.
-_FIRST, _AGAIN, _RULES, _WRITTEN, _THOUGHT = 1150, 170, 60, 25, 300
+# Tokens of a look-up: read at the first, read again though passages are kept, of the rules before passages, written,
+# and thought by a model that always thinks. Counted with `examples/` (1,160, 210, 60 and 24), those read times what one
+# costs more in a batch of a passage or a question than in a large one.
+_FIRST, _AGAIN, _RULES, _WRITTEN, _THOUGHT = 1330, 300, 70, 25, 300
 # Seconds of the reference (1.1 GB of weights, 4 bits) on two cores for a token read, shared by the cores, and written.
-_REFERENCE, _READ, _WRITE, _CORES = 1_117_320_768, 0.0075, 0.038, 2
+_REFERENCE, _READ, _WRITE, _CORES = 1_117_320_768, 0.0065, 0.037, 2
 _PATIENCE = 45.0  # seconds; a model that takes longer comes after those that do not
 _Model = ModelCard | InstalledModel
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one token took here, in seconds, of a model with these weights (SHA-256), run in this way.
-
-    `anew` is why it cannot use again what it read of a passage, or ""; `busy` whether other work ran beside it.
-    """
+    """Seconds of one token of a model with these weights (SHA-256), run in this way; `busy`: beside other work."""
 
     model: str
     weights: str
@@ -58,8 +54,7 @@ class Measured:
 class LookUp:
     """Seconds of a look-up with a loaded model: the first one, and one among passages that were read before.
 
-    `known` says how this is known, `anew` why passages are read anew each time ("" if they are not); `kept` is what a
-    later look-up would take if they were not.
+    `known` says how. `anew` is why passages are read anew each time, or ""; `kept` is `again` if they were not.
     """
 
     first: float
@@ -125,24 +120,15 @@ def measured(model: _Model, settings: Settings) -> Measured | None:
 
 
 def save(one: Measured, settings: Settings) -> None:
-    """Keep what was measured; of two measurements beside other work the quicker one."""
     others = [other for other in _all(settings) if other.weights != one.weights]
-    last = next((other for other in _all(settings) if other.weights == one.weights), one)
-    kept = last if one.busy and last.busy and last.read < one.read else one
-    storage.write_json(settings.speed_file, {"measured": [asdict(each) for each in (*others, kept)]})
+    storage.write_json(settings.speed_file, {"measured": [asdict(each) for each in (*others, one)]})
 
 
 def how(settings: Settings) -> dict[str, Any]:
     """Return what decides, beside the weights, how fast a model runs."""
+    build = next((found.version for found in metadata.distributions(name="llama-cpp-python")), "")
     threads = settings.threads or catalog.physical_cores()
-    return {"threads": threads, "gpu_layers": settings.gpu_layers, "version": _version()}
-
-
-@cache
-def _version() -> str:
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("llama-cpp-python")
-    return ""
+    return {"threads": threads, "gpu_layers": settings.gpu_layers, "version": build}
 
 
 def _all(settings: Settings) -> list[Measured]:
@@ -173,15 +159,13 @@ def recommended(settings: Settings) -> list[ModelCard]:
     return sorted(allowed, key=lambda card: (look_up(card, settings).first > _PATIENCE, -card.rank))
 
 
-def within(seconds: float, cards: Iterable[ModelCard], settings: Settings) -> list[ModelCard]:
+def within(seconds: float, cards: Sequence[ModelCard], settings: Settings) -> list[ModelCard]:
     """Return the cards whose first look-up takes at most so many seconds, best first. Raises UsageError for none."""
-    timed = sorted(((look_up(card, settings), card) for card in cards), key=lambda one: one[0].first)
-    if found := [card for took, card in timed if took.first <= seconds]:
+    took = {card.id: look_up(card, settings) for card in cards}
+    if found := [card for card in cards if took[card.id].first <= seconds]:
         return sorted(found, key=lambda card: -card.rank)
-    hint = "See `localrag models list --all`, or `localrag models import` a .gguf file."
-    if timed:
-        took, quickest = timed[0]
-        hint = f"The quickest of them, {quickest.id}, takes about {duration(took.first)} ({took.known})."
+    quickest = min(took, key=lambda id: took[id].first, default="")
+    hint = f"The quickest is {quickest}: {took[quickest]}." if quickest else "See `localrag models list --all`."
     raise UsageError(f"no model that this machine can take looks something up within {seconds:g} s", hint)
 
 

@@ -35,7 +35,7 @@ def test_without_a_measurement_it_is_an_estimate_from_cores_shared_in_reading_al
 def test_what_was_measured_counts_as_it_is_and_for_others_by_their_active_weights(settings):
     speed.save(took(settings), settings)
     own, other = look_up(catalog.card(CODER), settings), look_up(catalog.card("qwen3-4b-instruct-2507"), settings)
-    assert own.first == pytest.approx(1150 * 0.01 + 25 * 0.05) and own.known == "measured here"
+    assert own.first == pytest.approx(speed._FIRST * 0.01 + speed._WRITTEN * 0.05) and own.known == "measured here"
     share = catalog.card("qwen3-4b-instruct-2507").bytes / catalog.card(CODER).bytes
     assert other.first == pytest.approx(own.first * share)
     assert other.known == f"estimated from {CODER}, measured here"
@@ -72,12 +72,11 @@ def test_a_damaged_file_is_as_none_and_is_replaced(settings, damaged):
     assert speed.measured(catalog.card(CODER), settings) == took(settings)
 
 
-def test_of_two_measurements_beside_other_work_the_quicker_counts_until_one_is_alone(settings):
-    for read, busy, kept in ((0.02, True, 0.02), (0.03, True, 0.02), (0.015, True, 0.015), (0.016, False, 0.016)):
+def test_a_new_measurement_replaces_the_last_and_tells_of_other_work(settings):
+    for read, busy in ((0.02, False), (0.03, True)):
         speed.save(took(settings, read=read, busy=busy), settings)
-        assert speed.measured(catalog.card(CODER), settings).read == kept
-    speed.save(took(settings, busy=True), settings)
-    assert "beside other work" in look_up(catalog.card(CODER), settings).known
+        assert speed.measured(catalog.card(CODER), settings).read == read
+        assert ("beside other work" in look_up(catalog.card(CODER), settings).known) is busy
 
 
 def test_a_model_that_reads_anew_says_what_that_costs(settings):

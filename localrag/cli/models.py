@@ -74,7 +74,7 @@ def list_command(everything: bool, as_json: bool) -> None:
     for row in listed:
         if row["look_up"] and row["look_up"]["loss"] and row["state"] in ("in use", "installed"):
             say(f"{row['id']} {row['look_up']['loss']}.")
-    for how in sorted({row["look_up"]["known"] for row in listed if row["look_up"] and _rough(row["look_up"])}):
+    for how in sorted({row["look_up"]["known"] for row in listed if row["look_up"] and row["look_up"]["rough"]}):
         say(f"~: {how}.")
     if len(listed) < len(rows):
         hidden = counted(len(rows) - len(listed), "model")
@@ -308,19 +308,15 @@ def _look_up(model: catalog.ModelCard | InstalledModel, settings: Settings) -> d
     if model.kind != "generator":
         return None
     took = speed.look_up(model, settings)
-    seconds = {"first": round(took.first, 1), "again": round(took.again, 1)}
+    seconds = {"first": round(took.first, 1), "again": round(took.again, 1), "rough": took.known != "measured here"}
     return {**seconds, "known": took.known, "reads_anew": took.anew, "loss": took.loss}
-
-
-def _rough(look_up: dict[str, Any]) -> bool:
-    return str(look_up["known"]) != "measured here"
 
 
 def _taken(look_up: dict[str, Any] | None) -> tuple[str, str]:
     """Return the seconds of a look-up in words, with a "~" if they are rough."""
     if look_up is None:
         return "", ""
-    mark = "~" if _rough(look_up) else ""
+    mark = "~" if look_up["rough"] else ""
     return mark + duration(look_up["first"]), mark + duration(look_up["again"])
 
 

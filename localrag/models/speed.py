@@ -139,7 +139,8 @@ def _all(settings: Settings) -> list[Measured]:
     except (OSError, ValueError, TypeError, KeyError, RecursionError, msgspec.MsgspecError):
         return []
     now = how(settings)
-    return [one for one in found if all(getattr(one, name) == value for name, value in now.items()) and one.read > 0]
+    sound = (one for one in found if one.bytes > 0 and 0 < one.read < 3600 and 0 < one.write < 3600)
+    return [one for one in sound if all(getattr(one, name) == value for name, value in now.items())]
 
 
 # --- which model for this machine ------------------------------------------------------------------------------

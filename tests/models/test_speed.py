@@ -19,8 +19,8 @@ def machine(monkeypatch):
 
 def took(settings, id=CODER, **facts):
     card = catalog.card(id)
-    facts = {"read": 0.01, "write": 0.05, **speed.how(settings), **facts}
-    return Measured(model=id, weights=card.sha256, bytes=card.bytes, **facts)
+    facts = {"read": 0.01, "write": 0.05, "bytes": card.bytes, **speed.how(settings), **facts}
+    return Measured(model=id, weights=card.sha256, **facts)
 
 
 def test_without_a_measurement_it_is_an_estimate_from_cores_shared_in_reading_alone(settings, monkeypatch):
@@ -50,7 +50,7 @@ def test_the_nearest_measured_model_tells_of_another(settings):
     assert "smollm2" in look_up(catalog.card("gemma-3-270m"), settings).known
 
 
-@pytest.mark.parametrize("changed", [{"threads": 3}, {"gpu_layers": 0}, {"version": "0"}, {"read": 0.0}])
+@pytest.mark.parametrize("changed", [{"threads": 3}, {"gpu_layers": 0}, {"version": "0"}, {"read": 0.0}, {"write": 1e9}, {"bytes": 0}])
 def test_a_measurement_of_another_way_to_run_no_longer_counts(settings, changed):
     speed.save(took(settings, **changed), settings)
     assert speed.measured(catalog.card(CODER), settings) is None

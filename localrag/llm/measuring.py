@@ -6,6 +6,7 @@ It runs in a process of its own, offline, since a build of llama.cpp for another
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -74,4 +75,4 @@ if __name__ == "__main__":
     from localrag.security import offline
 
     offline.confine()
-    sys.stdout.write(json.dumps(_run(**json.loads(sys.argv[1]))))
+    os.write(1, json.dumps(_run(**json.loads(sys.argv[1]))).encode())

@@ -50,7 +50,9 @@ def test_the_nearest_measured_model_tells_of_another(settings):
     assert "smollm2" in look_up(catalog.card("gemma-3-270m"), settings).known
 
 
-@pytest.mark.parametrize("changed", [{"threads": 3}, {"gpu_layers": 0}, {"version": "0"}, {"read": 0.0}, {"write": 1e9}, {"bytes": 0}])
+@pytest.mark.parametrize(
+    "changed", [{"threads": 3}, {"gpu_layers": 0}, {"version": "0"}, {"read": 0.0}, {"write": 1e9}, {"bytes": 0}]
+)
 def test_a_measurement_of_another_way_to_run_no_longer_counts(settings, changed):
     speed.save(took(settings, **changed), settings)
     assert speed.measured(catalog.card(CODER), settings) is None

@@ -6,7 +6,6 @@ It runs in a process of its own, offline, since a build of llama.cpp for another
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -75,4 +74,5 @@ if __name__ == "__main__":
     from localrag.security import offline
 
     offline.confine()
-    os.write(1, json.dumps(_run(**json.loads(sys.argv[1]))).encode())
+    with protocol.own_pipes()[1] as out:
+        out.write(json.dumps(_run(**json.loads(sys.argv[1]))).encode())

@@ -23,7 +23,7 @@ from localrag.grounding.locate import locate
 from localrag.grounding.stages import Pair
 from localrag.grounding.workspace import Workspace
 from localrag.items import fact_questions, filling, labelled, values
-from localrag.items.clause_questions import ClauseQuestions
+from localrag.items.clause_questions import ClauseQuestions, named
 from localrag.items.evidence import Evidence
 from localrag.items.filling import FIGURES, Filled, Shape, sought, stated_by
 from localrag.items.item import Finding, Item, Stated
@@ -195,7 +195,7 @@ class Engine:
         library, document = pair
         own = bool(item.like or item.clause)
         if not own and document.language == FALLBACK and (kind := self._kinds.item(item.question, library)) is not None:
-            own = kind.question.casefold().endswith(item.question.casefold())
+            own = kind.question.casefold().endswith(item.question.casefold()) or named(item.question, kind)
             item = replace(item, like=kind.like, headings=kind.headings, clause=kind.clause, title=kind.title)
         required = () if own else _required(item, document)
         k = _SEARCHED if required else _PASSAGES

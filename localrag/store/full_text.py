@@ -149,8 +149,9 @@ class FullText:
             (SELECT value FROM json_each(?)) ORDER BY term_id, block"""
         blocks: dict[int, list[tuple[int, int, bytes]]] = {}
         for term, block, n, data in self._select(sql, (space, json.dumps(list(terms)))):
-            if type(block) is not int or not 0 <= block < _MAX_BLOCKS or type(data) is not bytes or len(data) != 3 * n:
+            if type(block) is not int or not 0 <= block < _MAX_BLOCKS or type(n) is not int:
                 raise damaged()
+            _array(data, "u1", 3 * n)
             blocks.setdefault(term, []).append((block, n, data))
         return {term: _joined(own) for term, own in blocks.items()}
 
@@ -237,7 +238,7 @@ def _array(data: bytes, form: str, size: int | None = None) -> NDArray[Any]:
 def _joined(blocks: Sequence[tuple[int, int, bytes]]) -> tuple[Ids, Row]:
     """The ids that the blocks of a term hold, and how often each contains it; of each the number, size and data."""
     ids = np.frombuffer(b"".join([data[: 2 * n] for _, n, data in blocks]), "<u2").astype(np.int64)
-    ids += np.repeat([block * _BLOCK for block, _, _ in blocks], [n for _, n, _ in blocks])
+    ids += np.repeat(*np.array([(block * _BLOCK, n) for block, n, _ in blocks]).T)
     return ids, np.frombuffer(b"".join([data[2 * n :] for _, n, data in blocks]), "u1").astype(np.float32)
 
 

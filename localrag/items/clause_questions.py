@@ -1,8 +1,8 @@
 """Questions for a kind of clause: recognise them, and tell by code how likely a contract has the clause.
 
 A question is for a kind of clause if it names the clause, or if its vector is near that of a text for the kind: an item
-of the playbook `cuad`, or a text in search/clauses.toml. How likely the document has the clause is then what a review takes it for
-(evidence.py). English only.
+of the playbook `cuad`, or a text in search/clauses.toml. How likely the document has the clause is then what a review
+takes it for (evidence.py). English only.
 """
 
 from __future__ import annotations

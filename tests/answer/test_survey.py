@@ -58,9 +58,7 @@ def test_a_contract_without_the_clause_costs_no_model(assistant, models, shelf):
     assert all("Supplier" in text for text in told(models))
 
 
-def test_a_survey_that_is_asked_again_costs_no_model_and_answers_the_same(
-    assistant, models, shelf, put, settings
-):
+def test_a_survey_that_is_asked_again_costs_no_model_and_answers_the_same(assistant, models, shelf, put, settings):
     library = shelf("homes", {"a.txt": f"{FILLER} The kennel has a red roof.", "b.txt": FILLER})
     models.generator.script = [("", reply(quote="The kennel has a red roof"))]
     question = "Which documents mention a red roof?"

@@ -1,6 +1,6 @@
 """Train a cross-encoder that marks the sentences of a passage which a question needs (0077).
 
-    python benchmarks/pruning/train.py DATA ENCODER --work FOLDER [--steps 1500] [--minutes 60]
+    python benchmarks/pruning/cross_encoder.py DATA ENCODER --work FOLDER [--steps 1500] [--minutes 60]
 
 DATA and ENCODER are those of benchmarks/sentence_encoder/train.py, which makes the examples. Question, name of the
 document and a window of whole sentences are read at once (Provence: Chirkova et al. 2025). It begins with the weights

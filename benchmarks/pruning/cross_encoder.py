@@ -3,16 +3,18 @@
     python benchmarks/pruning/cross_encoder.py DATA ENCODER --work FOLDER [--steps 1500] [--minutes 60]
 
 DATA and ENCODER are those of benchmarks/sentence_encoder/train.py, which makes the examples. Question, name of the
-document and a window of whole sentences are read at once (Provence: Chirkova et al. 2025). It begins with the weights
-of localrag's encoder of sentences, and the log odds of a sentence with the cosine of its mean token to the question's,
-so that it need not learn anew what the encoder knows. Word embeddings and the first layers stay as they are. FOLDER
-keeps the state every 200 steps; a run that was stopped goes on. The rate falls to its end with the steps or the
-minutes, whichever are spent first.
+document and a window of whole sentences are read at once (Provence: Chirkova et al. 2025), but only in the last layer:
+those below are localrag's encoder of sentences, which read both apart (PreTTR: MacAvaney et al. 2020) and are not
+trained, so a step costs a third. A search has read them already. The layer begins as the encoder's last, and the log
+odds of a sentence with the cosine of its mean token to the question's, so that nothing the encoder knows is learnt
+anew. FOLDER keeps the state every 200 steps; a run that was stopped goes on. The rate falls to its end with the steps
+or the minutes, whichever are spent first.
 """
 
 from __future__ import annotations
 
 import argparse
+import pickle
 import random
 import sys
 import time
@@ -25,104 +27,106 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoModel
+from transformers import AutoConfig
+from transformers.models.bert.modeling_bert import BertLayer
 
 sys.path.append(str(Path(__file__).parents[1] / "sentence_encoder"))
 import train as sentence_training
 
 from localrag.embeddings import sentence_encoder
-from localrag.embeddings.sentence_encoder import Text, Tokenizer, Window
+from localrag.embeddings.sentence_encoder import SentenceEncoder, Tokenizer, Window
 
-QUESTIONS, QUESTION, TEMPERATURE, WARM, SAVED, FROZEN = 3, 48, 0.5, 60, 200, 3
-DIMENSION = 384
-_FIRST = 758  # the number of the first matrix in the exported graph; those of a layer are 13 apart
-_PER_LAYER = 13
+QUESTIONS, QUESTION, TEMPERATURE, WARM, SAVED = 4, 48, 0.5, 60, 200
+DIMENSION, LAYER, MOST = 384, 5, 400  # MOST: questions of a set
+# The numbers of the matrices of the encoder's last layer in its exported graph.
+_MATRICES = {"attention.output.dense": 823, "intermediate.dense": 824, "output.dense": 825}
+
+
+class Row:
+    """A question and a window: their tokens' vectors, and of each its sentence, -2 in the question, -1 in neither."""
+
+    def __init__(self, encoder: SentenceEncoder, question: Sequence[int], window: Window) -> None:
+        asked = [*question[:QUESTION]]
+        self.vectors = torch.from_numpy(np.concatenate([encoder._hidden(asked), encoder._hidden(window.ids)]))
+        self.places = [*[-2] * len(asked), *window.sentences]
 
 
 class Pruner(nn.Module):
-    """The encoder, and the head that makes log odds of each sentence."""
+    """The layer that reads both, and the head that makes log odds of each sentence."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.encoder = AutoModel.from_pretrained(
-            folder, add_pooling_layer=False, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-        )
+        plain = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        self.layer = BertLayer(AutoConfig.from_pretrained(folder, attn_implementation="sdpa", **plain))
+        self.layer.load_state_dict(_last_layer())
+        self.sides = nn.Parameter(torch.zeros(2, DIMENSION))
         self.scale, self.bias = nn.Parameter(torch.tensor(8.0)), nn.Parameter(torch.tensor(-5.0))
         self.inner, self.outer = nn.Linear(3 * DIMENSION, 128), nn.Linear(128, 1)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
-    def forward(self, rows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the log odds of each sentence of each row, and which there are. Places: -2 question, -1 neither."""
-        longest = max(len(row.ids) for row in rows)
-        ids = torch.tensor([[*row.ids, *[0] * (longest - len(row.ids))] for row in rows])
-        mask = torch.tensor([[1] * len(row.ids) + [0] * (longest - len(row.ids)) for row in rows])
-        places = torch.tensor([[*row.sentences, *[-1] * (longest - len(row.ids))] for row in rows]) + 2
+    def forward(self, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the log odds of each sentence of each row, and which there are."""
+        longest = max(len(row.places) for row in rows)
+        places = torch.tensor([[*row.places, *[-1] * (longest - len(row.places))] for row in rows]) + 2
+        mask = torch.tensor([[0.0] * len(row.places) + [-1e4] * (longest - len(row.places)) for row in rows])
+        apart = nn.utils.rnn.pad_sequence([row.vectors for row in rows], batch_first=True)
         with torch.autocast("cpu", torch.bfloat16):
-            hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        hidden = hidden.float()
-        most = int(places.max()) + 1
-        spread = places.unsqueeze(-1).expand_as(hidden)
-        sums = torch.zeros(len(rows), most, DIMENSION).scatter_add(1, spread, hidden)
-        counts = torch.zeros(len(rows), most).scatter_add_(1, places, torch.ones(places.shape))
-        vectors = functional.normalize(sums, dim=-1)
-        question, own = vectors[:, :1], vectors[:, 2:]
+            read = self.layer(apart + self.sides[(places == 0).long()], mask[:, None, None, :])
+        read = (read[0] if isinstance(read, tuple) else read).float()
+        before, after = _means(apart, places), _means(read, places)
+        there = torch.zeros(before.shape[:2]).scatter_add_(1, places, torch.ones(places.shape))[:, 2:] > 0
+        question, own = after[:, :1], after[:, 2:]
         both = torch.cat([own, own * question * 10, question.expand_as(own)], -1)
         more = self.outer(functional.gelu(self.inner(both * 4))).squeeze(-1)
-        return self.scale * (own * question).sum(-1) + self.bias + more, counts[:, 2:] > 0
+        return self.scale * (before[:, :1] * before[:, 2:]).sum(-1) + self.bias + more, there
 
 
-def joint(tokens: Tokenizer, question: Sequence[int], window: Window) -> Window:
-    """Return a question (its tokens with both markers) and a window as one row."""
-    begin, *asked, end = question
-    ids = [begin, *asked[:QUESTION], end]
-    return Window([*ids, *window.ids[1:]], [-1, *[-2] * (len(ids) - 2), -1, *window.sentences[1:]])
+def _means(hidden: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return the unit vector of the question, of neither, and of each sentence."""
+    sums = torch.zeros(len(hidden), int(places.max()) + 1, DIMENSION)
+    return functional.normalize(sums.scatter_add(1, places.unsqueeze(-1).expand_as(hidden), hidden), dim=-1)
 
 
-def begun(folder: Path) -> Pruner:
-    """Return the model with the layers of localrag's encoder of sentences, which come in 8 bits."""
+def _last_layer() -> dict[str, torch.Tensor]:
+    """Return the weights of the last layer of localrag's encoder of sentences, which come in 8 bits."""
     import onnx
     from onnx import numpy_helper
 
-    model = Pruner(folder)
     path = resources.files("localrag.embeddings") / sentence_encoder.GRAPH
-    graph = onnx.load_from_string(path.read_bytes()).graph
-    own = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    own = {one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(path.read_bytes()).graph.initializer}
 
     def matrix(name: str) -> torch.Tensor:
         values = own[f"{name}_quantized"].astype(np.float32) - own[f"{name}_zero_point"].astype(np.float32)
         return torch.from_numpy((values * own[f"{name}_scale"]).T.copy())
 
-    weights = model.encoder.state_dict()
-    for number in range(6):
-        at = f"encoder.layer.{number}."
-        qkv, bias = matrix(f"Attention_{number}_qkv_weight"), torch.from_numpy(own[f"Attention_{number}_qkv_bias"].copy())
-        for n, name in enumerate(("query", "key", "value")):
-            weights[f"{at}attention.self.{name}.weight"] = qkv[n * DIMENSION : (n + 1) * DIMENSION]
-            weights[f"{at}attention.self.{name}.bias"] = bias[n * DIMENSION : (n + 1) * DIMENSION]
-        for n, name in enumerate(("attention.output.dense", "intermediate.dense", "output.dense")):
-            weights[f"{at}{name}.weight"] = matrix(f"onnx::MatMul_{_FIRST + _PER_LAYER * number + n}")
-    for name, values in own.items():
-        if name.startswith("own.encoder."):
-            weights[name.removeprefix("own.")] = torch.from_numpy(values.copy())
-    model.encoder.load_state_dict(weights)
-    return model
+    start = f"own.encoder.layer.{LAYER}."
+    weights = {
+        name.removeprefix(start): torch.from_numpy(values.copy()) for name, values in own.items() if name.startswith(start)
+    }
+    qkv, bias = matrix(f"Attention_{LAYER}_qkv_weight"), torch.from_numpy(own[f"Attention_{LAYER}_qkv_bias"].copy())
+    for n, name in enumerate(("query", "key", "value")):
+        weights[f"attention.self.{name}.weight"] = qkv[n * DIMENSION : (n + 1) * DIMENSION]
+        weights[f"attention.self.{name}.bias"] = bias[n * DIMENSION : (n + 1) * DIMENSION]
+    return weights | {f"{name}.weight": matrix(f"onnx::MatMul_{number}") for name, number in _MATRICES.items()}
 
 
-def rows_of(example: sentence_training.Example, tokens: Tokenizer) -> tuple[list[Window], list[list[bool]]]:
+def rows_of(example: Any, tokens: Tokenizer, encoder: SentenceEncoder) -> tuple[list[Row], list[list[bool]]]:
     """Return the rows of an example, and which of their sentences are evidence."""
     question = tokens.question(example.question)
     rows, marks = [], []
     for text, gold in example.windows:
         window = next(tokens.windows(text))
-        rows.append(joint(tokens, question, window))
+        rows.append(Row(encoder, question, window))
         marks.append(list(gold[: max(window.sentences) + 1]))
     return rows, marks
 
 
-def loss_of(model: Pruner, batch: Sequence[Any], tokens: Tokenizer) -> tuple[torch.Tensor, torch.Tensor]:
+def loss_of(
+    model: Pruner, batch: Sequence[Any], tokens: Tokenizer, encoder: SentenceEncoder
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the cross entropy of evidence among the sentences of its question, and the binary one of each."""
-    made = [rows_of(one, tokens) for one in batch]
+    made = [rows_of(one, tokens, encoder) for one in batch]
     logits, there = model([row for rows, _ in made for row in rows])
     gold = torch.zeros(there.shape, dtype=torch.bool)
     for row, own in enumerate(own for _, marks in made for own in marks):
@@ -140,12 +144,12 @@ def loss_of(model: Pruner, batch: Sequence[Any], tokens: Tokenizer) -> tuple[tor
 
 
 @torch.inference_mode()
-def evaluate(model: Pruner, held_out: Sequence[Any], tokens: Tokenizer) -> str:
+def evaluate(model: Pruner, held_out: Sequence[Any], tokens: Tokenizer, encoder: SentenceEncoder) -> str:
     """Return how often evidence comes first and among three, and the AUC of sentences."""
     model.eval()
     first, three, scores, golds = [], [], [], []
     for one in held_out:
-        rows, marks = rows_of(one, tokens)
+        rows, marks = rows_of(one, tokens, encoder)
         logits, there = model(rows)
         own = [float(logits[r, s]) for r, mark in enumerate(marks) for s in range(len(mark)) if there[r, s]]
         gold = [mark[s] for r, mark in enumerate(marks) for s in range(len(mark)) if there[r, s]]
@@ -165,14 +169,13 @@ def evaluate(model: Pruner, held_out: Sequence[Any], tokens: Tokenizer) -> str:
 def train(model: Pruner, found: Sequence[Any], tokens: Tokenizer, chosen: argparse.Namespace) -> None:
     learnt = [one for one in found if not one.held_out]
     held_out = random.Random(1).sample([one for one in found if one.held_out], 300)
-    still = ("embeddings", *(f"encoder.layer.{n}." for n in range(FROZEN)))
-    for name, weight in model.encoder.named_parameters():
-        weight.requires_grad = not name.startswith(still)
-    head = [weight for name, weight in model.named_parameters() if not name.startswith("encoder.")]
+    encoder = SentenceEncoder()
+    ends = [weight for name, weight in model.named_parameters() if name in ("scale", "bias")]
+    head = [*model.inner.parameters(), *model.outer.parameters()]
     groups = [
-        {"params": [one for one in model.encoder.parameters() if one.requires_grad], "own": chosen.rate},
-        {"params": head[2:], "own": chosen.rate * 10},
-        {"params": head[:2], "own": chosen.rate * 50, "weight_decay": 0.0},
+        {"params": [*model.layer.parameters(), model.sides], "own": chosen.rate},
+        {"params": head, "own": chosen.rate * 5},
+        {"params": ends, "own": chosen.rate * 50, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=chosen.rate)
     state, step, before = chosen.work / "state.pt", 0, 0.0
@@ -182,7 +185,7 @@ def train(model: Pruner, found: Sequence[Any], tokens: Tokenizer, chosen: argpar
         optimizer.load_state_dict(kept["optimizer"])
         step, before = kept["step"], kept["seconds"]
     else:
-        print(f"0 {evaluate(model, held_out, tokens)}", flush=True)
+        print(f"0 {evaluate(model, held_out, tokens, encoder)}", flush=True)
     losses: list[tuple[float, float]] = []
     began, spent = time.monotonic(), before / 60 / chosen.minutes
     while step < chosen.steps and spent < 1:
@@ -192,7 +195,7 @@ def train(model: Pruner, found: Sequence[Any], tokens: Tokenizer, chosen: argpar
         per_epoch = len(learnt) // QUESTIONS
         order = random.Random(step // per_epoch).sample(range(len(learnt)), len(learnt))
         at = step % per_epoch * QUESTIONS
-        among, each = loss_of(model, [learnt[n] for n in order[at : at + QUESTIONS]], tokens)
+        among, each = loss_of(model, [learnt[n] for n in order[at : at + QUESTIONS]], tokens, encoder)
         optimizer.zero_grad()
         (among + each).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -207,7 +210,7 @@ def train(model: Pruner, found: Sequence[Any], tokens: Tokenizer, chosen: argpar
             kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}
             torch.save(kept, chosen.work / "state.new")
             (chosen.work / "state.new").replace(state)
-            print(f"{step} {evaluate(model, held_out, tokens)}", flush=True)
+            print(f"{step} {evaluate(model, held_out, tokens, encoder)}", flush=True)
 
 
 def main() -> None:
@@ -217,12 +220,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--rate", type=float, default=8e-5)
+    parser.add_argument("--rate", type=float, default=2e-4)
     chosen = parser.parse_args()
     torch.manual_seed(1)
     chosen.work.mkdir(parents=True, exist_ok=True)
     tokens = Tokenizer(chosen.encoder / "tokenizer.json")
-    train(begun(chosen.encoder), sentence_training.examples(chosen.data, tokens), tokens, chosen)
+    made = chosen.work / "examples.pickle"
+    if not made.exists():
+        names = {path.parent.name for path in chosen.data.rglob("qa.jsonl.gz")}
+        sentence_training.MOST = {name: min(MOST, sentence_training.MOST.get(name, MOST)) for name in names}
+        made.write_bytes(pickle.dumps(sentence_training.examples(chosen.data, tokens)))
+    train(Pruner(chosen.encoder), pickle.loads(made.read_bytes()), tokens, chosen)
 
 
 if __name__ == "__main__":

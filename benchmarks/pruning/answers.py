@@ -2,7 +2,7 @@
 
     python benchmarks/pruning/answers.py SCORED.pickle QUESTIONS.jsonl SET LIBRARY OUT.jsonl WAY ... [--most N]
 
-SCORED is what measure.py kept. A way is NAME:BUDGET: `passages:1000` is the prompt as it is, `passages:450` fewer
+SCORED is what measure.py kept. A way is NAME:BUDGET, with :1 where the best passage stays whole: `passages:1000` is the prompt as it is, `passages:450` fewer
 passages, and `encoder`, `beside`, `head` or `both` keep the best sentences by that score, read together. A question
 has `accept`, lists of patterns one of which must match, and perhaps `reject`; without, its `answer` must be in what is
 said. Each question is asked in all ways, by the model of the settings, one after the other; those in OUT are skipped.
@@ -37,7 +37,7 @@ from localrag.types import Passage
 class Pruning(Assistant):
     """An assistant that reads of the passages what a way keeps; answers are checked against the whole passages."""
 
-    way, budget, found = "passages", 1000, dict[str, Any]()
+    way, budget, first, found = "passages", 1000, 0, dict[str, Any]()
 
     def _passage_prompt(self, query: Query, route: Route) -> Prompt | None:
         self.settings = replace(self.settings, prompt_tokens=self.budget if self.way == "passages" else 1000)
@@ -45,7 +45,8 @@ class Pruning(Assistant):
         if self.way == "passages" or prompt is None:
             return prompt
         score = measure.beside if self.way == "beside" else measure.of(self.way)
-        kept = measure.best_sentences(self.found, self.budget, score)
+        pool = measure.PASSAGES if self.first else 0
+        kept = measure.best_sentences(self.found, self.budget, score, first=self.first, pool=pool)
         places = {(hit.document_id, hit.position, hit.start): hit for hit in route.hits}
         pairs = [(places.get(self.found["passages"][n]["place"]), n, own) for n, own in kept]
         cut = [pruned(hit, self.found["passages"][n]["text"].spans, own) for hit, n, own in pairs if hit is not None]
@@ -104,8 +105,8 @@ def main() -> None:
 
 
 def asked(assistant: Pruning, one: dict[str, Any], line: dict[str, Any], way: str, library: str) -> dict[str, Any]:
-    name, budget = way.split(":")
-    assistant.way, assistant.budget, assistant.found = name, int(budget), one
+    name, budget, *first = way.split(":")
+    assistant.way, assistant.budget, assistant.found, assistant.first = name, int(budget), one, len(first)
     began, processor, first = time.monotonic(), time.process_time(), None
     for event in assistant.ask(line["question"], libraries=[library], mode="retrieve"):
         if isinstance(event, Delta) and first is None:

@@ -168,7 +168,7 @@ def evaluate(model: Pruner, held_out: Sequence[Any], tokens: Tokenizer, encoder:
 
 def train(model: Pruner, found: Sequence[Any], tokens: Tokenizer, chosen: argparse.Namespace) -> None:
     learnt = [one for one in found if not one.held_out]
-    held_out = random.Random(1).sample([one for one in found if one.held_out], 300)
+    held_out = [one for one in found if one.held_out][:300]
     encoder = SentenceEncoder()
     ends = [weight for name, weight in model.named_parameters() if name in ("scale", "bias")]
     head = [*model.inner.parameters(), *model.outer.parameters()]

@@ -13,6 +13,7 @@ import hashlib
 import pickle
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch.nn import functional
 
 BUDGETS = (150, 250, 350, 450, 600, 800, 1000)
 PASSAGES, TODAY, FOLDS, WHOLE = 8, 1000, 5, 0.9
+LOOK_UPS = ("figure", "near", "who")
 # A sentence that begins so needs the one before it.
 _REFERS = re.compile(r"(?:it|its|this|that|these|those|they|their|he|she|his|her|such|however|otherwise|if so)\b", re.I)
 _ROW = re.compile(r"\t| \| |^\||\s{3,}\S+\s{3,}")
@@ -251,7 +253,7 @@ def add_cross_encoder(every: Sequence[Found], state: Path, encoder: Path) -> int
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
-def ways(every: Sequence[Found], *, cross: bool) -> Iterator[tuple[str, Callable[[Found, int], Kept]]]:
+def ways(*, cross: bool) -> Iterator[tuple[str, Callable[[Found, int], Kept]]]:
     yield "fewer passages", whole_passages
     scores: list[tuple[str, Score]] = [
         ("words", of("words")),
@@ -263,15 +265,9 @@ def ways(every: Sequence[Found], *, cross: bool) -> Iterator[tuple[str, Callable
     ]
     scores += [("cross-encoder", of("cross")), ("head with cross-encoder", of("both"))] if cross else []
     for name, score in scores:
-        yield name, lambda found, budget, score=score: best_sentences(found, budget, score)
-    for name in ("head", *(["both"] if cross else [])):
-        for pool in (PASSAGES, 15):
-            yield f"{name}, of {pool} passages", lambda found, budget, pool=pool, name=name: best_sentences(
-                found, budget, of(name), pool=pool
-            )
-        yield f"{name}, best passage whole", lambda found, budget, name=name: best_sentences(
-            found, budget, of(name), first=1, pool=PASSAGES
-        )
+        yield name, partial(best_sentences, score=score)
+    for name, score in scores[4:]:
+        yield f"{name}, 1 whole", partial(best_sentences, score=score, first=1, pool=PASSAGES)
 
 
 def main() -> None:
@@ -290,17 +286,24 @@ def main() -> None:
         add_head(every, "both", cross=True)
     if chosen.out:
         chosen.out.write_bytes(pickle.dumps(every))
-    for name in dict.fromkeys(one["set"] for one in every):
-        own = [one for one in every if one["set"] == name]
-        today = [whole_passages(one, TODAY) for one in own]
-        print(
-            f"\n{name}: {len(own)} questions; today {np.mean([tokens(*one) for one in zip(own, today)]):.0f} tokens, "
-            f"evidence kept {np.mean([share_kept(*one) for one in zip(own, today)]):.3f}"
-        )
-        print(f"{'':32}" + "".join(f"{budget:>8}" for budget in BUDGETS))
-        for title, way in ways(own, cross=cross):
-            shares = [np.mean([share_kept(one, way(one, budget)) for one in own]) for budget in BUDGETS]
-            print(f"{title:32}" + "".join(f"{share:>8.3f}" for share in shares), flush=True)
+    groups = [(name, [one for one in every if one["set"] == name]) for name in dict.fromkeys(one["set"] for one in every)]
+    asked = [one for one in every if one["kind"]]
+    groups.append(("look-ups of asked", [one for one in asked if one["kind"] in LOOK_UPS]))
+    groups.append(("other kinds of asked", [one for one in asked if one["kind"] not in LOOK_UPS]))
+    for name, own in groups:
+        report(name, own, cross=cross)
+
+
+def report(name: str, own: Sequence[Found], *, cross: bool) -> None:
+    """Print the share of the evidence that each way keeps, by tokens."""
+    today = [whole_passages(one, TODAY) for one in own]
+    size = np.mean([tokens(*one) for one in zip(own, today, strict=True)])
+    share = np.mean([share_kept(*one) for one in zip(own, today, strict=True)])
+    print(f"\n{name}: {len(own)} questions; today {size:.0f} tokens, evidence kept {share:.3f}")
+    print(f"{'':40}" + "".join(f"{budget:>8}" for budget in BUDGETS))
+    for title, way in ways(cross=cross):
+        shares = [np.mean([share_kept(one, way(one, budget)) for one in own]) for budget in BUDGETS]
+        print(f"{title:40}" + "".join(f"{share:>8.3f}" for share in shares), flush=True)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,15 @@ def main() -> None:
                     row = asked(assistant, one, lines[one["id"]], way, chosen.library)
                     out.write(json.dumps(row) + "\n")
                     out.flush()
-                    print(one["id"], way, row["right"], row["tokens"], f"{row['first']:.1f} s", row["said"][:70], flush=True)
+                    print(
+                        one["id"],
+                        way,
+                        row["right"],
+                        row["tokens"],
+                        f"{row['first']:.1f} s",
+                        row["said"][:70],
+                        flush=True,
+                    )
 
 
 def asked(assistant: Pruning, one: dict[str, Any], line: dict[str, Any], way: str, library: str) -> dict[str, Any]:

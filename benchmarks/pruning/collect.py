@@ -49,7 +49,9 @@ def main() -> None:
     found: list[dict[str, Any]] = pickle.loads(chosen.out.read_bytes()) if chosen.out.exists() else []
     known = {(one["set"], one["id"]) for one in found}
     for given in chosen.sets:
-        name, library, file, most, *within = [*given.split("="), "1000000"] if given.count("=") < 3 else given.split("=")
+        name, library, file, most, *within = (
+            [*given.split("="), "1000000"] if given.count("=") < 3 else given.split("=")
+        )
         lines = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
         random.Random(5).shuffle(lines)
         for line in lines[: int(most)]:
@@ -160,7 +162,9 @@ def located(quote: str, words: Sequence[tuple[str, int, int]]) -> Iterator[tuple
 
 def _index(words: Sequence[str], wanted: Sequence[str]) -> int | None:
     size = len(wanted)
-    return next((n for n in range(len(words) - size + 1) if words[n] == wanted[0] and words[n : n + size] == wanted), None)
+    return next(
+        (n for n in range(len(words) - size + 1) if words[n] == wanted[0] and words[n : n + size] == wanted), None
+    )
 
 
 if __name__ == "__main__":

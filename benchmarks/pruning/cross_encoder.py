@@ -38,6 +38,7 @@ from localrag.embeddings.sentence_encoder import SentenceEncoder, Tokenizer, Win
 
 QUESTIONS, QUESTION, TEMPERATURE, WARM, SAVED = 4, 48, 0.5, 60, 200
 DIMENSION, LAYER, MOST = 384, 5, 400  # MOST: questions of a set
+FACTORS = (1, 5, 50)  # of the rate: for the layer, the head, and the scale and bias
 # The numbers of the matrices of the encoder's last layer in its exported graph.
 _MATRICES = {"attention.output.dense": 823, "intermediate.dense": 824, "output.dense": 825}
 
@@ -102,7 +103,9 @@ def _last_layer() -> dict[str, torch.Tensor]:
 
     start = f"own.encoder.layer.{LAYER}."
     weights = {
-        name.removeprefix(start): torch.from_numpy(values.copy()) for name, values in own.items() if name.startswith(start)
+        name.removeprefix(start): torch.from_numpy(values.copy())
+        for name, values in own.items()
+        if name.startswith(start)
     }
     qkv, bias = matrix(f"Attention_{LAYER}_qkv_weight"), torch.from_numpy(own[f"Attention_{LAYER}_qkv_bias"].copy())
     for n, name in enumerate(("query", "key", "value")):
@@ -173,9 +176,9 @@ def train(model: Pruner, found: Sequence[Any], tokens: Tokenizer, chosen: argpar
     ends = [weight for name, weight in model.named_parameters() if name in ("scale", "bias")]
     head = [*model.inner.parameters(), *model.outer.parameters()]
     groups = [
-        {"params": [*model.layer.parameters(), model.sides], "own": chosen.rate},
-        {"params": head, "own": chosen.rate * 5},
-        {"params": ends, "own": chosen.rate * 50, "weight_decay": 0.0},
+        {"params": [*model.layer.parameters(), model.sides], "own": chosen.rate * FACTORS[0]},
+        {"params": head, "own": chosen.rate * FACTORS[1]},
+        {"params": ends, "own": chosen.rate * FACTORS[2], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=chosen.rate)
     state, step, before = chosen.work / "state.pt", 0, 0.0
@@ -183,6 +186,8 @@ def train(model: Pruner, found: Sequence[Any], tokens: Tokenizer, chosen: argpar
         kept = torch.load(state, weights_only=True)
         model.load_state_dict(kept["model"])
         optimizer.load_state_dict(kept["optimizer"])
+        for group, factor in zip(optimizer.param_groups, FACTORS, strict=True):
+            group["own"] = chosen.rate * factor
         step, before = kept["step"], kept["seconds"]
     else:
         print(f"0 {evaluate(model, held_out, tokens, encoder)}", flush=True)
@@ -220,7 +225,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--rate", type=float, default=1e-4)
     chosen = parser.parse_args()
     torch.manual_seed(1)
     chosen.work.mkdir(parents=True, exist_ok=True)

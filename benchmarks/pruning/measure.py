@@ -58,12 +58,7 @@ def best_sentences(found: Found, budget: int, score: Score, *, first: int = 0, p
     for number, rows in whole_passages(found, budget)[:first]:
         chosen[number] = set(rows)
         used += passages[number]["whole"]
-    order = [
-        (score(found, n, s), n, s)
-        for n in among
-        if n < len(passages)
-        for s in range(len(passages[n]["tokens"]))
-    ]
+    order = [(score(found, n, s), n, s) for n in among if n < len(passages) for s in range(len(passages[n]["tokens"]))]
     for _, n, s in sorted(order, key=lambda one: -one[0]):
         passage, own = passages[n], chosen.get(n, set())
         wanted = needed(passage, s) - own
@@ -164,7 +159,8 @@ def labels(found: Found, places: Sequence[tuple[int, int]]) -> np.ndarray:
         common = [
             min(end, last) - max(start, first)
             for other, page, first, last in found["gold"]
-            if (other, page) == (document, position) and min(end, last) - max(start, first) > min(end - start, last - first) / 2
+            if (other, page) == (document, position)
+            and min(end, last) - max(start, first) > min(end - start, last - first) / 2
         ]
         marks.append(bool(common))
     return np.array(marks, np.float32)
@@ -211,7 +207,9 @@ def add_head(every: Sequence[Found], name: str, *, cross: bool) -> None:
     """Write the log odds of a head beside each sentence, those of `held` by heads that saw none of their documents."""
     held = [one for one in every if one["set"] == "held"]
     fold = {id(one): int(hashlib.md5(one["passages"][0]["path"].encode()).hexdigest(), 16) % FOLDS for one in held}
-    groups = [([one for one in held if fold[id(one)] != n], [one for one in held if fold[id(one)] == n]) for n in range(FOLDS)]
+    groups = [
+        ([one for one in held if fold[id(one)] != n], [one for one in held if fold[id(one)] == n]) for n in range(FOLDS)
+    ]
     groups.append((held, [one for one in every if one["set"] != "held"]))
     for learnt, others in groups:
         head = fitted(learnt, cross=cross)
@@ -286,7 +284,9 @@ def main() -> None:
         add_head(every, "both", cross=True)
     if chosen.out:
         chosen.out.write_bytes(pickle.dumps(every))
-    groups = [(name, [one for one in every if one["set"] == name]) for name in dict.fromkeys(one["set"] for one in every)]
+    groups = [
+        (name, [one for one in every if one["set"] == name]) for name in dict.fromkeys(one["set"] for one in every)
+    ]
     asked = [one for one in every if one["kind"]]
     groups.append(("look-ups of asked", [one for one in asked if one["kind"] in LOOK_UPS]))
     groups.append(("other kinds of asked", [one for one in asked if one["kind"] not in LOOK_UPS]))

@@ -2,10 +2,11 @@
 
     python benchmarks/pruning/answers.py SCORED.pickle QUESTIONS.jsonl SET LIBRARY OUT.jsonl WAY ... [--most N]
 
-SCORED is what measure.py kept. A way is NAME:BUDGET, with :1 where the best passage stays whole: `passages:1000` is the prompt as it is, `passages:450` fewer
-passages, and `encoder`, `beside`, `head` or `both` keep the best sentences by that score, read together. A question
-has `accept`, lists of patterns one of which must match, and perhaps `reject`; without, its `answer` must be in what is
-said. Each question is asked in all ways, by the model of the settings, one after the other; those in OUT are skipped.
+SCORED is what measure.py kept. A way is NAME:BUDGET or NAME:BUDGET:1, where the best passage stays whole:
+`passages:1000` is the prompt as it is, `passages:450` has fewer passages, and `encoder`, `beside`, `head` or `both`
+keep the best sentences by that score, read together. A question has `accept`, lists of patterns one of which must
+match, and perhaps `reject`; without, its `answer` must be in what is said. Each question is asked in all ways, by the
+model of the settings, one after the other; those in OUT are skipped.
 """
 
 from __future__ import annotations

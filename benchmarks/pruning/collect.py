@@ -26,7 +26,6 @@ import numpy as np
 from localrag.embeddings.sentence_encoder import Text
 from localrag.grounding import prompts
 from localrag.grounding.citations import terms
-from localrag.llm import loading
 from localrag.search import retrieval
 from localrag.search.retrieval import Searcher
 from localrag.settings import load_settings
@@ -75,7 +74,7 @@ def token_counter(settings: Any) -> Callable[[str], int]:
 def collected(
     name: str, line: dict[str, Any], library: Library, searcher: Searcher, count: Callable[[str], int], within: bool
 ) -> dict[str, Any] | None:
-    """Return a question with its passages, their sentences and the spans of its evidence; None where that is not found."""
+    """Return a question with its passages, their sentences and the spans of its evidence; None without evidence."""
     docs = line.get("docs") or [line["doc"]]
     paths = [one.path for one in library.documents() if any(_same(one.path, doc) for doc in docs)]
     gold = evidence(line, library, paths)

@@ -22,6 +22,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from localrag.embeddings.sentence_encoder import SentenceEncoder
+
 BUDGETS = (150, 250, 350, 450, 600, 800, 1000)
 PASSAGES, TODAY, FOLDS, WHOLE = 8, 1000, 5, 0.9
 LOOK_UPS = ("figure", "near", "who")
@@ -232,15 +234,16 @@ def add_cross_encoder(every: Sequence[Found], state: Path, encoder: Path) -> int
     kept = torch.load(state, weights_only=True)
     model.load_state_dict(kept["model"])
     model.eval()
+    apart = SentenceEncoder()
     for one in every:
         question = tokenizer.question(one["question"])
         for passage in one["passages"]:
             passage["cross"] = [-9.0] * len(passage["tokens"])
-            windows = [cross_encoder.joint(tokenizer, question, row) for row in tokenizer.windows(passage["text"])]
-            if not windows:
+            rows = [cross_encoder.Row(apart, question, one) for one in tokenizer.windows(passage["text"])]
+            if not rows:
                 continue
             with torch.inference_mode():
-                logits, there = model(windows)
+                logits, there = model(rows)
             for own, known in zip(logits.tolist(), there.tolist(), strict=True):
                 for s in range(len(own)):
                     if known[s]:

@@ -25,8 +25,9 @@ import click
 import localrag as localrag_package
 from localrag import policy
 from localrag.cli.app import localrag
+from localrag.models import speed
 from localrag.models.catalog import CATALOG, ModelCard
-from localrag.settings import FILE_NAME, PROJECT, setting_infos
+from localrag.settings import FILE_NAME, PROJECT, Settings, setting_infos
 
 DOCS = Path(__file__).parent
 WIDTH = 100  # of the help texts, so that they do not depend on the terminal
@@ -231,7 +232,7 @@ def catalog_page() -> str:
     for kind, title in (("generator", "Generators"), ("embedder", "Embedders"), ("reranker", "Rerankers")):
         cards = [card for card in CATALOG if card.kind == kind]
         made = kind == "generator"
-        columns = ("reads 1,000 tokens in", "writes a second", "machine") if made else ("question, passage",)
+        columns = ("answers", "first", "again", "machine") if made else ("question, passage",)
         rows = [("id", "licence", "size", "memory", "context", *columns, "SHA-256", "sources", "note")]
         rows.append(("---",) * len(rows[0]))
         rows += [(*_of_card(card), *(_speed(card) if made else (_prefixes(card),)), *_origin(card)) for card in cards]
@@ -240,10 +241,10 @@ def catalog_page() -> str:
 
 
 CATALOG_NOTE = """\
-Generated from `localrag/models/catalog.toml`. Memory is an estimate with 8,192 tokens of context. Speeds are
-**estimates for two cores**: what was measured with 1.1 GB of weights (12 s, 28 tokens), times the weights that work on
-each token; reading is shared by the cores, writing is not. *Machine* is the memory that `localrag models install`
-recommends the model for.
+Generated from `localrag/models/catalog.toml`. Memory is an estimate with 8,192 tokens of context. How long a look-up
+takes, at *first* and *again* among passages that were read before, is an **estimate for two cores**; `localrag models
+list` [measures](decisions/0078-reading-speed.md) yours. *Machine* is the memory that `localrag models install`
+recommends the model for, *answers* an opinion.
 
 A hash is *computed* (by us, from the file), *cited* (pinned by independent public projects, not computed by us) or
 *unknown*. In each case the first install computes it: a file with another hash than a computed or cited one is refused;
@@ -258,8 +259,9 @@ def _of_card(card: ModelCard) -> tuple[str, ...]:
 
 
 def _speed(card: ModelCard) -> tuple[str, ...]:
-    read, written = card.speed(2)
-    return f"{read:.0f} s", f"{written:.0f}", f"{card.machine} GB" if card.machine else ""
+    took = speed.look_up(card, Settings(home=Path("nowhere"), threads=2))
+    machine = f"{card.machine} GB" if card.machine else ""
+    return card.quality, f"{took.first:.0f} s", f"{took.again:.0f} s", machine
 
 
 def _prefixes(card: ModelCard) -> str:
@@ -269,7 +271,8 @@ def _prefixes(card: ModelCard) -> str:
 
 def _origin(card: ModelCard) -> tuple[str, ...]:
     known = "cited" if card.cited else "computed" if card.sha256 else "unknown"
-    return known, ", ".join(source.kind for source in card.sources), card.note
+    anew = f"Reads passages anew for each question ({card.anew})." if card.anew else ""
+    return known, ", ".join(source.kind for source in card.sources), f"{card.note} {anew}".strip()
 
 
 # --- Python -------------------------------------------------------------------------------------------------

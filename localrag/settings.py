@@ -198,6 +198,10 @@ class Settings:
         return self.general_dir / "calibration.json"
 
     @property
+    def speed_file(self) -> Path:
+        return self.general_dir / "speed.json"
+
+    @property
     def temporary_dir(self) -> Path:
         return self._data / "tmp"
 

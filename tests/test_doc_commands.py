@@ -259,8 +259,8 @@ def write_agreement(path, days, notice):
 
 
 def lay_out(desk):
-    contracts = ("amendment-no-1.pdf", "Mutual NDA with Hesprin Laboratories.docx")  # all would take longer
-    copied = (*(f"contracts/{name}" for name in contracts), "people/employee-handbook.pdf")
+    contracts = ("amendment-no-1.pdf", "master-services-agreement.pdf", "Mutual NDA with Hesprin Laboratories.docx")
+    copied = (*(f"contracts/{name}" for name in contracts), "people/employee-handbook.pdf")  # all would take longer
     for name in (*AGREEMENTS, *TEXTS, *(f"examples/{each}" for each in copied)):
         (desk / name).parent.mkdir(parents=True, exist_ok=True)
     for name in copied:

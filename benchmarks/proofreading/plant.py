@@ -28,18 +28,20 @@ DAY = re.compile(r"\b(January|March|April|May|June|July|August|October|November|
 REFERENCE = re.compile(r"(?<!\n)\b(?:Section|Article|Clause|Paragraph) (\d{1,2}(?:\.\d{1,2})*)")
 IMPORTED = re.compile(r"(?i)\bcapitali[sz]ed terms\b[^.]{0,160}\b(?:meanings?|defined)\b")
 MEANS = re.compile(r",?\s+(?:shall |will )?(?:mean|refer|has|have|is |are )")
+OTHERS = re.compile(r"\s+(?:there(?:to|of)\b|(?:of|to) (?:the|that|such) (?:\w+ ){0,4}[A-Z]\w+)")
+AMENDS = re.compile(r"\b(?:amended|deleted|replaced)\b[^.]{0,80}\b(?:as follows|to read|the following|in its entirety)")
 EXHIBIT = re.compile(r"(?<=[a-z,] )(Exhibit|Schedule|Annex) ([A-Z]|\d)\b(?!\.\d)")
 
 
 def planted(text: str, kind: str, dice: random.Random) -> Iterator[tuple[str, str]]:
     """Yield texts with one fault, and the words that a finding must have."""
     if kind == "reference":
-        for one in sample(REFERENCE.finditer(text), dice):
+        for one in sample((one for one in REFERENCE.finditer(text) if not is_foreign(text, one)), dice):
             number = f"{one[1].rpartition('.')[0]}.{dice.randint(61, 94)}".lstrip(".")
             if one[1] in re.sub(REFERENCE, "", text):
                 yield swap(text, one.span(1), number), number
     elif kind == "missing":
-        for one in sample(EXHIBIT.finditer(text), dice):
+        for one in sample((one for one in EXHIBIT.finditer(text) if not is_foreign(text, one)), dice):
             name = dice.choice("QRSTUV")
             yield swap(text, one.span(2), name), f"{one[1]} {name}"
     elif kind == "figure":
@@ -79,7 +81,7 @@ def planted(text: str, kind: str, dice: random.Random) -> Iterator[tuple[str, st
                 line = text[one.start() : text.find("\n", one.end())]
                 if re.match(rf"[“\"]{one[1]}[”\"] (?:shall )?means?\b", line):
                     yield f"{text}\n{line[:200]}\n", one[1]
-            elif kind == "slip" and " " in one[1]:
+            elif kind == "slip" and one[1].find(" ") > 2:
                 use = next((m for m in re.finditer(rf"(?<=the ){one[1]}\b", text) if m.start() > one.end()), None)
                 if use:
                     at = dice.randrange(2, one[1].index(" "))
@@ -87,14 +89,24 @@ def planted(text: str, kind: str, dice: random.Random) -> Iterator[tuple[str, st
                     yield swap(text, use.span(), wrong), wrong
 
 
+def is_foreign(text: str, one: re.Match[str]) -> bool:
+    """Return whether a part may belong to another document: it says so, or the text amends or quotes one."""
+    before = text[max(0, one.start() - 3000) : one.start()]
+    if AMENDS.search(text):
+        return True
+    return OTHERS.match(text, one.end()) is not None or before.rfind("“") > before.rfind("”")
+
+
 def is_lost(text: str, one: re.Match[str], kind: str) -> bool:
     """Return whether a term has no meaning left without its definition: no other form, place or document gives it.
 
     A short name of somebody ("Kaplan" for Kaplan, Inc.) is a kind of its own.
     """
-    if len(re.findall(rf"\b{one[1]}\b", text)) <= 5 or one[1] == "Agreement" or IMPORTED.search(text):
+    if len(re.findall(rf"\b{one[1]}\b", text)) <= 5 or one[1].title() == "Agreement" or IMPORTED.search(text):
         return False
-    stem = re.sub(r"(?:y|ies|s)$", "", one[1])
+    if len(re.findall(rf"(?i:this) {one[1]}\b", text)) * 2 > len(re.findall(rf"\b{one[1]}\b", text)):
+        return False  # the document itself
+    stem = re.sub(r"(?i)(?:y|ies|s)$", "", one[1])
     if len(re.findall(rf"(?i)[“\"](?:the )?{stem}(?:y|ies|e?s)?[,.]?[”\"]", text)) > 1:
         return False
     before, after = text[max(0, one.start() - 120) : one.start()], text[one.end() : one.end() + 40]

@@ -37,6 +37,8 @@ from localrag.grounding.workspace import Workspace, elsewhere
 from localrag.items.clause_questions import ClauseQuestions
 from localrag.llm import Generator as Model
 from localrag.llm import priority, prompt_cache
+from localrag.question.followups import points_back
+from localrag.question.question import Question
 from localrag.search import filters, retrieval
 from localrag.security.terminal import size
 from localrag.settings import Settings
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
 _AHEAD = 20
 _FORMULA_TOKENS = 60
 _MAX_HIGHLIGHTS = 3  # sentences shown once more before a question for a short answer
+_TOPIC = 3  # passages whose documents a conversation is about
+_ON_TOPIC = 0.5  # the share of the best score from which these documents fit a question (docs/decisions/0018)
 _PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 
 
@@ -102,11 +106,13 @@ class Assistant(Workspace):
             ModelError: no model, or the question does not fit its window.
         """
         with priority.asking(self.settings.questions_dir):
-            query = self.prepare(question, libraries, filters.of(documents), mode, history, stop)
-            query = _looked_up(query, query.question.complete)
+            asked = self.prepare(question, libraries, filters.of(documents), mode, history, stop)
+            query = self._completed(asked)
             known = self._from_facts(query) or self._from_figures(query)
             route = Route(known.plan) if known else self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
+            if asked.question.leans and not query.question.leans:
+                yield Notice("The documents asked about before hardly speak of this, so it is looked up by itself.")
             ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
             way = self._judge if _asks_whether(query, route) else ways[route.plan.kind]
             if query.question.kind == "compare" and route.plan.kind == "retrieve" and not query.question.parts:
@@ -144,6 +150,23 @@ class Assistant(Workspace):
                     f"What the model read of {folder.name} is kept in its prompt cache, so that later answers start "
                     f"sooner. It takes {size(taken)} now, {size(limit)} at most (the setting cache_bytes)."
                 )
+
+    def _completed(self, query: Query) -> Query:
+        """Return a query with its question completed from the conversation, where it leans on that.
+
+        A short one may lean or not: "Who is the landlord?" It stands alone where the documents that the conversation
+        was about fit it far worse than others.
+        """
+        question = query.question
+        if question.leans and not points_back(question.text):
+            before = Question(question.history[-1].question, question.history[:-1]).complete
+            about = {(hit.library, hit.document): None for hit in self.passages(_looked_up(query, before), _TOPIC)}
+            alone = _looked_up(query, query.text)
+            best = self.passages(alone, 1)
+            own = self.passages(replace(alone, only=Filter(pages=query.only.pages, these=tuple(about))), 1)
+            if best and (not own or own[0].score < _ON_TOPIC * best[0].score):
+                query = replace(query, question=replace(question, history=()))
+        return _looked_up(query, query.question.complete)
 
     def _plan(self, query: Query, reproducible: bool) -> Route:
         known = self.known_speeds()
@@ -440,7 +463,7 @@ class Assistant(Workspace):
 
     def _read_for_draft(self, query: Query) -> list[Passage]:
         """Have the model read what a draft would be answered from; return its hits if they are read by themselves."""
-        query = _looked_up(query, query.question.complete)
+        query = self._completed(query)
         route = self._plan(query, reproducible=False)
         if query.stop() or query.question.kind == "compare":  # which is shown, not read
             return []

@@ -127,6 +127,7 @@ def diagnose(settings: Settings, only: str = "") -> Iterator[Finding]:
         ("conversations", _conversations),
         ("audit", _audit),
         ("llama.cpp", _llama),
+        ("llama.cpp", _speed),
     ):
         if only in ("", area):
             yield from (Finding(area, *seen) for seen in check(settings))
@@ -278,9 +279,25 @@ def _llama(settings: Settings) -> Iterator[Seen]:
         )
 
 
+def _speed(settings: Settings) -> Iterator[Seen]:
+    """Report how long a look-up takes with the model in use, which is measured once."""
+    from localrag.cli.models import measure
+    from localrag.models import ModelStore, speed
+
+    model = None
+    with suppress(LocalragError):  # reported among the models
+        model = ModelStore(settings).preferred("generator")
+    if model is not None:
+        measure(model, settings, again=True)
+        took = speed.look_up(model, settings)
+        yield "ok", f"{model.id}: {took}"
+        if took.loss:
+            yield "info", f"{model.id} {took.loss}"
+
+
 def _models(settings: Settings) -> Iterator[Seen]:
     from localrag.cli.models import advice
-    from localrag.models import catalog
+    from localrag.models import catalog, speed
     from localrag.models.records import ModelStore, memory_needed
 
     store = ModelStore(settings)
@@ -303,8 +320,8 @@ def _models(settings: Settings) -> Iterator[Seen]:
             yield "warning", message, "Close other programs, or choose a smaller model: localrag models use ID"
         else:
             yield "ok", f"the {kind} in use is {model.id}"
-        if card := catalog.better(model.id):
-            yield "info", advice(model.id), f"Run: localrag models install {card.id}"
+        if card := speed.better(model.id, settings):
+            yield "info", advice(model.id, settings), f"Run: localrag models install {card.id}"
 
 
 def _served(kind: str, url: str, named: str | None) -> Seen:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,13 +19,12 @@ from typing import NoReturn
 
 import click
 
-from localrag.cli.models import advice
-from localrag.cli.output import confirm, counted, duration, echo, report, say, size, table
+from localrag.cli.models import advice, choices, shorter, to_fetch
+from localrag.cli.output import confirm, counted, echo, report, say, size
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.ingest import scan
 from localrag.models import ModelStore, catalog
-from localrag.models.manage import BUNDLED
-from localrag.models.records import ModelFolder
+from localrag.models.manage import ModelManager
 from localrag.security import storage
 from localrag.settings import Settings
 
@@ -34,7 +32,6 @@ _INTRODUCTION = """\
 localrag answers questions about your documents, and shows the page and the words behind each answer.
 Nothing leaves this machine; only the download of a model uses the network. Ctrl-C stops at any time.
 """
-_MAX_OFFERED = 3
 _LOCALRAG = (sys.executable, "-P", "-m", "localrag")
 
 
@@ -45,7 +42,7 @@ def run(settings: Settings) -> NoReturn:
         storage.remove(settings.first_start_file)
         echo(_INTRODUCTION, err=True)
         folder, model = _asked_folder(), _asked_model(settings, set())
-        fetched = sum(_bytes(id, settings) for id in _missing(model, settings))
+        fetched = sum(to_fetch(id, settings) for id in _missing(model, settings))
         download = f"Download {size(fetched)}, then read" if fetched else "Read"
         confirm(f"3 of 3  {download} {folder} and open it?", default=True, abort=True)
     failed: set[str] = set()
@@ -127,8 +124,10 @@ def _asked_model(settings: Settings, failed: set[str]) -> str:
     if settings.generator_server or (settings.generator and settings.generator not in failed):
         return settings.generator or ""
     here = ModelStore(settings).preferred("generator")
-    weak = advice(here.id) if here is not None else ""
-    ids = [id for id in _offered(settings, failed) if here is None or id != here.id]
+    weak = advice(here.id, settings) if here is not None else ""
+    lost = {source.kind for id in failed if (one := catalog.find(id)) for source in one.sources}
+    offered = shorter(ModelManager(settings).offered(without=lost), settings)
+    ids = [card.id for card in offered if here is None or card.id != here.id]
     if here is not None:
         ids.insert(len(ids) if weak else 0, here.id)
     memory, free = catalog.total_memory(), catalog.available_memory()
@@ -138,13 +137,12 @@ def _asked_model(settings: Settings, failed: set[str]) -> str:
         echo(click.wrap_text(weak, 78, " " * 8, " " * 8), err=True)
     if not ids:
         say("        None that fits can be fetched. One from a file: localrag models import FILE, then localrag again.")
-    rows = [("", str(number), id, *_about(id, number, settings)) for number, id in enumerate(ids, 1)]
-    table(("       ", "", "MODEL", "DOWNLOAD", "AN ANSWER IN", ""), rows)
+    choices(ids, settings, indent=" " * 7)
     while True:
         typed = click.prompt("        Number, or the id of another", default="1" if ids else None).strip()
         try:
             id = _checked_model(dict(enumerate(ids, 1)).get(int(typed) if typed.isdecimal() else 0, typed), settings)
-            if id not in ids and (weak := advice(id)):
+            if id not in ids and (weak := advice(id, settings)):
                 echo(click.wrap_text(weak, 78, " " * 8, " " * 8), err=True)
             return id
         except LocalragError as error:
@@ -156,30 +154,6 @@ def _checked_model(id: str, settings: Settings) -> str:
     if known.kind != "generator":
         raise UsageError(f"{id!r} does not answer: it is of the kind {known.kind}", "Name a generator.")
     return known.id
-
-
-def _offered(settings: Settings, failed: set[str]) -> list[str]:
-    """Return the best model that this machine can take and has the disk for, then ones that answer quicker.
-
-    What comes only from where a download failed is left out.
-    """
-    home = next(path for path in (settings.models_dir, *settings.models_dir.absolute().parents) if path.exists())
-    room, offered = shutil.disk_usage(home).free, list[catalog.ModelCard]()
-    kinds = {*settings.sources} - {source.kind for id in failed if (one := catalog.find(id)) for source in one.sources}
-    for card in catalog.recommended():
-        quicker = not offered or card.seconds() < offered[-1].seconds() * 0.7
-        if quicker and card.bytes * 2 < room and kinds & {source.kind for source in card.sources}:
-            offered.append(card)
-    return [card.id for card in offered[:_MAX_OFFERED]]
-
-
-def _about(id: str, number: int, settings: Settings) -> tuple[str, str, str]:
-    """Return the download, the seconds for an answer, and what to know of a model."""
-    known, fetched = catalog.find(id), _bytes(id, settings)
-    about = ["answers best" if number == 1 else "quicker"] if fetched else []
-    about += ["weak"] if known and known.is_weak else []
-    seconds = f"about {duration(known.seconds())}" if known else "unknown"
-    return size(fetched) if fetched else "is here", seconds, ", ".join(about)
 
 
 # --- what is done ----------------------------------------------------------------------------------------------
@@ -198,13 +172,6 @@ def _embedder_missing(settings: Settings) -> list[str]:
 def _absent(id: str, settings: Settings) -> list[str]:
     here = {one.id for one in ModelStore(settings).installed()}
     return [id] if id and catalog.named(id) not in here else []
-
-
-def _bytes(id: str, settings: Settings) -> int:
-    """Return the bytes to download of a model: none if it is installed or came with the bundle."""
-    here = {*ModelFolder(BUNDLED).ids(), *(one.id for one in ModelStore(settings).installed())}
-    known = catalog.find(id)
-    return 0 if known is None or known.id in here else known.bytes
 
 
 def _with_model(model: str, settings: Settings) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ from localrag import policy
 from localrag.cli.options import json_option
 from localrag.cli.output import confirm, console, counted, duration, echo, print_json, say, size, table
 from localrag.errors import ModelDamaged, UsageError
-from localrag.models import InstalledModel, ModelStore, Progress, catalog
-from localrag.models.manage import ModelManager
-from localrag.models.records import memory_needed, reinstall
-from localrag.settings import load_settings
+from localrag.models import InstalledModel, ModelStore, Progress, catalog, speed
+from localrag.models.manage import BUNDLED, ModelManager
+from localrag.models.records import ModelFolder, memory_needed, reinstall
+from localrag.settings import Settings, load_settings
 
 _ID = click.argument("id", metavar="ID")
+_MAX_OFFERED = 3
 _OF_CARD = "id kind title licence bytes context memory sha256 terms provenance note".split()
 
 
@@ -37,11 +40,14 @@ def models_command() -> None:
 def list_command(everything: bool, as_json: bool) -> None:
     """List installed models and those that can be installed.
 
-    MEMORY is an estimate with 8,192 tokens of context, FITS whether this machine has that much. Models that a policy
-    forbids (localrag config policy) can be neither installed nor used.
+    MEMORY is an estimate with 8,192 tokens of context; a model is "too large" where this machine has less. FIRST is
+    how long a look-up takes with the model on this machine, AGAIN one among passages that it has read before; "~"
+    marks an estimate. The model in use is measured once, in some seconds. Models that a policy forbids (localrag
+    config policy) can be neither installed nor used.
     """
     settings = load_settings()
-    rows = list(_rows(ModelStore(settings)))
+    measure(ModelStore(settings).preferred("generator"), settings)
+    rows = list(_rows(ModelStore(settings), settings))
     served = [(name, url) for name in ("generator_server", "embedder_server") if (url := getattr(settings, name))]
     if as_json:
         print_json({"models": rows, **dict(served)})
@@ -50,21 +56,26 @@ def list_command(everything: bool, as_json: bool) -> None:
         echo(f"The {name.partition('_')[0]} in use is on {url} ({name}).", err=True)
     listed = [row for row in rows if everything or row["state"] not in ("available", "not allowed") or row["fits"]]
     table(
-        ("ID", "KIND", "LICENCE", "SIZE", "CONTEXT", "MEMORY", "FITS", "STATE", "SOURCE"),
+        ("ID", "KIND", "LICENCE", "SIZE", "CONTEXT", "MEMORY", "FIRST", "AGAIN", "STATE", "SOURCE"),
         [
             (
                 *(row[name] for name in ("id", "kind", "licence")),
                 size(row["bytes"]),
                 f"{row['context']:,}" if row["context"] else "?",
                 size(row["memory"]),
-                "yes" if row["fits"] else "no",
-                row["state"],
+                *_taken(row["look_up"]),
+                row["state"] if row["fits"] else f"{row['state']}, too large",
                 ", ".join(row["sources"]),
             )
             for row in listed
         ],
-        right=("SIZE", "CONTEXT", "MEMORY"),
+        right=("SIZE", "CONTEXT", "MEMORY", "FIRST", "AGAIN"),
     )
+    for row in listed:
+        if row["look_up"] and row["look_up"]["loss"] and row["state"] in ("in use", "installed"):
+            say(f"{row['id']} {row['look_up']['loss']}.")
+    for how in sorted({row["look_up"]["known"] for row in listed if row["look_up"] and row["look_up"]["rough"]}):
+        say(f"~: {how}.")
     if len(listed) < len(rows):
         hidden = counted(len(rows) - len(listed), "model")
         echo(f"Not listed: {hidden} too large for the memory of this machine (--all lists all).", err=True)
@@ -72,31 +83,86 @@ def list_command(everything: bool, as_json: bool) -> None:
 
 @models_command.command()
 @click.argument("id", metavar="[ID]", required=False)
+@click.option("--within", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Time for a first look-up.")
 @click.option("--sha256", metavar="HASH", help="The expected hash of the weights.")
-@click.option("--yes", is_flag=True, help="Do not ask before large downloads, unknown hashes and terms.")
+@click.option("--yes", is_flag=True, help="Do not ask: which model, large downloads, unknown hashes, terms.")
 @click.option("--json", "as_json", is_flag=True, help="Print progress and the result as JSON objects, one a line.")
-def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> None:
+def install(id: str | None, within: float | None, sha256: str | None, yes: bool, as_json: bool) -> None:
     """Download and verify a model. This is the only command that uses the network.
 
-    Without an ID: the default embedder, and the best generator that the configured sources have and that is recommended
-    for this machine's memory, with an estimate of its speed here. The ID `multilingual` is the embedder for other
-    languages than English. Models under terms of their own ask for a yes. Sources are tried in the order of the setting
-    `sources`.
+    Without an ID: the default embedder, and the best generator that the configured sources have, that is recommended
+    for this machine's memory and that looks something up in 45 seconds here, or --within as many as you give. On a
+    terminal it asks which, and shows how well each answers and how long it takes. The ID `multilingual` is the
+    embedder for other languages than English. Models under terms of their own ask for a yes. Sources are tried in the
+    order of the setting `sources`. A generator is measured afterwards, in some seconds.
     """
-    store = _store()
-    if id and not (sha256 or yes or sys.stdin.isatty()) and not store.has_known_hash(id):
-        hint = "Give the hash from the publisher's page with --sha256, or accept any with --yes."
-        raise UsageError(f"localrag knows no published SHA-256 of {id!r}, and cannot ask", hint)
+    settings, store = load_settings(), _store()
+    _check_install(id, within, bool(sha256 or yes), store)
+    how: dict[str, Any] = {"sha256": sha256, "offered": None if id else store.offered(within)}
+    if how["offered"] and sys.stdin.isatty() and not (yes or as_json):
+        how |= {"offered": [_asked(how["offered"], settings)], "large": True}
     if as_json:
         lines = _JsonLines()
-        model = store.install(id, sha256=sha256, confirm=lambda question: yes, progress=lines.update, say=lines.say)
-        lines.write({"installed": model.id})
+        if best := next(iter(how["offered"] or ()), None):
+            lines.write({"recommended": best.id, "look_up": _look_up(best, settings)})
+        model = store.install(id, **how, confirm=lambda question: yes, progress=lines.update, say=lines.say)
+        measure(model, settings)
+        lines.write({"installed": model.id, "look_up": _look_up(model, settings)})
         return
     bars = _Bars()
     with bars.bar:
         confirm = bars.ask if sys.stdin.isatty() and not yes else lambda question: yes
-        model = store.install(id, sha256=sha256, confirm=confirm, progress=bars.update, say=bars.say)
-    _describe(model)
+        model = store.install(id, **how, confirm=confirm, progress=bars.update, say=bars.say)
+    _describe(model, settings)
+
+
+def _check_install(id: str | None, within: float | None, sure: bool, store: ModelManager) -> None:
+    """Raise UsageError if a model is named and --within would choose another, or its hash has to be asked for."""
+    if id and within is not None:
+        raise UsageError("--within chooses a model, and one is named", f"localrag models install {id}")
+    if id and not (sure or sys.stdin.isatty()) and not store.has_known_hash(id):
+        hint = "Give the hash from the publisher's page with --sha256, or accept any with --yes."
+        raise UsageError(f"localrag knows no published SHA-256 of {id!r}, and cannot ask", hint)
+
+
+def _asked(offered: Sequence[catalog.ModelCard], settings: Settings) -> catalog.ModelCard:
+    """Ask which of these generators to install."""
+    cards = shorter(offered, settings) or list(offered[:1])
+    say("Which model answers? The first answers best, the others sooner.")
+    choices([card.id for card in cards], settings)
+    number: int = click.prompt("Number", default=1, type=click.IntRange(1, len(cards)), err=True)
+    return cards[number - 1]
+
+
+def shorter(cards: Iterable[catalog.ModelCard], settings: Settings) -> list[catalog.ModelCard]:
+    """Return the first of the cards that the disk has room for, then ones that are clearly quicker."""
+    home = next(path for path in (settings.models_dir, *settings.models_dir.absolute().parents) if path.exists())
+    room, found, least = shutil.disk_usage(home).free, list[catalog.ModelCard](), math.inf
+    for card in cards:
+        first = speed.look_up(card, settings).first
+        if first < least * 0.7 and card.bytes * 2 < room:
+            found, least = [*found, card], first
+    return found[:_MAX_OFFERED]
+
+
+def choices(ids: Sequence[str], settings: Settings, indent: str = "") -> None:
+    """Print numbered models to choose from: how well each answers, how long it takes, and the download."""
+    here = {one.id: one for one in ModelStore(settings).installed()}
+    rows = []
+    for number, id in enumerate(ids, 1):
+        card, fetched = catalog.find(id), to_fetch(id, settings)
+        known = here.get(id) or card
+        taken = _taken(_look_up(known, settings)) if known else ("", "")
+        answers, download = card.quality if card else "unknown", size(fetched) if fetched else "is here"
+        rows.append((f"{indent}{number}", id, answers, *taken, download))
+    table(("", "MODEL", "ANSWERS", "FIRST LOOK-UP", "AGAIN", "DOWNLOAD"), rows)
+
+
+def to_fetch(id: str, settings: Settings) -> int:
+    """Return the bytes to download of a model: none if it is installed or came with the bundle."""
+    here = {*ModelFolder(BUNDLED).ids(), *(one.id for one in ModelStore(settings).installed())}
+    known = catalog.find(id)
+    return 0 if known is None or known.id in here else known.bytes
 
 
 @models_command.command("import")
@@ -108,7 +174,7 @@ def import_command(path: Path, id: str | None, sha256: str | None) -> None:
 
     The files are copied, so the originals can be deleted afterwards.
     """
-    _describe(_store().import_path(path, id=id, sha256=sha256, say=say))
+    _describe(_store().import_path(path, id=id, sha256=sha256, say=say), load_settings())
 
 
 @models_command.command()
@@ -171,20 +237,32 @@ def unload() -> None:
     resident.end(settings)
 
 
-def advice(id: str) -> str:
+def advice(id: str, settings: Settings) -> str:
     """Return a sentence on a weak model that names a better one for this machine, or ""."""
-    card, free = catalog.better(id), catalog.available_memory()
+    card, free = speed.better(id, settings), catalog.available_memory()
     if card is None:
         return ""
     room = f"{size(free)} of memory free: " if free else ""
-    return f"{id} is a weak model. {room}{card.id} answers better, in about {duration(card.seconds())}."
+    return f"{id} is a weak model. {room}{card.id} answers better: {speed.look_up(card, settings)}."
+
+
+def measure(model: InstalledModel | None, settings: Settings, *, again: bool = False) -> None:
+    """Measure a generator on this machine unless it was; `again` if other work ran beside it."""
+    if model is None or model.kind != "generator":
+        return
+    known = speed.measured(model, settings)
+    if known is None or (again and known.busy):
+        from localrag.llm import measuring
+
+        say(f"Measuring once how fast this machine reads and writes with {model.id} …")
+        measuring.measure(model, settings)
 
 
 def _store() -> ModelManager:
     return ModelManager(load_settings())
 
 
-def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
+def _rows(store: ModelStore, settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield what `list` shows of each model: installed ones first, the others by kind and size."""
     here = {model.id: model for model in store.installed()}
     preferred = (store.preferred("embedder"), store.preferred("generator"))
@@ -211,6 +289,7 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
             "metadata": dict(model.metadata),
             "adapter": None if model.adapter is None else str(model.adapter),
             "engine": _engine(model),
+            "look_up": _look_up(model, settings),
         }
     for card in sorted(catalog.CATALOG, key=lambda card: (card.kind, card.memory, card.rank)):
         if card.id not in here:
@@ -220,15 +299,25 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
                 "state": "available" if policy.allows_model(card.sha256) else "not allowed",
                 "sources": [source.kind for source in card.sources],
                 "hash": "cited" if card.cited else "computed" if card.sha256 else "unknown",
-                "estimated_speed": _speed(card),
+                "look_up": _look_up(card, settings),
             }
 
 
-def _speed(card: catalog.ModelCard) -> dict[str, float] | None:
-    if card.kind != "generator":
+def _look_up(model: catalog.ModelCard | InstalledModel, settings: Settings) -> dict[str, Any] | None:
+    """Return how long a look-up takes with a generator, in seconds."""
+    if model.kind != "generator":
         return None
-    read, written = card.speed()
-    return {"seconds_to_read_1000_tokens": round(read, 1), "tokens_written_a_second": round(written, 1)}
+    took = speed.look_up(model, settings)
+    seconds = {"first": round(took.first, 1), "again": round(took.again, 1), "rough": took.known != "measured here"}
+    return {**seconds, "known": took.known, "reads_anew": took.anew, "loss": took.loss}
+
+
+def _taken(look_up: dict[str, Any] | None) -> tuple[str, str]:
+    """Return the seconds of a look-up in words, with a "~" if they are rough."""
+    if look_up is None:
+        return "", ""
+    mark = "~" if look_up["rough"] else ""
+    return mark + duration(look_up["first"]), mark + duration(look_up["again"])
 
 
 def _engine(model: InstalledModel) -> str:
@@ -239,8 +328,9 @@ def _engine(model: InstalledModel) -> str:
     return "sentence-transformers" if model.onnx is None else "onnxruntime, int8"
 
 
-def _describe(model: InstalledModel) -> None:
-    """Print the id on stdout, for scripts, and what is known of the model on stderr."""
+def _describe(model: InstalledModel, settings: Settings) -> None:
+    """Print the id on stdout, for scripts, and what is known of the model on stderr; measure it, if it answers."""
+    measure(model, settings)
     echo(model.id)
     meta = model.metadata
     facts = {
@@ -254,6 +344,7 @@ def _describe(model: InstalledModel) -> None:
         "quantisation": meta.get("quantisation"),
         "context": f"{meta['context_length']:,} tokens" if "context_length" in meta else None,
         "sliding window": f"{meta['sliding_window']:,} tokens" if "sliding_window" in meta else None,
+        "look-up": str(speed.look_up(model, settings)) if model.kind == "generator" else None,
         "chat template": ("yes" if meta["has_chat_template"] else "none") if "has_chat_template" in meta else None,
     }
     for name, value in facts.items():

@@ -53,7 +53,7 @@ def proofread_command(
         raise UsageError(f"{str(out)!r} is the file that is read", "Give another name to --out.")
     on_disk = Path(named).is_file()
     say_links([named] if on_disk else [])
-    if not on_disk and library is None and not library_names(settings.indexes_dir):
+    if not on_disk and library is None and len(library_names(settings.indexes_dir)) != 1:
         raise NotFoundError(f"there is no file {named!r}", "Name a file, or with --library a library that has it.")
     names = options.chosen_libraries([library] if library else [], settings) if library or not on_disk else []
     options.keep_to_retention(settings)

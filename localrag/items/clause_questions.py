@@ -1,16 +1,18 @@
 """Questions for a kind of clause: recognise them, and tell by code how likely a contract has the clause.
 
-A question is for a kind of clause if its vector is near that of a text for the kind: an item of the playbook `cuad`, or
-a text in search/clauses.toml. How likely the document has the clause is then what a review takes it for
-(evidence.py). English only.
+A question is for a kind of clause if it names the clause, or if its vector is near that of a text for the kind: an item
+of the playbook `cuad`, or a text in search/clauses.toml. How likely the document has the clause is then what a review
+takes it for (evidence.py). English only.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from localrag.grounding.citations import terms
 from localrag.grounding.stages import Pair
 from localrag.quantities import load_words
+from localrag.question.each import topic_of
 from localrag.search.retrieval import Searcher
 from localrag.store.text_analysis import FALLBACK
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 # The least cosine to a text of the kind, and the least without what all texts have in common.
 _MIN_COSINE, _MIN_APART = 0.6, 0.4
+_CLAUSE = terms("clauses provisions")
 
 
 class _Known(NamedTuple):
@@ -72,6 +75,8 @@ class ClauseQuestions:
             vectors = embedder.embed_documents([text for text, _ in texts])
             self._known[library.identity] = _Known([item for _, item in texts], vectors, vectors.mean(0))
         items, vectors, common = self._known[library.identity]
+        if (by_name := next((item for item in items if named(question, item)), None)) is not None:
+            return by_name
         asked = self._asked.get((library.identity, question))
         if asked is None:  # the same for all documents of a survey
             asked = embedder.embed_question(question)
@@ -79,6 +84,18 @@ class ClauseQuestions:
         own = _apart(vectors, common) @ _apart(asked, common)
         best = int(own.argmax())
         return items[best] if vectors[best] @ asked >= _MIN_COSINE and own[best] >= _MIN_APART else None
+
+
+def named(question: str, kind: Item) -> bool:
+    """Return whether a question asks for a kind of clause by its name alone, or with words of the kind's own question.
+
+    "Does this contract require insurance?" does; "Can it be assigned?" does not ask whether that is forbidden.
+    """
+    asked, own = terms(topic_of(question)) - _CLAUSE, terms(f"{kind.title} {kind.question}")
+    names = [terms(name) for name in (kind.title, *kind.headings) if name]
+    first, its = question.split()[:1], kind.question.split()[:1]
+    alike = first == its and asked <= own and any(name <= asked for name in names)
+    return kind.type == "yes/no" and (alike or (first == ["Does"] and asked in names))
 
 
 def _apart(vectors: Rows, common: Rows) -> Rows:

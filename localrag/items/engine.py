@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
+from localrag import protocol
 from localrag.errors import Cancelled
 from localrag.grounding import context, fact_checks, prompts
 from localrag.grounding.citations import nearest, terms
@@ -22,15 +23,17 @@ from localrag.grounding.locate import locate
 from localrag.grounding.stages import Pair
 from localrag.grounding.workspace import Workspace
 from localrag.items import fact_questions, filling, labelled, values
-from localrag.items.clause_questions import ClauseQuestions
+from localrag.items.clause_questions import ClauseQuestions, named
 from localrag.items.evidence import Evidence
 from localrag.items.filling import FIGURES, Filled, Shape, sought, stated_by
 from localrag.items.item import Finding, Item, Stated
-from localrag.items.reading import Reading, Stop, beside, located, supported, together
+from localrag.items.reading import WORDS, Reading, Stop, beside, located, supported, together
 from localrag.items.values import MEASURED, Value
-from localrag.llm import Generator, calibration
+from localrag.llm import Generator, calibration, loading
 from localrag.quantities import phrases, plural
 from localrag.question import each
+from localrag.store.library import Library
+from localrag.store.reviews import Reviews, key_of
 from localrag.store.text_analysis import FALLBACK
 from localrag.types import EVERYTHING, Citation, Document, Filter, Passage
 
@@ -50,6 +53,7 @@ _APART = 2.0  # what it costs where a required name shares no sentence with anot
 # is read whole.
 _PASSAGES, _PER_FIELD, _SEARCHED, _MAX_TOKENS, _CHARACTERS_PER_TOKEN = 2, 2, 20, 600, 4
 _READ = "all sentences of the document"
+_VERSION = "1"  # of how the model judges: another one asks everything again
 _PARTS = ("section", "clause", "article", "schedule", "exhibit", "annex")  # no names
 _ASKS = re.compile(r"(?:who|whom|whose|what|which|when|where|why|how)\b", re.I)  # for which "true" is no answer
 (_NEGATED,) = phrases("localrag.items", "review", "negated")
@@ -136,7 +140,7 @@ class Engine:
                 left.append(item)
         for item in sorted(left, key=lambda one: _place(looks[one].evidence.passages[0])):
             try:
-                found = self._by_model(looks[item], pair, only, stop)
+                found = self._asked(looks[item], pair, only, stop)
             except Cancelled:
                 return
             yield item, found
@@ -191,11 +195,30 @@ class Engine:
         library, document = pair
         own = bool(item.like or item.clause)
         if not own and document.language == FALLBACK and (kind := self._kinds.item(item.question, library)) is not None:
-            own = kind.question.casefold().endswith(item.question.casefold())
+            own = kind.question.casefold().endswith(item.question.casefold()) or named(item.question, kind)
             item = replace(item, like=kind.like, headings=kind.headings, clause=kind.clause, title=kind.title)
         required = () if own else _required(item, document)
         k = _SEARCHED if required else _PASSAGES
         return _Look(item, own, self._kinds.clauses(library).evidence(item, pair, k, only), required)
+
+    def _asked(self, look: _Look, pair: Pair, only: Filter, stop: Stop) -> Finding:
+        """Return what the model says to an item, now or when it was asked before; raise Cancelled where stopped."""
+        library, document = pair
+        if self.workspace.cache([pair]) is None:  # as of a model server, whose model may change under its name
+            return self._by_model(look, pair, only, stop)
+        key, reviews = self._key(look, library, only), Reviews(library)
+        if (plain := reviews.of(document).asked.get(key)) is not None:
+            kept: Finding = protocol.from_plain(plain, Finding)
+            return replace(kept, usage=replace(kept.usage, reused=kept.usage.prompt))
+        found = self._by_model(look, pair, only, stop)
+        reviews.keep_asked(document, key, found)
+        return found
+
+    def _key(self, look: _Look, library: Library, only: Filter) -> str:
+        """Return a name for everything that decides what the model says, beside the document."""
+        settings, known = self.workspace.settings, self.workspace.known_speeds()
+        model = loading.generator_identity(settings), known.answer_from, known.apart
+        return key_of(_VERSION, WORDS, look, only, model, self._budget, settings.strict, library.identity.sha256)
 
     def _by_model(self, look: _Look, pair: Pair, only: Filter, stop: Stop) -> Finding:
         """Ask the model about the best passages, or a short document as a whole; raise Cancelled where stopped."""

@@ -26,7 +26,7 @@ from localrag.types import Citation, Message, Passage, Usage
 
 Stop = Callable[[], bool]
 _ANSWER_TOKENS, _VALUE_TOKENS = 120, 24
-_WORDS = prompts.WORDS["survey"]
+WORDS = prompts.WORDS["survey"]
 STRING = r"""
 string ::= "\"" char{0,300} "\""
 char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
@@ -111,7 +111,7 @@ class Reading:
     def prompt(self, passages: Sequence[Passage], form: str, question: str = "", **more: str) -> list[Message]:
         """Return the prompt that asks something of passages."""
         this = "this document" if self.whole else "this passage" if len(passages) == 1 else "the text"
-        tail = str(_WORDS[form]).format(question=question, this=this, **more)
+        tail = str(WORDS[form]).format(question=question, this=this, **more)
         *others, last = passage_prompt(passages)
         return [*others, replace(last, tail=tail)]
 
@@ -147,7 +147,7 @@ def passage_prompt(passages: Sequence[Passage]) -> list[Message]:
     """Return a prompt with passages of one document, to be asked with a tail."""
     blocks = tuple((f"\n\n{prompts.shown(passage)}",) for passage in passages)
     first = f"Passage{'s' if len(blocks) > 1 else ''} of the document:"
-    return [Message("system", _WORDS["rules"]), Message("user", "", stable=(first,), blocks=blocks)]
+    return [Message("system", WORDS["rules"]), Message("user", "", stable=(first,), blocks=blocks)]
 
 
 def _ended(text: str, texts: Mapping[str, Folded]) -> str:

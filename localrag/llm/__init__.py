@@ -46,13 +46,15 @@ class Prefix:
 class Prompt:
     """A prompt with the ends of its batches.
 
-    `checkpoints` are the ends of its stable parts, `blocks` those of the parts of each block, which follow them.
+    `checkpoints` are the ends of its stable parts, `blocks` those of the parts of each block, which follow them. They
+    hold no document where blocks follow that are read `together`.
     """
 
     tokens: tuple[int, ...]
     cuts: tuple[int, ...]
     checkpoints: tuple[int, ...] = ()
     blocks: tuple[tuple[int, ...], ...] = ()
+    together: bool = False
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -66,12 +68,13 @@ class Prompt:
         """Return the prompt up to the end of its stable parts and blocks."""
         end = max((*self.checkpoints, self.joined), default=0)
         cuts = tuple(cut for cut in self.cuts if cut <= end)
-        return Prompt(self.tokens[:end], cuts, self.checkpoints, self.blocks)
+        return Prompt(self.tokens[:end], cuts, self.checkpoints, self.blocks, self.together)
 
     def prefixes(self) -> list[Prefix]:
         """Return each beginning that ends with a stable part, the shortest first."""
+        of_none = self.together or bool(self.blocks)
         return [
-            Prefix(self.tokens[:end], tuple(cut for cut in self.cuts if cut <= end), 0 if self.blocks else number)
+            Prefix(self.tokens[:end], tuple(cut for cut in self.cuts if cut <= end), 0 if of_none else number)
             for number, end in enumerate(self.checkpoints, 1)
         ]
 
@@ -98,6 +101,7 @@ def lay(
     checkpoints: Sequence[int] = (),
     blocks: Sequence[tuple[int, ...]] = (),
     step: int = STEP,
+    together: bool = False,
 ) -> Prompt:
     """Cut a prompt at `checkpoints`, `ends` of blocks, ends MIN_BATCH tokens apart, and every `step` tokens between."""
     parts = frozenset(chain.from_iterable(blocks))
@@ -108,7 +112,7 @@ def lay(
         if end in always or end - begin >= MIN_BATCH:
             cuts += [end] if end in parts else [*range(begin + step, end, step), end]
             begin = end
-    return Prompt(tuple(tokens), tuple(cuts), tuple(checkpoints), tuple(blocks))
+    return Prompt(tuple(tokens), tuple(cuts), tuple(checkpoints), tuple(blocks), together)
 
 
 def fork(prompt: Prompt, other: Prompt) -> tuple[int, int] | None:

@@ -201,6 +201,7 @@ class LlamaModel:
         ends: list[int] = []
         checkpoints: list[int] = []
         blocks: list[tuple[int, ...]] = []
+        together = False
         for piece in self._template.pieces(messages, think):
             tokens += self.tokenize(piece.text, special=piece.trusted)
             if not ends and self.c.llama_vocab_get_add_bos(self.vocab) and tokens[:1] != [bos]:
@@ -211,9 +212,8 @@ class LlamaModel:
                 checkpoints.append(len(tokens))
             if piece.block and self.apart:
                 blocks.append((*(blocks.pop() if piece.continues else ()), len(tokens)))
-            elif piece.block:
-                checkpoints.clear()  # what is before passages serves others only if those are read by themselves
-        return llm.lay(tokens, ends, checkpoints, blocks)
+            together = together or (piece.block and not self.apart)
+        return llm.lay(tokens, ends, checkpoints, blocks, together=together)
 
     def tokenize(self, text: str, *, special: bool, markers: bool = False) -> list[int]:
         """Return the tokens of a text, with `markers` between the model's own begin and end."""

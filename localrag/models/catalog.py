@@ -1,4 +1,4 @@
-"""The models that localrag knows by name: licence, size, memory, speed, sources and SHA-256, from `catalog.toml`."""
+"""The models that localrag knows by name: licence, size, memory, quality, sources and SHA-256, from `catalog.toml`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from localrag import policy
 from localrag.errors import ModelMissing
 from localrag.quantities import load_words
 
@@ -98,10 +97,8 @@ def _windows_memory() -> tuple[int | None, int | None]:
 Kind = Literal["embedder", "generator", "reranker", "transcriber"]
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
 DEFAULT_TRANSCRIBER = "whisper-base"
-# Of an answer from passages: those and the question; what is written; what is thought by a model that always thinks.
-_READ_TOKENS, _WRITTEN_TOKENS, _THOUGHT_TOKENS = 1100, 40, 300
-_PATIENCE = 45.0  # seconds for an answer; a model that takes longer comes after those that do not
 _WEAK = 30  # models of a lower rank, those below 2 billion parameters, look up and seldom explain
+_QUALITY = ((58, "very good"), (46, "good"), (_WEAK, "fair"))  # from which rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +150,8 @@ class ModelCard:
     alias: str = ""  # a word that names it too
     machine: int = 0  # GB of memory of the smallest machine that it is recommended for
     active: float = 1.0  # the share of the weights that works on each token
+    cost: tuple[float, float] = (1.0, 1.0)  # of a token read and written, beside what its bytes cost in a large model
+    anew: str = ""  # why it reads passages anew for each question
     thinks: bool = False  # before every answer
     query_prefix: str = ""  # what an embedder expects before a question
     passage_prefix: str = ""
@@ -167,23 +166,15 @@ class ModelCard:
     def is_weak(self) -> bool:
         return self.kind == "generator" and self.rank < _WEAK
 
-    def speed(self, cores: int | None = None) -> tuple[float, float]:
-        """Return an estimate, for this machine by default: seconds to read 1,000 tokens, and tokens written a second.
-
-        Measured with 1.1 GB of weights on 2 cores: 12 s and 28 (docs/decisions/0022). The weights that work on each
-        token count; reading is shared by the cores, writing is bound by the memory.
-        """
-        share = self.bytes * self.active / 1.1e9
-        return 12.0 * share * 2 / (cores or physical_cores()), 28.0 / share
-
-    def seconds(self, cores: int | None = None) -> float:
-        """Return the estimated seconds for an answer from passages, on this machine by default."""
-        read, written = self.speed(cores)
-        return read * _READ_TOKENS / 1000 + (_WRITTEN_TOKENS + _THOUGHT_TOKENS * self.thinks) / written
+    @property
+    def quality(self) -> str:
+        """How well it answers, in words; an opinion, as its rank is."""
+        return "weak" if self.is_weak else next(word for rank, word in _QUALITY if self.rank >= rank)
 
 
 def _card(row: dict[str, Any]) -> ModelCard:
     wheels, hubs, pins = row.pop("wheel", ()), row.pop("hub", ()), row.pop("pins", {})
+    row |= {"cost": tuple(row["cost"])} if "cost" in row else {}
     sources = [
         WheelSource(
             tuple(wheel["requirement"].format(part=n) for n in range(1, wheel.get("parts", 1) + 1)),
@@ -229,26 +220,6 @@ def fits(memory: int) -> bool:
     """Return whether a model that needs so many bytes leaves a fifth of the memory free, or the memory is unknown."""
     total = total_memory()
     return total is None or memory <= total * 4 // 5
-
-
-def recommended() -> list[ModelCard]:
-    """Return the generators that this machine can take without a question, best first and slow ones last.
-
-    Their hash is known, their terms need no yes, the policy allows them, and they suit the memory.
-    """
-    found = [
-        card
-        for card in CATALOG
-        if card.kind == "generator" and card.rank and card.sha256 and not card.terms and suits(card)
-    ]
-    allowed = [card for card in found if policy.allows_model(card.sha256)]
-    return sorted(allowed, key=lambda card: (card.seconds() > _PATIENCE, -card.rank))
-
-
-def better(id: str) -> ModelCard | None:
-    """Return the best model for this machine if the one given is weak and this one is not."""
-    known, best = find(id), next(iter(recommended()), None)
-    return best if known is not None and known.is_weak and best is not None and not best.is_weak else None
 
 
 def suits(card: ModelCard) -> bool:

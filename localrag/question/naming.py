@@ -76,16 +76,21 @@ class Mentions:
 def find(library: Library, documents: Sequence[int] | None, lookup: Lookup) -> Mentions:
     """Return what a question mentions of these documents (without, of all)."""
     overview = library.overview()
-    known = overview.dates.keys()  # one of `documents` may have been forgotten meanwhile
-    there = np.array(sorted(known if documents is None else known & set(documents)), np.int64)
+    there, lengths = overview.ids, overview.lengths
+    if documents is not None:  # one of which may have been forgotten meanwhile
+        chosen = np.isin(there, np.array(documents, np.int64))
+        there, lengths = there[chosen], lengths[chosen]
     if len(there) < 2:
         return Mentions()
     size = int(there[-1]) + 1
     called: dict[Group, Ids] = {}
     everywhere: set[Group] = set()
+    inside = np.zeros(size, bool)
+    inside[there] = True
     all_named = dict(zip(lookup.groups, library.text.documents_named(lookup.groups), strict=True))
     for group, own in all_named.items():
-        own = np.intersect1d(own, there, assume_unique=True)
+        own = own[own < size]
+        own = own[inside[own]]
         if len(own) > _MAX_SHARE * len(there):
             everywhere.add(group)
         elif len(own):
@@ -95,7 +100,7 @@ def find(library: Library, documents: Sequence[int] | None, lookup: Lookup) -> M
     unknown = [group for group in lookup.groups if group not in called and group not in everywhere]
     by_names = _shares(names, size, len(there), len(lookup.names.intersection(unknown)))
     by_words = _shares(called, size, len(there), len(unknown))
-    pages = sum(overview.characters[int(i)] for i in there) / len(there) / _PAGE
+    pages = float(lengths.mean()) / _PAGE
     apart = min(1.0, max(0.0, (pages - _SHORT) / (_LONG - _SHORT)))
     named = np.float32(_NAME * apart) * by_names + np.float32(_WORD) * by_words
     meant = _best(by_names) if apart else _best(np.zeros(0, np.float32))
@@ -113,9 +118,13 @@ def _names_by_use(library: Library, called: Mapping[Group, Ids]) -> set[Group]:
     if languages[0] == "german":  # every noun has a capital
         return set()
     few = {group: own.tolist() for group, own in called.items() if 0 < len(own) <= _MAX_DOCUMENTS}
+    passages = {group: library.passage_ids(own) for group, own in few.items()}
+    # A word that more passages have than can be inside is none; most words are told so without reading where they are.
+    most = zip(few, library.text.most_held(few), strict=True)
+    rare = [group for group, count in most if len(passages[group]) >= _MIN_INSIDE * count]
     names: set[Group] = set()
-    for (group, own), held in zip(few.items(), library.text.with_terms(few), strict=True):
-        inside = held[np.isin(held, library.passage_ids(own))]
+    for group, held in zip(rare, library.text.with_terms(rare), strict=True):
+        inside, own = held[np.isin(held, passages[group])], few[group]
         sample = inside[:: 1 + len(inside) // _SAMPLE].tolist()
         if sample and len(inside) >= _MIN_INSIDE * len(held):
             chunks = library.chunks_of_passages(sample, own).values()

@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from calendar import monthrange
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from difflib import SequenceMatcher
@@ -45,7 +45,8 @@ HEADINGS: dict[Kind, str] = {
 _TABLES = ("sheet", "slide")  # units of pages that hold no running text
 _NEAR, _BETWEEN, _SAME, _BOXES = 60, 40, 10, 200  # characters
 _MAX_QUOTED = 3000  # characters before
-_MIN_LABELS, _MIN_TERMS, _MIN_USES = 2, 1, 2
+_MIN_LABELS, _MIN_TERMS, _MIN_USES = 2, 1, 3
+_MAX_GONE = 3  # references that lead nowhere where most do
 _ORDINAL = re.compile(r"(?:first|second|third|[a-z]th)\Z", re.I)
 _YEARS = re.compile(r"(?:19|20)\d\d")
 _ALIKE, _UNLIKE, _SLIP = 0.88, 0.6, 3  # of two names of which one is a slip; characters between them
@@ -69,8 +70,8 @@ _LEAD = re.compile(r"^(?:The|These|Each|Any|No|Such|Neither|Either|Both|All|If|T
 _PHRASE = re.compile(r"[A-Z][\w’'&-]*(?:\s{1,3}(?:(?:of|and|for)\s(?:the\s)?)?[A-Z][\w’'&-]*)*")
 _USES = ("used", "acts", "bare")
 _CASED = ("term", *_USES, "attached", "names", "signing")
-# Of the numbers of `used_phrases`, from benchmarks/proofreading/train.py.
-_WEIGHTS = (-4.34, 0.03, 0.47, 0.34, -0.67, 1.4, -0.1, 0.26, 0.83, -0.65, 0.64, 1.49)
+# Of the numbers of `used_phrases`, from benchmarks/proofreading/train.py; the first with a limit of -0.4.
+_WEIGHTS = (-3.7, 0.25, 0.41, 0.25, -0.6, 1.15, -0.12, 0.35, 0.76, -1.01, 0.68, 1.18, 1.45)
 _MONTHS = "|".join(sorted(MONTHS, key=len, reverse=True))
 _P = {
     name: lazy_re(re.sub(r"(?<!\[) ", r"\\s{1,40}", "|".join(lines)), re.M | (0 if name in _CASED else re.I))
@@ -159,6 +160,11 @@ class Draft:
         return Fault(kind, where, clause, quote, reason, meant, page.number, start - begin, last)
 
     @cached_property
+    def parties(self) -> list[str]:
+        """The names of its parties."""
+        return [" ".join(one.name.split()) for one in parties.find(self.text)]
+
+    @cached_property
     def amends(self) -> bool:
         """Whether it changes clauses of another document, whose clauses and schedules it then names."""
         return bool(amendments.changes([page.text for page in self.pages]))
@@ -228,6 +234,9 @@ def _references(draft: Draft) -> Iterator[Fault]:
     known = {one[0] for one in _P["number"].finditer(text) if one.start() not in referring}
     labels = {label.rstrip(".:) ").split()[-1] for *_, label in draft.labels()}
     numbered = {depth for depth in range(4) if sum(one.count(".") == depth for one in labels & known) >= _MIN_LABELS}
+    gone = {number for _, number in named} - known
+    if len(gone) > _MAX_GONE and 2 * len(gone) > len({number for _, number in named}):
+        return  # its numbers are not in the text
     for at, number in named:
         parent = number.rpartition(".")[0]
         top = number.partition(".")[0]
@@ -468,9 +477,8 @@ class Used:
 
     @property
     def is_ours(self) -> bool:
-        """Return whether it is used more than once and is neither a law nor an abbreviation."""
-        named = _P["law"].search(self.name) if " " in self.name else self.name.isupper() and len(self.name) < _SHORT
-        return len(self.spans) >= _MIN_USES and not named
+        """Return whether it is used more than once and is no law."""
+        return len(self.spans) >= _MIN_USES and not (" " in self.name and _P["law"].search(self.name))
 
 
 def used_phrases(draft: Draft) -> list[Used]:
@@ -479,14 +487,22 @@ def used_phrases(draft: Draft) -> list[Used]:
     The numbers are the same whether or not the document defines the phrase.
     """
     places: dict[str, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+    whole = {
+        one.start()
+        for name in draft.parties
+        for one in re.finditer(r"\s+".join(map(re.escape, name.split())), draft.text)
+    }
     for pattern in _USES:
         for match in _P[pattern].finditer(draft.text):
+            if match.start("name") in whole:
+                continue  # "Kaplan" in "Kaplan, Inc."
             name = _LEAD.sub("", _titled(" ".join(match["name"].split())))
             places[name][pattern].append(match.span("name"))
     flat = " ".join(draft.text.split())
     counts = Counter(" ".join(one[0].split()) for one in _PHRASE.finditer(draft.text))
     words = set(re.findall(r"\w+", flat))
     terms = {_singular(name).casefold() for group in _defined(draft) for name in group}
+    names = [_plain(name) for name in draft.parties]
     found = []
     for name, own in places.items():
         behind, acting, bare = (len(own[pattern]) for pattern in _USES)
@@ -498,27 +514,33 @@ def used_phrases(draft: Draft) -> list[Used]:
         part = any(f" {key} " in f" {one} " for one in others)
         last = any(key.split()[-1] in one.split() for one in others)
         share = behind / (behind + acting + bare)
+        heads = any(one.startswith(f"{_plain(name)} ") for one in names)  # "Kaplan" of Kaplan, Inc.
         spans = frozenset(span for each in own.values() for span in each)
-        found.append(Used(name, spans, behind, acting, (1.0, *map(log1p, amounts), small, part, last, share)))
+        found.append(Used(name, spans, behind, acting, (1.0, *map(log1p, amounts), small, part, last, share, heads)))
     return found
 
 
 def _undefined(draft: Draft, known: dict[str, str]) -> Iterator[Fault]:
     """Find slips in the terms that are known (in small letters, as written), and what is used as a term and is none."""
     imported = _P["imported"].search(draft.text)
+    slips: set[str] = set()
+    for span, name, term in _slips(draft, known):
+        slips.add(name)
+        yield draft.fault("term", span, f"“{name}” is not defined", known[term])
     for one in used_phrases(draft):
         name, own = one.name, _singular(one.name).casefold()
-        if own in known or _singular(name) in _COMMON or _YOU.search(name) or any(_same(name, term) for term in known):
+        if own in known or name in slips or _singular(name) in _COMMON or _YOU.search(name):
             continue
-        near = [term for term in known if abs(len(term) - len(own)) < _SLIP and _ratio(term, own) >= _ALIKE]
+        if any(_same(name, term) for term in known):
+            continue
+        near = _near(own, known)
         part = any(f" {own} " in f" {term} " for term in known)
-        acts = one.acting >= _MIN_USES and not part  # "Supplier shall"
+        acts = one.acting > 1 and not part and not name.isupper()  # "Supplier shall"
         likely = acts or sum(weight * number for weight, number in zip(_WEIGHTS, one.numbers, strict=True)) > 0
         if not (one.behind + one.acting if near else likely and one.is_ours and not imported):
             continue
         if (
-            re.search(r"[a-z][A-Z]", name)  # AddiFlex
-            or len(re.findall(rf"(?i:this) {re.escape(name)}", draft.text)) * 2 > len(one.spans)  # the document itself
+            len(re.findall(rf"(?i:this) {re.escape(name)}", draft.text)) * 2 > len(one.spans)  # the document itself
             or _is_explained(name, draft.text)
         ):
             continue
@@ -528,34 +550,60 @@ def _undefined(draft: Draft, known: dict[str, str]) -> Iterator[Fault]:
             yield draft.fault("term", min(one.spans), f"“{name}” is used {len(one.spans)} times and not defined")
 
 
+def _slips(draft: Draft, known: Iterable[str]) -> Iterator[tuple[tuple[int, int], str, str]]:
+    """Yield phrases in capitals, and the term that each nearly is, whose odd word stands nowhere else in the text."""
+    words = Counter(re.findall(r"\w+", draft.text.casefold()))
+    for match in _PHRASE.finditer(draft.text):
+        name = _LEAD.sub("", _titled(" ".join(match[0].split())))
+        own, parts = _singular(name).casefold(), set(re.findall(r"\w+", name.casefold()))
+        rare = {word for word in parts if words[word] == 1 and word.isalpha() and len(word) > 1}
+        if own in known or len(own) <= _SHORT or not rare:
+            continue
+        for term in _near(own, known):
+            odd = parts - set(re.findall(r"\w+", term))
+            if odd and odd <= rare and not _same(own, term):
+                start = match[0].casefold().rindex(name.split()[0].casefold())
+                yield (match.start() + start, match.end()), name, term
+                break
+
+
+def _near(own: str, known: Iterable[str]) -> list[str]:
+    return [term for term in known if abs(len(term) - len(own)) < _SLIP and _ratio(term, own) >= _ALIKE]
+
+
 def _ratio(one: str, other: str) -> float:
     return SequenceMatcher(None, one, other).ratio()
 
 
 def _parties(draft: Draft) -> Iterator[Fault]:
     """Find names of parties that are written in another way elsewhere."""
-    names = [one.name for one in parties.find(draft.text) if " " in one.name and "[" not in one.name]
+    names = [one for one in draft.parties if " " in one and "[" not in one]
     terms, flat = [*_defined(draft)[0], *names], " ".join(draft.text.split())
     for name in names:
         words, own = name.split(), _plain(name)
         others = [one for one in terms if one != name and (one not in names or not _is_slip(_plain(one), own))]
-        more = rf"{{{max(0, len(words) - 2)},{len(words) - 1}}}"
-        pattern = rf"\b(?=({re.escape(words[0][:3])}[\w.-]*(?:[\s,]{{1,3}}[\w&][\w&.’'/-]*){more}))"
-        for match in re.finditer(pattern, draft.text):
-            found = " ".join(match[1].split()).rstrip(".,;")
-            plain = _plain(found)
-            if plain in own or own in plain or any(_same(found, other) for other in others):
+        start = rf"{re.escape(words[0][:3])}[\w.-]*"
+        for match in re.finditer(rf"\b(?=({start}(?:[\s,]{{1,3}}[\w&(][\w&.’'/()-]*){{0,{len(words)}}}))", draft.text):
+            ends = [one.end() for one in re.finditer(r"[^\s,]+", match[1])]
+            every = {count: match[1][:end] for count, end in enumerate(ends, 1 - len(words)) if abs(count) < 2}
+            if any(own in _plain(one) for one in every.values()):
                 continue
-            if not _is_slip(plain, own):
+            slips = [
+                one for count, one in every.items() if (_is_slip(_plain(one), own) if not count else _same(one, name))
+            ]
+            slips = [one for one in slips if _plain(one) not in own and not any(_same(one, other) for other in others)]
+            if not slips:
                 continue
-            span, right = match.span(1), name
+            written = slips[0].rstrip(",;")
+            found = " ".join(written.split()).rstrip(".")
+            span, right = (match.start(1), match.start(1) + len(written)), name
             if flat.count(found) > flat.count(name) and (at := draft.text.find(name)) >= 0:
                 span, right = (at, at + len(name)), found  # the list of parties has the slip
             yield draft.fault("party", span, f"a party is called “{right}”", right)
 
 
 def _plain(name: str) -> str:
-    return " ".join(re.sub(r"[^\w ]", "", name).casefold().split())
+    return " ".join(re.sub(r"[^\w\s]", "", name).casefold().split())
 
 
 def _is_slip(one: str, other: str) -> bool:
@@ -580,7 +628,9 @@ def _titled(name: str) -> str:
 
 
 def _singular(name: str) -> str:
-    return re.sub(r"(?<=[a-z])ies$", "y", name) if name.endswith("ies") else re.sub(r"(?<=[a-z]{2})s$", "", name)
+    if name.endswith("ies"):
+        return re.sub(r"(?<=[a-z])ies$", "y", name)
+    return re.sub(r"(?:(?<=[xz])|(?<=[cs]h))es$|(?<=[A-Za-z]{2})s$", "", name)
 
 
 def _forms(name: str) -> str:
@@ -594,9 +644,11 @@ def _is_explained(name: str, text: str) -> bool:
     """Return whether a term is defined elsewhere by the words behind it, or named by a label: "The lessor: ..."."""
     own = re.escape(_singular(name))
     label = rf"(?i:{own[0]}){own[1:]}s?:\s"  # not in capitals, as where one signs
-    here = r"(?! (?:below|above|herein|hereunder|hereinafter)\b)"  # a definition that this text should have
-    pattern = rf"{own}s?[”\"]?,?\s{{1,9}}\(?as\s(?:\w+\s){{0,6}}defined{here}|^[ \t]*(?i:the )?{label}"
-    return re.search(pattern, text, re.M) is not None
+    here = r"(?! (?:(?:below|above|herein|hereunder|hereinafter)\b|in [Ss]ection \d[\w.()]*+(?! of\b)))"  # this text
+    as_defined = rf"as\s(?:(?!here)\w+\s){{0,6}}defined{here}"
+    pattern = rf"{own}s?[”\"]?,?\s{{1,9}}(?:\((?:meaning|defined as)\b|\(?{as_defined})"
+    labelled = re.search(rf"^[ \t]*(?i:the )?{label}", text, re.M)
+    return re.search(pattern, text) is not None or (labelled is not None and labelled.start() <= text.find(name))
 
 
 def _same(one: str, other: str) -> bool:

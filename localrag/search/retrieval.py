@@ -47,6 +47,8 @@ CANDIDATES = 100
 _MAX_OPENINGS = 32
 # Documents that a question names and that are then also searched by themselves.
 _MAX_MEANT = 64
+# One in so many scores tells which of them may be the best.
+_SAMPLED = 16
 # Passages whose sentences are compared with the question, and how much the nearest one counts.
 _WEIGHED, _SENTENCE = 15, 0.3
 
@@ -292,13 +294,22 @@ def _candidates(
 ) -> tuple[list[int], list[int]]:
     """Return the passages nearest to the question, and those that hold most of its words, best first."""
     nearest, _ = scope.library.index().search(vector, limit, allowed)
-    ids = np.flatnonzero(scores) if allowed is None else allowed[allowed < len(scores)]
+    ids = _leading(scores, limit) if allowed is None else allowed[allowed < len(scores)]
     of = scores[ids]
     if len(ids) > limit:
         kept = np.argpartition(-of, limit - 1)[:limit]
         ids, of = ids[kept], of[kept]
     order = np.lexsort((ids, -of))
     return nearest.tolist(), [int(i) for i in ids[order] if scores[i] > 0]
+
+
+def _leading(scores: Row, limit: int) -> Ids:
+    """Return passages with a score, among them those of the `limit` best: a sample tells what such a score is."""
+    sample = scores[::_SAMPLED]
+    at = len(sample) - 1 - 2 * limit // _SAMPLED
+    least = np.partition(sample, at)[at] if at >= 0 else 0
+    ids = np.flatnonzero(scores >= least) if least > 0 else np.empty(0, np.int64)
+    return ids if len(ids) >= limit else np.flatnonzero(scores)
 
 
 def _openings(scope: _Scope, lookup: Lookup, mentions: Mentions) -> list[int]:

@@ -81,6 +81,14 @@ class FullText:
         held = self._postings(known.values(), space)
         return [_union(held, [known[term] for term in group if term in known]) for group in groups]
 
+    def most_held(self, groups: Collection[Collection[str]]) -> list[int]:
+        """For each group, in how many passages its commonest term is."""
+        known = self._ids({term for group in groups for term in group})
+        sql = """SELECT term_id, sum(n) FROM postings WHERE space = ? AND term_id IN
+            (SELECT value FROM json_each(?)) GROUP BY term_id"""
+        held = dict(map(tuple, self._select(sql, (PASSAGES, json.dumps(list(known.values()))))))
+        return [max((held.get(known.get(term, 0), 0) for term in group), default=0) for group in groups]
+
     def with_phrase(self, words: Sequence[str]) -> list[int]:
         """The passages with these words (folded) in sequence."""
         sql = "SELECT id, word, term_id FROM words WHERE word IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
@@ -139,16 +147,13 @@ class FullText:
             return {}
         sql = """SELECT term_id, block, n, data FROM postings WHERE space = ? AND term_id IN
             (SELECT value FROM json_each(?)) ORDER BY term_id, block"""
-        parts: dict[int, list[tuple[Ids, NDArray[np.uint8]]]] = {}
+        blocks: dict[int, list[tuple[int, int, bytes]]] = {}
         for term, block, n, data in self._select(sql, (space, json.dumps(list(terms)))):
-            if type(block) is not int or not 0 <= block < _MAX_BLOCKS:
+            if type(block) is not int or not 0 <= block < _MAX_BLOCKS or type(n) is not int:
                 raise damaged()
-            ids, times = _decoded(n, data)
-            parts.setdefault(term, []).append((ids + block * _BLOCK, times))
-        return {
-            term: (np.concatenate([ids for ids, _ in own]), np.concatenate([n for _, n in own]).astype(np.float32))
-            for term, own in parts.items()
-        }
+            _array(data, "u1", 3 * n)
+            blocks.setdefault(term, []).append((block, n, data))
+        return {term: _joined(own) for term, own in blocks.items()}
 
     def _lengths(self, generation: int) -> tuple[Row, int]:
         """The length part of BM25's denominator by passage id, and the number of passages."""
@@ -203,6 +208,8 @@ def length_norms(words: Row) -> Row:
 def _union(held: Mapping[int, tuple[Ids, Row]], terms: Iterable[int]) -> Ids:
     """The ids that contain one of these terms, ascending."""
     parts = [held[term][0] for term in terms if term in held]
+    if len(parts) == 1:
+        return parts[0]
     return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
 
@@ -226,6 +233,13 @@ def _array(data: bytes, form: str, size: int | None = None) -> NDArray[Any]:
         return np.frombuffer(data, form)
     except (TypeError, ValueError):
         raise damaged() from None
+
+
+def _joined(blocks: Sequence[tuple[int, int, bytes]]) -> tuple[Ids, Row]:
+    """The ids that the blocks of a term hold, and how often each contains it; of each the number, size and data."""
+    ids = np.frombuffer(b"".join([data[: 2 * n] for _, n, data in blocks]), "<u2").astype(np.int64)
+    ids += np.repeat(*np.array([(block * _BLOCK, n) for block, n, _ in blocks]).T)
+    return ids, np.frombuffer(b"".join([data[2 * n :] for _, n, data in blocks]), "u1").astype(np.float32)
 
 
 def _decoded(n: int, data: bytes) -> tuple[Ids, NDArray[np.uint8]]:

@@ -96,11 +96,12 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The languages of all documents, the most common first, and by id their dates ("" if unknown) and lengths."""
+    """The languages of all documents, the most common first, their ids and lengths, and by id their dates, or ""."""
 
     languages: tuple[str, ...]
     dates: Mapping[int, str]
-    characters: Mapping[int, int]
+    ids: Ids  # ascending
+    lengths: Ids  # in characters, in the order of ids
 
 
 class PassageSpan(NamedTuple):
@@ -473,8 +474,9 @@ class Library:
         if self._overview is None or self._overview[0] != generation:
             rows = self._select("SELECT id, language, date, characters FROM documents ORDER BY id")
             languages = Counter(row["language"] for row in rows).most_common()
-            dates, characters = ({row["id"]: row[name] for row in rows} for name in ("date", "characters"))
-            self._overview = generation, Overview(tuple(name for name, _ in languages), dates, characters)
+            ids, lengths = (np.array([row[name] for row in rows], np.int64) for name in ("id", "characters"))
+            dates = {row["id"]: row["date"] for row in rows}
+            self._overview = generation, Overview(tuple(name for name, _ in languages), dates, ids, lengths)
         return self._overview[1]
 
     # --- chunks and passages --------------------------------------------------------------------------------

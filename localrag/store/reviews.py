@@ -24,13 +24,14 @@ from localrag.types import Decision, Document, Looked
 
 FOLDER = "reviews"
 _RUNS, _LOCK = "runs.json", "reviews.lock"
+_MAX_ASKED = 200  # results of a document, each of about 1 KB
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What is kept of one version of a document: results by key, and decisions by playbook and item.
 
-    `filled` has what an extraction was answered, as plain JSON.
+    As plain JSON, `filled` has what an extraction was answered, and `asked` what the model was last asked by others.
     """
 
     sha256: str
@@ -38,6 +39,7 @@ class Kept:
     looked: Mapping[str, Looked] = field(default_factory=dict)
     decisions: Mapping[str, Mapping[str, Decision]] = field(default_factory=dict)
     filled: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dated(self) -> list[Looked]:
@@ -89,6 +91,13 @@ class Reviews:
         """Keep what an extraction was answered of a document, by key. Its whole file is written anew."""
         plain = protocol.to_plain(answered)
         self._change(document, lambda kept: replace(kept, filled={**kept.filled, **plain}))
+
+    def keep_asked(self, document: Document, key: str, found: object) -> None:
+        """Keep what the model said to an item; of many such results those asked last."""
+        more = {key: protocol.to_plain(found)}
+        self._change(
+            document, lambda kept: replace(kept, asked=dict([*kept.asked.items(), *more.items()][-_MAX_ASKED:]))
+        )
 
     def decide(self, document: Document, playbook: str, item: str, decision: Decision) -> None:
         """Keep what the reviewer decided of an item of a playbook."""

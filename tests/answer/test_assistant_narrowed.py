@@ -5,7 +5,7 @@ import json
 import pytest
 from asking import DOGS, FILLER, LEASE, ask
 
-from localrag.events import Planned
+from localrag.events import Notice, Planned
 from localrag.types import Filter, NotRead, Turn
 
 
@@ -73,6 +73,17 @@ def test_a_follow_up_is_looked_up_with_the_question_before(assistant, models, la
     assert [event.looked_for for event in events if isinstance(event, Planned)] == [JOINED]
     assert models.generator.written[-1][-1].text.endswith("Question: And its rent?")
     assert not any("Follow-up" in prompt[-1].text for prompt in models.generator.prompts)
+
+
+@pytest.mark.parametrize(
+    ("question", "completed"),
+    [("What is the yearly rent?", True), ("Are dogs allowed?", False), ("And the dogs?", True)],
+)
+def test_a_short_question_leans_only_on_what_its_documents_speak_of(assistant, models, large, question, completed):
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    events, answer = ask(assistant, question, "large", history=BEFORE)
+    assert answer.looked_for == (f"{BEFORE[0].question} {question}" if completed else question)
+    assert any("by itself" in event.text for event in events if isinstance(event, Notice)) is not completed
 
 
 def test_a_survey_asks_each_document_the_completed_follow_up(assistant, models, large):

@@ -33,6 +33,7 @@ STANDING = [
     "If an employee leaves, what must they return on the last day?",
     "Wie lange ist die Kündigungsfrist im Mietvertrag?",
     "¿Cuándo termina el contrato de arrendamiento?",
+    "May a tenant that moves out early sublet the rooms that it leaves to those with a lease of their own?",
     *(json.loads(line)["question"] for line in Path("examples/qa.jsonl").read_text(encoding="utf-8").splitlines()),
 ]
 

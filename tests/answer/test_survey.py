@@ -58,6 +58,24 @@ def test_a_contract_without_the_clause_costs_no_model(assistant, models, shelf):
     assert all("Supplier" in text for text in told(models))
 
 
+def test_a_survey_that_is_asked_again_costs_no_model_and_answers_the_same(assistant, models, shelf, put, settings):
+    library = shelf("homes", {"a.txt": f"{FILLER} The kennel has a red roof.", "b.txt": FILLER})
+    models.generator.script = [("", reply(quote="The kennel has a red roof"))]
+    question = "Which documents mention a red roof?"
+    _, first = ask(assistant, question, "homes")
+    asked = len(models.generator.prompts)
+    _, again = ask(assistant, question, "homes")
+    assert asked and len(models.generator.prompts) == asked
+    assert (again.answer, again.table, again.citations) == (first.answer, first.table, first.citations)
+    put(library, "a.txt", f"{FILLER} The kennel has a green roof.")
+    ask(assistant, question, "homes")
+    assert any("green roof" in text for text in told(models)[asked:])
+    assistant.configure(settings.with_options(strict=True))
+    asked = len(models.generator.prompts)
+    ask(assistant, question, "homes")
+    assert len(models.generator.prompts) > asked
+
+
 def test_short_documents_are_read_whole_and_long_ones_in_passages(assistant, models, shelf):
     shelf("two", {"long.txt": FILLER, "short.txt": "Rent is due. Dogs are welcome."})
     models.generator.weights = [("", "no")]

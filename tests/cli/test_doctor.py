@@ -177,5 +177,5 @@ def test_a_weak_model_in_use_is_said_with_a_better_one(settings, monkeypatch):
     (folder / "model.json").write_text(json.dumps(record))
     monkeypatch.setattr("localrag.models.records.expected_of", lambda id, sha256=None: {})
     (said,) = [one for one in of("models", settings) if "is a weak model" in one.message]
-    assert said.state == "info" and "answers better, in about" in said.message
+    assert said.state == "info" and "answers better: about" in said.message
     assert said.remedy.startswith("Run: localrag models install ")

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from terminal import Terminal, require_tmux
 
 from localrag.cli import app, first_start
-from localrag.models import catalog
+from localrag.models import catalog, speed
 from localrag.settings import Settings
 
 
@@ -50,7 +50,7 @@ def start(home, tmp_path, monkeypatch):
 BEST = "qwen3.5-4b"
 
 
-def test_three_answers_install_read_and_open(start, folder):
+def test_three_answers_install_read_and_open(start, folder, home):
     root = folder({"a.txt": "Alpha.", "b.txt": "Beta."})
     started, shown, code = start(f"{root}\n\n\n")
     assert started == [
@@ -60,8 +60,8 @@ def test_three_answers_install_read_and_open(start, folder):
         f"ingest {root}",
         f"chat {root}",
     ]
-    seconds = round(catalog.card(BEST).seconds(4))
-    assert f"{BEST}" in shown and f"about {seconds} s" in shown and "2 files" in shown and code == 0
+    seconds = round(speed.look_up(catalog.card(BEST), Settings(home=home)).first)
+    assert f"{BEST}" in shown and f"~{seconds} s" in shown and "2 files" in shown and code == 0
 
 
 def test_what_cannot_be_read_is_said_and_asked_again(start, folder, tmp_path, monkeypatch):
@@ -137,7 +137,7 @@ def test_a_weak_model_that_is_there_is_named_with_a_better_one(start, folder, ho
     there.mkdir(parents=True)
     (there / "model.json").write_text(json.dumps(record))
     _, shown, _ = start(f"{folder({'a.txt': 'Alpha.'})}\n")
-    assert f"{weak} is a weak model" in shown and f"{BEST} answers better, in about" in shown
+    assert f"{weak} is a weak model" in shown and f"{BEST} answers better: about" in shown
     assert "is here" in shown
 
 

@@ -94,6 +94,12 @@ def test_a_document_of_a_library_is_proofread(shelf, settings):
     assert "thirty (45)" in run("lease.txt", "--library", "papers").stdout
 
 
+def test_a_missing_file_is_named_beside_several_libraries(shelf, settings, tmp_path):
+    shelf("papers", {"lease.txt": "The Tenant pays."})
+    shelf("letters", {"letter.txt": "Dear Sir"})
+    assert "none.docx" in command_line.refused(NotFoundError, "proofread", tmp_path / "none.docx").message
+
+
 def test_what_cannot_be_is_refused(draft, settings, tmp_path):
     broken = tmp_path / "broken.docx"
     broken.write_bytes(b"PK\x03\x04 no more")

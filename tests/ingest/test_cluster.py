@@ -149,7 +149,7 @@ def test_no_process_is_left_behind(short, documents, how, monkeypatch):
 def test_no_other_user_reaches_the_token_or_the_folder_that_workers_import_from(short, documents, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(short))
     with _localrag(short, documents, "--cluster", "auto") as process:
-        wait_for(lambda: [words for words in commands().values() if words[0].startswith("ray::_Worker")])
+        wait_for(lambda: any(commands().get(pid, [""])[0].startswith("ray::_Worker") for pid in _below(process.pid)))
         (folder,) = short.glob("localrag-*")
         modes = {path.relative_to(short): path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
         names = {path.name for path in folder.iterdir()}

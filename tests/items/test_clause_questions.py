@@ -6,7 +6,8 @@ from asking import FILLER, LEASE, ask
 from localrag import embeddings
 from localrag.answer.answering import answerability
 from localrag.errors import ModelMissing
-from localrag.items.clause_questions import ClauseQuestions
+from localrag.items import playbook
+from localrag.items.clause_questions import ClauseQuestions, named
 from localrag.search.retrieval import Searcher
 
 LAW = "12. Governing Law. This Agreement shall be governed by and construed in accordance with the laws of Ohio."
@@ -32,6 +33,33 @@ def test_a_question_for_a_kind_of_clause_is_recognised(questions, contracts):
         assert item is not None and item.clause == kind
     for question in ("What colour is the kennel?", "How many plans cover dental care?", "?"):
         assert questions.item(question, contracts) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "kinds"),
+    [
+        ("Does this contract require insurance?", ["insurance"]),
+        ("Does this agreement have a limitation of liability clause?", ["cap-on-liability"]),
+        ("Does this contract cap the liability?", ["cap-on-liability"]),
+        ("Does this contract have an exclusivity provision?", ["exclusivity"]),
+        ("Does this contract have a termination for convenience clause?", ["termination-for-convenience"]),
+        ("Does this contract forbid assignment?", ["anti-assignment"]),
+        ("Can this contract be assigned?", []),
+        ("Does this contract allow assignment?", []),
+        ("Does this contract require insurance of 1,000,000 dollars?", []),
+        ("Does this contract require insurance by Zurich?", []),
+        ("Does this contract exclude insurance?", []),
+        ("Does this contract let only the buyer terminate for convenience?", []),
+        ("Does this contract renew automatically?", []),
+    ],
+)
+def test_a_clause_is_asked_for_by_its_name_without_a_word_more(question, kinds):
+    assert [item.id for item in playbook.load("cuad").items if named(question, item.asked)] == kinds
+
+
+def test_the_kind_that_a_question_names_goes_before_one_that_is_near(questions, contracts):
+    item = questions.item("Does this contract have a limitation of liability?", contracts)
+    assert item is not None and item.clause == "cap-on-liability"
 
 
 def test_the_odds_tell_a_contract_with_the_clause_from_one_without(questions, contracts):

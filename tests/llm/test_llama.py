@@ -9,7 +9,7 @@ from localrag.events import PromptRead
 from localrag.llm import llama
 from localrag.llm.llama import LlamaGenerator, sampler
 from localrag.llm.llama_model import LlamaContext
-from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, PassageCache, drop_missing, kept, warm
+from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, PassageCache, drop_missing, kept, usage, warm
 from localrag.types import Message
 
 PASSAGES = tuple(
@@ -126,18 +126,25 @@ def test_joined_is_near_to_together(start):
     assert apart == pytest.approx(together, abs=0.01), "one passage sees the same either way, but for 8 bits"
 
 
-@pytest.mark.parametrize("kind", [tiny_llamas.sliding, tiny_llamas.convolved])
-def test_a_model_that_cannot_move_them_reads_them_together(start, tmp_path, kind):
+@pytest.mark.parametrize("kind", [tiny_llamas.sliding, tiny_llamas.convolved, tiny_llamas.delta, tiny_llamas.recurrent])
+def test_a_model_that_cannot_move_them_reads_them_together_behind_the_rules_that_it_keeps(start, tmp_path, kind):
     cache, model = Kept(), start(kind(tmp_path / "other.gguf"))
-    first = shares(model, messages(), cache=cache)
-    assert not any(prefix.start for prefix in cache.states)
-    assert shares(start(tmp_path / "other.gguf"), messages()) == first
+    first = run(model, messages(), cache=cache)
+    (rules,) = cache.states
+    assert rules.parts == rules.start == 0 and first.usage.reused == 0
+    other = messages(PASSAGES[2:], "Which hall is dear?")
+    warm = run(start(tmp_path / "other.gguf"), other, cache=cache)
+    assert warm.usage.reused == len(rules.tokens) and list(cache.states) == [rules]
+    assert warm.text == run(start(tmp_path / "other.gguf"), other).text
+    read, plain = start(tmp_path / "other.gguf"), start(tmp_path / "other.gguf")
+    assert shares(read, other, cache=cache) == shares(plain, other), "the same to the last bit"
 
 
 def test_each_passage_lies_with_its_document_but_not_what_was_read_together(start, tmp_path):
     cache = PassageCache([DiskPromptCache(tmp_path, "model", ["hash"], 1 << 30)] * len(PASSAGES))
     run(start(apart=False), messages(), cache=cache)
     assert kept(tmp_path, "model") == {} == warm(tmp_path, "model")
+    assert drop_missing(tmp_path, []) == 0 < usage(tmp_path)[1], "the rules are of no document"
     folders = [tmp_path / name for name in ("a", "b")]
     caches = [DiskPromptCache(folders[n % 2], "model", [f"hash{n}"], 1 << 30) for n in range(4)]
     shares(start(), messages(), cache=PassageCache(caches))

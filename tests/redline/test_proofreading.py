@@ -71,6 +71,22 @@ def test_a_sound_draft_has_no_fault():
         ("1.2 “Fee”", "1.2 “Products” means all goods. “Fee”", "term", "Products"),
         ("return the Products", "return the Prodcts", "term", "Prodcts"),
         ("(the “Buyer”)", "", "term", "Buyer"),
+        ("as Section 2.2 says", "as Section 2.7 to make it short says", "reference", "2.7"),
+        ("in Schedule 1.", "in Schedule 3 to be read.", "missing", "Schedule 3"),
+        (
+            "for the Products to Larkspur Trading",
+            "for the Products to LarkspurTrading",
+            "party",
+            "LarkspurTrading Ltd.",
+        ),
+        (
+            "for the Products to Larkspur Trading Ltd.",
+            "to Larkspur TradingLtd. of Kent",
+            "party",
+            "Larkspur TradingLtd.",
+        ),
+        ("1.2 “Fee”", "1.2 “API Test” means a test, the API Test, and so is the AP Test. “Fee”", "term", "AP Test"),
+        ("return the Products", "return the Prodcts. 2.4 It", "term", "Prodcts"),
     ],
 )
 def test_a_fault_is_found_with_its_words(was, is_now, kind, quote):
@@ -125,6 +141,10 @@ def test_the_other_faults_of_a_text_are_not_touched_by_one():
         "This Pledge is made for it. Each may end this Pledge. No one may sell this Pledge. A Pledge is a pledge.",
         "Exclusive: [ ] Yes [ ] No",
         "The data is “Pond Data” under the law.",
+        "1.3 “Oat Line”, with respect to this agreement, shall mean a line. The Oat Line shall run. The Oat Line may stop.",
+        "It is so of the “First Mill” or the “Last Mill”. The First Mill shall run. The First Mill may stop.",
+        "1.3 “AB Fix” means a fix, the AB Fix. It is said that the AB Fixes are old.",
+        "It goes to Larkspur Trading\nLtd. and to the Board of Wardens. The Board of Wardens meets.",
         "It is said (the “Fish” and “Fowl”) of Fish. The Fowl are old, each Fowl is, and such Fowl go as the Fowl do.",
         "The Buyer may ask for the Special Goods (as such term is defined in the Buyer's letter), the Special Goods being new.",
     ],
@@ -244,3 +264,26 @@ def test_a_fault_on_a_later_page_has_its_page():
     pages = (Page(first, 1), Page(f"2. Delivery{second}".replace("thirty (30)", "thirty (45)"), 2))
     (one,) = proofreading.proofread(Version("draft.pdf", pages, ""))
     assert one.page == 2 and one.place == "p. 2" and pages[1].text[one.start : one.end] == "thirty (45)"
+
+
+def test_an_abbreviation_that_acts_is_a_term():
+    more = (
+        "It is the JRVS. The goods of JRVS and such JRVS goods go to the JRVS, and JRVS shall pay for the JRVS goods. "
+        * 3
+    )
+    text = SOUND.replace("3. Term", f"(the “JRVS”) {more}\n\n3. Term")
+    assert faults(text) == []
+    (one,) = faults(text.replace("(the “JRVS”)", ""))
+    assert one.kind == "term" and one.quote == "JRVS"
+
+
+def test_a_label_where_one_signs_gives_a_term_no_meaning():
+    text = SOUND.replace("(the “Buyer”)", "").replace("Signed:", "Buyer: Quillfeather Foods GmbH\n\nSigned:")
+    assert [one.quote for one in faults(text)] == ["The Buyer"]
+
+
+def test_references_to_numbers_that_are_not_in_the_text_are_no_faults():
+    text = "See Sections 2.2, 6.1, 6.2, 6.3 and 6.4."
+    assert [one.quote for one in faults(SOUND.replace("as Section 2.2 says", text))] == []
+    more = "See Sections 2.2 and 6.1."
+    assert [one.quote for one in faults(SOUND.replace("as Section 2.2 says", more))] == ["6.1"]

@@ -1,6 +1,7 @@
 import random
 from itertools import groupby
 
+import numpy as np
 import pytest
 from asking import EMBEDDER, search
 
@@ -209,3 +210,14 @@ def test_sentences_in_other_languages_do_not_count(shelf):
     )
     library, encoder = shelf("miete", {"a.txt": text}), Preferring("Hunde")
     assert "sentence" not in search(library, "Wer zahlt die Miete?", encoder=encoder)[0].signals and not encoder.asked
+
+
+@pytest.mark.parametrize("count", [0, 5, 99, 3000, 20_000])
+def test_the_best_scores_are_among_the_leading_ones(count):
+    scores = np.random.default_rng(count).random(20_000, np.float32)
+    scores[scores.argsort()[: len(scores) - count]] = 0
+    for limit in (1, 50, 100):
+        best = set(scores.argsort()[-min(limit, count) :].tolist()) if count else set()
+        ids = retrieval._leading(scores, limit).tolist()
+        assert best <= set(ids) <= set(np.flatnonzero(scores).tolist())
+        assert count < 20_000 or len(ids) < 2000

@@ -169,6 +169,8 @@ def test_what_was_rolled_back_is_known_no_more(held):
         "UPDATE lengths SET block = -1",
         "UPDATE postings SET data = x'00'",
         "UPDATE postings SET n = 4000",
+        "UPDATE postings SET n = 1.5, data = x'000000000000000000'",
+        "UPDATE postings SET data = 7",
         "UPDATE postings SET block = 7",
         "UPDATE passages SET vector = x'00000000' WHERE id = 1",
     ],

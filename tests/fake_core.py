@@ -250,7 +250,14 @@ class FakeEngine:
 
     def page(self, library, document, number=None, *, exact=False):
         text = self.world.libraries[library].page_text(document, number)
-        return Opened(shelved_document(document), Page(text, number), 60, f"/docs/{document}", self.world.file_state)
+        return Opened(
+            shelved_document(document),
+            Page(text, number),
+            60,
+            f"/docs/{document}",
+            self.world.file_state,
+            self.world.recording,
+        )
 
     def note_opened(self, library, document, number=None):
         if self.world.noted and isinstance(error := self.world.noted[-1], LocalragError):
@@ -410,6 +417,7 @@ class FakeWorld:
     readable: int = 3
     now: float = 0.0
     file_state: FileState = "same"
+    recording: str = ""
     picture: PagePicture | LocalragError = WHITE
     pictured: list[tuple[str, int | None, tuple[tuple[int, int], ...]]] = field(default_factory=list)
     review: Sequence[Reviewed | ReviewEnded | Gate | Exception] = ()

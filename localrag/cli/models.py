@@ -265,8 +265,8 @@ def _store() -> ModelManager:
 def _rows(store: ModelStore, settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield what `list` shows of each model: installed ones first, the others by kind and size."""
     here = {model.id: model for model in store.installed()}
-    preferred = (store.preferred("embedder"), store.preferred("generator"))
-    used = {model.id for model in preferred if model is not None}
+    kinds: tuple[catalog.Kind, ...] = ("embedder", "generator", "transcriber")
+    used = {model.id for kind in kinds if (model := store.preferred(kind)) is not None}
     for model in here.values():
         known, memory = catalog.find(model.id), memory_needed(model)
         if not model.path.exists():

@@ -38,6 +38,7 @@ from localrag.errors import (
     ModelMissing,
     NotFoundError,
     PolicyRefused,
+    ReadError,
     StorageError,
     UsageError,
     internal,
@@ -71,6 +72,7 @@ _STATUS = (
     (ModelDamaged, 500),
     (ModelError, 400),
     (NotFoundError, 404),
+    (ReadError, 404),  # the file behind a document
     (PolicyRefused, 403),
     (KeyRequired, 423),
     (LibraryLocked, 423),

@@ -385,6 +385,8 @@ class Pages:
         library, _, document = dict(values_of(request.url.query)).get("read", "").partition("/")
         self._served.check([library])
         found = _RANGE.fullmatch(request.headers.get("range", ""))
+        if found and found[2] and int(found[2]) < int(found[1]):
+            found = None  # no range, so the whole is sent
         start = int(found[1]) if found else 0
         await record(self._served, request, "sound", (library,))
         first = await self._served.call("sound", library, document, start, _SOUND_PART)

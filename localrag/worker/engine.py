@@ -397,7 +397,7 @@ class Engine(Asker):
         recording = source_files.recording(file, found)
         if recording is None:
             hint = "Was it moved? It must lie beside its transcript."
-            raise ReadError(f"there is no recording of {document!r}", hint)
+            raise NotFoundError(f"there is no recording of {document!r}", hint)
         with os.fdopen(open_file(recording, links=False), "rb") as stream:
             stream.seek(start)
             return SoundPart(recording.name, os.fstat(stream.fileno()).st_size, stream.read(most))

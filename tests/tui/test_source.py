@@ -242,6 +242,15 @@ async def test_the_file_is_opened_at_its_page_once_that_is_recorded(viewer, monk
     assert viewer == [("/docs/contracts/msa.pdf", 12)]
 
 
+async def test_of_a_transcript_the_recording_is_opened_and_its_time_named(viewer):
+    world = one(dataclasses.replace(citation(), place="00:14:32"), recording="/docs/talk.mp3")
+    async with chatting(world, WIDE) as pilot:
+        await read(pilot)
+        await press(pilot, "ctrl+o", sees="Opened talk.mp3.")
+        await see(pilot, "Listen from 00:14:32.")
+    assert viewer == [("/docs/talk.mp3", 12)]
+
+
 async def test_a_missing_file_and_one_that_loads_more_are_not_opened_at_once(viewer, monkeypatch):
     world = whole("a.html", monkeypatch)
     async with chatting(world, WIDE) as pilot:

@@ -85,3 +85,15 @@ def test_viewer_learns_no_passphrase(monkeypatch, tmp_path):
     code = f"import os, pathlib; pathlib.Path({str(file)!r}).write_text(os.environ.get('LOCALRAG_SECRET', 'nothing'))"
     viewing.start(Command((sys.executable, "-c", code), False))
     assert file.read_text() == "nothing"
+
+
+def test_a_recording_is_opened_with_the_player_of_the_system_not_the_viewer_of_pages(monkeypatch, tmp_path):
+    asked = {}
+    monkeypatch.setattr(
+        viewing, "command", lambda file, page, **how: asked.update({file.name: how["setting"]}) or Command((), False)
+    )
+    monkeypatch.setattr(viewing, "start", lambda command: None)
+    monkeypatch.setenv("LOCALRAG_VIEWER", "evince -i {page} {file}")
+    for name in ("talk.mp3", "a.pdf"):
+        viewing.show(tmp_path / name, None)
+    assert asked == {"talk.mp3": None, "a.pdf": "evince -i {page} {file}"}

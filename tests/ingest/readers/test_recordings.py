@@ -60,7 +60,8 @@ def test_a_confined_process_recognises_speech(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind, name, subtype", [("FLAC", "a.flac", None), ("MP3", "a.mp3", None), ("OGG", "a.ogg", None), ("OGG", "a.opus", "OPUS")]
+    "kind, name, subtype",
+    [("FLAC", "a.flac", None), ("MP3", "a.mp3", None), ("OGG", "a.ogg", None), ("OGG", "a.opus", "OPUS")],
 )
 def test_compressed_sound_of_two_channels_is_decoded(model, kind, name, subtype):
     rate = 48_000

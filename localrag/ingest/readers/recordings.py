@@ -118,6 +118,8 @@ class _Sound:
         if 0 < self._frames < 0.99 * stated < 1 << 50:
             decoded, whole = (times.clock(frames / self._file.samplerate) for frames in (self._frames, stated))
             yield f"The file is damaged or cut short: {decoded} of {whole} could be decoded."
+        elif "(should be " in self._file.extra_info:  # libsndfile's words of a header that states more than there is
+            yield "The file may be cut short: it is shorter than it says."
 
     def _decoded(self) -> Iterator[Samples]:
         from scipy.signal import resample_poly

@@ -121,6 +121,8 @@ def test_of_a_recording_that_is_cut_short_it_is_said_how_much_was_read(model):
     reading = read(data[: len(data) // 2], model, "a.flac")
     assert "The file is damaged or cut short: 00:00:2" in reading.remarks[1].text
     assert reading.pages[0].text.startswith("The lease")
+    data = encoded(noise(60))
+    assert "shorter than it says" in read(data[: len(data) // 2], model).remarks[1].text
 
 
 @pytest.mark.parametrize(

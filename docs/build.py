@@ -229,7 +229,12 @@ def _keys(owner: type[Any]) -> str:
 
 def catalog_page() -> str:
     parts = [NOTE, "# Catalog of models", CATALOG_NOTE]
-    for kind, title in (("generator", "Generators"), ("embedder", "Embedders"), ("reranker", "Rerankers")):
+    for kind, title in (
+        ("generator", "Generators"),
+        ("embedder", "Embedders"),
+        ("reranker", "Rerankers"),
+        ("transcriber", "Transcribers"),
+    ):
         cards = [card for card in CATALOG if card.kind == kind]
         made = kind == "generator"
         columns = ("answers", "first", "again", "machine") if made else ("question, passage",)

@@ -28,7 +28,7 @@ def test_every_card_is_complete_and_its_sources_name_one_exact_thing():
             else:
                 assert re.fullmatch("[0-9a-f]{40}", source.revision), "a branch may change, a commit may not"
                 assert bool(source.file) != bool(source.files)
-                assert not source.files or source.files[-1] == "model.safetensors", "the long download last"
+                assert not source.files or source.files[-1] in ("model.safetensors", "model.bin"), "the long last"
             assert all(is_safe(file) for file in source.files)
 
 

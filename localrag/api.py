@@ -24,7 +24,7 @@ from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.grounding import prompts
 from localrag.grounding.workspace import Workspace
-from localrag.lifecycle import audit_events, retention
+from localrag.lifecycle import audit_events, export, retention
 from localrag.llm import priority, prompt_cache
 from localrag.search import filters
 from localrag.security import audit, sandbox, storage
@@ -51,7 +51,7 @@ _MAX_NAME = 200  # bytes, since what is written first has a longer name
 
 
 def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
-    """Open a library by name, with the settings of files and variables by default.
+    """Open a library by name, or by the path of a read-only one, with the settings of files and variables by default.
 
     Args:
         create: the library need not exist; the first `ingest` creates it.
@@ -62,7 +62,7 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
     """
     settings = settings or load_settings()
     retention.apply(settings)
-    library = Library(check_name(name), settings)
+    library = Library(check_name(name := export.resolve(settings, name)), settings)
     if not create:
         library._storage()  # raises if it does not exist
     elif (settings.indexes_dir / name).exists():
@@ -259,9 +259,10 @@ class Library:
             "folder": str(self._settings.indexes_dir / self.name),
             "encrypted": unlocked.encrypted_folder(self.folder) is not None,
             "store": store_of_library(self.folder),
+            "read_only": str(kept) if (kept := names.files_of_library(self.folder)) != self.folder else None,
             "roots": storage.roots(),
             **storage.counts(),
-            "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
+            "bytes": sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()),
             "cached": {
                 **dict(zip(("passages", "bytes"), prompt_cache.usage(self.folder), strict=True)),
                 "limit": prompt_cache.bound(self.folder / prompt_cache.FOLDER, self._settings.cache_bytes),
@@ -312,7 +313,7 @@ class Library:
         from localrag.items import facts
         from localrag.store.writer import Editor
 
-        if not self._storage().without_facts(facts.VERSION):
+        if (self.folder / names.LINK).exists() or not self._storage().without_facts(facts.VERSION):
             return 0
         with names.writing(self.folder, self.name, wait=False), closing(Editor.open(self.folder, self.name)) as storage:
             storage.hold(wait=False)

@@ -62,7 +62,11 @@ def _languages(ctx: click.Context, param: click.Parameter, codes: str | None) ->
 @click.command("ingest")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
-    "--name", metavar="NAME", shell_complete=options.complete_library, help="The library; else the folder's name."
+    "--name",
+    metavar="NAME",
+    type=options.LIBRARY,
+    shell_complete=options.complete_library,
+    help="The library; else the folder's name.",
 )
 @click.option("--store", metavar="URL", help="Keep a new library in a PostgreSQL database: postgresql:///firm.")
 @click.option(

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from shlex import quote
@@ -127,7 +127,7 @@ class Library:
         self._overview: tuple[int, Overview] | None = None
         self._facts: dict[str, str | None] | None = None  # of `meta`, while a snapshot is held
         self.text = FullText(self._select)
-        self._index: LibraryIndex | PostgresIndex = LibraryIndex(folder / names.INDEX, self._select)
+        self._index: LibraryIndex | PostgresIndex = LibraryIndex(names.files_of_library(folder) / names.INDEX, self._select)
         if not isinstance(connection, sqlite3.Connection):
             from localrag.store.postgres import PostgresIndex
 
@@ -152,8 +152,7 @@ class Library:
                     f"the library {name!r} cannot be opened: its folder {str(folder)!r} cannot be written to",
                     "SQLite needs two files of its own there, even for reading. Make the folder writable, or copy it.",
                 ) from error
-            hint = f"Restore it from a backup, or {_remake(folder)}."
-            raise LibraryError(f"the library {name!r} cannot be opened: {error}", hint) from error
+            raise LibraryError(f"the library {name!r} cannot be opened: {error}", _mend(folder)) from error
         if schema != str(names.SCHEMA):
             raise library._old_schema(schema)
         return library
@@ -199,7 +198,11 @@ class Library:
         try:
             yield
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF if isinstance(error, sqlite3.DatabaseError) else 0
+            if code == sqlite3.SQLITE_IOERR:
+                message = f"the library {self.name!r} cannot be read any more: {error}"
+                raise StorageError(message, "Check the disk. Is its stick or share still connected?") from error
+            if code not in _DAMAGE:
                 raise
             raise self._damaged(error) from error
 
@@ -216,9 +219,16 @@ class Library:
             return [make(row) for row in rows]
 
     def _damaged(self, error: Exception) -> LibraryError:
-        return LibraryError(
-            f"the library {self.name!r} is damaged: {error}", f"Restore it from a backup, or {_remake(self.folder)}."
-        )
+        return LibraryError(f"the library {self.name!r} is damaged: {error}", _mend(self.folder))
+
+    def copy_to(self, folder: Path, stop: Callable[[], bool], progress: Callable[[int, int | None, str], None]) -> None:
+        """Write database and vectors of a read-only library, as they are now; it must not be in a store."""
+        from localrag.store import exported
+
+        with self.snapshot(), closing(exported.copy(self._db, folder / names.DATABASE, stop, progress)) as copy:
+            progress(0, None, "vectors")
+            vectors = LibraryIndex(folder / names.INDEX, lambda sql, values=(): copy.execute(sql, values).fetchall())
+            vectors.save(*self._state())
 
     # --- facts ----------------------------------------------------------------------------------------------
 
@@ -618,6 +628,12 @@ def _where(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str
         )
         values += [pages[0], 2**62 if pages[1] is None else pages[1]]
     return " AND ".join(parts), values
+
+
+def _mend(folder: Path) -> str:
+    if (folder / names.LINK).exists():
+        return f"Copy it again from where you got it. What was changed: localrag verify {str(names.files_of_library(folder))!r}"
+    return f"Restore it from a backup, or {_remake(folder)}."
 
 
 def _remake(folder: Path) -> str:

@@ -1,0 +1,177 @@
+"""Write a read-only library to a folder, open one by its path, and verify one (`store.exported`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from localrag import __version__, policy
+from localrag.errors import LibraryError, UsageError
+from localrag.lifecycle.backup import BLOCK, check_stop
+from localrag.security import audit, sandbox, storage
+from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption import unlocked
+from localrag.security.encryption.keyring import Key, Recipients
+from localrag.settings import Settings
+from localrag.store import exported, names
+from localrag.store.exported import MANIFEST, Manifest, Progress, Stop
+from localrag.store.library import Library, open_library
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was exported: files and bytes, the SHA-256 of the manifest, and the documents that were not included."""
+
+    library: str
+    folder: str
+    encrypted: bool
+    files: int
+    bytes: int
+    sha256: str
+    left_out: tuple[str, ...]
+
+
+def write(
+    settings: Settings,
+    name: str,
+    out: Path,
+    recipients: Recipients | None = None,
+    *,
+    clear: bool = False,
+    documents: bool = False,
+    stop: Stop = lambda: False,
+    progress: Progress = lambda done, total, words: None,
+) -> Exported:
+    """Write a read-only library to a new folder, as the library is now; others may write to it meanwhile.
+
+    `recipients` may open it; `documents` includes the files. Raises UsageError if the folder exists, or the library is
+    encrypted and neither recipients are given nor `clear`; PolicyRefused; StorageError; Cancelled. Then nothing is left.
+    """
+    if os.path.lexists(out):
+        raise UsageError(f"{str(out)!r} exists already", "Give another name, or move it away.")
+    storage.check_target(out)
+    policy.check_export("a read-only library")
+    folder = settings.library_dir(names.check_name(name))
+    names.check_in_folder(folder, "its server shares it")
+    if unlocked.encrypted_folder(folder) is not None and recipients is None and not clear:
+        hint = "Give --encrypt for a passphrase, --encrypt-for for a public key, or --clear."
+        raise UsageError(f"{name!r} is encrypted, and nobody is named who may open its export", hint)
+    if documents and recipients is not None:
+        raise UsageError("documents are opened by other programs, so they cannot be encrypted", "Leave one out.")
+    for left in out.absolute().parent.glob(f".{out.name}.*.partial"):  # of an export that was killed
+        storage.remove(left)
+    staging = out.absolute().with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        if recipients is not None:
+            key = Key.new()
+            storage.write_bytes(staging / keyrings.FILE, keyrings.to_json(recipients.keyring(key), key), plain=True)
+            unlocked.add_key(staging, key)
+        with closing(open_library(settings, name)) as library, library.snapshot():
+            library.copy_to(staging, stop, progress)
+            left_out = tuple(_copy_documents(settings, library, staging, stop, progress)) if documents else ()
+        files = _hashed(staging, stop, progress)
+        about = {"library": name, "made": datetime.now(UTC).isoformat(timespec="seconds"), "version": __version__}
+        about |= {"schema": names.SCHEMA, "files": files}
+        storage.write_bytes(staging / MANIFEST, json.dumps(about, indent=1).encode(), plain=True)
+        sha256 = exported.read(staging).sha256
+        record = settings.library_audit_file(name)
+        audit.record(record, "export", name, what="read-only", written=str(out.absolute()), sha256=sha256)
+        _let_others_read(staging)
+        storage.move(staging, out.absolute())
+    finally:
+        unlocked.forget(staging)
+        storage.remove(staging)
+    size = sum(each for each, _ in files.values())
+    return Exported(name, str(out), recipients is not None, len(files), size, sha256, left_out)
+
+
+def _copy_documents(settings: Settings, library: Library, staging: Path, stop: Stop, progress: Progress) -> Iterator[str]:
+    """Copy the files of documents; yields those that are gone or have changed since they were read."""
+    from localrag.ingest.readers.source import open_file
+
+    for number, root in enumerate(library.roots(), 1):
+        files = library.files(root)
+        named = {document.file or document.path: document for document in library.documents(root=root)}
+        for done, (path, document) in enumerate(named.items()):
+            check_stop(stop)
+            progress(done, len(named), path)
+            target = staging / exported.DOCUMENTS / str(number) / path
+            file = names.original(settings, library.name, document)
+            try:
+                if file is None:
+                    raise FileNotFoundError
+                with os.fdopen(open_file(file, links=False), "rb") as old, storage.create(target, durable=False) as new:
+                    shutil.copyfileobj(old, new, BLOCK)
+            except OSError:
+                yield path
+                continue
+            if _sha256(target, stop) != files[path].sha256:
+                storage.remove(target)
+                yield path
+
+
+def _hashed(staging: Path, stop: Stop, progress: Progress) -> dict[str, tuple[int, str]]:
+    """The size and SHA-256 of all files, which are on the disk before this returns."""
+    found = {}
+    paths = sorted(path for path in staging.rglob("*") if path.is_file())
+    for done, path in enumerate(paths):
+        progress(done, len(paths), "hashing")
+        inside = path.relative_to(staging).as_posix()
+        found[inside] = path.stat().st_size, _sha256(path, stop)
+    return found
+
+
+def _sha256(path: Path, stop: Stop) -> str:
+    digest = hashlib.sha256()
+    with storage.storage_errors(path), path.open("rb+") as stream:
+        while block := stream.read(BLOCK):
+            check_stop(stop)
+            digest.update(block)
+        os.fsync(stream.fileno())
+    return digest.hexdigest()
+
+
+def _let_others_read(staging: Path) -> None:
+    """Give an export the rights of files that are not localrag's own."""
+    os.umask(mask := os.umask(0o077))
+    with storage.storage_errors(staging):
+        for path in (staging, *staging.rglob("*")):
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+
+
+def resolve(
+    settings: Settings, given: str, *, stop: Stop = lambda: False, progress: Progress = lambda done, total, words: None
+) -> str:
+    """The name of a library on this machine: the one given, or that of the export at the path that was given.
+
+    What this machine keeps of an export is in a folder of its own, made at the first opening, which hashes it. Raises
+    NotFoundError, StorageError, IntegrityError, LibraryError, KeyRequired or Cancelled.
+    """
+    own = names.NAME.fullmatch(given) and names.exists(settings.library_dir(given))
+    if own or not exported.is_export(given):
+        return given
+    manifest = exported.read(Path(given))
+    if manifest.schema != names.SCHEMA:
+        made = f"was exported by localrag {manifest.version!r} with schema {manifest.schema}"
+        hint = "Ask for a new export by this version: localrag export NAME --read-only FOLDER"
+        raise LibraryError(f"{given!r} {made}; this localrag reads schema {names.SCHEMA}", hint)
+    local = settings.library_dir(name := names.check_name(manifest.name))
+    if not exported.is_kept(local, manifest):
+        sandbox.mark_as_own(settings, name)
+        exported.keep(storage.make_dir(local), manifest, stop, progress)
+    return name
+
+
+def verify(folder: Path, *, stop: Stop, progress: Progress) -> Manifest:
+    """Compare every file of an export with its hash; raises as `resolve`."""
+    manifest = exported.read(folder)
+    exported.check(manifest, manifest.files, stop, progress)
+    return manifest

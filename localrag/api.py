@@ -24,7 +24,7 @@ from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.grounding import prompts
 from localrag.grounding.workspace import Workspace
-from localrag.lifecycle import audit_events, export, retention
+from localrag.lifecycle import audit_events, retention
 from localrag.llm import priority, prompt_cache
 from localrag.search import filters
 from localrag.security import audit, sandbox, storage
@@ -62,7 +62,7 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
     """
     settings = settings or load_settings()
     retention.apply(settings)
-    library = Library(check_name(name := export.resolve(settings, name)), settings)
+    library = Library(check_name(name := names.resolve(settings, name)), settings)
     if not create:
         library._storage()  # raises if it does not exist
     elif (settings.indexes_dir / name).exists():

@@ -264,9 +264,7 @@ def export_command(
     from localrag.lifecycle import export
 
     with interruptible() as stop, bar(quiet=as_json) as tell:
-        made = export.write(
-            settings, name, out, recipients, clear=clear, documents=documents, stop=stop, progress=tell
-        )
+        made = export.write(settings, name, out, recipients, clear=clear, documents=documents, stop=stop, progress=tell)
     for path in made.left_out:
         echo(f"Not included, since it is gone or has changed: {one_line(path)}", fg="yellow", err=True)
     how = "encrypted" if made.encrypted else "in clear"

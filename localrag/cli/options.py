@@ -51,10 +51,10 @@ class _Library(click.ParamType):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if ctx is None or ctx.resilient_parsing:
             return value
-        from localrag.lifecycle import export
+        from localrag.store.names import resolve
 
         with interruptible() as stop, bar() as tell:
-            return export.resolve(load_settings(), value, stop=stop, progress=tell)
+            return resolve(load_settings(), value, stop, tell)
 
 
 LIBRARY = _Library()

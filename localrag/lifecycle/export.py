@@ -1,4 +1,4 @@
-"""Write a read-only library to a folder, open one by its path, and verify one (`store.exported`)."""
+"""Write a read-only library to a folder, and verify one (`store.exported`; `names.resolve` opens it)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from localrag import __version__, policy
-from localrag.errors import LibraryError, UsageError
+from localrag.errors import UsageError
 from localrag.lifecycle.backup import BLOCK, check_stop
-from localrag.security import audit, sandbox, storage
+from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key, Recipients
@@ -93,7 +93,9 @@ def write(
     return Exported(name, str(out), recipients is not None, len(files), size, sha256, left_out)
 
 
-def _copy_documents(settings: Settings, library: Library, staging: Path, stop: Stop, progress: Progress) -> Iterator[str]:
+def _copy_documents(
+    settings: Settings, library: Library, staging: Path, stop: Stop, progress: Progress
+) -> Iterator[str]:
     """Copy the files of documents; yields those that are gone or have changed since they were read."""
     from localrag.ingest.readers.source import open_file
 
@@ -147,31 +149,8 @@ def _let_others_read(staging: Path) -> None:
             path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
-def resolve(
-    settings: Settings, given: str, *, stop: Stop = lambda: False, progress: Progress = lambda done, total, words: None
-) -> str:
-    """The name of a library on this machine: the one given, or that of the export at the path that was given.
-
-    What this machine keeps of an export is in a folder of its own, made at the first opening, which hashes it. Raises
-    NotFoundError, StorageError, IntegrityError, LibraryError, KeyRequired or Cancelled.
-    """
-    own = names.NAME.fullmatch(given) and names.exists(settings.library_dir(given))
-    if own or not exported.is_export(given):
-        return given
-    manifest = exported.read(Path(given))
-    if manifest.schema != names.SCHEMA:
-        made = f"was exported by localrag {manifest.version!r} with schema {manifest.schema}"
-        hint = "Ask for a new export by this version: localrag export NAME --read-only FOLDER"
-        raise LibraryError(f"{given!r} {made}; this localrag reads schema {names.SCHEMA}", hint)
-    local = settings.library_dir(name := names.check_name(manifest.name))
-    if not exported.is_kept(local, manifest):
-        sandbox.mark_as_own(settings, name)
-        exported.keep(storage.make_dir(local), manifest, stop, progress)
-    return name
-
-
 def verify(folder: Path, *, stop: Stop, progress: Progress) -> Manifest:
-    """Compare every file of an export with its hash; raises as `resolve`."""
+    """Compare every file of an export with its hash; raises as `names.resolve`."""
     manifest = exported.read(folder)
     exported.check(manifest, manifest.files, stop, progress)
     return manifest

@@ -340,7 +340,12 @@ def _connected(path: Path, write: bool, key: Key | None, more: str = "") -> sqli
             connection.execute("SELECT count(*) FROM sqlite_master")
         connection.row_factory = sqlite3.Row
         # The file's own schema calls no function with side effects, and damaged pages are detected.
-        pragmas = ["foreign_keys = ON", "trusted_schema = OFF", "cell_size_check = ON", *["query_only = ON"] * bool(more)]
+        pragmas = [
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+            "cell_size_check = ON",
+            *["query_only = ON"] * bool(more),
+        ]
         if write:
             # Readers see the last committed state while a writer works; FULL survives a power cut.
             pragmas += ["journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"]

@@ -71,7 +71,8 @@ class Manifest:
 
 def is_export(given: str) -> bool:
     """Whether what was given for a library's name is the path of an export, which need not be there."""
-    return (Path(given).suffix == ".lrlib" and bool(os.path.dirname(given))) or (Path(given) / MANIFEST).is_file()
+    path = Path(given).expanduser()
+    return (path.suffix == ".lrlib" and path.name != given) or os.path.isfile(path / MANIFEST)  # noqa: PTH113 - no errors
 
 
 def read(folder: Path) -> Manifest:
@@ -144,9 +145,10 @@ def connect(local: Path) -> sqlite3.Connection:
     if held is not None:
         unlocked.add_key(manifest.folder, held.key)
     connection = storage.connect_unchanging(manifest.folder / "library.db", held.key if held is not None else None)
-    if list(map(tuple, connection.execute(_SCHEMA))) != _tables() or connection.execute(
-        f"SELECT 1 FROM meta WHERE key NOT IN {_META} OR typeof(value) <> 'text'"
-    ).fetchone():
+    if (
+        list(map(tuple, connection.execute(_SCHEMA))) != _tables()
+        or connection.execute(f"SELECT 1 FROM meta WHERE key NOT IN {_META} OR typeof(value) <> 'text'").fetchone()
+    ):
         connection.close()
         raise LibraryError(
             f"the database in {str(manifest.folder)!r} has other tables than localrag makes",
@@ -195,7 +197,9 @@ def _kept(local: Path) -> dict[str, object]:
         about = json.loads((local / LINK).read_bytes())
         return dict(about)
     except (OSError, ValueError, TypeError, RecursionError):
-        raise LibraryError(f"{str(local / LINK)!r} is damaged", "Delete it, and name the library by its path.") from None
+        raise LibraryError(
+            f"{str(local / LINK)!r} is damaged", "Delete it, and name the library by its path."
+        ) from None
 
 
 def _is_member(path: str) -> bool:

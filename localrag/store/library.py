@@ -127,7 +127,9 @@ class Library:
         self._overview: tuple[int, Overview] | None = None
         self._facts: dict[str, str | None] | None = None  # of `meta`, while a snapshot is held
         self.text = FullText(self._select)
-        self._index: LibraryIndex | PostgresIndex = LibraryIndex(names.files_of_library(folder) / names.INDEX, self._select)
+        self._index: LibraryIndex | PostgresIndex = LibraryIndex(
+            names.files_of_library(folder) / names.INDEX, self._select
+        )
         if not isinstance(connection, sqlite3.Connection):
             from localrag.store.postgres import PostgresIndex
 
@@ -632,7 +634,8 @@ def _where(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str
 
 def _mend(folder: Path) -> str:
     if (folder / names.LINK).exists():
-        return f"Copy it again from where you got it. What was changed: localrag verify {str(names.files_of_library(folder))!r}"
+        place = str(names.files_of_library(folder))
+        return f"Copy it again from where you got it. What was changed: localrag verify {quote(place)}"
     return f"Restore it from a backup, or {_remake(folder)}."
 
 

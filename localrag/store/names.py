@@ -140,6 +140,36 @@ def check_in_folder(folder: Path, what: str) -> None:
         raise UsageError(f"{folder.name!r} is in {url!r}, so {what}", "Its server does it: see docs/postgresql.md.")
 
 
+def resolve(
+    settings: Settings,
+    given: str,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int | None, str], None] = lambda done, total, words: None,
+) -> str:
+    """The name of a library on this machine: the one given, or that of the read-only library at the path given.
+
+    What this machine keeps of an export is in a folder of its own, made at the first opening, which hashes it. Raises
+    NotFoundError, StorageError, IntegrityError, LibraryError or Cancelled.
+    """
+    from localrag.store import exported
+
+    own = NAME.fullmatch(given) and exists(settings.library_dir(given))
+    if own or not exported.is_export(given):
+        return given
+    manifest = exported.read(Path(given).expanduser())
+    if manifest.schema != SCHEMA:
+        made = f"was exported by localrag {manifest.version!r} with schema {manifest.schema}"
+        hint = "Ask for a new export by this version: localrag export NAME --read-only FOLDER"
+        raise LibraryError(f"{given!r} {made}; this localrag reads schema {SCHEMA}", hint)
+    local = settings.library_dir(name := check_name(manifest.name))
+    if not exported.is_kept(local, manifest):
+        from localrag.security import sandbox, storage
+
+        sandbox.mark_as_own(settings, name)
+        exported.keep(storage.make_dir(local), manifest, stop, progress)
+    return name
+
+
 def check_writable(folder: Path) -> None:
     """Refuse to change a library that is read from an export, with a UsageError."""
     if (folder / LINK).exists():

@@ -89,14 +89,14 @@ def test_an_export_holds_nothing_of_the_machine_or_its_person(library, settings,
     library.save_tombstones(library.tombstones.add(library.documents(["notes.txt"])))
     export.write(settings, "contracts", out)
     assert sorted(path.name for path in out.iterdir()) == ["library.db", "localrag-library.json", "vectors.index"]
-    with closing(open_library(settings, export.resolve(settings, str(out)))) as opened:
+    with closing(open_library(settings, names.resolve(settings, str(out)))) as opened:
         assert list(contents(opened).values()) == list(contents(library).values())
         assert (opened.instructions, opened.roots()) == ("", ["documents/1"])
     assert b"forgotten" not in (out / "library.db").read_bytes()
 
 
 def test_each_change_to_an_export_is_refused(written, settings, out):
-    name = export.resolve(settings, str(out))
+    name = names.resolve(settings, str(out))
     with closing(localrag.open_library(name, settings=settings)) as opened:
         for change in (lambda: opened.ingest(out.parent), opened.forget, lambda: opened.instruct("x")):
             with pytest.raises(UsageError, match="read-only"):
@@ -110,12 +110,12 @@ def test_each_change_to_an_export_is_refused(written, settings, out):
 
 
 def test_a_changed_byte_is_refused_at_the_first_opening_and_later(written, settings, out):
-    name = export.resolve(settings, str(out))
+    name = names.resolve(settings, str(out))
     data = bytearray((out / "library.db").read_bytes())
     data[len(data) // 2] ^= 1
     (out / "library.db").write_bytes(data)
     os.utime(out / "library.db", ns=(1, 1))
-    for opening in (lambda: export.resolve(settings, str(out)), lambda: open_library(settings, name)):
+    for opening in (lambda: names.resolve(settings, str(out)), lambda: open_library(settings, name)):
         with pytest.raises(IntegrityError):
             opening()
     with pytest.raises(IntegrityError):
@@ -126,14 +126,14 @@ def test_a_library_is_hashed_once_for_each_path_and_time(written, settings, out,
     hashed = []
     real = exported.check
     monkeypatch.setattr(exported, "check", lambda *given: (hashed.append(given), real(*given)))
-    name = export.resolve(settings, str(out))
+    name = names.resolve(settings, str(out))
     for _ in range(2):
-        assert export.resolve(settings, str(out)) == name
+        assert names.resolve(settings, str(out)) == name
         open_library(settings, name).close()
     assert len(hashed) == 1
     moved = out.with_name("moved.lrlib")
     out.rename(moved)
-    assert export.resolve(settings, str(moved)) == name
+    assert names.resolve(settings, str(moved)) == name
     assert len(hashed) == 2
 
 
@@ -141,7 +141,7 @@ def test_an_encrypted_export_opens_with_its_passphrase_alone(library, settings, 
     out.parent.mkdir()
     export.write(settings, "contracts", out, Recipients(passphrase="six quiet green owls"))
     assert b"Orlo" not in b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
-    name = export.resolve(settings, str(out))
+    name = names.resolve(settings, str(out))
     with pytest.raises(KeyRequired):
         open_library(settings, name)
     for words in ("five loud red owls", "six quiet green owls"):
@@ -174,7 +174,7 @@ def test_an_export_is_a_snapshot_while_another_writes(library, settings, out, pu
             wrote.append(put(library, "later.txt", "Written meanwhile."))
 
     export.write(settings, "contracts", out, progress=progress)
-    with closing(open_library(settings, export.resolve(settings, str(out)))) as opened:
+    with closing(open_library(settings, names.resolve(settings, str(out)))) as opened:
         assert [one.path for one in opened.documents()] == ["lease.pdf", "notes.txt"]
         assert opened.index() is not None
 
@@ -211,7 +211,7 @@ def test_the_next_export_removes_what_a_killed_one_left(library, settings, out):
 def test_a_database_with_other_tables_or_facts_is_refused(written, settings, out, sql):
     rewrite(out, lambda database: database.execute(sql))
     with pytest.raises(LibraryError):
-        open_library(settings, export.resolve(settings, str(out)))
+        open_library(settings, names.resolve(settings, str(out)))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_database_with_other_tables_or_facts_is_refused(written, settings, out
         "UPDATE pages SET layout = '['",
         "UPDATE documents SET remarks = '[[1, 2, 3]]', skipped = '{}'",
         "UPDATE chunks SET position = 999",
-        "UPDATE chunks SET start = -5, \"end\" = 1 << 60",
+        'UPDATE chunks SET start = -5, "end" = 1 << 60',
         "UPDATE meta SET value = '{\"model\": \"../../x\"}' WHERE key = 'embedder'",
         "UPDATE meta SET value = '9e99' WHERE key = 'generation'",
     ],
@@ -252,7 +252,7 @@ def test_a_manifest_names_members_alone(written, settings, out, path):
     about["files"][path] = [0, ""]
     (out / "localrag-library.json").write_text(json.dumps(about))
     with pytest.raises(IntegrityError):
-        export.resolve(settings, str(out))
+        names.resolve(settings, str(out))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
@@ -262,11 +262,11 @@ def test_a_link_in_an_export_is_not_followed(written, settings, out, name):
     (out / name).rename(elsewhere)
     (out / name).symlink_to(elsewhere)
     with pytest.raises((IntegrityError, StorageError)):
-        export.resolve(settings, str(out))
+        names.resolve(settings, str(out))
 
 
 def test_another_schema_or_another_library_in_its_place_is_named(written, settings, out, library):
-    name = export.resolve(settings, str(out))
+    name = names.resolve(settings, str(out))
     shutil.rmtree(out)
     with pytest.raises(NotFoundError):
         open_library(settings, name)
@@ -277,11 +277,11 @@ def test_another_schema_or_another_library_in_its_place_is_named(written, settin
     manifest = out / "localrag-library.json"
     manifest.write_text(manifest.read_text().replace(f'"schema": {names.SCHEMA}', '"schema": 2'))
     with pytest.raises(LibraryError, match="schema 2"):
-        export.resolve(settings, str(out))
+        names.resolve(settings, str(out))
 
 
 def test_a_stick_pulled_out_is_an_error_not_an_answer(written, settings, out, monkeypatch):
-    with closing(open_library(settings, export.resolve(settings, str(out)))) as opened:
+    with closing(open_library(settings, names.resolve(settings, str(out)))) as opened:
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR | (1 << 8)
 
@@ -299,8 +299,8 @@ def test_a_stick_pulled_out_is_an_error_not_an_answer(written, settings, out, mo
 def test_a_bare_name_means_the_own_library_first(written, settings, out, monkeypatch):
     shutil.copytree(out, out.parent / "contracts")
     monkeypatch.chdir(out.parent)
-    assert export.resolve(settings, "contracts") == "contracts"
-    assert export.resolve(settings, "./contracts") != "contracts"
+    assert names.resolve(settings, "contracts") == "contracts"
+    assert names.resolve(settings, "./contracts") != "contracts"
 
 
 def test_documents_are_included_on_wish_and_opened_from_there(settings, tmp_path, models):
@@ -312,7 +312,7 @@ def test_documents_are_included_on_wish_and_opened_from_there(settings, tmp_path
         made.ingest(folder)
     (folder / "b.txt").write_text("Changed since.")
     assert export.write(settings, "papers", out, documents=True).left_out == ("b.txt",)
-    name = export.resolve(settings, str(out))
+    name = names.resolve(settings, str(out))
     with closing(open_library(settings, name)) as opened:
         found = {one.path: names.original(settings, name, one) for one in opened.documents()}
     assert found == {"a.txt": out / "documents" / "1" / "a.txt", "b.txt": None}

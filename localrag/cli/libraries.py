@@ -24,7 +24,7 @@ from localrag.settings import load_settings
 from localrag.store.names import check_name, database_of
 
 _known: dict[bytes, keyrings.Key] = {}  # so that each key is asked for once
-_LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "store", "encrypted")
+_LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "store", "encrypted", "read_only")
 _ENCRYPTED = {"no": "no (localrag vault encrypt {name})", "server": "if its server encrypts the disk"}
 
 
@@ -50,7 +50,7 @@ def libraries_command(as_json: bool) -> None:
         echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
         return
     good = [
-        (row["name"], f"{row['documents']:,}", size(row["bytes"]), _encrypted(row), ", ".join(row["roots"]))
+        (row["name"], f"{row['documents']:,}", size(row["bytes"]), _encrypted(row), row["read_only"] or ", ".join(row["roots"]))
         for row in rows
         if "problem" not in row
     ]
@@ -79,12 +79,13 @@ def status_command(name: str, as_json: bool) -> None:
     embedder, cached = status["embedder"], status["cached"]
     nouns = {"documents": "document", "pages": "page", "chunks": "passage"}
     echo(f"{name}, read-only" if status["read_only"] else name, bold=True)
+    how = _encrypted(status)
     facts = {
         "holds": ", ".join(counted(status[key], noun) for key, noun in nouns.items()),
         "stored in": status["store"] or f"{status['read_only'] or status['folder']} ({size(status['bytes'])})",
         "cached": f"{counted(cached['passages'], 'passage')}; the prompt cache takes {size(cached['bytes'])} of "
         f"at most {size(cached['limit'])} (the setting cache_bytes)",
-        "encrypted": _ENCRYPTED.get(how := _encrypted(status), how).format(name=name),
+        "encrypted": how if status["read_only"] else _ENCRYPTED.get(how, how).format(name=name),
         "read from": ", ".join(status["roots"]) or "-",
         "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",
         "wording": status["instructions"] or "the model's own (localrag instruct)",

@@ -52,8 +52,8 @@ def write(
 ) -> Exported:
     """Write a read-only library to a new folder, as the library is now; others may write to it meanwhile.
 
-    `recipients` may open it; `documents` includes the files. Raises UsageError if the folder exists, or the library is
-    encrypted and neither recipients are given nor `clear`; PolicyRefused; StorageError; Cancelled. Then nothing is left.
+    `recipients` may open it; `documents` includes the files. Leaves nothing where it raises: UsageError if the folder
+    exists, or nobody is named who may open that of an encrypted library; PolicyRefused; StorageError; Cancelled.
     """
     if os.path.lexists(out):
         raise UsageError(f"{str(out)!r} exists already", "Give another name, or move it away.")

@@ -50,7 +50,13 @@ def libraries_command(as_json: bool) -> None:
         echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
         return
     good = [
-        (row["name"], f"{row['documents']:,}", size(row["bytes"]), _encrypted(row), row["read_only"] or ", ".join(row["roots"]))
+        (
+            row["name"],
+            f"{row['documents']:,}",
+            size(row["bytes"]),
+            _encrypted(row),
+            row["read_only"] or ", ".join(row["roots"]),
+        )
         for row in rows
         if "problem" not in row
     ]

@@ -43,7 +43,7 @@ FILE = _File(path_type=Path, dir_okay=False)
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
-class _Library(click.ParamType):
+class _Library(click.ParamType[str]):
     """A library's name, or the path of a read-only one, which is checked and gets a name here."""
 
     name = "library"
@@ -150,7 +150,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def libraries_option(help: str, **more: Any) -> Callable[[F], F]:
     """Return the option that names libraries; `more` overrides what it is like."""
-    given = {"multiple": True, "metavar": "NAME", "shell_complete": complete_library, "type": LIBRARY, "help": help}
+    given: dict[str, Any] = {
+        "multiple": True,
+        "metavar": "NAME",
+        "shell_complete": complete_library,
+        "type": LIBRARY,
+        "help": help,
+    }
     given |= more
     return click.option("-l", "--library", *(["libraries"] if given["multiple"] else []), **given)
 

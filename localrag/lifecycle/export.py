@@ -79,8 +79,8 @@ def write(
             left_out = tuple(_copy_documents(settings, library, staging, stop, progress)) if documents else ()
         files = _hashed(staging, stop, progress)
         about = {"library": name, "made": datetime.now(UTC).isoformat(timespec="seconds"), "version": __version__}
-        about |= {"schema": names.SCHEMA, "files": files}
-        storage.write_bytes(staging / MANIFEST, json.dumps(about, indent=1).encode(), plain=True)
+        manifest = json.dumps({**about, "schema": names.SCHEMA, "files": files}, indent=1)
+        storage.write_bytes(staging / MANIFEST, manifest.encode(), plain=True)
         sha256 = exported.read(staging).sha256
         record = settings.library_audit_file(name)
         audit.record(record, "export", name, what="read-only", written=str(out.absolute()), sha256=sha256)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path, PurePath
+from typing import Any
 
 from localrag.errors import Cancelled, IntegrityError, LibraryError, NotFoundError, StorageError
 from localrag.security import storage
@@ -83,11 +84,11 @@ def read(folder: Path) -> Manifest:
     try:
         value = json.loads(data)
         files = {path: (int(size), str(sha256)) for path, (size, sha256) in value["files"].items()}
-        texts = (str(value[key])[:100] for key in ("library", "made", "version"))
+        name, made, version = (str(value[key])[:100] for key in ("library", "made", "version"))
         if "library.db" not in files or not all(map(_is_member, files)):
             raise ValueError
         sha256, encrypted = hashlib.sha256(data).hexdigest(), keyrings.FILE in files
-        return Manifest(folder, sha256, *texts, int(value["schema"]), encrypted, files)
+        return Manifest(folder, sha256, name, made, version, int(value["schema"]), encrypted, files)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise _changed(folder, MANIFEST) from None
 
@@ -166,7 +167,7 @@ def original(local: Path, root: str, inside: str) -> Path | None:
     return file if file.is_file() and os.path.realpath(file) == str(file) else None
 
 
-def copy(source: sqlite3.Connection, target: Path, stop: Stop, progress: Progress) -> sqlite3.Connection:
+def copy(source: Any, target: Path, stop: Stop, progress: Progress) -> sqlite3.Connection:
     """Copy the tables of a library to a new database, and return it: rows alone, not the schema or free pages."""
     fresh = storage.connect(target, write=True)
     there = {row[0] for row in source.execute("SELECT name FROM sqlite_master")}

@@ -193,14 +193,13 @@ def copy(source: Any, target: Path, stop: Stop, progress: Progress) -> sqlite3.C
     return fresh
 
 
-def _kept(local: Path) -> dict[str, object]:
+def _kept(local: Path) -> dict[str, Any]:
     try:
-        about = json.loads((local / LINK).read_bytes())
-        return dict(about)
-    except (OSError, ValueError, TypeError, RecursionError):
-        raise LibraryError(
-            f"{str(local / LINK)!r} is damaged", "Delete it, and name the library by its path."
-        ) from None
+        with _reading(local):
+            return dict(json.loads((local / LINK).read_bytes()))
+    except (ValueError, TypeError, RecursionError):
+        message = f"{str(local / LINK)!r} is damaged"
+        raise LibraryError(message, "Delete it, and name the library by its path.") from None
 
 
 def _is_member(path: str) -> bool:

@@ -71,6 +71,7 @@ def rewrite(out, change):
     (out / "localrag-library.json").write_text(json.dumps(about))
 
 
+@pytest.mark.proves("foreign-libraries")
 def test_an_export_answers_as_its_library_and_is_not_written_to(written, settings, out, models):
     with closing(localrag.open_library("contracts", settings=settings)) as own:
         expected = [(one.document, one.text, one.score) for one in own.search("rent")]
@@ -197,6 +198,7 @@ def test_the_next_export_removes_what_a_killed_one_left(library, settings, out):
     assert list(out.parent.iterdir()) == [out]
 
 
+@pytest.mark.proves("foreign-libraries")
 @pytest.mark.parametrize(
     "sql",
     [
@@ -214,6 +216,7 @@ def test_a_database_with_other_tables_or_facts_is_refused(written, settings, out
         open_library(settings, names.resolve(settings, str(out)))
 
 
+@pytest.mark.proves("foreign-libraries")
 @pytest.mark.parametrize(
     "sql",
     [
@@ -255,6 +258,7 @@ def test_a_manifest_names_members_alone(written, settings, out, path):
         names.resolve(settings, str(out))
 
 
+@pytest.mark.proves("foreign-libraries")
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
 @pytest.mark.parametrize("name", ["library.db", "vectors.index", "localrag-library.json"])
 def test_a_link_in_an_export_is_not_followed(written, settings, out, name):
@@ -303,6 +307,7 @@ def test_a_bare_name_means_the_own_library_first(written, settings, out, monkeyp
     assert names.resolve(settings, "./contracts") != "contracts"
 
 
+@pytest.mark.proves("foreign-libraries")
 def test_documents_are_included_on_wish_and_opened_from_there(settings, tmp_path, models):
     folder, out = tmp_path / "papers", tmp_path / "out.lrlib"
     folder.mkdir()

@@ -22,7 +22,7 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-from localrag.cli.output import bar, confirm, echo, interruptible, one_line, print_json
+from localrag.cli.output import Pace, confirm, echo, interruptible, one_line, print_json, say
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, Think, load_settings
 from localrag.types import MODES, Filter
@@ -53,7 +53,13 @@ class _Library(click.ParamType[str]):
             return value
         from localrag.store.names import resolve
 
-        with interruptible() as stop, bar() as tell:
+        pace = Pace()  # lines, as a bar is a thread, and this process is not confined yet
+
+        def tell(done: int, total: int | None, words: str) -> None:
+            if pace.due():
+                say(f"{words}{pace.left(done, total or 0)}")
+
+        with interruptible() as stop:
             return resolve(load_settings(), value, stop, tell)
 
 

@@ -84,7 +84,7 @@ def write(
         sha256 = exported.read(staging).sha256
         record = settings.library_audit_file(name)
         audit.record(record, "export", name, what="read-only", written=str(out.absolute()), sha256=sha256)
-        _let_others_read(staging)
+        storage.let_others_read(staging)
         storage.move(staging, out.absolute())
     finally:
         unlocked.forget(staging)
@@ -121,7 +121,7 @@ def _copy_documents(
 
 
 def _hashed(staging: Path, stop: Stop, progress: Progress) -> dict[str, tuple[int, str]]:
-    """The size and SHA-256 of all files, which are on the disk before this returns."""
+    """The size and SHA-256 of all files."""
     found = {}
     paths = sorted(path for path in staging.rglob("*") if path.is_file())
     for done, path in enumerate(paths):
@@ -133,20 +133,11 @@ def _hashed(staging: Path, stop: Stop, progress: Progress) -> dict[str, tuple[in
 
 def _sha256(path: Path, stop: Stop) -> str:
     digest = hashlib.sha256()
-    with storage.storage_errors(path), path.open("rb+") as stream:
+    with storage.storage_errors(path), path.open("rb") as stream:
         while block := stream.read(BLOCK):
             check_stop(stop)
             digest.update(block)
-        os.fsync(stream.fileno())
     return digest.hexdigest()
-
-
-def _let_others_read(staging: Path) -> None:
-    """Give an export the rights of files that are not localrag's own."""
-    os.umask(mask := os.umask(0o077))
-    with storage.storage_errors(staging):
-        for path in (staging, *staging.rglob("*")):
-            path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def verify(folder: Path, *, stop: Stop, progress: Progress) -> Manifest:

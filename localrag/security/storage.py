@@ -362,6 +362,17 @@ def _raw_key(key: Key) -> str:
     return f"x'{key.derive('database').hex()}'"
 
 
+def let_others_read(folder: Path) -> None:
+    """Give what is in a folder the rights of files that are not localrag's own, and wait until it is on the disk."""
+    os.umask(mask := os.umask(0o077))
+    with storage_errors(folder):
+        for path in (folder, *folder.rglob("*")):
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+            if path.is_file():
+                with path.open("rb+") as stream:
+                    os.fsync(stream.fileno())
+
+
 def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:
     """Rewrite a database, of which the caller holds the lock, under its folder's key; False if it already is.
 

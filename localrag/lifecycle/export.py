@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -111,7 +110,9 @@ def _copy_documents(
                 if file is None:
                     raise FileNotFoundError
                 with os.fdopen(open_file(file, links=False), "rb") as old, storage.create(target, durable=False) as new:
-                    shutil.copyfileobj(old, new, BLOCK)
+                    while block := old.read(BLOCK):
+                        check_stop(stop)
+                        new.write(block)
             except OSError:
                 yield path
                 continue

@@ -99,8 +99,8 @@ def passages_prompt(
 
     A passage looks the same whatever its number and those before it, so that it needs to be read only once; one that
     goes on where the last ends is a part of the same block. `together` they are one text, which is read anew for each
-    question (docs/decisions/0049-passage-cache.md), and those that are `pruned` have gaps, so none goes on where another
-    ends. Of them, `highlights` come once more before the question.
+    question (docs/decisions/0049-passage-cache.md); `pruned` ones have gaps, so each is a block. Of them, `highlights`
+    come once more before the question.
     """
     blocks = tuple(map(_block, [[one] for one in passages] if pruned else runs(passages)))
     first, *later = [*_turns(history), Message("user", f"{again(highlights)}Question: {question}")]

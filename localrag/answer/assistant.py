@@ -30,7 +30,7 @@ from localrag.events import (
     Writing,
 )
 from localrag.figures.reports import Reports
-from localrag.grounding import context, prompt_injection, prompts
+from localrag.grounding import context, prompt_injection, prompts, pruning
 from localrag.grounding.context import Unit
 from localrag.grounding.stages import Findings, Pair, Prompt, Query, Route, answer_of
 from localrag.grounding.workspace import Workspace, elsewhere
@@ -349,11 +349,13 @@ class Assistant(Workspace):
         model = self.model()
         budget = answering.budget(model, self.settings, query, self.settings.prompt_tokens)
         fitted = prompts.fit(hits, query.history, budget, model.count)
-        ordered = retrieval.in_reading_order(fitted.taken)
-        passages = retrieval.merged(ordered, query.libraries)
         # A 1.5B model explains better what it has read in one go (docs/decisions/0049-passage-cache.md).
         short = self.settings.answer_form == "short"
         together = not short and answering.explains(query)
+        if together or not self._reads_apart(model, hits[0]):
+            fitted = pruning.pruned(query, hits, fitted, budget, model.count)
+        ordered = retrieval.in_reading_order(fitted.taken)
+        passages = retrieval.merged(ordered, query.libraries)
         used = answering.window_use(model, fitted.tokens, fitted.history, query)
         highlights: list[Passage] = []
         if short:
@@ -364,14 +366,26 @@ class Assistant(Workspace):
             if more["free"] >= min(self.settings.answer_tokens, model.window // 4):
                 highlights, used = found, more
         return Prompt(
-            prompts.passages_prompt(query.text, ordered, fitted.history, together=together, highlights=highlights),
+            prompts.passages_prompt(
+                query.text,
+                retrieval.in_reading_order(fitted.shown),
+                fitted.history,
+                together=together,
+                pruned=fitted.pruned,
+                highlights=highlights,
+            ),
             passages,
             None if together else self.passage_cache([run[0] for run in prompts.runs(ordered)], query.documents),
             context=used,
-            looked_at=context.share_read(passages, query.documents, query.only)
+            looked_at=context.share_read(fitted.shown if fitted.pruned else passages, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
             examples=self.examples_cache(query.libraries),
         )
+
+    def _reads_apart(self, model: Model, passage: Passage) -> bool:
+        """Return whether the model keeps passages for other questions, or a server may."""
+        messages = prompts.passages_prompt("", [passage])
+        return bool(self.settings.generator_server) or any(key.start for key in model.prefixes(messages))
 
     def _document_prompt(self, query: Query, units: Sequence[Unit], tokens: int, limit: int) -> Prompt:
         model = self.model()

@@ -50,14 +50,17 @@ _GAP = 2  # characters between passages that follow each other, at most
 class Fitted:
     """What fits a prompt: passages in the order given and their tokens, and the turns kept.
 
-    `shortened` counts turns that are kept in a few words, `left_out` those that are not kept.
+    `shown` are the passages with the text that the model reads, `pruned` where sentences are left out. `shortened`
+    counts turns that are kept in a few words, `left_out` those that are not kept.
     """
 
     taken: tuple[Passage, ...]
+    shown: tuple[Passage, ...]
     history: tuple[Turn, ...]
     tokens: int = 0
     shortened: int = 0
     left_out: int = 0
+    pruned: bool = False
 
 
 def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count: Count) -> Fitted:
@@ -71,11 +74,16 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
     taken: list[Passage] = []
     used = 0
     for passage in passages:
-        size = count(heading(passage)) + count(shown(passage)) + _FRAME_TOKENS
-        if used + size <= left or not taken:
+        more = size(passage, count)
+        if used + more <= left or not taken:
             taken.append(passage)
-            used += size
-    return Fitted(tuple(taken), turns, used, shortened, len(history) - len(turns))
+            used += more
+    return Fitted(tuple(taken), tuple(taken), turns, used, shortened, len(history) - len(turns))
+
+
+def size(passage: Passage, count: Count) -> int:
+    """Return the tokens that a passage takes in a prompt."""
+    return count(heading(passage)) + count(shown(passage)) + _FRAME_TOKENS
 
 
 def passages_prompt(
@@ -84,15 +92,17 @@ def passages_prompt(
     history: Sequence[Turn] = (),
     *,
     together: bool = False,
+    pruned: bool = False,
     highlights: Sequence[Passage] = (),
 ) -> list[Message]:
     """Return the prompt of `retrieve`: rules, passages in reading order, earlier turns, question.
 
     A passage looks the same whatever its number and those before it, so that it needs to be read only once; one that
     goes on where the last ends is a part of the same block. `together` they are one text, which is read anew for each
-    question (docs/decisions/0049-passage-cache.md). Of them, `highlights` come once more before the question.
+    question (docs/decisions/0049-passage-cache.md); `pruned` ones have gaps, so each is a block. Of them, `highlights`
+    come once more before the question.
     """
-    blocks = tuple(map(_block, runs(passages)))
+    blocks = tuple(map(_block, [[one] for one in passages] if pruned else runs(passages)))
     first, *later = [*_turns(history), Message("user", f"{again(highlights)}Question: {question}")]
     if together:
         text = "".join((WORDS["passages"], *chain.from_iterable(blocks)))

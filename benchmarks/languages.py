@@ -1,0 +1,111 @@
+"""How well questions find their paragraph by language: by vectors, by words, and as the product does.
+
+    python benchmarks/languages.py XQUAD [--embedder ID ...] [--pairs en:en de:de en:de ...] [--questions N]
+
+XQUAD is a folder with qa.jsonl (question, answer, doc, lang, id) and docs/LANGUAGE/*.txt, the same texts in each
+language. Each paragraph is a document; right is one of the question's text that holds the answer. A pair is the
+language of the questions and that of the documents. Prints the share of questions with a right paragraph among the
+first 1, 5 and 10, and how well the cosine of question and paragraph tells answerable pairs from questions with a
+paragraph of another article (AUC).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from localrag import api, embeddings
+from localrag.question import lookup as lookups
+from localrag.settings import Settings, load_settings
+
+DEPTHS = (1, 5, 10)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--embedder", nargs="+", default=["all-minilm-l6-v2", "multilingual-e5-small"])
+    arguments.add_argument("--pairs", nargs="+", default=["en:en", "de:de", "es:es", "zh:zh", "en:de", "en:zh"])
+    arguments.add_argument("--questions", type=int, default=0, help="a sample with a seed; 0 is all")
+    given = arguments.parse_args()
+    rows = [json.loads(line) for line in (given.folder / "qa.jsonl").read_text("utf-8").splitlines()]
+    asked = {(row["lang"], row["id"].partition("-")[2]): row for row in rows}
+    ids = sorted({id for _, id in asked})
+    if given.questions:
+        ids = random.Random(0).sample(ids, given.questions)
+    print("| embedder | questions | text | vectors @1 @5 @10 | words @1 @5 @10 | both @1 @5 @10 | AUC |")
+    print("|---|---|---|---|---|---|---|")
+    for embedder in given.embedder:
+        with tempfile.TemporaryDirectory() as temporary:
+            settings = load_settings().with_options(embedder=embedder)
+            for language in dict.fromkeys(pair.partition(":")[2] for pair in given.pairs):
+                library = ingested(given.folder / "docs" / language, Path(temporary, language), settings)
+                for pair in given.pairs:
+                    own, _, other = pair.partition(":")
+                    if other == language:
+                        figures = measured(settings, library, [(asked[own, id], asked[other, id]) for id in ids])
+                        print(f"| {embedder} | {own} | {other} | {figures} |", flush=True)
+                library.forget()
+
+
+def ingested(texts: Path, folder: Path, settings: Settings) -> api.Library:
+    """Read the paragraphs of texts, as documents, into a library of their own."""
+    folder.mkdir()
+    for text in sorted(texts.iterdir()):
+        for number, paragraph in enumerate(text.read_text("utf-8").split("\n\n")):
+            (folder / f"{text.stem}-{number}.txt").write_text(paragraph, "utf-8")
+    library = api.Library(f"languages-benchmark-{folder.name}", settings)
+    library.ingest(folder)
+    return library
+
+
+def measured(settings: Settings, library: api.Library, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+    storage = library._storage()
+    embedder = embeddings.load_embedder(settings, storage.identity)
+    texts = {document.path: library.page_text(document.path) for document in library.documents()}
+    paths = {document.id: document.path for document in library.documents()}
+    of: dict[int, str] = {chunk.passage_id: paths[id] for id in paths for chunk in storage.chunks_of(id)}
+    hits: dict[str, list[int]] = {"vectors": [], "words": [], "both": []}
+    yes: list[float] = []
+    no: list[float] = []
+    chance = random.Random(0)
+    for asked, held in pairs:
+        stem = Path(held["doc"]).stem
+        right = {path for path, text in texts.items() if path.startswith(f"{stem}-") and held["answer"] in text}
+        question = asked["question"]
+        vector = embedder.embed_question(question)
+        cosines = storage.cosines(list(of), vector)
+        found = lookups.read(question, storage.overview().languages)
+        scores = storage.text.scores(found.groups, storage.generation)
+        for way, score in (("vectors", cosines), ("words", dict(enumerate(scores.tolist())))):
+            best = sorted((i for i in of if score[i] > 0), key=lambda i: -score[i])
+            hits[way].append(rank(list(dict.fromkeys(of[i] for i in best)), right))
+        hits["both"].append(rank([one.document for one in library.search(question, k=10)], right))
+        by_path: dict[str, float] = {}
+        for i, cosine in cosines.items():
+            by_path[of[i]] = max(by_path.get(of[i], -1.0), float(cosine))
+        article = stem.rpartition("_")[0]
+        others = sorted(path for path in texts if not path.startswith(article))
+        yes.append(max(by_path[path] for path in right))
+        no.append(by_path[chance.choice(others)])
+    shares = [" ".join(f"{np.mean([r <= k for r in ranks]):.3f}" for k in DEPTHS) for ranks in hits.values()]
+    return f"{' | '.join(shares)} | {auc(yes, no):.3f}"
+
+
+def rank(found: list[str], right: set[str]) -> int:
+    return next((i for i, path in enumerate(found, 1) if path in right), 1_000_000)
+
+
+def auc(yes: list[float], no: list[float]) -> float:
+    above = np.array(yes)[:, None] - np.array(no)[None, :]
+    return float((above > 0).mean() + (above == 0).mean() / 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -158,6 +158,7 @@ class ModelCard:
     query_prefix: str = ""  # what an embedder expects before a question
     passage_prefix: str = ""
     multilingual: bool = False  # an embedder for other languages than English
+    floor: float = 0.0  # the cosine of an embedder's vectors of texts that have nothing in common
     pins: tuple[tuple[str, str], ...] = ()  # (file, SHA-256) of the other files, for models that are a folder
 
     @property

@@ -49,7 +49,8 @@ def main() -> None:
                 for pair in given.pairs:
                     own, _, other = pair.partition(":")
                     if other == language:
-                        figures = measured(settings, library, [(asked[own, id], asked[other, id]) for id in ids])
+                        names = [text.stem for text in sorted((given.folder / "docs" / language).iterdir())]
+                        figures = measured(library, settings, names, [(asked[own, id], asked[other, id]) for id in ids])
                         print(f"| {embedder} | {own} | {other} | {figures} |", flush=True)
                 library.forget()
 
@@ -57,15 +58,18 @@ def main() -> None:
 def ingested(texts: Path, folder: Path, settings: Settings) -> api.Library:
     """Read the paragraphs of texts, as documents, into a library of their own."""
     folder.mkdir()
-    for text in sorted(texts.iterdir()):
+    for place, text in enumerate(sorted(texts.iterdir())):  # by number, since names of files are searched too
         for number, paragraph in enumerate(text.read_text("utf-8").split("\n\n")):
-            (folder / f"{text.stem}-{number}.txt").write_text(paragraph, "utf-8")
+            (folder / f"{place:03}-{number}.txt").write_text(paragraph, "utf-8")
     library = api.Library(f"languages-benchmark-{folder.name}", settings)
     library.ingest(folder)
     return library
 
 
-def measured(settings: Settings, library: api.Library, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+def measured(
+    library: api.Library, settings: Settings, names: list[str], pairs: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> str:
+    """Return the row of a table: the hits of each way, and the AUC."""
     storage = library._storage()
     embedder = embeddings.load_embedder(settings, storage.identity)
     texts = {document.path: library.page_text(document.path) for document in library.documents()}
@@ -77,7 +81,8 @@ def measured(settings: Settings, library: api.Library, pairs: list[tuple[dict[st
     chance = random.Random(0)
     for asked, held in pairs:
         stem = Path(held["doc"]).stem
-        right = {path for path, text in texts.items() if path.startswith(f"{stem}-") and held["answer"] in text}
+        own = f"{names.index(stem):03}-"
+        right = {path for path, text in texts.items() if path.startswith(own) and held["answer"] in text}
         question = asked["question"]
         vector = embedder.embed_question(question)
         cosines = storage.cosines(list(of), vector)
@@ -91,7 +96,7 @@ def measured(settings: Settings, library: api.Library, pairs: list[tuple[dict[st
         for i, cosine in cosines.items():
             by_path[of[i]] = max(by_path.get(of[i], -1.0), float(cosine))
         article = stem.rpartition("_")[0]
-        others = sorted(path for path in texts if not path.startswith(article))
+        others = sorted(path for path in texts if not names[int(path[:3])].startswith(article))
         yes.append(max(by_path[path] for path in right))
         no.append(by_path[chance.choice(others)])
     shares = [" ".join(f"{np.mean([r <= k for r in ranks]):.3f}" for k in DEPTHS) for ranks in hits.values()]

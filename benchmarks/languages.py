@@ -1,12 +1,16 @@
 """How well questions find their paragraph by language: by vectors, by words, and as the product does.
 
-    python benchmarks/languages.py XQUAD [--embedder ID ...] [--pairs en:en de:de en:de ...] [--questions N]
+    python benchmarks/languages.py XQUAD [--embedder ID ...] [--pairs en:en de:de en:de ...] [--questions N] [--heads]
 
 XQUAD is a folder with qa.jsonl (question, answer, doc, lang, id) and docs/LANGUAGE/*.txt, the same texts in each
 language. Each paragraph is a document; right is one of the question's text that holds the answer. A pair is the
 language of the questions and that of the documents. Prints the share of questions with a right paragraph among the
 first 1, 5 and 10, and how well the cosine of question and paragraph tells answerable pairs from questions with a
 paragraph of another article (AUC).
+
+With --heads, how the parts that were made for English do: the odds of the engine of items (AUC), the sentence nearest
+to the question (share that holds the answer) by the embedder and by the encoder of sentences, the AUC of the encoder's
+nearest sentence, and the share of questions, all for a fact, that the classifier of questions takes for one.
 """
 
 from __future__ import annotations
@@ -21,10 +25,17 @@ from typing import Any
 import numpy as np
 
 from localrag import api, embeddings
+from localrag.embeddings.sentence_encoder import Text
+from localrag.items.evidence import Clauses
+from localrag.items.item import Item
 from localrag.question import lookup as lookups
+from localrag.question.kinds import tell as kinds_of
+from localrag.search import retrieval
 from localrag.settings import Settings, load_settings
+from localrag.store.text_analysis import sentences
 
 DEPTHS = (1, 5, 10)
+COLUMNS = ["vectors @1 @5 @10", "words @1 @5 @10", "both @1 @5 @10", "AUC"]
 
 
 def main() -> None:
@@ -33,14 +44,15 @@ def main() -> None:
     arguments.add_argument("--embedder", nargs="+", default=["all-minilm-l6-v2", "multilingual-e5-small"])
     arguments.add_argument("--pairs", nargs="+", default=["en:en", "de:de", "es:es", "zh:zh", "en:de", "en:zh"])
     arguments.add_argument("--questions", type=int, default=0, help="a sample with a seed; 0 is all")
+    arguments.add_argument("--heads", action="store_true")
     given = arguments.parse_args()
     rows = [json.loads(line) for line in (given.folder / "qa.jsonl").read_text("utf-8").splitlines()]
     asked = {(row["lang"], row["id"].partition("-")[2]): row for row in rows}
     ids = sorted({id for _, id in asked})
     if given.questions:
         ids = random.Random(0).sample(ids, given.questions)
-    print("| embedder | questions | text | vectors @1 @5 @10 | words @1 @5 @10 | both @1 @5 @10 | AUC |")
-    print("|---|---|---|---|---|---|---|")
+    columns = ["items: AUC", "sentence: embedder", "encoder", "encoder: AUC", "questions"] if given.heads else COLUMNS
+    print(f"| {' | '.join(['embedder', 'questions', 'text', *columns])} |\n{'|---' * (3 + len(columns))}|")
     for embedder in given.embedder:
         with tempfile.TemporaryDirectory() as temporary:
             settings = load_settings().with_options(embedder=embedder)
@@ -50,7 +62,7 @@ def main() -> None:
                     own, _, other = pair.partition(":")
                     if other == language:
                         names = [text.stem for text in sorted((given.folder / "docs" / language).iterdir())]
-                        figures = measured(library, settings, names, [(asked[own, id], asked[other, id]) for id in ids])
+                        figures = (heads if given.heads else measured)(library, settings, names, [(asked[own, id], asked[other, id]) for id in ids])
                         print(f"| {embedder} | {own} | {other} | {figures} |", flush=True)
                 library.forget()
 
@@ -64,6 +76,43 @@ def ingested(texts: Path, folder: Path, settings: Settings) -> api.Library:
     library = api.Library(f"languages-benchmark-{folder.name}", settings)
     library.ingest(folder)
     return library
+
+
+def heads(
+    library: api.Library, settings: Settings, names: list[str], pairs: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> str:
+    """Return the row of a table: how the parts made for English do."""
+    searcher = retrieval.Searcher(settings)
+    storage = searcher.library(library.name)
+    embedder, engine = searcher.embedder(storage), Clauses(storage, searcher)
+    documents = {document.path: document for document in storage.documents()}
+    texts = {path: library.page_text(path) for path in documents}
+    odds: tuple[list[float], list[float]] = ([], [])
+    nearest: tuple[list[float], list[float]] = ([], [])
+    first: tuple[list[bool], list[bool]] = ([], [])
+    kinds = 0
+    chance = random.Random(0)
+    for asked, held in pairs:
+        question, stem = asked["question"], Path(held["doc"]).stem
+        own = f"{names.index(stem):03}-"
+        right = next(path for path, text in sorted(texts.items()) if path.startswith(own) and held["answer"] in text)
+        article = stem.rpartition("_")[0]
+        other = chance.choice(sorted(path for path in texts if not names[int(path[:3])].startswith(article)))
+        for n, path in enumerate((right, other)):
+            odds[n].append(engine.evidence(Item("asked", question), (storage, documents[path]), 1).odds)
+            text = Text("", texts[path], tuple(sentences(texts[path])))
+            (near,) = searcher.sentences.nearness([question], [text])
+            nearest[n].append(max(near))
+            if n == 0:
+                parts = [text.text[start:end] for start, end in text.spans]
+                cosines = embedder.embed_documents(parts) @ embedder.embed_question(question)
+                for hits, scores in zip(first, (cosines, near), strict=True):
+                    hits.append(held["answer"] in parts[int(np.argmax(scores))])
+        told, _ = kinds_of(question)
+        kinds += max(told, key=lambda kind: told[kind]) == "look-up"
+    shares = [f"{np.mean(hits):.3f}" for hits in first]
+    searcher.close()
+    return " | ".join([f"{auc(*odds):.3f}", *shares, f"{auc(*nearest):.3f}", f"{kinds / len(pairs):.3f}"])
 
 
 def measured(

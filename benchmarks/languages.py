@@ -62,7 +62,9 @@ def main() -> None:
                     own, _, other = pair.partition(":")
                     if other == language:
                         names = [text.stem for text in sorted((given.folder / "docs" / language).iterdir())]
-                        figures = (heads if given.heads else measured)(library, settings, names, [(asked[own, id], asked[other, id]) for id in ids])
+                        figures = (heads if given.heads else measured)(
+                            library, settings, names, [(asked[own, id], asked[other, id]) for id in ids]
+                        )
                         print(f"| {embedder} | {own} | {other} | {figures} |", flush=True)
                 library.forget()
 

@@ -7,8 +7,9 @@ compounds: "non-compete" is also found as "noncompete", "ChangeOfControl" by its
 "10K", and "12.3(b)" as itself.
 
 Limits: a language is detected by its most common words, among those of words.toml, or by its script. By default English
-stems are used, which do little harm to other languages; a document in several languages gets the stems of its main one. Thousands
-separated by spaces are several numbers, and a single Chinese, Japanese or Korean character is found only on its own.
+stems are used, which do little harm to other languages; a document in several languages gets the stems of its main one.
+Thousands separated by spaces are several numbers, and a single Chinese, Japanese or Korean character is found only on
+its own.
 """
 
 from __future__ import annotations
@@ -174,9 +175,9 @@ _stemmers = threading.local()  # a stemmer is not thread-safe
 
 # --- split text into sentences, as half-open spans ---------------------------------------------------------------
 # A span is a sentence, a list item, a table row or a separate line. Spans ascend, do not overlap, do not begin or end
-# with white space, and cover every other character. Made for English and languages with similar punctuation, and for
-# the stops of Chinese, Japanese, Hindi, Arabic and Urdu; an unknown abbreviation may end a sentence early. Line ends inside running text do not end
-# a sentence, those between rows and items do.
+# with white space, and cover every other character. Made for English and languages with similar punctuation, and for the
+# stops of Chinese, Japanese, Hindi, Arabic and Urdu; an unknown abbreviation may end a sentence early. Line ends inside
+# running text do not end a sentence, those between rows and items do.
 
 _ABBREVIATIONS, _WORDS = WORDS["abbreviations"], WORDS["sentences"]
 _LEADING, _SHORT = frozenset(_ABBREVIATIONS["leading"].split()), frozenset(_ABBREVIATIONS["short"].split())

@@ -175,7 +175,7 @@ _stemmers = threading.local()  # a stemmer is not thread-safe
 
 # --- split text into sentences, as half-open spans ---------------------------------------------------------------
 # A span is a sentence, a list item, a table row or a separate line. Spans ascend, do not overlap, do not begin or end
-# with white space, and cover every other character. Made for English and languages with similar punctuation, and for the
+# with white space, and cover every other character. Made for English and those with similar punctuation, and for the
 # stops of Chinese, Japanese, Hindi, Arabic and Urdu; an unknown abbreviation may end a sentence early. Line ends inside
 # running text do not end a sentence, those between rows and items do.
 

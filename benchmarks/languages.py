@@ -110,11 +110,11 @@ def heads(
                 cosines = embedder.embed_documents(parts) @ embedder.embed_question(question)
                 for hits, scores in zip(first, (cosines, near), strict=True):
                     hits.append(held["answer"] in parts[int(np.argmax(scores))])
-        told, _ = kinds_of(question)
-        kinds += max(told, key=lambda kind: told[kind]) == "look-up"
-    shares = [f"{np.mean(hits):.3f}" for hits in first]
+        shares, _ = kinds_of(question)
+        kinds += max(shares, key=lambda kind: shares[kind]) == "look-up"
+    right_ones = [f"{np.mean(hits):.3f}" for hits in first]
     searcher.close()
-    return " | ".join([f"{auc(*odds):.3f}", *shares, f"{auc(*nearest):.3f}", f"{kinds / len(pairs):.3f}"])
+    return " | ".join([f"{auc(*odds):.3f}", *right_ones, f"{auc(*nearest):.3f}", f"{kinds / len(pairs):.3f}"])
 
 
 def measured(

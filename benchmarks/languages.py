@@ -40,12 +40,15 @@ COLUMNS = ["vectors @1 @5 @10", "words @1 @5 @10", "both @1 @5 @10", "AUC"]
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("folder", type=Path, nargs="?")
     arguments.add_argument("--embedder", nargs="+", default=["all-minilm-l6-v2", "multilingual-e5-small"])
     arguments.add_argument("--pairs", nargs="+", default=["en:en", "de:de", "es:es", "zh:zh", "en:de", "en:zh"])
     arguments.add_argument("--questions", type=int, default=0, help="a sample with a seed; 0 is all")
     arguments.add_argument("--heads", action="store_true")
     given = arguments.parse_args()
+    if given.folder is None:
+        print("Name the folder of XQuAD: nothing in examples/ has one text in several languages.")
+        return
     rows = [json.loads(line) for line in (given.folder / "qa.jsonl").read_text("utf-8").splitlines()]
     asked = {(row["lang"], row["id"].partition("-")[2]): row for row in rows}
     ids = sorted({id for _, id in asked})

@@ -13,13 +13,14 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import fields
+from contextlib import closing, contextmanager, suppress
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
+from localrag.embeddings import languages as spoken
 from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.grounding import prompts
@@ -268,6 +269,8 @@ class Library:
                 "limit": prompt_cache.bound(self.folder / prompt_cache.FOLDER, self._settings.cache_bytes),
             },
             "embedder": storage.identity.to_dict(),
+            "languages": storage.languages(),
+            "advice": self._advice(storage),
             "instructions": storage.instructions,
             "generation": storage.generation,
             "failed": [{"document": item.document, "reason": item.reason} for item in storage.failures()],
@@ -455,6 +458,9 @@ class Library:
                     cluster=work,
                     read_facts=facts.refresh,
                 )
+                if report.complete and not before and not alone:
+                    self._fit_languages(storage, stop)
+                report = replace(report, languages=storage.languages(), advice=self._advice(storage))
                 after, stones = storage.content_hashes(), storage.tombstones
                 self._drop_stale(after, {document.path for document in storage.documents()})
             sandbox.mark_as_own(self._settings, self.name, report.root)
@@ -464,6 +470,22 @@ class Library:
             if forgotten := [one for one in before - after if stones.cover("", "", one)]:
                 audit.forget(record, forgotten)
         return report
+
+    def _fit_languages(self, storage: Editor, stop: Callable[[], bool] | None) -> None:
+        """Make the vectors of a new library again where another embedder that is here knows its languages."""
+        from localrag.ingest import sync
+
+        settings, model = self._settings, storage.identity.model
+        if spoken.is_chosen(settings) or not spoken.unknown_to(model, storage.languages()):
+            return
+        if better := spoken.installed(settings):
+            with suppress(Cancelled):  # the vectors that it has are good enough
+                self._embedder = embeddings.load_embedder(settings.with_options(embedder=better))
+                sync.renew(storage, self._embedder, stop=stop or (lambda: False), give_way=self._give_way(stop))
+
+    def _advice(self, storage: Storage) -> str:
+        root = next(iter(storage.roots()), "FOLDER")
+        return spoken.advice(self.name, root, storage.identity.model, storage.languages(), self._settings)
 
     def _drop_stale(self, hashes: set[str], paths: set[str]) -> None:
         """Delete what was kept of documents that are gone, given the content hashes and paths of those that are not."""

@@ -93,11 +93,14 @@ def status_command(name: str, as_json: bool) -> None:
         f"at most {size(cached['limit'])} (the setting cache_bytes)",
         "encrypted": how if status["read_only"] else _ENCRYPTED.get(how, how).format(name=name),
         "read from": ", ".join(status["roots"]) or "-",
+        "languages": ", ".join(f"{each.capitalize()} ({count})" for each, count in status["languages"].items()) or "-",
         "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",
         "wording": status["instructions"] or "the model's own (localrag instruct)",
     }
     for what, fact in facts.items():
         echo(one_line(fact), head=f"  {what:<10} ", dim=True)
+    if status["advice"]:
+        echo(one_line(status["advice"]), fg="yellow")
     echo()
     rows = []
     for item in status["list"]:

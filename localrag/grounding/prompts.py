@@ -17,6 +17,7 @@ from localrag.grounding import prompt_injection
 from localrag.quantities import load_words, phrases
 from localrag.search.ranking import neighbours
 from localrag.store.library import Library
+from localrag.store.text_analysis import FALLBACK, language
 from localrag.text import clean
 from localrag.types import Message, Passage, Turn
 
@@ -163,14 +164,21 @@ def _what(messages: Sequence[Message]) -> str:
     return "documents" if any(message.stable and not message.blocks for message in messages) else "passages"
 
 
-def worded(messages: Sequence[Message], instructions: str, short: bool = False, full: bool = False) -> list[Message]:
-    """Return the same prompt with the wording of the answer behind the question: its length, instructions.
+def worded(
+    messages: Sequence[Message], instructions: str, short: bool = False, full: bool = False, question: str = ""
+) -> list[Message]:
+    """Return the same prompt with the wording of the answer behind the question: its length, language, instructions.
+
+    The rules are in English, so a 1.5B model answers a German question in English unless it is asked otherwise.
 
     In front of the documents they would shift the answerability check: a 1.5B model told to "answer in German" says yes
     to more that is not there (docs/decisions/0033).
     """
     tail = WORDS["full"].format(what=_what(messages)) if full and not short else ""
-    tail += WORDS["instructed"].format(instructions=instructions) if instructions else ""
+    if instructions:
+        tail += WORDS["instructed"].format(instructions=instructions)
+    elif (spoken := language(question)) != FALLBACK:
+        tail += WORDS["language"].format(language=spoken.capitalize())
     return [*messages[:-1], replace(messages[-1], tail=tail + (WORDS["short"] if short else ""))]
 
 

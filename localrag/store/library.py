@@ -480,6 +480,11 @@ class Library:
         rows = self._select("SELECT document_id, other_id, similarity FROM near ORDER BY document_id, other_id")
         return self._values(lambda row: (paths[row[0]], paths[row[1]], float(row[2])), rows)
 
+    def languages(self) -> dict[str, int]:
+        """The number of documents in each language, the most first."""
+        sql = "SELECT language, count(*) FROM documents GROUP BY language ORDER BY 2 DESC, 1"
+        return dict(map(tuple, self._select(sql)))
+
     def overview(self) -> Overview:
         """What every search needs of all documents, read once a generation."""
         generation = self.generation

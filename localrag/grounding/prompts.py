@@ -17,7 +17,7 @@ from localrag.grounding import prompt_injection
 from localrag.quantities import load_words, phrases
 from localrag.search.ranking import neighbours
 from localrag.store.library import Library
-from localrag.store.text_analysis import FALLBACK, language
+from localrag.store.text_analysis import foreign
 from localrag.text import clean
 from localrag.types import Message, Passage, Turn
 
@@ -177,7 +177,7 @@ def worded(
     tail = WORDS["full"].format(what=_what(messages)) if full and not short else ""
     if instructions:
         tail += WORDS["instructed"].format(instructions=instructions)
-    elif (spoken := language(question)) != FALLBACK:
+    elif spoken := foreign(question):
         tail += WORDS["language"].format(language=spoken.capitalize())
     return [*messages[:-1], replace(messages[-1], tail=tail + (WORDS["short"] if short else ""))]
 

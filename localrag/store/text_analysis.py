@@ -92,6 +92,18 @@ def language(text: str) -> str:
     return best if shares[best] >= _MIN_SHARE else by_script(text) or FALLBACK
 
 
+def foreign(text: str) -> str:
+    """The language of a question that is plainly not in English, as two words of it say that no other has; else empty.
+
+    A few words tell little: "amzn op margin q3" has two of Italian, and one of Spanish may be French.
+    """
+    words = {word for word in re.findall(r"[^\W\d_]+", text[:_SAMPLE].lower()) if len(word) > 1}
+    counts = {name: len(words & common - COMMON[FALLBACK]) for name, common in COMMON.items()}
+    best, second = sorted(counts, key=lambda name: -counts[name])[:2]
+    known = counts[best] > max(1, counts[second], len(words & COMMON[FALLBACK]))
+    return best if known else by_script(text)
+
+
 def by_script(text: str) -> str:
     """The main language that is written in the script of a text; empty where that is Latin or Cyrillic."""
     sample = text[:_SAMPLE]

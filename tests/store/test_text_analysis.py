@@ -4,7 +4,18 @@ import unicodedata
 import pytest
 from hostile import LONG, texts
 
-from localrag.store.text_analysis import COMMON, FALLBACK, LANGUAGES, folded, language, sentences, stem, tokens, written
+from localrag.store.text_analysis import (
+    COMMON,
+    FALLBACK,
+    LANGUAGES,
+    folded,
+    foreign,
+    language,
+    sentences,
+    stem,
+    tokens,
+    written,
+)
 
 
 def terms(text, spoken="english"):
@@ -192,3 +203,19 @@ def test_nothing_is_lost_whatever_the_text():
             assert text[start:stop] == text[start:stop].strip()
             end = stop
         assert not text[end:].strip()
+
+
+@pytest.mark.parametrize(
+    ("question", "spoken"),
+    [
+        ("amzn op margin q3 23", ""),
+        ("micoa agency e&o insurance minimum", ""),
+        ("sabco swap driver w/o prolong ok?", ""),
+        ("Who signed for Deutsche Bank?", ""),
+        ("Wann endet der Vertrag, und wer kann ihn kündigen?", "german"),
+        ("¿Cuándo termina el contrato y quién puede rescindirlo?", "spanish"),
+        ("合同何时结束？", "chinese"),
+    ],
+)
+def test_only_a_question_plainly_in_another_language_counts_as_foreign(question, spoken):
+    assert foreign(question) == spoken

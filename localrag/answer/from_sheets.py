@@ -106,7 +106,7 @@ def _answer(asked: TableQuery, pair: Pair, table: Table, made: sqlite3.Connectio
     where, values = _where(asked)
     columns, sql = _sql(asked, table, where)
     rows = data_sheets.select(made, sql, values, query.stop)
-    lines = data_sheets.select(made, f'SELECT "·row" FROM rows{where} LIMIT {_MAX_CITED}', values, query.stop)
+    lines = data_sheets.select(made, f'SELECT rowid FROM rows{where} LIMIT {_MAX_CITED}', values, query.stop)
     ((count, measured),) = data_sheets.select(
         made, f"SELECT count(*), {f'count({quoted(measure.name)})' if measure else 'count(*)'} FROM rows{where}", values
     )
@@ -117,7 +117,7 @@ def _answer(asked: TableQuery, pair: Pair, table: Table, made: sqlite3.Connectio
         rows = [row[:-1] for row in rows]
     elif not asked.group and asked.operation in ("smallest", "largest"):
         own = f"{where}{' AND ' if where else ' WHERE '}{quoted(measure.name if measure else '')} = ?"
-        lines = data_sheets.select(made, f'SELECT "·row" FROM rows{own} LIMIT {_MAX_CITED}', [*values, rows[0][0]])
+        lines = data_sheets.select(made, f'SELECT rowid FROM rows{own} LIMIT {_MAX_CITED}', [*values, rows[0][0]])
     cited = tuple(_citation(pair, table, row[0], at) for at, row in enumerate(lines, 1))
     marks = "".join(f"[{one.marker}]" for one in cited)
     scope = f"{count:,} of {plural(len(table.starts), 'row')}"
@@ -198,7 +198,7 @@ def _sql(asked: TableQuery, table: Table, where: str) -> tuple[list[Column], str
         names = ", ".join(quoted(one.name) for one in shown_columns)
         order = f" WHERE {quoted(measure.name)} IS NOT NULL" if measure and not where else ""
         order += f" ORDER BY {quoted(measure.name)} {way}" if measure else ""
-        return shown_columns, f'SELECT {names}, "·row" FROM rows{where}{order}{limit or f" LIMIT {_MAX_ROWS}"}'
+        return shown_columns, f'SELECT {names}, rowid FROM rows{where}{order}{limit or f" LIMIT {_MAX_ROWS}"}'
     name = quoted(measure.name) if measure else "*"
     distinct = "DISTINCT " if asked.operation == "count" and measure else ""
     value = f"{_FUNCTIONS[asked.operation]}({distinct}{name})"
@@ -234,7 +234,7 @@ def _notes(asked: TableQuery, count: int, measured: int) -> list[str]:
 
 def _citation(pair: Pair, table: Table, row: int, marker: int) -> Citation:
     library, document = pair
-    page, start = table.page, table.starts[row]
+    page, start = table.page, table.starts[row - 1]
     end = page.text.find("\n", start)
     start, end = clip(page.text, (start, len(page.text) if end < 0 else end), (start, start))
     place = place_at(page, start, end)

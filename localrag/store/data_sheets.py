@@ -85,7 +85,7 @@ def table_of(page: Page) -> Table | None:
     end = len(text) if end < 0 else end
     head = _cells(text[first:at])
     around = f"{text[:first].strip()}\n{text[end:].strip()}".strip()
-    if not begin or len(around) > _MAX_AROUND or not 1 < len(head) <= MAX_COLUMNS or not all(map(_is_name, head)):
+    if not begin or len(around) > _MAX_AROUND or not 1 < len(head) <= MAX_COLUMNS or not _is_header(head):
         return None
     lines = text[begin:end].split("\n")
     if len(lines) < MIN_ROWS:
@@ -160,15 +160,17 @@ def _names(head: Sequence[str]) -> list[str]:
     """Return names that differ from each other: "Amount", "Amount (2)"."""
     found: list[str] = []
     taken: Counter[str] = Counter()
-    for name in (one.strip() for one in head):
+    for name in (one.strip() or f"column {at}" for at, one in enumerate(head, 1)):
         taken[name.casefold()] += 1
         again = taken[name.casefold()]
         found.append(name if again == 1 else f"{name} ({again})")
     return found
 
 
-def _is_name(text: str) -> bool:
-    return bool(text.strip()) and not _NUMBER.fullmatch(text) and not _ISO.fullmatch(text)
+def _is_header(head: Sequence[str]) -> bool:
+    """Return whether these are names of columns: most are there, and none is a number or a day."""
+    names = [text for text in head if text.strip()]
+    return 2 * len(names) > len(head) and not any(_NUMBER.fullmatch(one) or _ISO.fullmatch(one) for one in names)
 
 
 def _typed(name: str, cells: Sequence[str]) -> tuple[Column, list[Any]]:
@@ -287,10 +289,10 @@ def database(table: Table) -> sqlite3.Connection:
     made.execute("PRAGMA temp_store = MEMORY")
     types = {"number": "REAL", "date": "TEXT", "text": "TEXT"}
     columns = ", ".join(f"{quoted(one.name)} {types[one.kind]}" for one in table.columns)
-    made.execute(f'CREATE TABLE rows ({columns}, "·row" INTEGER)')
-    places = ", ".join("?" * (len(table.columns) + 1))
+    made.execute(f'CREATE TABLE rows ({columns})')
+    places = ", ".join("?" * len(table.columns))
     made.execute("BEGIN")
-    made.executemany(f"INSERT INTO rows VALUES ({places})", zip(*table.values, range(len(table.starts)), strict=True))
+    made.executemany(f"INSERT INTO rows VALUES ({places})", zip(*table.values, strict=True))
     made.execute("COMMIT")
     made.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY)
     return made

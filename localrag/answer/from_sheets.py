@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -56,9 +57,7 @@ class Sheets:
                     continue
                 title = f"{PurePosixPath(own[id].path).stem} {kept[0].page.label or ''}"
                 try:
-                    asked = table_query.parse(
-                        question.text, kept[0].columns, title, lambda texts, kept=kept: _cells(*kept, texts)
-                    )
+                    asked = table_query.parse(question.text, kept[0].columns, title, partial(_cells, *kept))
                     if asked and (done := _answer(asked, pair, *kept, query)):
                         found.append((asked, done))
                 except sqlite3.OperationalError as error:
@@ -106,7 +105,7 @@ def _answer(asked: TableQuery, pair: Pair, table: Table, made: sqlite3.Connectio
     where, values = _where(asked)
     columns, sql = _sql(asked, table, where)
     rows = data_sheets.select(made, sql, values, query.stop)
-    lines = data_sheets.select(made, f'SELECT rowid FROM rows{where} LIMIT {_MAX_CITED}', values, query.stop)
+    lines = data_sheets.select(made, f"SELECT rowid FROM rows{where} LIMIT {_MAX_CITED}", values, query.stop)
     ((count, measured),) = data_sheets.select(
         made, f"SELECT count(*), {f'count({quoted(measure.name)})' if measure else 'count(*)'} FROM rows{where}", values
     )
@@ -117,7 +116,7 @@ def _answer(asked: TableQuery, pair: Pair, table: Table, made: sqlite3.Connectio
         rows = [row[:-1] for row in rows]
     elif not asked.group and asked.operation in ("smallest", "largest"):
         own = f"{where}{' AND ' if where else ' WHERE '}{quoted(measure.name if measure else '')} = ?"
-        lines = data_sheets.select(made, f'SELECT rowid FROM rows{own} LIMIT {_MAX_CITED}', [*values, rows[0][0]])
+        lines = data_sheets.select(made, f"SELECT rowid FROM rows{own} LIMIT {_MAX_CITED}", [*values, rows[0][0]])
     cited = tuple(_citation(pair, table, row[0], at) for at, row in enumerate(lines, 1))
     marks = "".join(f"[{one.marker}]" for one in cited)
     scope = f"{count:,} of {plural(len(table.starts), 'row')}"
@@ -162,12 +161,12 @@ def _findings(
 
 
 def _what(asked: TableQuery) -> str:
+    name = asked.measure.name if asked.measure else ""
     if asked.operation == "count":
-        return f"number of different values of {asked.measure.name}" if asked.measure else "number of rows"
+        return f"number of different values of {name}" if name else "number of rows"
     if asked.operation == "rows":
-        return f"rows with the {'largest' if asked.descending else 'smallest'} {asked.measure.name if asked.measure else ''}"
-    joined = " of" if asked.operation in ("sum", "average") else ""
-    return f"{asked.operation}{joined} {asked.measure.name if asked.measure else ''}"
+        return f"rows with the {'largest' if asked.descending else 'smallest'} {name}"
+    return f"{asked.operation}{' of' if asked.operation in ('sum', 'average') else ''} {name}"
 
 
 def _labelled(names: Sequence[str], row: Sequence[str]) -> str:
@@ -198,7 +197,7 @@ def _sql(asked: TableQuery, table: Table, where: str) -> tuple[list[Column], str
         names = ", ".join(quoted(one.name) for one in shown_columns)
         order = f" WHERE {quoted(measure.name)} IS NOT NULL" if measure and not where else ""
         order += f" ORDER BY {quoted(measure.name)} {way}" if measure else ""
-        return shown_columns, f'SELECT {names}, rowid FROM rows{where}{order}{limit or f" LIMIT {_MAX_ROWS}"}'
+        return shown_columns, f"SELECT {names}, rowid FROM rows{where}{order}{limit or f' LIMIT {_MAX_ROWS}'}"
     name = quoted(measure.name) if measure else "*"
     distinct = "DISTINCT " if asked.operation == "count" and measure else ""
     value = f"{_FUNCTIONS[asked.operation]}({distinct}{name})"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from localrag.quantities import CARDINALS, YEAR, find_dates, find_months, load_words, add_months
+from localrag.quantities import CARDINALS, YEAR, add_months, find_dates, find_months, load_words
 from localrag.store.data_sheets import Column
 from localrag.store.text_analysis import FALLBACK, folded, stem
 
@@ -159,32 +159,33 @@ def _ranking(
     query: TableQuery,
     groups: Sequence[_Found],
     others: Sequence[_Found],
-    operation: str,
+    operation: Operation | Literal[""],
     descending: bool,
 ) -> TableQuery | None:
     """Return a query for the first groups, or rows, by a measure: "the five largest clients by amount"."""
     names = [*groups, *others]
     numbers = [one for one in names if one.column and one.column.kind == "number"]
     rest = [one for one in names if one not in numbers]
-    if operation == "count" and len(rest) == 1 and not numbers:
-        measure, group = None, rest[0]
-    elif len(numbers) == 1 and len(rest) <= 1:
-        measure, group = numbers[0].column, rest[0] if rest else None
-    else:
+    measure = numbers[0].column if numbers else None
+    if len(numbers) > 1 or len(rest) > 1 or (measure is None and operation != "count"):
         return None
+    if not rest:
+        found = replace(query, operation="rows", measure=measure, descending=descending)
+        return found if query.limit and not operation else None
+    group = rest[0].column
     # "The largest amount of a client" may be a row's or a client's.
-    if group is not None and not operation and not (groups and groups[0].column is measure):
+    if group is None or (not operation and not (groups and groups[0].column is measure)):
         return None
-    if group is None:
-        if operation or not query.limit:
-            return None
-        return replace(query, operation="rows", measure=measure, descending=descending)
-    is_many = words[group.last].endswith("s") and group.column and not group.column.name.lower().endswith("s")
-    if not query.limit and is_many:
-        return None
-    named: Operation = "average" if operation == "average" else "count" if operation == "count" else "sum"
-    limit = query.limit or 1
-    return replace(query, operation=named, measure=measure, group=group.column, limit=limit, descending=descending)
+    if not query.limit and words[rest[0].last].endswith("s") and not group.name.lower().endswith("s"):
+        return None  # "the largest clients" are no number of them
+    return replace(
+        query,
+        operation=operation or "sum",
+        measure=measure,
+        group=group,
+        limit=query.limit or 1,
+        descending=descending,
+    )
 
 
 def _is_grouped(words: Sequence[str], kinds: Mapping[int, Operation], at: int) -> bool:
@@ -201,25 +202,18 @@ def _is_grouped(words: Sequence[str], kinds: Mapping[int, Operation], at: int) -
 
 
 def _chosen(candidates: Sequence[_Found]) -> list[_Found] | None:
-    """Return the longest candidates that do not overlap; None where two of one length name different things."""
+    """Return the longest candidates that do not overlap; None where two of one run name different things."""
+
+    def rank(one: _Found) -> tuple[int, bool, bool]:
+        return one.first - one.last, one.value is not None, one.days is not None
+
     chosen: list[_Found] = []
-    rank = lambda one: (one.first - one.last, one.value is not None, one.days is not None)  # noqa: E731
     for one in sorted(candidates, key=rank):
         over = [other for other in chosen if one.first <= other.last and other.first <= one.last]
-        if not over:
-            chosen.append(one)
-        elif any(rank(other) == rank(one) and (other.first, other.last) == (one.first, one.last) for other in over):
-            near = [c for c in candidates if c.value is None and c.column is one.column and _touch(c, one)]
-            own = [c for c in candidates if c.value is None and c.column is over[0].column and _touch(c, over[0])]
-            if bool(near) == bool(own) or one.value is None:
-                return None
-            if near:
-                chosen[chosen.index(over[0])] = one
+        if any(rank(other) == rank(one) and other.first == one.first for other in over):
+            return None
+        chosen += [one] * (not over)
     return chosen
-
-
-def _touch(one: _Found, other: _Found) -> bool:
-    return one.last + 1 == other.first or other.last + 1 == one.first
 
 
 def _columns(words: Sequence[str], columns: Sequence[Column]) -> list[_Found]:

@@ -19,9 +19,9 @@ from localrag.quantities import CURRENCIES, parse_date, plural
 from localrag.security.storage import sqlite3
 from localrag.types import Page
 
-# Fewer rows fit a few passages. Up to the second number they are searched as passages, too.
-MIN_ROWS, MAX_PASSAGES = 200, 2_000
-MAX_COLUMNS = 300
+# Fewer rows fit a few passages. Up to so many characters (a thousand passages) they are searched as passages, too.
+MIN_ROWS, MAX_SEARCHED = 200, 200_000
+MAX_COLUMNS = 1_000
 _TYPED = 0.95  # of the filled cells of a column with a type
 _PROSE, _MAX_PROSE = 80, 0.5  # characters of a cell of prose; the share of such columns in a sheet of data
 _MAX_AROUND = 4_000  # characters outside the table
@@ -110,7 +110,7 @@ def prose(pages: Sequence[Page]) -> list[Page]:
     """Return pages without the text of rows that are too many for passages; what follows describes them."""
     found = list(pages)
     for number, page in enumerate(found[1:]):
-        if page.unit == "columns" and len(found[number].anchors) > MAX_PASSAGES:
+        if page.unit == "columns" and len(found[number].text) > MAX_SEARCHED:
             found[number] = replace(found[number], text="", headings=(), anchors=())
     return found
 
@@ -263,7 +263,7 @@ def _dates(name: str, filled: int, cells: Sequence[str]) -> tuple[Column, list[A
     column = Column(name, "date", filled, missing)
     if filled - missing < _TYPED * filled:
         return column, [None] * len(cells)
-    slashed = [dict((order, day) for order, day in one.readings) for one in mentions.values() if "/" in one.text]
+    slashed = [dict(one.readings) for one in mentions.values() if "/" in one.text]
     orders = {next(iter(one)) for one in slashed if len(one) == 1 and "" not in one}
     doubtful = any(len(one) > 1 for one in slashed)
     if len(orders) > 1 or (doubtful and not orders):
@@ -284,12 +284,12 @@ def quoted(name: str) -> str:
 
 
 def database(table: Table) -> sqlite3.Connection:
-    """Return a database in memory with the rows of a table as "rows", numbered by "row", which can only be read."""
+    """Return a database in memory with the rows of a table as "rows", which can only be read."""
     made = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     made.execute("PRAGMA temp_store = MEMORY")
     types = {"number": "REAL", "date": "TEXT", "text": "TEXT"}
     columns = ", ".join(f"{quoted(one.name)} {types[one.kind]}" for one in table.columns)
-    made.execute(f'CREATE TABLE rows ({columns})')
+    made.execute(f"CREATE TABLE rows ({columns})")
     places = ", ".join("?" * len(table.columns))
     made.execute("BEGIN")
     made.executemany(f"INSERT INTO rows VALUES ({places})", zip(*table.values, strict=True))

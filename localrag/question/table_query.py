@@ -117,9 +117,8 @@ def _query(
     for one in found:
         if one.column is not None and one.value is not None:
             values.setdefault(one.column, []).append(one.value)
-    held = {one.last + 1 for one in found if one.value is not None} | {
-        one.first - 1 for one in found if one.value is not None
-    }
+    given = [one for one in found if one.value is not None]
+    held = {one.last + 1 for one in given} | {one.first - 1 - (words[one.first - 1] == "is") for one in given}
     names = [one for one in found if one.column is not None and one.value is None]
     names = [one for one in names if not (one.column in values and {one.first, one.last} & held)]
     superlatives = {kind for kind in kinds.values() if kind in ("smallest", "largest")}

@@ -233,7 +233,7 @@ class Library:
         # Page n is nearly always the n-th, so that a long document need not be read whole.
         if page is not None and (likely := storage.page(found.id, page - 1)) and likely.number == page:
             return found, likely
-        pages = storage.pages(found.id)
+        pages = storage.pages(found.id, every_row=True)
         if page is None and len(pages) == 1:
             return found, pages[0]
         if page is not None and (numbered := [each for each in pages if each.number == page]):

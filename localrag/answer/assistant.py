@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrag.answer import answering, decomposition, followups, planning
+from localrag.answer.from_sheets import Sheets
 from localrag.answer.planning import BACKGROUND
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError, StorageError, UsageError
 from localrag.events import (
@@ -78,6 +79,7 @@ class Assistant(Workspace):
         super().__init__(settings, generator)
         self._clause_questions = ClauseQuestions(self.searcher)
         self._reports = Reports(self.searcher.sentences)
+        self._sheets = Sheets()
 
     def ask(
         self,
@@ -108,7 +110,7 @@ class Assistant(Workspace):
         with priority.asking(self.settings.questions_dir):
             asked = self.prepare(question, libraries, filters.of(documents), mode, history, stop)
             query = self._completed(asked)
-            known = self._from_facts(query) or self._from_figures(query)
+            known = self._sheets.answer(query) or self._from_facts(query) or self._from_figures(query)
             route = Route(known.plan) if known else self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             if asked.question.leans and not query.question.leans:

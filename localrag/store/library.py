@@ -27,7 +27,7 @@ from localrag.security import audit, offline
 from localrag.security.encryption import unlocked
 from localrag.security.storage import sqlite3
 from localrag.settings import Settings
-from localrag.store import names
+from localrag.store import data_sheets, names
 from localrag.store.full_text import FullText
 from localrag.store.vector_index import LibraryIndex
 from localrag.types import (
@@ -452,15 +452,22 @@ class Library:
             )
         return found[0]
 
-    def pages(self, document_id: int) -> list[Page]:
-        return self._pages("document_id = ? ORDER BY position", document_id)
+    def pages(self, document_id: int, *, every_row: bool = False) -> list[Page]:
+        """The pages of a document; without `every_row`, rows that are too many for passages are left out."""
+        pages = self._pages("document_id = ? ORDER BY position", document_id)
+        return pages if every_row else data_sheets.prose(pages)
+
+    def sheets(self) -> list[tuple[int, int]]:
+        """The sheets of data, each by its document and the position of the page of its rows."""
+        sql = "SELECT document_id, position - 1 FROM pages WHERE unit = 'columns' ORDER BY document_id, position"
+        return [(row[0], row[1]) for row in self._select(sql)]
 
     def page(self, document_id: int, position: int) -> Page | None:
         return next(iter(self._pages("document_id = ? AND position = ?", document_id, position)), None)
 
     def _pages(self, where: str, *values: int) -> list[Page]:
-        rows = self._select(f"SELECT number, label, unit, text, layout FROM pages WHERE {where}", values)
-        return self._values(_page, rows)
+        found = self._select(f"SELECT number, label, unit, text, layout FROM pages WHERE {where}", values)
+        return self._values(_page, found)
 
     def page_text(self, document_id: int, position: int) -> str:
         sql = "SELECT text FROM pages WHERE document_id = ? AND position = ?"

@@ -17,7 +17,7 @@ from localrag.errors import Cancelled
 from localrag.grounding.annotations import laid_out
 from localrag.grounding.citations import clip
 from localrag.grounding.stages import Findings, Pair, Query
-from localrag.quantities import plural
+from localrag.quantities import CURRENCIES, plural
 from localrag.question import table_query
 from localrag.question.table_query import TableQuery
 from localrag.security.storage import sqlite3
@@ -103,6 +103,9 @@ def _answer(asked: TableQuery, pair: Pair, table: Table, made: sqlite3.Connectio
         if measure.kind == "text" or asked.operation in ("sum", "average"):
             return None
     where, values = _where(asked)
+    if needs and measure is not None and (mixed := _currencies(asked, table, made, where, values)):
+        text = f"“{measure.name}” is in several currencies, which are not put together: ask for one, or by {mixed}."
+        return _findings(text, False, "", pair, table, (), ())
     columns, sql = _sql(asked, table, where)
     rows = data_sheets.select(made, sql, values, query.stop)
     lines = data_sheets.select(made, f"SELECT rowid FROM rows{where} LIMIT {_MAX_CITED}", values, query.stop)
@@ -113,7 +116,6 @@ def _answer(asked: TableQuery, pair: Pair, table: Table, made: sqlite3.Connectio
         return None
     if asked.operation == "rows":
         lines = [(row[-1],) for row in rows[:_MAX_CITED]]
-        rows = [row[:-1] for row in rows]
     elif not asked.group and asked.operation in ("smallest", "largest"):
         own = f"{where}{' AND ' if where else ' WHERE '}{quoted(measure.name if measure else '')} = ?"
         lines = data_sheets.select(made, f"SELECT rowid FROM rows{own} LIMIT {_MAX_CITED}", [*values, rows[0][0]])
@@ -121,7 +123,12 @@ def _answer(asked: TableQuery, pair: Pair, table: Table, made: sqlite3.Connectio
     marks = "".join(f"[{one.marker}]" for one in cited)
     scope = f"{count:,} of {plural(len(table.starts), 'row')}"
     what = _what(asked)
-    shown_rows = [[shown(column, value) for column, value in zip(columns, row, strict=True)] for row in rows]
+    if asked.operation == "rows":  # as the sheet writes them
+        at = [table.columns.index(column) for column in columns]
+        shown_rows = [[table.texts[row[-1] - 1][one] for one in at] for row in rows]
+        rows = [row[:-1] for row in rows]
+    else:
+        shown_rows = [[shown(column, value) for column, value in zip(columns, row, strict=True)] for row in rows]
     if asked.operation == "rows":
         head = f"{plural(count, 'row')} {'has' if count == 1 else 'have'} it {marks}."
         head = f"The {len(rows)} {what} of {scope} {marks}." if measure else head
@@ -136,10 +143,22 @@ def _answer(asked: TableQuery, pair: Pair, table: Table, made: sqlite3.Connectio
         for one in listed[:_MAX_LINES]
     ]
     table_rows = tuple(dict(zip(names, row, strict=True)) for row in rows)
-    notes = _notes(asked, count, measured)
+    notes = _notes(asked, table, count, measured)
     bound = _bound(sql, values)
     text = laid_out([head, *body, *more(table_rows), *notes, f"SQL: {bound}"])
     return _findings(text, True, bound, pair, table, cited, table_rows)
+
+
+def _currencies(asked: TableQuery, table: Table, made: sqlite3.Connection, where: str, values: Sequence[Any]) -> str:
+    """Return the column that gives the rows asked for several currencies; empty where none does."""
+    for column in table.columns:
+        if column.kind == "text" and column is not asked.group:
+            name = quoted(column.name)
+            own = f"{where}{' AND' if where else ' WHERE'} {name} IS NOT NULL LIMIT {_MAX_LINES}"
+            found = [row[0] for row in data_sheets.select(made, f"SELECT DISTINCT {name} FROM rows{own}", values)]
+            if len(found) > 1 and all(one.strip().lower() in CURRENCIES for one in found):
+                return column.name
+    return ""
 
 
 def _findings(
@@ -220,9 +239,11 @@ def _bound(sql: str, values: Sequence[Any]) -> str:
     return "".join(part + mark for part, mark in zip(parts, [*marks, ""], strict=True))
 
 
-def _notes(asked: TableQuery, count: int, measured: int) -> list[str]:
+def _notes(asked: TableQuery, table: Table, count: int, measured: int) -> list[str]:
     """Return what the numbers leave out."""
     measure, notes = asked.measure, []
+    if table.totals:
+        notes.append(f"Left out as totals of other rows: {plural(table.totals, 'row')}.")
     if measure is not None and asked.operation != "count" and measured < count:
         notes.append(f"{count - measured:,} of these rows have no {measure.kind} in “{measure.name}” and are left out.")
     for column in filter(None, (measure, asked.dated)):

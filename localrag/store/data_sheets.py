@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from math import isclose
 from typing import Any
 
 from localrag.quantities import CURRENCIES, parse_date, plural
@@ -58,7 +59,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a page: spans of lines, columns, and the cells as values (None where a cell is none of its kind)."""
+    """The rows of a page: spans of lines, columns, and the cells as values (None where a cell is none of its kind).
+
+    Rows that total others are left out; `totals` says how many.
+    """
 
     page: Page
     columns: tuple[Column, ...]
@@ -66,6 +70,7 @@ class Table:
     texts: Sequence[Sequence[str]] = field(repr=False)
     values: Sequence[Sequence[Any]] = field(repr=False)  # by column
     around: str = ""
+    totals: int = 0
 
 
 def names_in(description: str) -> list[str]:
@@ -97,13 +102,18 @@ def table_of(page: Page) -> Table | None:
     for line in lines:
         starts.append(offset)
         offset += len(line) + 1
-    read = [_typed(name, cells) for name, cells in zip(_names(head), zip(*texts, strict=True), strict=True)]
+    names = _names(head)
+    read = [_typed(name, cells) for name, cells in zip(names, zip(*texts, strict=True), strict=True)]
+    if totals := _totals(read, texts):
+        starts = [start for at, start in enumerate(starts) if at not in totals]
+        texts = [row for at, row in enumerate(texts) if at not in totals]
+        read = [_typed(name, cells) for name, cells in zip(names, zip(*texts, strict=True), strict=True)]
     sizes = [sum(map(len, cells)) for cells in zip(*texts, strict=True)]
     long = sum(size for size, (one, _) in zip(sizes, read, strict=True) if size > _PROSE * max(1, one.filled))
     if all(one.kind == "text" for one, _ in read) or long > _MAX_PROSE * sum(sizes):
         return None
     columns, values = zip(*read, strict=True)
-    return Table(page, columns, tuple(starts), texts, values, around)
+    return Table(page, columns, tuple(starts), texts, values, around, len(totals))
 
 
 def prose(pages: Sequence[Page]) -> list[Page]:
@@ -146,6 +156,37 @@ def shown(column: Column, value: Any) -> str:
         return "" if value is None else str(value)
     text = f"{value:,.{column.places}f}"
     return f"{text}{' ' if column.unit else ''}{column.unit}"
+
+
+def _totals(read: Sequence[tuple[Column, Sequence[Any]]], texts: Sequence[Sequence[str]]) -> set[int]:
+    """Return the rows whose numbers are sums of those above, or since the last such row.
+
+    They lack what other rows have, or are the last.
+    """
+    usual = [at for at, (one, _) in enumerate(read) if one.filled > _TYPED * len(texts)]
+    numbers = [values for one, values in read if one.kind == "number"]
+    found = set[int]()
+    whole, part = [0.0] * len(numbers), [0.0] * len(numbers)
+    rows, few = 0, 3  # of so few rows the sum may be chance
+    for at, row in enumerate(texts):
+        own = [values[at] for values in numbers]
+        thin = any(not row[one] for one in usual) or at == len(texts) - 1
+        if thin and any(own) and ((at > few and _equal(own, whole)) or (rows > few and _equal(own, part))):
+            found.add(at)
+            part, rows = [0.0] * len(numbers), 0
+            continue
+        whole, part = _added(whole, own), _added(part, own)
+        rows += 1
+    return found
+
+
+def _equal(values: Sequence[float | None], sums: Sequence[float]) -> bool:
+    pairs = zip(values, sums, strict=True)
+    return all(one is None or isclose(one, other, rel_tol=1e-6, abs_tol=0.005) for one, other in pairs)
+
+
+def _added(sums: Sequence[float], values: Sequence[float | None]) -> list[float]:
+    return [one + (other or 0.0) for one, other in zip(sums, values, strict=True)]
 
 
 # --- cells ------------------------------------------------------------------------------------------------------

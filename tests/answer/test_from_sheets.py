@@ -138,6 +138,31 @@ def test_mixed_currencies_are_not_added(assistant, made):
     assert not answer.found and "EUR and USD" in answer.answer
 
 
+def test_a_column_of_currencies_keeps_amounts_apart(assistant, made):
+    made(
+        {"p.csv": "Client,Price,Currency\n" + "\n".join(f"C{n % 3},{n}.50,{('EUR', 'USD')[n % 2]}" for n in range(300))}
+    )
+    _, answer = ask(assistant, "What is the sum of price?", "data")
+    assert not answer.found and "by Currency" in answer.answer
+    ((euros,),) = values(ask(assistant, "What is the sum of price in EUR?", "data")[1])
+    assert euros == sum(n + 0.5 for n in range(0, 300, 2))
+    assert len(values(ask(assistant, "What is the sum of price by currency?", "data")[1])) == 2
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_rows_that_total_others_are_left_out(assistant, made, parts):
+    rows = [f"K{n},Day {n % 28},{n}.25" for n in range(300)]
+    sums = [sum(n + 0.25 for n in range(300) if n * parts // 300 == part) for part in range(parts)]
+    lines = [
+        line
+        for part in range(parts)
+        for line in (*(row for n, row in enumerate(rows) if n * parts // 300 == part), f"Subtotal,,{sums[part]:.2f}")
+    ]
+    made({"p.csv": "\n".join(["Key,When,Price", *lines, f"Total,,{sum(sums):.2f}"])})
+    _, answer = ask(assistant, "What is the sum of price?", "data")
+    assert values(answer) == [(pytest.approx(sum(sums)),)] and "300 of 300 rows" in answer.answer
+
+
 def test_numbers_and_days_are_read_as_their_column_writes_them(assistant, made):
     lines = [f"K{n % 2};({n}.000,50);{1 + n % 28:02}.03.2024" for n in range(300)]
     made({"p.csv": "\n".join(["Kunde;Betrag;Datum", *lines])})

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -643,6 +644,7 @@ def _stamp(options: Options, limits: Limits | None = None) -> str:
     if limits is not None:
         facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]
         facts += [name for name, program in programs.installed().items() if program]
+        facts += [*programs.missing_parts(), *(["libpff"] * (find_spec("pypff") is not None))]
         facts += [options.speech] * bool(options.speech)
     return json.dumps(facts, separators=(",", ":"))
 

@@ -109,7 +109,7 @@ class _Store:
         self._file = bytearray(0x4600)
         self._blocks: list[tuple[int, int, int]] = []  # number, offset, size
         self._nodes: dict[int, tuple[int, int, int]] = {}  # data, subnodes, parent
-        self._named: list[int] = []
+        self._named = [STARTS]  # libpff reads no store without any
         self._number = self._index = 1
 
     def made(self, folders: Sequence[Folder], version: int) -> bytes:

@@ -88,7 +88,7 @@ def _convert(source: Source, options: Options, to: _Format) -> Reading:
     readers = {"docx": word, "pptx": slides, "xlsx": sheets, "pdf": pdf}
     reading: Reading = readers[to].read(converted, options)
     # For a file without a date LibreOffice writes that of the conversion.
-    return replace(reading, date="") if reading.date >= before else reading
+    return replace(reading, date="") if reading.date >= before[: len(reading.date)] else reading
 
 
 def _format(source: Source) -> _Format:

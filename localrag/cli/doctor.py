@@ -159,7 +159,11 @@ def _helpers(settings: Settings) -> Iterator[Seen]:
     for name, program in programs.installed().items():
         yield ("ok", f"{name}: {program}", "") if program else ("info", f"{name} is not installed: {lost[name]}", "")
     for part in programs.missing_parts():
-        yield "info", f"LibreOffice lacks {part}, so some files are not read", f"Debian: libreoffice-{part.lower()}-nogui"
+        yield (
+            "info",
+            f"LibreOffice lacks {part}, so some files are not read",
+            f"Debian: libreoffice-{part.lower()}-nogui",
+        )
 
 
 def _settings_files(settings: Settings) -> Iterator[Seen]:

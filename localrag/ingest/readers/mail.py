@@ -600,7 +600,7 @@ def attachments_of(item: OutlookItem, budget: Budget, prefix: str = "", depth: i
     names = Names()
     html = (item.binary(_HTML) or b"").decode("latin-1") or item.text(_HTML)
     for one in item.attachments():
-        name = "attachment.eml"
+        name = f"{prefix}attachment.eml"
         try:
             mail = one.mail()
             name = subject_name(mail.subject()) if mail is not None else _attachment_name(one, html)

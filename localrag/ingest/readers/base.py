@@ -46,8 +46,8 @@ def read_parts(document: Path | Source, options: Options | None = None) -> Itera
     try:
         source = _source(document)
         yield from _parts(source, "", options, Budget(options, source.size), options.depth)
-    except ReadError as error:
-        yield _refused("", error)
+    except (ReadError, OSError) as error:
+        yield _refusal("", error)
 
 
 def source_of(document: Path | Source, name: str, options: Options) -> Source:

@@ -253,7 +253,8 @@ class Editor(Library):
         Its documents up to number `before` are those of an earlier version, and deleted.
         """
         with self.transaction():
-            self._delete_documents(f"{_OF_FILE} AND id <= ?", (self._root_id(root), path, before))
+            if before:
+                self._delete_documents(f"{_OF_FILE} AND id <= ?", (self._root_id(root), path, before))
             self._db.execute(
                 "INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (root_id, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns, "

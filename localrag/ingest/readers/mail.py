@@ -373,23 +373,11 @@ _TEXT, _TEXT8, _BINARY, _OBJECT = 0x001F, 0x001E, 0x0102, 0x000D  # types of pro
 _INTEGER, _BOOLEAN, _TIME = 0x0003, 0x000B, 0x0040
 _START = 0x820D
 # What is shown of entries in calendars and lists of tasks, and of contacts. From 0x8000 on each file has its own tags.
-_FACTS = {
-    "Start": _START,
-    "End": 0x820E,
-    "Where": 0x8208,
-    "Repeats": 0x8232,
-    "Attendees": 0x8238,
-    "Begin": 0x8104,
-    "Due": 0x8105,
-    "Company": 0x3A16,
-    "Job title": 0x3A17,
-    "Phone": 0x3A08,
-    "Home phone": 0x3A09,
-    "Mobile": 0x3A1C,
-    "E-mail": 0x8083,
-    "Address": 0x801B,
-}
-_FACTUAL = ("ipm.appointment", "ipm.schedule", "ipm.task", "ipm.contact")  # classes of items
+_MEETING = {"Start": _START, "End": 0x820E, "Where": 0x8208, "Repeats": 0x8232, "Attendees": 0x8238}
+_TASK = {"Begin": 0x8104, "Due": 0x8105}
+_PHONES = {"Phone": 0x3A08, "Home phone": 0x3A09, "Mobile": 0x3A1C}
+_CONTACT = {"Company": 0x3A16, "Job title": 0x3A17, **_PHONES, "E-mail": 0x8083, "Address": 0x801B}
+_FACTS = {"ipm.appointment": _MEETING, "ipm.schedule": _MEETING, "ipm.task": _TASK, "ipm.contact": _CONTACT}
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _MAX_MAILS = 10
 _BLOCK_TAG = re.compile(rb"\{\\\*\\htmltag\d*\s*</?(?:li|p|div|br|tr|h\d|table|ul|ol)\b[^{}]*\}", re.I)  # HTML in RTF
@@ -564,12 +552,12 @@ def letter_of(item: OutlookItem) -> Letter:
     date = iso_date(written) or (sent.isoformat() if sent else "")
     written = written or (format_datetime(sent) if sent else "")
     shown = {"From": sender, "To": to, "Cc": cc, "Bcc": bcc, "Date": written, "Subject": item.subject()}
-    facts = "\n".join(_facts(item)) if kind.startswith(_FACTUAL) else ""
+    facts = "\n".join(_facts(item, kind))
     return Letter(shown, author, date, (*[(facts, "")] * bool(facts), (plain, html)), item.lost)
 
 
-def _facts(item: OutlookItem) -> Iterator[str]:
-    for label, tag in _FACTS.items():
+def _facts(item: OutlookItem, kind: str) -> Iterator[str]:
+    for label, tag in _FACTS.get(".".join(kind.split(".")[:2]), {}).items():
         moment = item.date(tag)
         if text := f"{moment:%Y-%m-%d %H:%M} UTC" if moment else item.text(tag):
             yield f"{label}: {text}"

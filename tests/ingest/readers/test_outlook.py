@@ -147,3 +147,14 @@ def test_a_store_is_read_item_by_item(tmp_path):
         kept = max(kept, sum(1 for each in gc.get_objects() if isinstance(each, outlook._Item)))
         assert member.source
     assert kept < 10
+
+
+def test_a_contact_and_a_task_show_their_facts():
+    contact = Mail({stores.SUBJECT: "Ada Quill", stores.CLASS: "IPM.Contact", 0x3A16: "Quill Ltd", 0x8083: "ada@q.org"})
+    task = Mail({stores.SUBJECT: "Sign", stores.CLASS: "IPM.Task", 0x8105: datetime(2024, 6, 1, tzinfo=UTC)})
+    texts, refused = read(store(Folder("All", [contact, task])))
+    assert refused == {}
+    assert list(texts.values()) == [
+        "Subject: Ada Quill\n\nCompany: Quill Ltd\nE-mail: ada@q.org",
+        "Subject: Sign\n\nDue: 2024-06-01 00:00 UTC",
+    ]

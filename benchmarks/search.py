@@ -65,6 +65,9 @@ class Given:
     def embed_question(self, text: str) -> Any:
         return self.vectors[text]
 
+    def nearness(self, cosines: Any) -> Any:
+        return cosines
+
 
 def word(number: int) -> str:
     parts: list[str] = []

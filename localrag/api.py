@@ -13,13 +13,14 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import fields
+from contextlib import closing, contextmanager, suppress
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
+from localrag.embeddings import languages as spoken
 from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.grounding import prompts
@@ -51,7 +52,7 @@ _MAX_NAME = 200  # bytes, since what is written first has a longer name
 
 
 def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
-    """Open a library by name, with the settings of files and variables by default.
+    """Open a library by name, or by the path of a read-only one, with the settings of files and variables by default.
 
     Args:
         create: the library need not exist; the first `ingest` creates it.
@@ -62,7 +63,7 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
     """
     settings = settings or load_settings()
     retention.apply(settings)
-    library = Library(check_name(name), settings)
+    library = Library(check_name(name := names.resolve(settings, name)), settings)
     if not create:
         library._storage()  # raises if it does not exist
     elif (settings.indexes_dir / name).exists():
@@ -232,7 +233,7 @@ class Library:
         # Page n is nearly always the n-th, so that a long document need not be read whole.
         if page is not None and (likely := storage.page(found.id, page - 1)) and likely.number == page:
             return found, likely
-        pages = storage.pages(found.id)
+        pages = storage.pages(found.id, every_row=True)
         if page is None and len(pages) == 1:
             return found, pages[0]
         if page is not None and (numbered := [each for each in pages if each.number == page]):
@@ -259,14 +260,17 @@ class Library:
             "folder": str(self._settings.indexes_dir / self.name),
             "encrypted": unlocked.encrypted_folder(self.folder) is not None,
             "store": store_of_library(self.folder),
+            "read_only": str(kept) if (kept := names.files_of_library(self.folder)) != self.folder else None,
             "roots": storage.roots(),
             **storage.counts(),
-            "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
+            "bytes": sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()),
             "cached": {
                 **dict(zip(("passages", "bytes"), prompt_cache.usage(self.folder), strict=True)),
                 "limit": prompt_cache.bound(self.folder / prompt_cache.FOLDER, self._settings.cache_bytes),
             },
             "embedder": storage.identity.to_dict(),
+            "languages": storage.languages(),
+            "advice": self._advice(storage),
             "instructions": storage.instructions,
             "generation": storage.generation,
             "failed": [{"document": item.document, "reason": item.reason} for item in storage.failures()],
@@ -312,7 +316,7 @@ class Library:
         from localrag.items import facts
         from localrag.store.writer import Editor
 
-        if not self._storage().without_facts(facts.VERSION):
+        if (self.folder / names.LINK).exists() or not self._storage().without_facts(facts.VERSION):
             return 0
         with names.writing(self.folder, self.name, wait=False), closing(Editor.open(self.folder, self.name)) as storage:
             storage.hold(wait=False)
@@ -454,6 +458,9 @@ class Library:
                     cluster=work,
                     read_facts=facts.refresh,
                 )
+                if report.complete and not before and not alone:
+                    self._fit_languages(storage, stop)
+                report = replace(report, languages=storage.languages(), advice=self._advice(storage))
                 after, stones = storage.content_hashes(), storage.tombstones
                 self._drop_stale(after, {document.path for document in storage.documents()})
             sandbox.mark_as_own(self._settings, self.name, report.root)
@@ -463,6 +470,22 @@ class Library:
             if forgotten := [one for one in before - after if stones.cover("", "", one)]:
                 audit.forget(record, forgotten)
         return report
+
+    def _fit_languages(self, storage: Editor, stop: Callable[[], bool] | None) -> None:
+        """Make the vectors of a new library again where another embedder that is here knows its languages."""
+        from localrag.ingest import sync
+
+        settings, model = self._settings, storage.identity.model
+        if spoken.is_chosen(settings) or not spoken.unknown_to(model, storage.languages()):
+            return
+        if better := spoken.installed(settings):
+            with suppress(Cancelled):  # the vectors that it has are good enough
+                self._embedder = embeddings.load_embedder(settings.with_options(embedder=better))
+                sync.renew(storage, self._embedder, stop=stop or (lambda: False), give_way=self._give_way(stop))
+
+    def _advice(self, storage: Storage) -> str:
+        root = next(iter(storage.roots()), "FOLDER")
+        return spoken.advice(self.name, root, storage.identity.model, storage.languages(), self._settings)
 
     def _drop_stale(self, hashes: set[str], paths: set[str]) -> None:
         """Delete what was kept of documents that are gone, given the content hashes and paths of those that are not."""

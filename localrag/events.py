@@ -167,6 +167,8 @@ class IngestReport:
         near: documents with one that says nearly the same.
         recognised: pages whose text was recognised in a picture.
         forgotten: files and documents that were skipped because they were forgotten.
+        languages: how many documents the library has in each language, the most first.
+        advice: a sentence about the embedder where it does not know these languages.
     """
 
     library: str
@@ -182,6 +184,8 @@ class IngestReport:
     remarks: tuple[tuple[str, Remark], ...] = ()
     near: tuple[tuple[str, str], ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
+    languages: Mapping[str, int] = field(default_factory=dict)
+    advice: str = ""
     recognised: int = 0
     forgotten: int = 0
     chunks: int = 0
@@ -205,6 +209,8 @@ class IngestReport:
             ],
             "near_duplicates": [{"document": document, "of": other} for document, other in self.near],
             "ignored": dict(self.ignored),
+            "languages": dict(self.languages),
+            "advice": self.advice,
             "recognised_pages": self.recognised,
             "seconds": round(self.seconds, 3),
         }

@@ -1,6 +1,7 @@
 """Numbers, dates, months, currencies, units and durations as people write them: one table for all rooms.
 
-Months: English, German, French, Spanish, Italian, Portuguese, Dutch. Units and scales: English and German; spans of
+Months: English, German, French, Spanish, Italian, Portuguese, Dutch, the Nordic languages, Polish, Russian, Turkish and
+Arabic; days in Chinese, Japanese and Korean. Units and scales: English and German; spans of
 time also French and Spanish. Nothing is guessed: a date of slashes keeps both readings, a date without a year is none.
 """
 
@@ -92,7 +93,8 @@ _NTH = rf"{_DAY}(?:\s?(?:s\s?t|n\s?d|r\s?d|t\s?h)|er|\.)?"
 _GAP = r"\s{1,9}"
 _OF = rf"(?:{_GAP}(?:(?:day{_GAP})?of|de))?[\s-]{{1,9}}"
 DATE = lazy_re(
-    rf"""(?<![\w/.-])(?:
+    rf"""(?<!\d)(?P<signs>{_YEAR}\s?[年년]\s?\d{{1,2}}\s?[月월]\s?\d{{1,2}}\s?[日号號일])
+      | (?<![\w/.-])(?:
         (?P<iso>{_YEAR}[-/]\d{{1,2}}[-/]\d{{1,2}})
       | (?:the{_GAP})?(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})[\s,-]{{1,9}}(?:de{_GAP})?(?P<y1>{_YEAR})
       | (?P<m2>{_MONTH})[\s-]{{1,9}}(?:the{_GAP})?(?P<d2>{_NTH})
@@ -177,8 +179,8 @@ def _day_and_month(match: re.Match[str]) -> tuple[int, int]:
 
 
 def _readings(match: re.Match[str]) -> Iterator[tuple[Order, date]]:
-    if match["iso"]:
-        year, month, day = map(int, re.split("[-/]", match["iso"]))
+    if written := match["iso"] or match["signs"]:
+        year, month, day = map(int, re.findall(r"\d+", written))
     elif match["m1"] or match["m2"]:
         day, month = _day_and_month(match)
         year = int(match["y1"] or match["y2"])

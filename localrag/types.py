@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 PlanKind = Literal["retrieve", "read", "survey", "exact"]
 Mode = Literal["auto", "retrieve", "read", "survey", "exact", "extract"]
-Unit = Literal["page", "slide", "sheet", "chapter", "mail"]
+Unit = Literal["page", "slide", "sheet", "columns", "chapter", "mail"]
 Ocr = Literal["auto", "off", "force"]
 # The first and the last page of a range; None is the end.
 Pages = tuple[int, int | None]
@@ -341,6 +341,8 @@ def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: U
     if unit == "sheet":
         where = f"sheet {named or page}"
         return f"{where}, {spot}" if spot else where
+    if unit == "columns":
+        return f"columns of sheet {named or page}"
     if unit == "page":  # a bare number in brackets would leave open which of the two it is
         return f"p. {page} (printed {named})" if named else f"p. {page}"
     short = {"slide": "slide", "chapter": "ch."}[unit]

@@ -161,6 +161,9 @@ class HashingEmbedder:
     def embed_question(self, text):
         return self.embed_documents([text])[0]
 
+    def nearness(self, cosines):
+        return cosines
+
     def _row(self, text):
         row = np.zeros(self._identity.dimension)
         for word in _WORD.findall(text.lower()):

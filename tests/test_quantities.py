@@ -51,6 +51,11 @@ def test_dates_are_read_in_their_usual_forms_and_no_other():
         "12/31/2024": "2024-12-31",
         "1er août 2024": "2024-08-01",
         "3 de marzo de 2024": "2024-03-03",
+        "3 марта 2024": "2024-03-03",
+        "3 marca 2024": "2024-03-03",
+        "3 مارس 2024": "2024-03-03",
+        "2024年3月3日": "2024-03-03",
+        "2024년 3월 3일": "2024-03-03",
     }
     found = {text: str(written.certain) for text in expected if (written := quantities.parse_date(text))}
     assert found == expected
@@ -63,6 +68,8 @@ def test_an_ambiguous_date_keeps_both_readings():
     found = list(quantities.find_dates(text))
     assert [text[one.start : one.end] for one in found] == ["March 3, 2024", "2024-04-01", "03/04/2024"]
     assert [len(one.readings) for one in found] == [1, 1, 2]
+    (within,) = quantities.find_dates("合同自2024年3月3日起生效")
+    assert within.text == "2024年3月3日"
 
 
 def test_a_month_later_is_the_same_day_or_the_last():

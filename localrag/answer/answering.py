@@ -87,7 +87,8 @@ def _answer(
 
     plan = route.plan
     weighed = confidence = None
-    messages = prompts.worded(prompt.messages, query.instructions, settings.answer_form == "short", explains(query))
+    short, full = settings.answer_form == "short", explains(query)
+    messages = prompts.worded(prompt.messages, query.instructions, short, full, query.text)
     if plan.kind != "read" or not query.question.about_whole:
         # Behind the prompt, which is read once for this and for the answer.
         check = prompts.check_prompt(prompt.messages)

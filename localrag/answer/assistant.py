@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrag.answer import answering, decomposition, followups, planning
+from localrag.answer.from_sheets import Sheets
 from localrag.answer.planning import BACKGROUND
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError, StorageError, UsageError
 from localrag.events import (
@@ -30,7 +31,7 @@ from localrag.events import (
     Writing,
 )
 from localrag.figures.reports import Reports
-from localrag.grounding import context, prompt_injection, prompts
+from localrag.grounding import context, prompt_injection, prompts, pruning
 from localrag.grounding.context import Unit
 from localrag.grounding.stages import Findings, Pair, Prompt, Query, Route, answer_of
 from localrag.grounding.workspace import Workspace, elsewhere
@@ -78,6 +79,7 @@ class Assistant(Workspace):
         super().__init__(settings, generator)
         self._clause_questions = ClauseQuestions(self.searcher)
         self._reports = Reports(self.searcher.sentences)
+        self._sheets = Sheets()
 
     def ask(
         self,
@@ -108,7 +110,7 @@ class Assistant(Workspace):
         with priority.asking(self.settings.questions_dir):
             asked = self.prepare(question, libraries, filters.of(documents), mode, history, stop)
             query = self._completed(asked)
-            known = self._from_facts(query) or self._from_figures(query)
+            known = self._sheets.answer(query) or self._from_facts(query) or self._from_figures(query)
             route = Route(known.plan) if known else self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             if asked.question.leans and not query.question.leans:
@@ -349,11 +351,13 @@ class Assistant(Workspace):
         model = self.model()
         budget = answering.budget(model, self.settings, query, self.settings.prompt_tokens)
         fitted = prompts.fit(hits, query.history, budget, model.count)
-        ordered = retrieval.in_reading_order(fitted.taken)
-        passages = retrieval.merged(ordered, query.libraries)
         # A 1.5B model explains better what it has read in one go (docs/decisions/0049-passage-cache.md).
         short = self.settings.answer_form == "short"
         together = not short and answering.explains(query)
+        if together or not self._reads_apart(model, hits[0]):
+            fitted = pruning.pruned(query, hits, fitted, budget, model.count)
+        ordered = retrieval.in_reading_order(fitted.taken)
+        passages = retrieval.merged(ordered, query.libraries)
         used = answering.window_use(model, fitted.tokens, fitted.history, query)
         highlights: list[Passage] = []
         if short:
@@ -364,14 +368,26 @@ class Assistant(Workspace):
             if more["free"] >= min(self.settings.answer_tokens, model.window // 4):
                 highlights, used = found, more
         return Prompt(
-            prompts.passages_prompt(query.text, ordered, fitted.history, together=together, highlights=highlights),
+            prompts.passages_prompt(
+                query.text,
+                retrieval.in_reading_order(fitted.shown),
+                fitted.history,
+                together=together,
+                pruned=fitted.pruned,
+                highlights=highlights,
+            ),
             passages,
             None if together else self.passage_cache([run[0] for run in prompts.runs(ordered)], query.documents),
             context=used,
-            looked_at=context.share_read(passages, query.documents, query.only)
+            looked_at=context.share_read(fitted.shown if fitted.pruned else passages, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
             examples=self.examples_cache(query.libraries),
         )
+
+    def _reads_apart(self, model: Model, passage: Passage) -> bool:
+        """Return whether the model keeps passages for other questions, or a server may."""
+        messages = prompts.passages_prompt("", [passage])
+        return bool(self.settings.generator_server) or any(key.start for key in model.prefixes(messages))
 
     def _document_prompt(self, query: Query, units: Sequence[Unit], tokens: int, limit: int) -> Prompt:
         model = self.model()

@@ -17,7 +17,7 @@ from localrag.grounding.annotations import doubts
 from localrag.grounding.citations import cite
 from localrag.grounding.stages import Draft, Findings, Prompt, Query
 from localrag.llm import Generator as Model
-from localrag.store.text_analysis import COMMON
+from localrag.store.text_analysis import COMMON, by_script
 from localrag.types import Flag, Passage, Plan
 
 # The least share, and number, of a text's words that are a language's commonest, for the language to be known.
@@ -190,7 +190,7 @@ def language_flag(answer: str, passages: Sequence[Passage]) -> Flag | None:
     """
     text = " ".join(passage.text[:_SAMPLE] for passage in passages)
     own, theirs = _language(answer), _language(text)
-    if not theirs or own == theirs:
+    if not theirs or own == theirs or {own, theirs} == {"chinese", "japanese"}:  # a few signs are in both
         return None
     if own:
         differs = _share(answer, theirs) * 2 <= _share(answer, own)
@@ -212,7 +212,7 @@ def _language(text: str) -> str:
     """Return the language of a text; empty where none prevails."""
     best = max(COMMON, key=lambda name: _share(text, name))
     common = sum(word in COMMON[best] for word in _words(text))
-    return best if common >= _MIN_COMMON_WORDS and _share(text, best) >= _MIN_SHARE else ""
+    return best if common >= _MIN_COMMON_WORDS and _share(text, best) >= _MIN_SHARE else by_script(text)
 
 
 def _share(text: str, language: str) -> float:

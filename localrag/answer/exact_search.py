@@ -171,9 +171,12 @@ class _Search:
         """Look through all pages, or through those that can hold all of these runs of letters."""
         libraries = {library.name: library for library, _ in self.documents}
         candidates = {name: pages_with(library, runs) for name, library in libraries.items()}
+        sheets = {name: library.sheets() for name, library in libraries.items()}
         for library, document in self.documents:
             fitting = candidates[library.name]
-            for position in range(document.pages) if fitting is None else fitting.get(document.id, ()):
+            own = [position for id, position in sheets[library.name] if id == document.id]  # not all rows are passages
+            there = range(document.pages) if fitting is None else {*fitting.get(document.id, ()), *own}
+            for position in sorted({*there} - {at + 1 for at in own}):
                 if self._stop():
                     self.stopped = True
                     return

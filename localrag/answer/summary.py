@@ -167,7 +167,8 @@ def _summary_of(
     if points and unit.section:
         size, tokens = _POINT, _POINT_TOKENS
     this = "this section" if unit.section else "this document"
-    messages = prompts.worded(summary_prompt(this, unit.name, unit.text, size, _asked(work)), work.query.instructions)
+    messages = summary_prompt(this, unit.name, unit.text, size, _asked(work))
+    messages = prompts.worded(messages, work.query.instructions, question=work.query.text)
     text = yield from _write(messages, tokens, work, cache, lead)
     if text is None:
         return None

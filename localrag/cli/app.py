@@ -47,6 +47,7 @@ COMMANDS = {
     "dates": ("dates", "List deadlines and obligations, or write them to a calendar."),
     "doctor": ("doctor", "Check this installation, and say how to fix what is wrong."),
     "eval": ("evaluate", "Measure retrieval and answers on questions with known answers."),
+    "export": ("libraries", "Write a read-only library for a share or a stick."),
     "extract": ("extract", "Fill a table from documents by a schema."),
     "facts": ("overview", "Show the facts of a document, and correct them."),
     "forget": ("libraries", "Delete a library or documents for good."),
@@ -68,6 +69,7 @@ COMMANDS = {
     "status": ("libraries", "Show what a library holds."),
     "store": ("store", "Prepare a PostgreSQL database, and say who may read its libraries."),
     "vault": ("vault", "Encrypt libraries, and choose who can open them."),
+    "verify": ("libraries", "Check every file of a read-only library."),
     "warm": ("ingest", "Read documents into the prompt cache, so that answers start at once."),
 }
 

@@ -23,6 +23,7 @@ import click
 from localrag.cli import keys
 from localrag.cli.ask import print_answer, progress_line
 from localrag.cli.options import (
+    LIBRARY,
     chosen_libraries,
     complete_library,
     keep_to_retention,
@@ -59,7 +60,7 @@ PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 
 
 @click.command("chat")
-@click.argument("targets", metavar="[FOLDER|LIBRARY]...", nargs=-1, shell_complete=complete_library)
+@click.argument("targets", metavar="[FOLDER|LIBRARY]...", nargs=-1, shell_complete=complete_library, type=LIBRARY)
 @narrowing_options
 @mode_option
 @model_option

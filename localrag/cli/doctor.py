@@ -376,11 +376,13 @@ def _libraries(settings: Settings) -> Iterator[Seen]:
 
 
 def _library(settings: Settings, name: str, embedders: set[str]) -> Seen:
+    from localrag.embeddings import languages as spoken
     from localrag.store.library import Library
 
     try:
         with closing(Library.open(settings.library_dir(name), name)) as library:
             counts, identity, failed = library.counts(), library.identity, library.failures()
+            languages, root = library.languages(), next(iter(library.roots()), "FOLDER")
     except KeyRequired:
         return "info", f"{name} is encrypted and was not checked"
     except LocalragError as error:
@@ -394,6 +396,8 @@ def _library(settings: Settings, name: str, embedders: set[str]) -> Seen:
     if failed:
         message = f"{message}; {counted(len(failed), 'file')} could not be read"
         return "warning", message, f"See why: localrag status {name}"
+    if advice := spoken.advice(name, root, identity.model, languages, settings):
+        return "info", f"{message}. {advice}"
     return "ok", message
 
 

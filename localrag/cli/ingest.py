@@ -62,7 +62,11 @@ def _languages(ctx: click.Context, param: click.Parameter, codes: str | None) ->
 @click.command("ingest")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
-    "--name", metavar="NAME", shell_complete=options.complete_library, help="The library; else the folder's name."
+    "--name",
+    metavar="NAME",
+    type=options.LIBRARY,
+    shell_complete=options.complete_library,
+    help="The library; else the folder's name.",
 )
 @click.option("--store", metavar="URL", help="Keep a new library in a PostgreSQL database: postgresql:///firm.")
 @click.option(
@@ -292,7 +296,7 @@ def _duration(ctx: click.Context, param: click.Parameter, text: str | None) -> f
 
 
 @click.command("warm")
-@click.argument("name", metavar="NAME", shell_complete=options.complete_library)
+@options.library_argument()
 @options.document_option
 @click.option("--for", "seconds", callback=_duration, metavar="TIME", help="Stop after this time: 8h, 45m, 90s.")
 @click.option("--estimate", "only_estimate", is_flag=True, help="Only print what it would take.")

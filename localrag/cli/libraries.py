@@ -24,7 +24,7 @@ from localrag.settings import load_settings
 from localrag.store.names import check_name, database_of
 
 _known: dict[bytes, keyrings.Key] = {}  # so that each key is asked for once
-_LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "store", "encrypted")
+_LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "store", "encrypted", "read_only")
 _ENCRYPTED = {"no": "no (localrag vault encrypt {name})", "server": "if its server encrypts the disk"}
 
 
@@ -50,7 +50,13 @@ def libraries_command(as_json: bool) -> None:
         echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
         return
     good = [
-        (row["name"], f"{row['documents']:,}", size(row["bytes"]), _encrypted(row), ", ".join(row["roots"]))
+        (
+            row["name"],
+            f"{row['documents']:,}",
+            size(row["bytes"]),
+            _encrypted(row),
+            row["read_only"] or ", ".join(row["roots"]),
+        )
         for row in rows
         if "problem" not in row
     ]
@@ -66,7 +72,7 @@ def _encrypted(status: Mapping[str, Any]) -> str:
 
 
 @click.command("status")
-@click.argument("name", shell_complete=options.complete_library)
+@options.library_argument()
 @options.json_option
 def status_command(name: str, as_json: bool) -> None:
     """Show what the library NAME holds, what could not be read, and which embedder made its vectors."""
@@ -78,19 +84,23 @@ def status_command(name: str, as_json: bool) -> None:
         return
     embedder, cached = status["embedder"], status["cached"]
     nouns = {"documents": "document", "pages": "page", "chunks": "passage"}
-    echo(name, bold=True)
+    echo(f"{name}, read-only" if status["read_only"] else name, bold=True)
+    how = _encrypted(status)
     facts = {
         "holds": ", ".join(counted(status[key], noun) for key, noun in nouns.items()),
-        "stored in": status["store"] or f"{status['folder']} ({size(status['bytes'])})",
+        "stored in": status["store"] or f"{status['read_only'] or status['folder']} ({size(status['bytes'])})",
         "cached": f"{counted(cached['passages'], 'passage')}; the prompt cache takes {size(cached['bytes'])} of "
         f"at most {size(cached['limit'])} (the setting cache_bytes)",
-        "encrypted": _ENCRYPTED.get(how := _encrypted(status), how).format(name=name),
+        "encrypted": how if status["read_only"] else _ENCRYPTED.get(how, how).format(name=name),
         "read from": ", ".join(status["roots"]) or "-",
+        "languages": ", ".join(f"{each.capitalize()} ({count})" for each, count in status["languages"].items()) or "-",
         "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",
         "wording": status["instructions"] or "the model's own (localrag instruct)",
     }
     for what, fact in facts.items():
         echo(one_line(fact), head=f"  {what:<10} ", dim=True)
+    if status["advice"]:
+        echo(one_line(status["advice"]), fg="yellow")
     echo()
     rows = []
     for item in status["list"]:
@@ -134,7 +144,7 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
 
 
 @click.command("instruct")
-@click.argument("name", shell_complete=options.complete_library)
+@options.library_argument()
 @click.argument("text", required=False)
 @click.option("--file", type=options.FILE, metavar="FILE", help="Read the instructions from FILE.")
 @click.option("--clear", is_flag=True, help="Delete the instructions.")
@@ -167,7 +177,7 @@ def instruct_command(name: str, text: str | None, file: Path | None, clear: bool
 
 
 @click.command("forget")
-@click.argument("name", shell_complete=options.complete_library)
+@options.library_argument()
 @options.document_option
 @click.option(
     "--conversations",
@@ -202,7 +212,7 @@ def forget_command(
 
 
 @click.command("backup")
-@click.argument("name", shell_complete=options.complete_library)
+@options.library_argument()
 @options.out_option("The file to write.")
 @recipient_options
 @click.option("--clear", is_flag=True, help="Do not encrypt: anyone with the file can read it.")
@@ -239,6 +249,57 @@ def backup_command(
     how = "in clear" if clear else "encrypted"
     echo(f"Wrote and verified {counted(made.files, 'file')} ({size(made.bytes)}) in {file}, {how}.", err=True)
     echo(f"To restore it: localrag restore {file}", err=True)
+
+
+@click.command("export")
+@options.library_argument()
+@click.option(
+    "--read-only", "out", type=click.Path(path_type=Path), metavar="OUT", required=True, help="The folder to make."
+)
+@click.option("--with-documents", "documents", is_flag=True, help="Include the files, so that pages can be opened.")
+@recipient_options
+@click.option("--clear", is_flag=True, help="Do not encrypt the export of an encrypted library.")
+@options.json_option
+def export_command(
+    name: str, out: Path, documents: bool, recipients: Recipients | None, clear: bool, as_json: bool
+) -> None:
+    """Write the library NAME to the folder OUT, for others to open from a share or a stick without writing to it.
+
+    It is a snapshot, even during an ingest: text, vectors, facts and figures; no conversations, reviews, prompt cache,
+    instructions, audit log, keys or paths of this machine. OUT takes its name when all of it is on the disk; Ctrl-C
+    leaves nothing. Whoever has it gives its path for a library's name. Documents that you forget later stay in it.
+    """
+    settings = load_settings()
+    unlocked.keys_for(database_of(settings.library_dir(check_name(name))))  # asked for before the progress bar
+    from localrag.lifecycle import export
+
+    with interruptible() as stop, bar(quiet=as_json) as tell:
+        made = export.write(settings, name, out, recipients, clear=clear, documents=documents, stop=stop, progress=tell)
+    for path in made.left_out:
+        echo(f"Not included, since it is gone or has changed: {one_line(path)}", fg="yellow", err=True)
+    how = "encrypted" if made.encrypted else "in clear"
+    words = f"Wrote {counted(made.files, 'file')} ({size(made.bytes)}) to {out}, {how}, SHA-256 {made.sha256}."
+    print_result(as_json, asdict(made), f'{words}\nTo open it: localrag ask "…" --library {out}')
+
+
+@click.command("verify")
+@click.argument("folder", type=click.Path(path_type=Path))
+@options.json_option
+def verify_command(folder: Path, as_json: bool) -> None:
+    """Check every file of the read-only library at FOLDER against its SHA-256.
+
+    The hashes find damage. Whoever changes a file on purpose can change them too: to know that it is what was sent,
+    compare the SHA-256 that this prints with the one that its export printed.
+    """
+    from localrag.lifecycle import export
+
+    with interruptible() as stop, bar(quiet=as_json) as tell:
+        found = export.verify(folder, stop=stop, progress=tell)
+    value = {"library": found.library, "made": found.made, "files": len(found.files), "sha256": found.sha256}
+    if as_json:
+        print_json({"folder": str(folder), **value, "encrypted": found.encrypted})
+    else:
+        echo(one_line(f"{folder} is intact: {found.library!r} of {found.made}, SHA-256 {found.sha256}."))
 
 
 def _check(file: Path, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-from localrag.cli.output import confirm, echo, one_line, print_json
+from localrag.cli.output import Pace, confirm, echo, interruptible, one_line, print_json, say
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, Think, load_settings
 from localrag.types import MODES, Filter
@@ -43,6 +43,27 @@ FILE = _File(path_type=Path, dir_okay=False)
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
+class _Library(click.ParamType[str]):
+    """A library's name, or the path of a read-only one, which is checked and gets a name here."""
+
+    name = "library"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if ctx is None or ctx.resilient_parsing:
+            return value
+        from localrag.store.names import resolve
+
+        pace = Pace()  # lines, as a bar is a thread, and this process is not confined yet
+
+        def tell(done: int, total: int | None, words: str) -> None:
+            if pace.due():
+                say(f"{words}{pace.left(done, total or 0)}")
+
+        with interruptible() as stop:
+            return resolve(load_settings(), value, stop, tell)
+
+
+LIBRARY = _Library()
 Complete = Callable[[click.Context, click.Parameter | None, str], list[CompletionItem[Any]]]
 
 
@@ -135,14 +156,26 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def libraries_option(help: str, **more: Any) -> Callable[[F], F]:
     """Return the option that names libraries; `more` overrides what it is like."""
-    given = {"multiple": True, "metavar": "NAME", "shell_complete": complete_library, "help": help, **more}
+    given: dict[str, Any] = {
+        "multiple": True,
+        "metavar": "NAME",
+        "shell_complete": complete_library,
+        "type": LIBRARY,
+        "help": help,
+    }
+    given |= more
     return click.option("-l", "--library", *(["libraries"] if given["multiple"] else []), **given)
 
 
 def libraries_argument(**more: Any) -> Callable[[F], F]:
     """Return the argument that names the libraries which are the object of a command."""
-    given = {"nargs": -1, "metavar": "[NAME]...", "shell_complete": complete_library, **more}
+    given = {"nargs": -1, "metavar": "[NAME]...", "shell_complete": complete_library, "type": LIBRARY, **more}
     return click.argument("libraries", **given)
+
+
+def library_argument() -> Callable[[F], F]:
+    """Return the argument that names the one library which is the object of a command."""
+    return click.argument("name", shell_complete=complete_library, type=LIBRARY)
 
 
 def out_option(help: str, name: str = "file", **more: Any) -> Callable[[F], F]:

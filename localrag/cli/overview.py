@@ -31,7 +31,7 @@ _MIN_CELL = 48  # of a longer text a cell shows at least so many characters, in 
 
 
 @click.command("overview")
-@click.argument("name", required=False, shell_complete=options.complete_library)
+@click.argument("name", required=False, type=options.LIBRARY, shell_complete=options.complete_library)
 @options.out_option(
     "Write FILE, replacing it: .docx (a report), .pdf (a binder of all quoted pages), .xlsx (all tables), .json, .csv, "
     ".md (the documents)."

@@ -62,10 +62,10 @@ def connect_command(url: str, library: str | None, name: str | None, as_json: bo
 
 
 @store_command.command("disconnect")
-@click.argument("library", shell_complete=options.complete_library)
+@click.argument("library", type=options.LIBRARY, shell_complete=options.complete_library)
 @options.json_option
 def disconnect_command(library: str, as_json: bool) -> None:
-    """Remove a library, with what this machine keeps of it, from this machine; the store keeps it."""
+    """Remove a library, with what this machine keeps of it, from this machine; the store or the export keeps it."""
     restore.disconnect(load_settings(), library)
     print_result(as_json, {"library": library}, f"Disconnected {library!r}.")
 

@@ -31,7 +31,7 @@ def vault_command() -> None:
 
 
 @vault_command.command("encrypt")
-@click.argument("name", shell_complete=options.complete_library)
+@options.library_argument()
 @click.option("--no-recovery", is_flag=True, help="Do not make a recovery key.")
 @options.json_option
 def encrypt_command(name: str, no_recovery: bool, as_json: bool) -> None:
@@ -105,7 +105,7 @@ def status_command(names: Sequence[str], as_json: bool) -> None:
 
 
 @vault_command.command("add")
-@click.argument("name", shell_complete=options.complete_library)
+@options.library_argument()
 @click.argument("holder")
 @click.option("--public", metavar="KEY", help="A public key (localrag vault identity).")
 @click.option("--with-key", type=options.EXISTING_FILE, metavar="FILE", help="A key file (localrag vault key-file).")
@@ -143,7 +143,7 @@ def add_command(
 
 
 @vault_command.command("remove")
-@click.argument("name", shell_complete=options.complete_library)
+@options.library_argument()
 @click.argument("holder")
 @options.json_option
 def remove_command(name: str, holder: str, as_json: bool) -> None:
@@ -160,7 +160,7 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
 
 
 @vault_command.command("rotate")
-@click.argument("name", shell_complete=options.complete_library)
+@options.library_argument()
 @options.json_option
 def rotate_command(name: str, as_json: bool) -> None:
     """Replace the key of the encrypted library NAME, and encrypt everything again.
@@ -186,7 +186,7 @@ def rotate_command(name: str, as_json: bool) -> None:
 
 
 @vault_command.command("remember")
-@click.argument("name", shell_complete=options.complete_library)
+@options.library_argument()
 @click.option("--no", "forget", is_flag=True, help="Delete it from the keyring.")
 def remember_command(name: str, forget: bool) -> None:
     """Store the key of the library NAME in the system's keyring, which opens it while you are logged in."""

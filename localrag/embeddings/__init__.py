@@ -77,6 +77,15 @@ class Embedder:
         """Return the vector of a question, of shape (dimension,)."""
         raise NotImplementedError
 
+    def nearness(self, cosines: Vectors) -> Vectors:
+        """Return how near texts are by the cosines of their vectors: about 0 if they have nothing in common, at most 1.
+
+        Ranking adds it to other scores, and some embedders' vectors all point one way.
+        """
+        known = catalog.find(self.identity.model)
+        floor = 0.0 if known is None else known.floor
+        return (cosines - floor) / (1 - floor)
+
     def _rows(self, texts: Sequence[str], stop: Callable[[], bool]) -> Any:
         """Return a vector of each of these documents. May raise Cancelled."""
         raise NotImplementedError

@@ -15,7 +15,7 @@ from localrag.figures.finding import Finder
 from localrag.figures.formulas import flat
 from localrag.figures.periods import Period
 from localrag.grounding.stages import Pair
-from localrag.quantities import MONTHS
+from localrag.quantities import MONTHS, lazy_re
 from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK
 from localrag.types import Document, Fact
@@ -27,7 +27,7 @@ _MAX_SHARE = 0.7  # a word in the names of more documents tells none from anothe
 _POSSESSIVE = re.compile(r"[’']s?\b")
 _WORD = re.compile(r"[\w&.]+(?:[’']s\b)?")
 _PART = re.compile(r"\b[A-Z]{2,20}\b|(?<=[\w,’'] )[A-Z][a-z]{2,30}\b")
-_DATED = re.compile(rf"(?:[QH]\d|FY|YOY|{'|'.join(MONTHS)})", re.I)
+_DATED = lazy_re(rf"(?:[QH]\d|FY|YOY|{'|'.join(MONTHS)})", re.I)
 _YEAR, _QUARTERLY = 12, "Form 10-Q"
 
 

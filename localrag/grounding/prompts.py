@@ -17,6 +17,7 @@ from localrag.grounding import prompt_injection
 from localrag.quantities import load_words, phrases
 from localrag.search.ranking import neighbours
 from localrag.store.library import Library
+from localrag.store.text_analysis import foreign
 from localrag.text import clean
 from localrag.types import Message, Passage, Turn
 
@@ -50,14 +51,17 @@ _GAP = 2  # characters between passages that follow each other, at most
 class Fitted:
     """What fits a prompt: passages in the order given and their tokens, and the turns kept.
 
-    `shortened` counts turns that are kept in a few words, `left_out` those that are not kept.
+    `shown` are the passages with the text that the model reads, `pruned` where sentences are left out. `shortened`
+    counts turns that are kept in a few words, `left_out` those that are not kept.
     """
 
     taken: tuple[Passage, ...]
+    shown: tuple[Passage, ...]
     history: tuple[Turn, ...]
     tokens: int = 0
     shortened: int = 0
     left_out: int = 0
+    pruned: bool = False
 
 
 def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count: Count) -> Fitted:
@@ -71,11 +75,16 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
     taken: list[Passage] = []
     used = 0
     for passage in passages:
-        size = count(heading(passage)) + count(shown(passage)) + _FRAME_TOKENS
-        if used + size <= left or not taken:
+        more = size(passage, count)
+        if used + more <= left or not taken:
             taken.append(passage)
-            used += size
-    return Fitted(tuple(taken), turns, used, shortened, len(history) - len(turns))
+            used += more
+    return Fitted(tuple(taken), tuple(taken), turns, used, shortened, len(history) - len(turns))
+
+
+def size(passage: Passage, count: Count) -> int:
+    """Return the tokens that a passage takes in a prompt."""
+    return count(heading(passage)) + count(shown(passage)) + _FRAME_TOKENS
 
 
 def passages_prompt(
@@ -84,15 +93,17 @@ def passages_prompt(
     history: Sequence[Turn] = (),
     *,
     together: bool = False,
+    pruned: bool = False,
     highlights: Sequence[Passage] = (),
 ) -> list[Message]:
     """Return the prompt of `retrieve`: rules, passages in reading order, earlier turns, question.
 
     A passage looks the same whatever its number and those before it, so that it needs to be read only once; one that
     goes on where the last ends is a part of the same block. `together` they are one text, which is read anew for each
-    question (docs/decisions/0049-passage-cache.md). Of them, `highlights` come once more before the question.
+    question (docs/decisions/0049-passage-cache.md); `pruned` ones have gaps, so each is a block. Of them, `highlights`
+    come once more before the question.
     """
-    blocks = tuple(map(_block, runs(passages)))
+    blocks = tuple(map(_block, [[one] for one in passages] if pruned else runs(passages)))
     first, *later = [*_turns(history), Message("user", f"{again(highlights)}Question: {question}")]
     if together:
         text = "".join((WORDS["passages"], *chain.from_iterable(blocks)))
@@ -153,14 +164,21 @@ def _what(messages: Sequence[Message]) -> str:
     return "documents" if any(message.stable and not message.blocks for message in messages) else "passages"
 
 
-def worded(messages: Sequence[Message], instructions: str, short: bool = False, full: bool = False) -> list[Message]:
-    """Return the same prompt with the wording of the answer behind the question: its length, instructions.
+def worded(
+    messages: Sequence[Message], instructions: str, short: bool = False, full: bool = False, question: str = ""
+) -> list[Message]:
+    """Return the same prompt with the wording of the answer behind the question: its length, language, instructions.
+
+    The rules are in English, so a 1.5B model answers a German question in English unless it is asked otherwise.
 
     In front of the documents they would shift the answerability check: a 1.5B model told to "answer in German" says yes
     to more that is not there (docs/decisions/0033).
     """
     tail = WORDS["full"].format(what=_what(messages)) if full and not short else ""
-    tail += WORDS["instructed"].format(instructions=instructions) if instructions else ""
+    if instructions:
+        tail += WORDS["instructed"].format(instructions=instructions)
+    elif spoken := foreign(question):
+        tail += WORDS["language"].format(language=spoken.capitalize())
     return [*messages[:-1], replace(messages[-1], tail=tail + (WORDS["short"] if short else ""))]
 
 

@@ -37,6 +37,8 @@ def remarks(report: IngestReport) -> list[str]:
         )
     if report.ignored:
         lines.append("Types not read: " + ", ".join(f"{n} {suffix}" for suffix, n in report.ignored.items()))
+    if report.advice:
+        lines.append(report.advice)
     return [
         *lines,
         *not_read(report),

@@ -29,6 +29,7 @@ from localrag.ingest.readers.source import LINKED, Options, reads
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.ingest.source_files import SOUNDS, TRANSCRIPTS
 from localrag.security import storage
+from localrag.store import data_sheets
 from localrag.store.writer import CHUNKING_VERSION, Editor, minhash, passage_digest
 from localrag.types import Chunk, Document, Page, Part, Refused, Remark, SkippedPage, StoredFile
 
@@ -612,7 +613,7 @@ def batched(entries: Iterable[Entry]) -> Iterator[Batch]:
 
 def _chunked(part: Part, embedder: Embedder) -> Prepared:
     reading = part.reading
-    chunks = _split(reading.pages, reading.title, embedder)
+    chunks = _split(data_sheets.prose(reading.pages), reading.title, embedder)
     return Prepared(
         part,
         tuple(chunks),

@@ -83,7 +83,8 @@ class ClauseQuestions:
             self._asked = {(library.identity, question): asked}
         own = _apart(vectors, common) @ _apart(asked, common)
         best = int(own.argmax())
-        return items[best] if vectors[best] @ asked >= _MIN_COSINE and own[best] >= _MIN_APART else None
+        near = embedder.nearness(vectors[best] @ asked)
+        return items[best] if near >= _MIN_COSINE and own[best] >= _MIN_APART else None
 
 
 def named(question: str, kind: Item) -> bool:

@@ -104,7 +104,7 @@ class Clauses:
         key = item, text.language
         sought = self._sought.get(key) or _sought(item, text.language, self._library, self._searcher)
         self._sought[key] = sought
-        cosines = text.vectors @ sought.vectors.T
+        cosines = self._searcher.embedder(self._library).nearness(text.vectors @ sought.vectors.T)
         words = np.stack([text.scores(groups) for groups in sought.groups], 1)
         examples = len(item.like) > 0
         features = np.stack(

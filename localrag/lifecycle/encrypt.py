@@ -17,6 +17,7 @@ from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Credential, Key, Keyring
 from localrag.settings import AUDIT_FILE
+from localrag.store.names import check_writable
 
 _NOT_ENCRYPTED = (".lock", ".holder", "-wal", "-shm", keyrings.FILE)
 
@@ -77,6 +78,7 @@ def holders_to_add_again(keyring: Keyring, credential: Credential) -> tuple[str,
 
 def change_holders(folder: Path, changed: Callable[[Keyring, Key], Keyring]) -> Keyring:
     """Change who holds the key of a folder; returns the new keyring. Raises KeyRequired if the key is not here."""
+    check_writable(folder)
     held = unlocked.keys_for(folder / keyrings.FILE)
     if held is None:
         raise UsageError(f"{folder.name!r} is not encrypted", "Encrypt it first: localrag vault encrypt NAME.")

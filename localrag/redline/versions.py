@@ -22,7 +22,7 @@ from localrag.types import Document, Part, Refused, SkippedPage
 
 def from_library(library: Library, document: Document) -> Version:
     """Return a document of a library as it was read."""
-    pages = tuple(library.pages(document.id))
+    pages = tuple(library.pages(document.id, every_row=True))
     return Version(document.path, pages, document.sha256, library.name, _notes(document.skipped))
 
 

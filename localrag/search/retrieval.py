@@ -121,7 +121,7 @@ class Searcher:
         embedder = self.embedder(next(iter(documents)))
         vector = _question_vector(embedder, list(readings))
         parts = [text.text[start:end] for text in texts for start, end in text.spans]
-        near = iter((embedder.embed_documents(parts, stop=stop) @ vector).tolist())
+        near = iter(embedder.nearness(embedder.embed_documents(parts, stop=stop) @ vector).tolist())
         return [list(islice(near, len(text.spans))) for text in texts]
 
     def embedder(self, library: Library) -> Embedder:
@@ -218,7 +218,8 @@ def _hits(scope: _Scope, embedder: Embedder, lookup: Lookup, mentions: Mentions)
         phrased &= set(allowed.tolist())
     quoted = sorted(phrased, key=lambda i: (-scores[i], i))[:CANDIDATES]
     found = sorted({*nearest, *worded, *others, *opening, *quoted})
-    dense = library.cosines(found, vector)
+    cosines = library.cosines(found, vector)
+    dense = dict(zip(cosines, embedder.nearness(np.array([*cosines.values()], np.float32)).tolist(), strict=True))
     places: dict[int, list[Place]] = {}
     for row in library.spans_of_passages(found, scope.documents, scope.pages):
         one_of = len(mentions.meant) > 1 and row.document_id in mentions.meant

@@ -7,6 +7,7 @@ documents are read, other reading is not limited, since links lead out of folder
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -31,6 +32,8 @@ _TERMINAL_AND_GRAPHICS = "/dev/tty /dev/pts /dev/ptmx /dev/dri /dev/kfd".split()
 # What libraries of readers look up: loader, time zone, kind of memory and processors.
 _READER_READS = "/etc/ld.so.cache /etc/localtime /dev/null /dev/urandom /proc/cpuinfo /proc/meminfo".split()
 _PROGRAM_READS = "/etc /var/lib/libreoffice /var/spool/libreoffice /proc/sys /dev/random".split()
+
+LINK = "export.json"  # in the folder of a library that is read from an export: where that is
 
 Inode = tuple[int, int]  # device and number
 _restricted = False
@@ -71,6 +74,7 @@ def restrict(
     writable = tuple(Path(os.path.realpath(path)) for path in (*folders, *writes))
     named = [path for path in (settings.reranker, settings.key_file) if path is not None]
     named += [settings.models_dir.resolve(), *config_files(), trusted_list(), *policy.files()]
+    named += _exports(settings, libraries)
     if remote.channel():
         named += [remote.password_file(), *map(settings.own_mark, libraries or ())]
     around = tuple(readable(settings)) if reads is None else tuple(reads)
@@ -78,6 +82,15 @@ def restrict(
     files = replace(system_files((*around, *named), writable), lists=(lists,))
     offline.confine(_without_hidden(files, settings), without=without)
     _restricted = "files" not in without and libraries is not None
+
+
+def _exports(settings: Settings, libraries: Sequence[str] | None) -> Iterator[Path]:
+    """Folders of read-only libraries, which are kept elsewhere; in ./indexes only of those opened on this machine."""
+    names = [link.parent.name for link in settings.indexes_dir.glob(f"*/{LINK}")] if libraries is None else libraries
+    for name in names:
+        with suppress(OSError, ValueError, KeyError, TypeError):  # reported where it is opened
+            if not settings.claims_needed or settings.own_mark(name).exists():
+                yield Path(json.loads((settings.library_dir(name) / LINK).read_bytes())["folder"])
 
 
 def restrict_reader(*reads: str) -> None:

@@ -313,6 +313,11 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
             return _connected(path, write, held.former)
 
 
+def connect_unchanging(path: Path, key: Key | None) -> sqlite3.Connection:
+    """Open a database that nobody changes, under a key or in clear: without a lock, a journal, or any other file."""
+    return _connected(path, False, key, "&immutable=1")
+
+
 def is_database(path: Path) -> bool:
     """True if a file is named like a database; an encrypted one looks like random bytes."""
     return path.suffix == ".db"
@@ -324,8 +329,8 @@ def is_plain(path: Path) -> bool:
         return stream.read(len(_PLAIN_DATABASE)) == _PLAIN_DATABASE
 
 
-def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}"
+def _connected(path: Path, write: bool, key: Key | None, more: str = "") -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}{more}"
     connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA cipher_log_level = NONE")  # a wrong key raises, and need not write on stderr as well
@@ -335,7 +340,12 @@ def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
             connection.execute("SELECT count(*) FROM sqlite_master")
         connection.row_factory = sqlite3.Row
         # The file's own schema calls no function with side effects, and damaged pages are detected.
-        pragmas = ["foreign_keys = ON", "trusted_schema = OFF", "cell_size_check = ON"]
+        pragmas = [
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+            "cell_size_check = ON",
+            *["query_only = ON"] * bool(more),
+        ]
         if write:
             # Readers see the last committed state while a writer works; FULL survives a power cut.
             pragmas += ["journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"]
@@ -350,6 +360,17 @@ def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
 def _raw_key(key: Key) -> str:
     """A key in the form that SQLCipher uses without stretching it."""
     return f"x'{key.derive('database').hex()}'"
+
+
+def let_others_read(folder: Path) -> None:
+    """Give what is in a folder the rights of files that are not localrag's own, and wait until it is on the disk."""
+    os.umask(mask := os.umask(0o077))
+    with storage_errors(folder):
+        for path in (folder, *folder.rglob("*")):
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+            if path.is_file():
+                with path.open("rb+") as stream:
+                    os.fsync(stream.fileno())
 
 
 def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from shlex import quote
@@ -27,7 +27,7 @@ from localrag.security import audit, offline
 from localrag.security.encryption import unlocked
 from localrag.security.storage import sqlite3
 from localrag.settings import Settings
-from localrag.store import names
+from localrag.store import data_sheets, names
 from localrag.store.full_text import FullText
 from localrag.store.vector_index import LibraryIndex
 from localrag.types import (
@@ -127,7 +127,9 @@ class Library:
         self._overview: tuple[int, Overview] | None = None
         self._facts: dict[str, str | None] | None = None  # of `meta`, while a snapshot is held
         self.text = FullText(self._select)
-        self._index: LibraryIndex | PostgresIndex = LibraryIndex(folder / names.INDEX, self._select)
+        self._index: LibraryIndex | PostgresIndex = LibraryIndex(
+            names.files_of_library(folder) / names.INDEX, self._select
+        )
         if not isinstance(connection, sqlite3.Connection):
             from localrag.store.postgres import PostgresIndex
 
@@ -152,8 +154,7 @@ class Library:
                     f"the library {name!r} cannot be opened: its folder {str(folder)!r} cannot be written to",
                     "SQLite needs two files of its own there, even for reading. Make the folder writable, or copy it.",
                 ) from error
-            hint = f"Restore it from a backup, or {_remake(folder)}."
-            raise LibraryError(f"the library {name!r} cannot be opened: {error}", hint) from error
+            raise LibraryError(f"the library {name!r} cannot be opened: {error}", _mend(folder)) from error
         if schema != str(names.SCHEMA):
             raise library._old_schema(schema)
         return library
@@ -199,7 +200,11 @@ class Library:
         try:
             yield
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF if isinstance(error, sqlite3.DatabaseError) else 0
+            if code == sqlite3.SQLITE_IOERR:
+                message = f"the library {self.name!r} cannot be read any more: {error}"
+                raise StorageError(message, "Check the disk. Is its stick or share still connected?") from error
+            if code not in _DAMAGE:
                 raise
             raise self._damaged(error) from error
 
@@ -216,9 +221,16 @@ class Library:
             return [make(row) for row in rows]
 
     def _damaged(self, error: Exception) -> LibraryError:
-        return LibraryError(
-            f"the library {self.name!r} is damaged: {error}", f"Restore it from a backup, or {_remake(self.folder)}."
-        )
+        return LibraryError(f"the library {self.name!r} is damaged: {error}", _mend(self.folder))
+
+    def copy_to(self, folder: Path, stop: Callable[[], bool], progress: Callable[[int, int | None, str], None]) -> None:
+        """Write database and vectors of a read-only library, as they are now; it must not be in a store."""
+        from localrag.store import exported
+
+        with self.snapshot(), closing(exported.copy(self._db, folder / names.DATABASE, stop, progress)) as copy:
+            progress(0, None, "vectors")
+            vectors = LibraryIndex(folder / names.INDEX, lambda sql, values=(): copy.execute(sql, values).fetchall())
+            vectors.save(*self._state())
 
     # --- facts ----------------------------------------------------------------------------------------------
 
@@ -440,15 +452,22 @@ class Library:
             )
         return found[0]
 
-    def pages(self, document_id: int) -> list[Page]:
-        return self._pages("document_id = ? ORDER BY position", document_id)
+    def pages(self, document_id: int, *, every_row: bool = False) -> list[Page]:
+        """The pages of a document; without `every_row`, rows that are too many for passages are left out."""
+        pages = self._pages("document_id = ? ORDER BY position", document_id)
+        return pages if every_row else data_sheets.prose(pages)
+
+    def sheets(self) -> list[tuple[int, int]]:
+        """The sheets of data, each by its document and the position of the page of its rows."""
+        sql = "SELECT document_id, position - 1 FROM pages WHERE unit = 'columns' ORDER BY document_id, position"
+        return [(row[0], row[1]) for row in self._select(sql)]
 
     def page(self, document_id: int, position: int) -> Page | None:
         return next(iter(self._pages("document_id = ? AND position = ?", document_id, position)), None)
 
     def _pages(self, where: str, *values: int) -> list[Page]:
-        rows = self._select(f"SELECT number, label, unit, text, layout FROM pages WHERE {where}", values)
-        return self._values(_page, rows)
+        found = self._select(f"SELECT number, label, unit, text, layout FROM pages WHERE {where}", values)
+        return self._values(_page, found)
 
     def page_text(self, document_id: int, position: int) -> str:
         sql = "SELECT text FROM pages WHERE document_id = ? AND position = ?"
@@ -467,6 +486,11 @@ class Library:
         paths = {document.id: document.path for document in self.documents()}
         rows = self._select("SELECT document_id, other_id, similarity FROM near ORDER BY document_id, other_id")
         return self._values(lambda row: (paths[row[0]], paths[row[1]], float(row[2])), rows)
+
+    def languages(self) -> dict[str, int]:
+        """The number of documents in each language, the most first."""
+        sql = "SELECT language, count(*) FROM documents GROUP BY language ORDER BY 2 DESC, 1"
+        return dict(map(tuple, self._select(sql)))
 
     def overview(self) -> Overview:
         """What every search needs of all documents, read once a generation."""
@@ -618,6 +642,13 @@ def _where(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str
         )
         values += [pages[0], 2**62 if pages[1] is None else pages[1]]
     return " AND ".join(parts), values
+
+
+def _mend(folder: Path) -> str:
+    if (folder / names.LINK).exists():
+        place = str(names.files_of_library(folder))
+        return f"Copy it again from where you got it. What was changed: localrag verify {quote(place)}"
+    return f"Restore it from a backup, or {_remake(folder)}."
 
 
 def _remake(folder: Path) -> str:

@@ -33,6 +33,8 @@ DATABASE = "library.db"
 INDEX = "vectors.index"
 STORE = "store.json"  # instead of the database: the PostgreSQL database that holds the library, and its name there
 LOCK = "library.lock"
+LINK = "export.json"  # instead of the database: where the read-only library is
+MANIFEST = "localrag-library.json"  # in a read-only library
 NAME = re.compile(r"\w([\w .()&+,-]{0,98}[\w()&+,-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])([ .].*)?", re.I)  # devices on Windows
 
@@ -47,12 +49,12 @@ def check_name(name: str) -> str:
 
 def library_names(folder: Path) -> list[str]:
     """Names of the libraries in a folder, sorted."""
-    return sorted({path.parent.name for file in (DATABASE, STORE) for path in folder.glob(f"*/{file}")})
+    return sorted({path.parent.name for file in (DATABASE, STORE, LINK) for path in folder.glob(f"*/{file}")})
 
 
 def database_of(folder: Path) -> Path:
-    """The file that makes a folder a library: its database, or what names its store."""
-    return folder / STORE if (folder / STORE).exists() else folder / DATABASE
+    """The file that makes a folder a library: its database, or what names its store or its export."""
+    return next((folder / file for file in (STORE, LINK) if (folder / file).exists()), folder / DATABASE)
 
 
 def exists(folder: Path) -> bool:
@@ -64,11 +66,26 @@ def connect(folder: Path, *, write: bool = False) -> Database:
     """Open the database of a library: SQLite, or PostgreSQL with the methods of SQLite that are used here."""
     from localrag.security import storage  # imports the database engine, which the app's first screen does not need
 
+    if write:
+        check_writable(folder)
+    if (folder / LINK).exists():
+        from localrag.store import exported
+
+        return exported.connect(folder)
     if not (folder / STORE).exists():
         return storage.connect(folder / DATABASE, write=write)
     from localrag.store import postgres
 
     return postgres.open_library(*stored_in(folder), write=write)
+
+
+def files_of_library(folder: Path) -> Path:
+    """The folder with the database and vectors of a library: its own, or its export."""
+    if not (folder / LINK).exists():
+        return folder
+    from localrag.store import exported
+
+    return exported.folder_of(folder)
 
 
 def store_of_library(folder: Path) -> str | None:
@@ -98,6 +115,7 @@ def stored(settings: Settings, name: str) -> tuple[str, str, int | None]:
     if not exists(folder):
         raise no_library(settings.indexes_dir, name)
     check_trusted(settings, name)
+    check_writable(folder)
     if not (folder / STORE).exists():
         hint = "It cannot be moved. Ingest its documents into a store: localrag ingest FOLDER --name OTHER --store URL"
         raise UsageError(f"the library {name!r} is in its folder, not in a store", hint)
@@ -116,9 +134,47 @@ def check_kept_in(folder: Path, url: str) -> None:
 
 
 def check_in_folder(folder: Path, what: str) -> None:
-    """Refuse what works on a library's files where a store holds the library, with a UsageError."""
+    """Refuse what works on a library's files where a store or an export holds the library, with a UsageError."""
+    check_writable(folder)
     if url := store_of_library(folder):
         raise UsageError(f"{folder.name!r} is in {url!r}, so {what}", "Its server does it: see docs/postgresql.md.")
+
+
+def resolve(
+    settings: Settings,
+    given: str,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int | None, str], None] = lambda done, total, words: None,
+) -> str:
+    """The name of a library on this machine: the one given, or that of the read-only library at the path given.
+
+    What this machine keeps of an export is in a folder of its own, made at the first opening, which hashes it. Raises
+    NotFoundError, StorageError, IntegrityError, LibraryError or Cancelled.
+    """
+    from localrag.store import exported
+
+    own = NAME.fullmatch(given) and exists(settings.library_dir(given))
+    if own or not exported.is_export(given):
+        return given
+    manifest = exported.read(Path(given).expanduser())
+    if manifest.schema != SCHEMA:
+        made = f"was exported by localrag {manifest.version!r} with schema {manifest.schema}"
+        hint = "Ask for a new export by this version: localrag export NAME --read-only FOLDER"
+        raise LibraryError(f"{given!r} {made}; this localrag reads schema {SCHEMA}", hint)
+    local = settings.library_dir(name := check_name(manifest.name))
+    if not exported.is_kept(local, manifest):
+        from localrag.security import sandbox, storage
+
+        sandbox.mark_as_own(settings, name)
+        exported.keep(storage.make_dir(local), manifest, stop, progress)
+    return name
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse to change a library that is read from an export, with a UsageError."""
+    if (folder / LINK).exists():
+        hint = "Whoever made it can change it and export it anew. For one of your own: localrag ingest FOLDER"
+        raise UsageError(f"the library {folder.name!r} is read-only", hint)
 
 
 def stored_in(folder: Path) -> tuple[str, str, int | None]:
@@ -185,7 +241,7 @@ def no_library(folder: Path, name: str) -> NotFoundError:
 
 def is_own(folder: Path) -> bool:
     """Whether a folder is a library or localrag's data folder, whose files are not documents."""
-    pairs = ((DATABASE, LOCK), (STORE, LOCK), ("indexes", "general"))
+    pairs = ((DATABASE, LOCK), (STORE, LOCK), (DATABASE, MANIFEST), ("indexes", "general"))
     # Path.exists() raises for a folder without the right to look into it.
     return any(os.access(folder / one, os.F_OK) and os.access(folder / other, os.F_OK) for one, other in pairs)
 
@@ -222,6 +278,7 @@ def writing(
     from localrag.security import storage
 
     check_owner(folder, name)
+    check_writable(folder)
     return storage.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
 
 
@@ -264,7 +321,14 @@ def _not_yours(folder: Path, name: str, problem: str) -> LibraryError:
 
 
 def original(settings: Settings, name: str, document: Document) -> Path | None:
-    """The file that a document was read from; None if its folder was not read into the library on this machine."""
+    """The file that a document was read from; None if its folder was not read into the library on this machine.
+
+    For a document of an export: the copy in it, if there is one.
+    """
+    if (settings.library_dir(name) / LINK).exists():
+        from localrag.store import exported
+
+        return exported.original(settings.library_dir(name), document.root, document.file or document.path)
     read_here = settings.read_marks(name, document.root).exists()
     return _file(document.root, document.file or document.path) if read_here else None
 
@@ -375,8 +439,8 @@ class Tombstones:
 
 def holds(folder: Path, paths: Iterable[str] = ()) -> bool:
     """Whether a library is on the disk and none of these documents was forgotten: ask before keeping what they gave."""
-    if not exists(folder):
-        return False
+    if not exists(folder) or (folder / LINK).exists():
+        return exists(folder)
     with closing(connect(folder)) as database:
         kept = database.execute("SELECT value FROM meta WHERE key = 'forgotten'").fetchone()
         roots = [row[0] for row in database.execute("SELECT path FROM roots")]

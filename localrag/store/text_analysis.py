@@ -6,9 +6,10 @@ or Korean characters. Words keep the order of the text, so that phrases can be f
 compounds: "non-compete" is also found as "noncompete", "ChangeOfControl" by its parts, "FY2018" as "2018", "10-K" as
 "10K", and "12.3(b)" as itself.
 
-Limits: a language is detected by its most common words, among the languages below. By default English stems are used,
-which do little harm to other languages; a document in several languages gets the stems of its main one. Thousands
-separated by spaces are several numbers, and a single Chinese, Japanese or Korean character is found only on its own.
+Limits: a language is detected by its most common words, among those of words.toml, or by its script. By default English
+stems are used, which do little harm to other languages; a document in several languages gets the stems of its main one.
+Thousands separated by spaces are several numbers, and a single Chinese, Japanese or Korean character is found only on
+its own.
 """
 
 from __future__ import annotations
@@ -34,6 +35,17 @@ LANGUAGES = tuple(COMMON)
 FALLBACK = "english"
 _SAMPLE = 20_000  # characters that are enough to detect a language
 _MIN_SHARE = 0.12
+# Japanese before Chinese, whose signs it has too.
+_SCRIPTS = {
+    "japanese": ("\u3040-\u30ff", 0.1),
+    "chinese": ("\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff", 0.3),
+    "korean": ("\uac00-\ud7af\u1100-\u11ff", 0.3),
+    "arabic": ("\u0620-\u06ff", 0.5),
+    "hebrew": ("\u05d0-\u05ea", 0.5),
+    "hindi": ("\u0904-\u0939", 0.5),
+    "greek": ("\u0370-\u03ff\u1f00-\u1fff", 0.5),
+    "thai": ("\u0e01-\u0e30", 0.5),
+}
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 # Combining marks, such as the vowel signs of Hebrew, Arabic, Thai and the scripts of India, occur inside words.
@@ -71,13 +83,35 @@ def folded(text: str) -> str:
 
 
 def language(text: str) -> str:
-    """The main language of a text by the share of common words; FALLBACK if no share is large enough."""
+    """The main language of a text by the share of common words, else by its script; FALLBACK if neither is known."""
     words = re.findall(r"[^\W\d_]+", text[:_SAMPLE].lower())
     if not words:
         return FALLBACK
     shares = {name: sum(word in common for word in words) / len(words) for name, common in COMMON.items()}
     best = max(shares, key=lambda name: shares[name])
-    return best if shares[best] >= _MIN_SHARE else FALLBACK
+    return best if shares[best] >= _MIN_SHARE else by_script(text) or FALLBACK
+
+
+def foreign(text: str) -> str:
+    """The language of a question that is plainly not in English, as two words of it say that no other has; else empty.
+
+    A few words tell little: "amzn op margin q3" has two of Italian, and one of Spanish may be French.
+    """
+    words = {word for word in re.findall(r"[^\W\d_]+", text[:_SAMPLE].lower()) if len(word) > 1}
+    counts = {name: len(words & common - COMMON[FALLBACK]) for name, common in COMMON.items()}
+    best, second = sorted(counts, key=lambda name: -counts[name])[:2]
+    known = counts[best] > max(1, counts[second], len(words & COMMON[FALLBACK]))
+    return best if known else by_script(text)
+
+
+def by_script(text: str) -> str:
+    """The main language that is written in the script of a text; empty where that is Latin or Cyrillic."""
+    sample = text[:_SAMPLE]
+    letters = sum(map(str.isalpha, sample))
+    for name, (signs, least) in _SCRIPTS.items():
+        if letters and len(re.findall(f"[{signs}]", sample)) >= least * letters:
+            return name
+    return ""
 
 
 def tokens(text: str, language: str) -> list[Token]:
@@ -137,14 +171,15 @@ def _compounds(text: str, language: str) -> Iterator[Token]:
 
 
 def stem(word: str, language: str) -> str:
-    """The folded stem of a lower-case word (Snowball: Porter 2001); the word itself without a language."""
+    """The folded stem of a lower-case word (Snowball: Porter 2001); the word itself where none is for its language."""
     if not language:
         return folded(word)
     if not hasattr(_stemmers, language):
         import Stemmer
 
-        setattr(_stemmers, language, Stemmer.Stemmer(language))
-    return folded(getattr(_stemmers, language).stemWord(word))
+        known = language in Stemmer.algorithms()
+        setattr(_stemmers, language, Stemmer.Stemmer(language).stemWord if known else str)
+    return folded(getattr(_stemmers, language)(word))
 
 
 _stemmers = threading.local()  # a stemmer is not thread-safe
@@ -152,17 +187,17 @@ _stemmers = threading.local()  # a stemmer is not thread-safe
 
 # --- split text into sentences, as half-open spans ---------------------------------------------------------------
 # A span is a sentence, a list item, a table row or a separate line. Spans ascend, do not overlap, do not begin or end
-# with white space, and cover every other character. Made for English and languages with similar punctuation, and for
-# Chinese and Japanese stops; an unknown abbreviation may end a sentence early. Line ends inside running text do not end
-# a sentence, those between rows and items do.
+# with white space, and cover every other character. Made for English and those with similar punctuation, and for the
+# stops of Chinese, Japanese, Hindi, Arabic and Urdu; an unknown abbreviation may end a sentence early. Line ends inside
+# running text do not end a sentence, those between rows and items do.
 
 _ABBREVIATIONS, _WORDS = WORDS["abbreviations"], WORDS["sentences"]
 _LEADING, _SHORT = frozenset(_ABBREVIATIONS["leading"].split()), frozenset(_ABBREVIATIONS["short"].split())
 _OPENERS, _MONTHS = frozenset(_WORDS["openers"].split()), frozenset(_WORDS["months"].split())
 _STOP = re.compile(
     r"""
-    [。！？｡]+[」』）”"']*                                  # no space needed after it
-    | (?<![.!?…]) [.!?…]+ ["'”’)\]»]* (?=\s)
+    [。！？｡।॥]+[」』）”"']*                                # no space needed after it
+    | (?<![.!?…؟۔]) [.!?…؟۔]+ ["'”’)\]»]* (?=\s)
     | \n
     """,
     re.X,
@@ -183,7 +218,7 @@ _ITEM = re.compile(
     re.X,
 )
 _NUMBER = re.compile(r"^\(?[$€£¥]?\(?[\d][\d,.]*%?\)?%?$|^[$€£¥%—–-]+$")
-_ENDS = (".", "!", "?", ":", ";", "。", "！", "？", ".”", '."', ".)", "；", "：")
+_ENDS = (".", "!", "?", ":", ";", "。", "！", "？", "।", "؟", "۔", ".”", '."', ".)", "；", "：")
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -194,7 +229,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
         if match[0] == "\n":
             ends = _breaks(text, match.start())
         else:
-            ends = text[match.start()] in "。！？｡" or _ends_sentence(text, start, match)
+            ends = text[match.start()] in "。！？｡।॥" or _ends_sentence(text, start, match)
         if ends:
             _add(spans, text, start, match.end())
             start = match.end()
@@ -216,7 +251,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return False
     following = _NEXT_WORD.match(text, match.end())
     word = following[1] if following else ""
-    if match[0].startswith(("!", "?")):
+    if match[0].startswith(("!", "?", "؟", "۔")):
         return not word[:1].islower()
     before = _LAST_WORD.search(text, max(start, match.start() - 24), match.start())
     last = before[0] if before else ""
@@ -234,8 +269,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return False
     if key in _SHORT:
         return word in _OPENERS
-    if len(last) == 1 and last.isupper() and last != "I":
-        return word in _OPENERS  # an initial
+    if len(last) == 1 and last.isalpha() and last != "I":
+        return word in _OPENERS  # an initial, or "z. B.", "т. е."
     return not word[:1].islower()
 
 

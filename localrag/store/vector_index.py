@@ -246,9 +246,11 @@ class LibraryIndex:
         self._path = path
         self._select = select
         self._held: tuple[int, FaissIndex] | None = None
+        self._dimension: int | None = None  # of the index that was asked for
 
     def at(self, library: str, generation: int, dimension: int) -> FaissIndex:
         """The index of this generation of the database, inside the snapshot that the caller holds."""
+        self._dimension = dimension
         if self._held is not None and self._held[0] == generation and self._held[1].dimension == dimension:
             return self._held[1]
         held, index = self._held or (None, None)
@@ -286,7 +288,7 @@ class LibraryIndex:
     def vectors(self, ids: Ids) -> tuple[Ids, Vectors]:
         """The known ones of these passages, ascending, and their vectors as stored."""
         sql = "SELECT id, vector FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        return arrays(self._select(sql, (json.dumps(ids.tolist()),)))
+        return arrays(self._select(sql, (json.dumps(ids.tolist()),)), self._dimension)
 
     def _read(self, library: str, dimension: int) -> tuple[int, FaissIndex] | None:
         try:
@@ -316,13 +318,16 @@ class LibraryIndex:
     def _add_after(self, last: int, index: FaissIndex) -> None:
         sql = "SELECT id, vector FROM passages WHERE id > ? ORDER BY id LIMIT ?"
         while rows := self._select(sql, (last, _ROWS_PER_READ)):
-            ids, vectors = arrays(rows)
+            ids, vectors = arrays(rows, self._dimension)
             index.add(ids, vectors)
             last = int(ids[-1])
 
 
-def arrays(rows: list[sqlite3.Row]) -> tuple[Ids, Vectors]:
+def arrays(rows: list[sqlite3.Row], dimension: int | None = None) -> tuple[Ids, Vectors]:
+    """The ids and vectors of rows; LibraryError where they are not alike, or not of this dimension."""
     try:
+        if dimension is not None and any(len(row[1]) != 4 * dimension for row in rows):
+            raise ValueError(f"one has not {dimension} numbers")
         flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4").astype(np.float32)
         return np.array([row[0] for row in rows], np.int64), flat.reshape(len(rows), -1)
     except (ValueError, TypeError) as error:

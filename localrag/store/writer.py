@@ -23,7 +23,7 @@ from localrag import protocol
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
 from localrag.security import storage
-from localrag.store import locations, postgres, text_analysis
+from localrag.store import data_sheets, locations, postgres, text_analysis
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
 from localrag.store.library import FIGURE, PATH, Library, permitted
 from localrag.store.names import DATABASE, SCHEMA, Tombstones, check_name, exists, keep_store
@@ -225,7 +225,7 @@ class Editor(Library):
                 part.sha256,
                 part.size,
                 int(paged),
-                sum(map(len, texts)),
+                sum(len(page.text) for page in data_sheets.prose(reading.pages)),
                 reading.author,
                 reading.date,
             )

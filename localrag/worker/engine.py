@@ -433,6 +433,8 @@ class Engine(Asker):
         with self._open(library) as opened:
             found, page = opened.page(document, number)
         if (file := names.original(self._settings, library, found)) is None:
+            if (self._settings.library_dir(library) / names.LINK).exists():
+                raise ReadError("its file is not in this read-only library", "Ask for one made --with-documents.")
             raise ReadError("it was not read on this machine", "Read its folder here: localrag ingest FOLDER")
         return file, found, page
 

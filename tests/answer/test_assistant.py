@@ -374,10 +374,33 @@ def test_passages_are_read_together_for_an_explanation(settings, models, large, 
     assert any(message.blocks for message in models.generator.written[-1]) is not together
 
 
+@pytest.mark.parametrize(
+    ("question", "apart", "pruned"),
+    [
+        ("When does the lease of Hall 3 end?", True, False),
+        ("When does the lease of Hall 3 end?", False, True),
+        ("Explain the lease of Hall 3.", True, True),
+    ],
+)
+def test_only_passages_that_are_read_anew_lose_sentences(settings, models, shelf, question, apart, pruned):
+    terms = " ".join(f"A tenant keeps window {n} of its building clean all year." for n in range(4))
+    others = {f"{n}.txt": f"{terms} Hall {n} has a lease, too." for n in range(9)}
+    library = shelf("halls", {"hall 3.txt": LEASE, **others})
+    models.generator.apart = apart
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    with closing(Assistant(replace(settings, prompt_tokens=300))) as assistant:
+        _, answer = ask(assistant, question, "halls", mode="retrieve")
+    told = "".join(message.whole for message in models.generator.written[-1])
+    assert LEASE in told and answer.citations[0].document == "hall 3.txt"
+    verified(answer, library)
+    whole = [passage for passage in answer.passages if passage.text in told]
+    assert (len(whole) < len(answer.passages)) is pruned
+
+
 @pytest.mark.parametrize(("window", "again"), [(4096, True), (700, False)])
 def test_the_best_sentences_come_once_more_for_a_short_answer_where_they_fit(settings, models, large, window, again):
     with closing(Assistant(replace(settings, answer_form="short", passages=100))) as assistant:
-        models.generator.window = window
+        models.generator.window, models.generator.apart = window, True
         ask(assistant, "What does clause 7 settle?", "large", mode="retrieve")
     (last,) = models.generator.written[-1][-1:]
     assert (prompts.WORDS["highlights"] in last.text) is again

@@ -3,8 +3,10 @@
 import pytest
 from asking import LEASE, ask
 
+from localrag.answer import checking
 from localrag.answer.assistant import Assistant
 from localrag.grounding import annotations, prompts
+from localrag.types import Passage
 
 MADE_UP = "Elephants cost EUR 9,741 apiece."
 
@@ -35,3 +37,17 @@ def test_words_without_any_source_are_withheld_too(assistant, models):
     answer = ask(assistant, "When does the lease of Hall 3 end?", "papers")[1]
     assert not answer.found and answer.unsupported == ("Elephants graze beside rivers.",)
     assert answer.certainty == "absent" and answer.nearest
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "flagged"),
+    [
+        ("The lease ends on 31 May and is not renewed.", "租约于2030年5月31日终止，不再续签。" * 3, True),
+        ("租约于5月31日终止。", "The lease of the hall ends on 31 May and is not renewed.", True),
+        ("2030年終了", "契約は2030年5月31日に終了する。", False),
+        ("31", "租约于2030年5月31日终止", False),
+    ],
+)
+def test_an_answer_in_another_script_than_its_text_is_flagged(answer, text, flagged):
+    passage = Passage("l", "d.txt", None, None, (), text, 0, len(text), 1.0)
+    assert (checking.language_flag(answer, [passage]) is not None) == flagged

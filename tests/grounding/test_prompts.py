@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 from localrag.grounding import prompts
-from localrag.types import Passage, Turn
+from localrag.types import Message, Passage, Turn
 
 
 def count(text):
@@ -171,3 +171,13 @@ def test_an_answer_that_says_nothing_is_recognised():
         "No, the tenant does not say so.",
     ):
         assert not prompts.says_nothing(answer), answer
+
+
+def test_a_question_in_another_language_than_the_rules_is_answered_in_it():
+    def tail(question, instructions=""):
+        return prompts.worded([Message("user", question)], instructions, question=question)[-1].tail
+
+    assert tail("Wann endet der Vertrag, und wer kann ihn kündigen?") == "\n\nAnswer in German."
+    assert tail("合同何时结束？") == "\n\nAnswer in Chinese."
+    assert tail("When does the contract end?") == tail("Gazprom 2019?") == ""
+    assert "German" not in tail("Wann endet der Vertrag, und wer kann ihn kündigen?", "Answer in French.")

@@ -4,7 +4,18 @@ import unicodedata
 import pytest
 from hostile import LONG, texts
 
-from localrag.store.text_analysis import COMMON, FALLBACK, LANGUAGES, folded, language, sentences, stem, tokens, written
+from localrag.store.text_analysis import (
+    COMMON,
+    FALLBACK,
+    LANGUAGES,
+    folded,
+    foreign,
+    language,
+    sentences,
+    stem,
+    tokens,
+    written,
+)
 
 
 def terms(text, spoken="english"):
@@ -44,16 +55,52 @@ def test_each_language_has_its_stems_and_a_text_shows_its_language():
         ("english", "leases", "lease"),
         ("german", "Verträge", "Vertrag"),
         ("russian", "договоры", "договор"),
+        ("arabic", "العقود", "عقود"),
     ):
         assert terms(one, spoken) == terms(other, spoken), spoken
     assert terms("leases", "") == {"leases"}
     assert all(stem("word", spoken) for spoken in LANGUAGES)
     for spoken, words in COMMON.items():
-        if spoken not in ("danish", "norwegian"):  # which have the same common words
+        if words and spoken not in ("danish", "norwegian"):  # which have the same common words
             assert language(" ".join(sorted(words))) == spoken
     assert language("Der Mieter hat die Miete am ersten Tag des Monats zu zahlen.") == "german"
-    for text in ("", "2018 2019", "合同第三条", "zzz qqq", "\x00\ud800"):
+    for text in ("", "2018 2019", "zzz qqq", "\x00\ud800"):
         assert language(text) == FALLBACK
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("合同第三条 (Appendix 3)", "chinese"),
+        ("契約は終了する。", "japanese"),
+        ("계약은 종료된다", "korean"),
+        ("ينتهي العقد", "arabic"),
+        ("החוזה מסתיים", "hebrew"),
+        ("अनुबंध समाप्त", "hindi"),
+        ("สัญญาสิ้นสุด", "thai"),
+        ("The contract with 東京電力 ends here and is not renewed.", "english"),
+    ],
+)
+def test_a_text_without_common_words_shows_its_language_by_its_script(text, spoken):
+    assert language(text) == spoken
+    assert tokens(text, spoken)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("Der Mieter zahlt z. B. Heizkosten.", "Dr. Weber unterschrieb gem. § 5 Abs. 2 am 3. März 2024.", "Ende."),
+        ("El Sr. Pérez firmó el 3 de marzo.", "La Sra. Gómez vive en EE. UU. desde 2010.", "¿Cuándo termina?"),
+        ("Договор действует 3 года.", "Арендатор, т. е. Иванов И. И., платит.", "Срок истекает."),
+        ("ينتهي العقد في مارس.", "هل يدفع المستأجر؟", "نعم، يدفع."),
+        ("अनुबंध समाप्त होता है।", "किराया कौन देता है?", "किरायेदार देता है।"),
+        ("معاہدہ ختم ہو گیا۔", "کرایہ کون دے گا؟", "کرایہ دار۔"),
+        ("It is plan B.", "The board met.", "See Vitamin C."),
+    ],
+)
+def test_sentences_end_where_each_language_ends_them(parts):
+    text = " ".join(parts)
+    assert [text[start:end] for start, end in sentences(text)] == [*parts]
 
 
 @pytest.mark.parametrize(
@@ -156,3 +203,19 @@ def test_nothing_is_lost_whatever_the_text():
             assert text[start:stop] == text[start:stop].strip()
             end = stop
         assert not text[end:].strip()
+
+
+@pytest.mark.parametrize(
+    ("question", "spoken"),
+    [
+        ("amzn op margin q3 23", ""),
+        ("micoa agency e&o insurance minimum", ""),
+        ("sabco swap driver w/o prolong ok?", ""),
+        ("Who signed for Deutsche Bank?", ""),
+        ("Wann endet der Vertrag, und wer kann ihn kündigen?", "german"),
+        ("¿Cuándo termina el contrato y quién puede rescindirlo?", "spanish"),
+        ("合同何时结束？", "chinese"),
+    ],
+)
+def test_only_a_question_plainly_in_another_language_counts_as_foreign(question, spoken):
+    assert foreign(question) == spoken

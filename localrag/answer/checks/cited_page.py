@@ -17,7 +17,7 @@ _RULE = re.compile(r"[|\s:-]*")
 STATES: dict[FileState, str] = {
     "changed": "! The file has changed since it was read. This is the text that was read.",
     "missing": "! The file is no longer there. This is the text that was read.",
-    "elsewhere": "! The file was not read on this machine, so nothing looks at it. This is the text that was read.",
+    "elsewhere": "! The original is not at hand. This is the text that was read.",
 }
 
 

@@ -37,7 +37,7 @@ from localrag.text import clean, clean_title, one_line
 from localrag.types import Page, Part, Reading, Refused
 
 # Files that were read under a lower number are read again.
-VERSION = 5
+VERSION = 6
 
 
 def read_parts(document: Path | Source, options: Options | None = None) -> Iterator[Part | Refused]:

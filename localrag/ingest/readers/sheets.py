@@ -35,6 +35,7 @@ from localrag.ingest.readers.package import (
 )
 from localrag.ingest.readers.source import RIGHT_SUFFIX, Options, Source, another_kind
 from localrag.ingest.readers.text import decode_guessing, decode_named, guess_remark
+from localrag.store import data_sheets
 from localrag.store.locations import cell_name
 from localrag.text import clean, clean_title
 from localrag.types import Anchor, Heading, Page, Reading, Remark, SkippedPage
@@ -268,6 +269,10 @@ def _read(source: Source, about: _About, options: Options) -> Reading:
             continue
         left -= len(page.text)
         pages.append(page)
+        if columns := data_sheets.described(
+            page, len(book.sheets_metadata) + 1 + sum(one.unit == "columns" for one in pages)
+        ):
+            pages.append(columns)
         uncalculated += extra.uncalculated
         kind = str(sheet.typ).rpartition(".")[2].lower()
         if not page.text and kind != "worksheet":  # an empty worksheet loses nothing
@@ -374,7 +379,8 @@ def _read_delimited(source: Source, options: Options) -> Reading:
     if unclosed:
         numbers = ", ".join(map(str, unclosed[:5])) + (", ..." if len(unclosed) > 5 else "")
         remarks = (*remarks, Remark(1, f"A quotation mark is opened and never closed in line {numbers}."))
-    return Reading((page,), remarks=remarks)
+    columns = data_sheets.described(page, 2)
+    return Reading((page, columns) if columns else (page,), remarks=remarks)
 
 
 def _find_delimiter(lines: Sequence[str], usual: str) -> str:

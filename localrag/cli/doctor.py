@@ -152,12 +152,18 @@ def _helpers(settings: Settings) -> Iterator[Seen]:
     from localrag.ingest.readers import programs
 
     lost = {
-        "LibreOffice": "old .doc and .ppt files are not read",
+        "LibreOffice": "old .doc and .ppt, Publisher, Visio, WordPerfect, Works and iWork files are not read",
         "Tesseract": "text in pictures is not recognised in languages such as Arabic and Russian",
         "FFmpeg": "the sound of M4A and MP4 recordings is not read",
     }
     for name, program in programs.installed().items():
         yield ("ok", f"{name}: {program}", "") if program else ("info", f"{name} is not installed: {lost[name]}", "")
+    for part in programs.missing_parts():
+        yield (
+            "info",
+            f"LibreOffice lacks {part}, so some files are not read",
+            f"Debian: libreoffice-{part.lower()}-nogui",
+        )
 
 
 def _settings_files(settings: Settings) -> Iterator[Seen]:

@@ -134,9 +134,9 @@ def ingest_command(
 
     Reads only what is new or changed, recognises moved files, and removes documents whose files are gone, unless that
     is more than a fifth of them (see --prune). Reads PDF, Word, PowerPoint, Excel, OpenDocument, RTF, web pages,
-    e-books, mail with attachments (EML, MSG, MBOX), calendars, transcripts, archives, pictures and scans (with text
-    recognition), data (CSV, JSON, XML, YAML), Markdown and plain text. A file `.localragignore` lists what to skip, in
-    the form of `.gitignore`. Ctrl-C stops after the current step; the next run continues.
+    e-books, mail with attachments (EML, MSG, MBOX, PST), calendars, transcripts, archives, pictures and scans (with
+    text recognition), data (CSV, JSON, XML, YAML), Markdown and plain text. A file `.localragignore` lists what to
+    skip, in the form of `.gitignore`. Ctrl-C stops after the current step; the next run continues.
     """
     settings = load_settings().with_options(embedder=embedder, store=store)
     if not accepted:

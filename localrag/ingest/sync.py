@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -173,7 +174,7 @@ class _Run:
         self.forgotten = self.library.tombstones
         self.unlisted: dict[str, str] = {}
         self.recordings: dict[str, str] = {}  # by the path of the transcript that is read instead
-        self.begun: set[str] = set()
+        self.begun: dict[str, int] = {}  # the last document before each file was begun
         self.refused: dict[str, list[Refused]] = {}
         self.done = self.total = 0
         self.stamp = _stamp(self.options)
@@ -446,8 +447,7 @@ class _Run:
 
     def _begin(self, file: Found) -> None:
         if file.path not in self.begun:
-            self.library.begin(self.root, file.path)
-            self.begun.add(file.path)
+            self.begun[file.path] = self.library.begin(self.root, file.path, keep=True)
 
     def _end(self, file: Found, digest: str) -> None:
         """Finish a file: report what was refused, and mark it as read."""
@@ -463,7 +463,8 @@ class _Run:
         if not is_still(file):
             digest = ""  # it changed meanwhile, so the next run reads it again
         stamp = self.failed_stamp if failed else self.stamp
-        self.library.finish(self.root, file.path, file.size, file.mtime_ns, digest, stamp)
+        facts = file.size, file.mtime_ns, digest, stamp
+        self.library.finish(self.root, file.path, *facts, before=self.begun.get(file.path, 0))
 
     def _failed(self, file: Found, path: str, reason: str) -> None:
         if file.path not in self.begun and file.path in self.has_text:
@@ -644,6 +645,7 @@ def _stamp(options: Options, limits: Limits | None = None) -> str:
     if limits is not None:
         facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]
         facts += [name for name, program in programs.installed().items() if program]
+        facts += [*programs.missing_parts(), *(["libpff"] * (find_spec("pypff") is not None))]
         facts += [options.speech] * bool(options.speech)
     return json.dumps(facts, separators=(",", ":"))
 

@@ -46,6 +46,7 @@ TABLES = resources.files("localrag.store").joinpath("schema.sql").read_text(enco
 # Near duplicates linked to a document: all pairs of a thousand form letters would be half a million rows.
 _MAX_NEAR = 32
 _PAGE = "document_id, position, number, label, unit, text, layout"
+_OF_FILE = "file_id IN (SELECT id FROM files WHERE root_id = ? AND path = ?)"
 _BY_FILE = ("failures", "decided")  # tables of paths below files
 _CHUNK = 'document_id, passage_id, position, start, "end", heading, header_start, header_end, spot'
 _COPIED = "title, sha256, size, paged, characters, author, date, skipped, remarks, sketch, language"
@@ -175,17 +176,24 @@ class Editor(Library):
 
     # --- files and documents --------------------------------------------------------------------------------
 
-    def begin(self, root: str, path: str) -> None:
-        """Delete what was read of a file before, and mark it as unfinished."""
+    def begin(self, root: str, path: str, *, keep: bool = False) -> int:
+        """Mark a file as unfinished, and delete what was read of it before; returns the number of the last document.
+
+        With `keep`, documents stay until they are put again, or `finish` gets that number: if reading is interrupted,
+        the passages of a large file are still there, and the next run need not embed them.
+        """
         with self.transaction():
             root_id = self._root_id(root)
-            self._delete_documents("file_id IN (SELECT id FROM files WHERE root_id = ? AND path = ?)", (root_id, path))
+            last = self._db.execute("SELECT coalesce(max(id), 0) FROM documents").fetchone()[0]
+            if not keep:
+                self._delete_documents(_OF_FILE, (root_id, path))
             self._db.execute("DELETE FROM failures WHERE root_id = ? AND file = ?", (root_id, path))
             self._db.execute(
                 "INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES (?, ?, 0, 0, '', '') "
                 "ON CONFLICT (root_id, path) DO UPDATE SET sha256 = ''",
                 (root_id, path),
             )
+            return int(last)
 
     def put(
         self,
@@ -206,6 +214,7 @@ class Editor(Library):
                 "SELECT f.id FROM files f JOIN roots r ON r.id = f.root_id WHERE r.path = ? AND f.path = ?",
                 (root, path),
             ).fetchone()
+            self._delete_documents("file_id = ? AND member = ?", (file_id, part.name))
             paged = any(page.number is not None for page in reading.pages)
             skipped = json.dumps([[page.number, page.reason] for page in reading.skipped])
             remarks = json.dumps([[remark.number, remark.text] for remark in reading.remarks])
@@ -236,9 +245,16 @@ class Editor(Library):
             self._put_chunks(document_id, reading.title, language, reading.pages, chunks, vectors.__getitem__)
             return self._link_near(document_id, part.sha256, signature)
 
-    def finish(self, root: str, path: str, size: int, mtime_ns: int, sha256: str, stamp: str) -> None:
-        """Mark a file as read (or as unreadable), so that it is skipped until it changes."""
+    def finish(
+        self, root: str, path: str, size: int, mtime_ns: int, sha256: str, stamp: str, *, before: int = 0
+    ) -> None:
+        """Mark a file as read (or as unreadable), so that it is skipped until it changes.
+
+        Its documents up to number `before` are those of an earlier version, and deleted.
+        """
         with self.transaction():
+            if before:
+                self._delete_documents(f"{_OF_FILE} AND id <= ?", (self._root_id(root), path, before))
             self._db.execute(
                 "INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (root_id, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns, "
@@ -318,8 +334,7 @@ class Editor(Library):
         with self.transaction():
             root_id = self._root_id(root)
             for path in paths:
-                where = "file_id IN (SELECT id FROM files WHERE root_id = ? AND path = ?)"
-                self._delete_documents(where, (root_id, path))
+                self._delete_documents(_OF_FILE, (root_id, path))
                 self._db.execute("DELETE FROM files WHERE root_id = ? AND path = ?", (root_id, path))
                 for table in _BY_FILE:
                     self._db.execute(f"DELETE FROM {table} WHERE root_id = ? AND file = ?", (root_id, path))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,26 @@ def test_a_renewal_that_was_stopped_leaves_the_old_vectors_and_goes_on(library, 
     total = sync.renew(library, other)
     assert len(embedded) == len(set(embedded)) == total > 6
     assert library.identity == other.identity and len(indexed(library)) == total
+
+
+def test_a_stopped_ingest_of_one_large_file_does_not_embed_again_what_it_stored(library, folder, home, monkeypatch):
+    monkeypatch.setattr(sync, "_CHUNKS", 4)
+    monkeypatch.setattr(sync, "_MAX_BATCHES", 1)
+    root = folder({})
+    with zipfile.ZipFile(root / "all.zip", "w") as archive:
+        for name, text in MANY.items():
+            archive.writestr(name, text)
+    report = ingest(library, root, stop=lambda: len(library.documents()) >= 6)
+    stored, embedded = len(library.documents()), report.embedded
+    assert not report.complete and 6 <= stored < 12
+    rest = ingest(library, root)
+    assert rest.complete and len(library.documents()) == 12
+    undisturbed = Editor.create(home / "indexes" / "other", "other", IDENTITY)
+    assert ingest(undisturbed, root).embedded == embedded + rest.embedded
+    assert contents(library) == contents(undisturbed)
+    undisturbed.close()
+    with zipfile.ZipFile(root / "all.zip", "w") as archive:
+        archive.writestr("01.txt", MANY["01.txt"])
+    assert ingest(library, root).embedded == 0
+    assert [doc.path for doc in library.documents()] == ["all.zip/01.txt"]
+    sound(library)

@@ -44,15 +44,16 @@ def read_parts(document: Path | Source, options: Options | None = None) -> Itera
     """Read one file and what is inside it, in this process."""
     options = options or Options()
     try:
-        yield from _parts(_source(document), "", options, Budget(options), options.depth)
-    except ReadError as error:
-        yield _refused("", error)
+        source = _source(document)
+        yield from _parts(source, "", options, Budget(options, source.size), options.depth)
+    except (ReadError, OSError) as error:
+        yield _refusal("", error)
 
 
 def source_of(document: Path | Source, name: str, options: Options) -> Source:
     """Return a document by the name of its `Part`: the file itself, or something inside it; else raise ReadError."""
     source = _source(document)
-    return _inside(source, name, options, Budget(options)) if name else source
+    return _inside(source, name, options, Budget(options, source.size)) if name else source
 
 
 def _source(document: Path | Source) -> Source:

@@ -314,7 +314,7 @@ class _Process:
         except ReadError as error:
             yield Refused("", f"{error.message}. {error.hint}")
             return
-        decoder = wire.Decoder(self._limits.options)
+        decoder = wire.Decoder(self._limits.options, os.fstat(opened).st_size)
         requests, replies = self._popen.stdin, self._popen.stdout
         assert requests is not None and replies is not None
         self._deadline = self._clock() + self._limits.seconds

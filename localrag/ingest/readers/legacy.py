@@ -1,4 +1,4 @@
-"""Read RTF, and DOC, DOT, PPT, PPS, POT through LibreOffice where it is installed.
+"""Read RTF; and through LibreOffice, where it is installed, old Office files and those of other programs.
 
 The content decides what a file is: RTF, HTML, a newer Office file or plain text named .doc is read as what it is.
 In RTF deleted revisions, pictures, embedded files, headers and footers are left out, hidden text is reported.
@@ -7,13 +7,13 @@ In RTF deleted revisions, pictures, embedded files, headers and footers are left
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import slides, web, word
+from localrag.ingest.readers import pdf, sheets, slides, web, word
 from localrag.ingest.readers import text as plain_text
 from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
 from localrag.ingest.readers.headings import find_headings
@@ -25,6 +25,19 @@ from localrag.types import Page, Reading, Remark
 
 # Word for DOS, Windows 1 and 2, Write, WordPerfect: no container, but LibreOffice reads them.
 _OLDER = (b"\xdb\xa5", b"\x9b\xa5", b"\x31\xbe", b"\x32\xbe", b"\xffWPC", b"\xcb\n\x01")
+_ZIP = b"PK\x03\x04"
+_Format = Literal["docx", "pptx", "xlsx", "pdf"]
+# Files of other programs by suffix: what they are, the format to convert them to, and how they begin.
+_OTHERS: Mapping[str, tuple[str, _Format, tuple[bytes, ...]]] = {
+    ".key": ("a Keynote presentation", "pptx", (_ZIP,)),
+    ".numbers": ("a Numbers spreadsheet", "xlsx", (_ZIP,)),
+    ".pages": ("a Pages document", "docx", (_ZIP,)),
+    ".pub": ("a Publisher document", "pdf", (OLE,)),
+    ".vsd": ("a Visio drawing", "pdf", (OLE,)),
+    ".vsdx": ("a Visio drawing", "pdf", (_ZIP,)),
+    ".wpd": ("a WordPerfect document", "docx", (b"\xffWPC",)),
+    ".wps": ("a Works document", "docx", (OLE, b"\x01\xfe", b"\x06\xfe")),
+}
 _WORD_XML = re.compile(rb'<\?mso-application\s+progid="Word|<w:wordDocument|/2006/xmlPackage"')
 _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body|meta|!--)", re.I)
 _MHTML = re.compile(rb"(?:[\w-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?mime-version:", re.I)
@@ -35,11 +48,16 @@ def read(source: Source, options: Options) -> Reading:
         return read_rtf(source)
     with source.open() as stream:
         head = stream.read(4096)
+    if source.suffix in _OTHERS:
+        what, to, begins = _OTHERS[source.suffix]
+        if not head.startswith(begins):
+            raise another_kind(source, what) or ReadError(f"is damaged, or not {what}", SAVE_AGAIN)
+        return _convert(source, options, to)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(OLE):
         source = decrypted(source, options.passwords) or source
         return _convert(source, options, _format(source))
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(_ZIP):
         return word.read(source, options) if _is_word(source) else slides.read(source, options)
     if start.startswith(b"{\\rtf"):
         return read_rtf(source)
@@ -56,22 +74,24 @@ def read(source: Source, options: Options) -> Reading:
         raise ReadError(f"is damaged, or not {_kind(source)}", SAVE_AGAIN) from error
 
 
-def _convert(source: Source, options: Options, to: Literal["docx", "pptx"]) -> Reading:
+def _convert(source: Source, options: Options, to: _Format) -> Reading:
     with source.open() as stream:
         is_xml = stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
     suffix = ".xml" if source.suffix == ".doc" and is_xml else source.suffix
     before = (datetime.now(UTC) - timedelta(seconds=5)).isoformat(timespec="seconds")
     data = convert(source.read(), suffix, to, options.unpacked)
     if data is None:
-        kind = "an old Word document" if to == "docx" else "an old PowerPoint presentation"
+        old = "an old Word document" if to == "docx" else "an old PowerPoint presentation"
+        kind = _OTHERS.get(source.suffix, (old,))[0]
         raise ReadError(f"is {kind} ({source.suffix})", f"Install LibreOffice to read it, or save it as .{to}.")
     converted = Source(f"{source.stem}.{to}", data=data)
-    reading = word.read(converted, options) if to == "docx" else slides.read(converted, options)
+    readers = {"docx": word, "pptx": slides, "xlsx": sheets, "pdf": pdf}
+    reading: Reading = readers[to].read(converted, options)
     # For a file without a date LibreOffice writes that of the conversion.
-    return replace(reading, date="") if reading.date >= before else reading
+    return replace(reading, date="") if reading.date >= before[: len(reading.date)] else reading
 
 
-def _format(source: Source) -> Literal["docx", "pptx"]:
+def _format(source: Source) -> _Format:
     """Return the format to convert a container to, by the streams in it."""
     import olefile
 

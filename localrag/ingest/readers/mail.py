@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 import struct
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email._policybase import Compat32
-from email.message import EmailMessage, Message
+from email.message import Message
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from email.parser import BytesParser, HeaderParser
 from email.utils import collapse_rfc2231_value, format_datetime, getaddresses
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrag.errors import ReadError
@@ -26,10 +30,12 @@ from localrag.ingest.readers.source import (
     Member,
     Names,
     Options,
+    OverBudget,
     Source,
     another_kind,
     attached,
     content_type,
+    reads,
     safe,
 )
 from localrag.ingest.readers.text import decode_named, header_text, iso_date, unpack_word
@@ -105,7 +111,7 @@ def encrypted() -> ReadError:
 def read(source: Source, options: Options) -> Reading:
     if source.suffix == ".msg":
         with _opened(source) as item:
-            return _letter(item).reading()
+            return letter_of(item).reading()
     mail = _open(source)
     names = ("From", "To", "Cc", "Bcc", "Date", "Subject", "Sender")
     headers = {name: ", ".join(filter(None, map(header_text, mail.headers.get_all(name, [])))) for name in names}
@@ -117,7 +123,8 @@ def read(source: Source, options: Options) -> Reading:
 
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
     if source.suffix == ".msg":
-        yield from _outlook_members(source, budget)
+        with _opened(source) as item:
+            yield from attachments_of(item, budget)
         return
     # Attachments are smaller than the mail they are in, so the budget need not count them.
     names = Names()
@@ -352,7 +359,7 @@ def tnef_files(data: bytes) -> Iterator[tuple[str, bytes | ReadError]]:
 
 # --- mails that Outlook saved (MSG) -------------------------------------------------------------------------------
 # A damaged property costs only itself. The body is plain text, else HTML, else RTF. An attached mail becomes an EML
-# with its own attachments.
+# without attachments; its own follow, named as if they were inside it.
 
 # Property tags of MAPI.
 _SUBJECT, _BODY, _RTF, _HTML, _HEADERS, _CLASS = 0x0037, 0x1000, 0x1009, 0x1013, 0x007D, 0x001A
@@ -363,6 +370,14 @@ _CODEPAGE, _INTERNET_CODEPAGE = 0x3FFD, 0x3FDE
 _RECIPIENT_TYPE, _NAME, _ADDRESS, _SMTP = 0x0C15, 0x3001, 0x3003, 0x39FE
 _DATA, _LONG_FILENAME, _FILENAME, _MIME, _CONTENT_ID, _HIDDEN = 0x3701, 0x3707, 0x3704, 0x370E, 0x3712, 0x7FFE
 _TEXT, _TEXT8, _BINARY, _OBJECT = 0x001F, 0x001E, 0x0102, 0x000D  # types of properties
+_INTEGER, _BOOLEAN, _TIME = 0x0003, 0x000B, 0x0040
+_START = 0x820D
+# What is shown of entries in calendars and lists of tasks, and of contacts. From 0x8000 on each file has its own tags.
+_MEETING = {"Start": _START, "End": 0x820E, "Where": 0x8208, "Repeats": 0x8232, "Attendees": 0x8238}
+_TASK = {"Begin": 0x8104, "Due": 0x8105}
+_PHONES = {"Phone": 0x3A08, "Home phone": 0x3A09, "Mobile": 0x3A1C}
+_CONTACT = {"Company": 0x3A16, "Job title": 0x3A17, **_PHONES, "E-mail": 0x8083, "Address": 0x801B}
+_FACTS = {"ipm.appointment": _MEETING, "ipm.schedule": _MEETING, "ipm.task": _TASK, "ipm.contact": _CONTACT}
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _MAX_MAILS = 10
 _BLOCK_TAG = re.compile(rb"\{\\\*\\htmltag\d*\s*</?(?:li|p|div|br|tr|h\d|table|ul|ol)\b[^{}]*\}", re.I)  # HTML in RTF
@@ -370,23 +385,6 @@ _OUTLOOK_HINT = "Open it in Outlook and save it again."
 _OUTLOOK_DAMAGED = (OSError, ValueError, IndexError, KeyError, struct.error, OverflowError, TypeError, AttributeError)
 _Path = tuple[str, ...]
 _Tree = defaultdict[_Path, dict[str, str]]  # the names in each folder, by their capitals
-
-
-def _outlook_members(source: Source, budget: Budget) -> Iterator[Member]:
-    names = Names()
-    with _opened(source) as item:
-        for name, content in _attachments(item):
-            name = names.unique(name)
-            try:
-                data = _as_eml(content, budget, 0).as_bytes() if isinstance(content, _Item) else content
-            except _OUTLOOK_DAMAGED:
-                yield Member(name, refused=ReadError("is damaged in the mail", _OUTLOOK_HINT))
-                continue
-            if data is None:
-                yield Member(name, refused=ReadError("is only a link to a file elsewhere", "Ingest that file itself."))
-            else:
-                budget.take(len(data))  # streams may share bytes
-                yield Member(name, Source(name, data=data))
 
 
 @contextmanager
@@ -408,27 +406,26 @@ def _opened(source: Source) -> Iterator[_Item]:
         yield _Item(ole, tree, ())
 
 
-class _Item:
-    """A mail, a recipient or an attachment: a folder of properties inside the file."""
+class OutlookItem(ABC):
+    """A mail, a recipient or an attachment, as properties by tag and type."""
 
-    def __init__(self, ole: olefile.OleFileIO, tree: _Tree, path: _Path, codepage: str = "") -> None:
-        self.ole = ole
-        self.path = path
-        self._tree = tree
-        self._streams = tree[path]
-        self.fixed: dict[tuple[int, int], bytes] = {}  # properties of fixed size by tag and type
-        data = self._stream("__PROPERTIES_VERSION1.0") or b""
-        header = 32 if not path else 24 if path[-1].upper().startswith("__SUBSTG") else 8  # by the kind of item
-        for at in range(header, len(data) - 15, 16):
-            kind, tag = struct.unpack_from("<HH", data, at)
-            self.fixed[tag, kind] = data[at + 8 : at + 16]
-        number = self.integer(_CODEPAGE) or self.integer(_INTERNET_CODEPAGE)
-        self.codepage = _codec(number) if number else codepage
-        self.lost = 0  # characters that could not be decoded
+    codepage = ""
+    lost = 0  # characters that could not be decoded
+    named: Mapping[int, int] = {}  # tags of properties that are named by numbers from 0x8000 on
 
-    def children(self, prefix: str) -> list[_Item]:
-        names = sorted(name for upper, name in self._streams.items() if upper.startswith(prefix.upper()))
-        return [_Item(self.ole, self._tree, (*self.path, name), self.codepage) for name in names]
+    @abstractmethod
+    def binary(self, tag: int, kind: int = _BINARY) -> bytes | None:
+        """Return the bytes of a property; None if it is missing or damaged."""
+
+    @abstractmethod
+    def recipients(self) -> Iterable[OutlookItem]: ...
+
+    @abstractmethod
+    def attachments(self) -> Iterable[OutlookItem]: ...
+
+    @abstractmethod
+    def mail(self) -> OutlookItem | None:
+        """Return the mail that this attachment is; None for a file. Raises ReadError if it cannot be read."""
 
     def text(self, *tags: int) -> str:
         """Return the first of these properties that is not empty."""
@@ -442,24 +439,74 @@ class _Item:
                 return words
         return ""
 
-    def binary(self, tag: int, kind: int = _BINARY) -> bytes | None:
-        return self._stream(f"__SUBSTG1.0_{tag:04X}{kind:04X}")
-
-    def _stream(self, name: str) -> bytes | None:
-        try:
-            return bytes(self.ole.openstream([*self.path, self._streams[name]]).read())
-        except _OUTLOOK_DAMAGED:
-            return None
+    def subject(self) -> str:
+        text = self.text(_SUBJECT)
+        return text[2:] if text.startswith("\1") else text  # in stores, after the length of "Re: "
 
     def integer(self, tag: int) -> int:
-        return int(struct.unpack_from("<i", self.fixed.get((tag, 3), b"\0" * 4))[0])
+        return int.from_bytes((self.binary(tag, _INTEGER) or b"")[:4], "little", signed=True)
 
     def date(self, *tags: int) -> datetime | None:
         for tag in tags:
-            ticks = int(struct.unpack_from("<q", self.fixed.get((tag, 0x40), b"\0" * 8))[0])
+            ticks = int.from_bytes((self.binary(tag, _TIME) or b"")[:8], "little", signed=True)
             if 0 < ticks < 1 << 61:
                 return (_EPOCH + timedelta(microseconds=ticks // 10)).replace(microsecond=0)
         return None
+
+    def codec(self) -> str:
+        number = self.integer(_CODEPAGE) or self.integer(_INTERNET_CODEPAGE)
+        return _codec(number) if number else ""
+
+
+def named_tags(entries: bytes) -> dict[int, int]:
+    """Return a file's tags of properties by the number that names them, as files map them."""
+    found: dict[int, int] = {}
+    for number, is_text, at in struct.iter_unpack("<IHH", entries[: len(entries) // 8 * 8]):
+        if number >= 0x8000 and not is_text & 1:
+            found.setdefault(number, 0x8000 + at)
+    return found
+
+
+class _Item(OutlookItem):
+    """A folder of properties inside the file."""
+
+    def __init__(self, ole: olefile.OleFileIO, tree: _Tree, path: _Path, parent: _Item | None = None) -> None:
+        self._ole, self._tree, self._path = ole, tree, path
+        self._streams = tree[path]
+        self.named = parent.named if parent else {}
+        self._fixed: dict[tuple[int, int], bytes] = {}  # properties of fixed size by tag and type
+        data = self._stream("__PROPERTIES_VERSION1.0") or b""
+        header = 32 if not path else 24 if path[-1].upper().startswith("__SUBSTG") else 8  # by the kind of item
+        for at in range(header, len(data) - 15, 16):
+            kind, tag = struct.unpack_from("<HH", data, at)
+            self._fixed[tag, kind] = data[at + 8 : at + 16]
+        self.codepage = self.codec() or (parent.codepage if parent else "")
+        for names in self._children("__nameid_version1.0"):
+            self.named = named_tags(names.binary(0x0003) or b"")
+
+    def recipients(self) -> list[_Item]:
+        return self._children("__recip_version1.0_#")
+
+    def attachments(self) -> list[_Item]:
+        return self._children("__attach_version1.0_#")
+
+    def mail(self) -> _Item | None:
+        mails = self._children(f"__substg1.0_{_DATA:04X}{_OBJECT:04X}")
+        return next((mail for mail in mails if mail._fixed), None)
+
+    def binary(self, tag: int, kind: int = _BINARY) -> bytes | None:
+        tag = self.named.get(tag, tag)
+        return self._fixed.get((tag, kind)) or self._stream(f"__SUBSTG1.0_{tag:04X}{kind:04X}")
+
+    def _children(self, prefix: str) -> list[_Item]:
+        names = sorted(name for upper, name in self._streams.items() if upper.startswith(prefix.upper()))
+        return [_Item(self._ole, self._tree, (*self._path, name), self) for name in names]
+
+    def _stream(self, name: str) -> bytes | None:
+        try:
+            return bytes(self._ole.openstream([*self._path, self._streams[name]]).read())
+        except _OUTLOOK_DAMAGED:
+            return None
 
 
 def _codec(number: int) -> str:
@@ -470,8 +517,9 @@ def _codec(number: int) -> str:
 # --- the mail ---------------------------------------------------------------------------------------------------
 
 
-def _letter(item: _Item) -> Letter:
-    for one in item.children("__attach_version1.0_#"):
+def letter_of(item: OutlookItem) -> Letter:
+    """Return a mail of Outlook, or another item as one; raise ReadError if it is encrypted."""
+    for one in item.attachments():
         name, kind = one.text(_LONG_FILENAME, _FILENAME).lower(), one.text(_MIME).lower()
         if kind == "application/pgp-encrypted" or name == "message.rpmsg":
             raise encrypted()
@@ -482,10 +530,12 @@ def _letter(item: _Item) -> Letter:
         addresses = map(item.text, (_SENDER_SMTP, _SENDER_ADDRESS, _BEHALF_ADDRESS))
         address = next((found for found in addresses if "@" in found), "")
         sender, author = _person(name, address), name or address
-    sent = item.date(_SUBMITTED, _DELIVERED)
-    written = header_text(str(headers.get("Date", "")))
+    kind = item.text(_CLASS).lower()
+    starts = item.date(_START) if kind.startswith("ipm.appointment") else None
+    sent = starts or item.date(_SUBMITTED, _DELIVERED)
+    written = "" if starts else header_text(str(headers.get("Date", "")))
     listed: defaultdict[int, list[str]] = defaultdict(list)
-    for one in item.children("__recip_version1.0_#"):
+    for one in item.recipients():
         address = one.text(_SMTP, _ADDRESS)
         if person := _person(one.text(_NAME), address if "@" in address else ""):
             listed[one.integer(_RECIPIENT_TYPE) & 3].append(person)
@@ -497,12 +547,20 @@ def _letter(item: _Item) -> Letter:
         item.lost += lost
     if not plain.strip() and not html:
         plain = _rtf_body(item.binary(_RTF) or b"")
-    if item.text(_CLASS).lower() == "ipm.note.smime" and not plain.strip() and not html:
+    if kind == "ipm.note.smime" and not plain.strip() and not html:
         raise encrypted()  # or signed in a way that hides the text as well
     date = iso_date(written) or (sent.isoformat() if sent else "")
     written = written or (format_datetime(sent) if sent else "")
-    shown = {"From": sender, "To": to, "Cc": cc, "Bcc": bcc, "Date": written, "Subject": item.text(_SUBJECT)}
-    return Letter(shown, author, date, ((plain, html),), item.lost)
+    shown = {"From": sender, "To": to, "Cc": cc, "Bcc": bcc, "Date": written, "Subject": item.subject()}
+    facts = "\n".join(_facts(item, kind))
+    return Letter(shown, author, date, (*[(facts, "")] * bool(facts), (plain, html)), item.lost)
+
+
+def _facts(item: OutlookItem, kind: str) -> Iterator[str]:
+    for label, tag in _FACTS.get(".".join(kind.split(".")[:2]), {}).items():
+        moment = item.date(tag)
+        if text := f"{moment:%Y-%m-%d %H:%M} UTC" if moment else item.text(tag):
+            yield f"{label}: {text}"
 
 
 def _rtf_body(data: bytes) -> str:
@@ -525,35 +583,57 @@ def _person(name: str, address: str) -> str:
 # --- attachments ------------------------------------------------------------------------------------------------
 
 
-def _attachments(item: _Item) -> Iterator[tuple[str, _Item | bytes | None]]:
-    """Yield names and contents of attachments, a mail or bytes; None for a file that is elsewhere."""
+def attachments_of(item: OutlookItem, budget: Budget, prefix: str = "", depth: int = 0) -> Iterator[Member]:
+    """Yield the attachments of a mail of Outlook, and those of attached mails, under names that begin with `prefix`."""
+    names = Names()
     html = (item.binary(_HTML) or b"").decode("latin-1") or item.text(_HTML)
-    for one in item.children("__attach_version1.0_#"):
-        mails = one.children(f"__substg1.0_{_DATA:04X}{_OBJECT:04X}")
-        if mail := next((mail for mail in mails if mail.fixed), None):
-            yield subject_name(mail.text(_SUBJECT)), mail
-            continue
-        kind = one.text(_MIME).lower()
-        name, data = attached(one.text(_LONG_FILENAME, _FILENAME, _NAME), kind), one.binary(_DATA)
-        identity = one.text(_CONTENT_ID).strip("<> ")
-        is_hidden = one.fixed.get((_HIDDEN, 0x0B), b"\0")[0] != 0
-        shown = is_hidden or bool(identity and f"cid:{identity}" in html)
-        if not is_decoration(name, kind or content_type(name), len(data or b""), shown=shown):
-            yield name, data
+    for one in item.attachments():
+        name = f"{prefix}attachment.eml"
+        try:
+            mail = one.mail()
+            name = subject_name(mail.subject()) if mail is not None else _attachment_name(one, html)
+            if not name:
+                continue
+            name = prefix + names.unique(name)
+            if mail is not None and depth < _MAX_MAILS:
+                yield Member(name, Source(name, data=eml_of(mail)))
+                yield from attachments_of(mail, budget, f"{name}/", depth + 1)
+            elif not reads(Path(name)):
+                yield Member(name)
+            elif (data := one.binary(_DATA)) is None:
+                yield Member(name, refused=ReadError("is only a link to a file elsewhere", "Ingest that file itself."))
+            else:
+                budget.take(len(data))  # streams may share bytes
+                yield Member(name, Source(name, data=data))
+        except OverBudget:
+            raise
+        except ReadError as error:
+            yield Member(name, refused=error)
+        except _OUTLOOK_DAMAGED:
+            yield Member(name, refused=ReadError("is damaged in the mail", _OUTLOOK_HINT))
 
 
-def _as_eml(item: _Item, budget: Budget, depth: int) -> EmailMessage:
-    letter, message = _letter(item), EmailMessage()
+def _attachment_name(one: OutlookItem, html: str) -> str:
+    """Return the name of an attached file; "" if it is a decoration."""
+    kind = one.text(_MIME).lower()
+    name = attached(one.text(_LONG_FILENAME, _FILENAME, _NAME), kind)
+    identity = one.text(_CONTENT_ID).strip("<> ")
+    kind = kind or content_type(name)
+    shown = any((one.binary(_HIDDEN, _BOOLEAN) or b"")[:1]) or bool(identity and f"cid:{identity}" in html)
+    size = len(one.binary(_DATA) or b"") if kind.startswith("image/") and not shown else 0
+    return "" if is_decoration(name, kind, size, shown=shown) else name
+
+
+def eml_of(item: OutlookItem) -> bytes:
+    """Return a mail of Outlook as an EML without its attachments; always the same bytes for the same mail."""
+    letter = letter_of(item)
+    message = MIMEMultipart("mixed", "=_mail")
     for name, value in letter.written_headers().items():
         message[name] = value
-    (plain, html), *_ = letter.bodies
-    message.set_content(plain)
-    if html:
-        message.add_alternative(html, subtype="html")
-    for name, content in _attachments(item) if depth < _MAX_MAILS else ():
-        if isinstance(content, _Item):
-            message.add_attachment(_as_eml(content, budget, depth + 1), filename=name)
-        elif content is not None:
-            budget.take(len(content))
-            message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
-    return message
+    for number, (plain, html) in enumerate(letter.bodies):
+        both = MIMEMultipart("alternative", f"=_{number}")
+        for kind, text in (("plain", plain), ("html", html)):
+            if text:
+                both.attach(MIMEText(text, kind, "utf-8"))
+        message.attach(both)
+    return message.as_bytes()

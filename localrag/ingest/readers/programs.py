@@ -52,7 +52,24 @@ DEMUXERS: Mapping[str, str] = {
     **dict.fromkeys((".webm", ".mkv"), "matroska"),
 }
 _TO_FLAC = "-map 0:a:0 -ac 1 -ar 16000 -f flac"  # one channel of 16,000 samples a second, as speech is read
-_FILTERS = {"docx": "docx:MS Word 2007 XML", "pptx": "pptx:Impress MS PowerPoint 2007 XML"}
+# The filters of LibreOffice: those that write, with the part that has them; and by suffix those that read, for files
+# that it would take for text otherwise.
+_FILTERS = {
+    "docx": ("Writer", "MS Word 2007 XML"),
+    "pptx": ("Impress", "Impress MS PowerPoint 2007 XML"),
+    "xlsx": ("Calc", "Calc MS Excel 2007 XML"),
+    "pdf": ("Draw", "draw_pdf_Export"),
+}
+_IMPORTS = {
+    ".key": "Apple Keynote",
+    ".numbers": "Apple Numbers",
+    ".pages": "Apple Pages",
+    ".pub": "Publisher Document",
+    ".vsd": "Visio Document",
+    ".vsdx": "Visio Document",
+    ".wpd": "WordPerfect",
+    ".wps": "MS_Works",
+}
 _SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry">{items}</oor:items>
 """
@@ -111,6 +128,16 @@ def installed() -> dict[Name, str | None]:
     return found
 
 
+def missing_parts() -> list[str]:
+    """Return the parts that an installed LibreOffice lacks, such as "Impress"; distributions package them apart."""
+    program = installed()["LibreOffice"]
+    real = Path(program).resolve() if program else Path()
+    places = (real.parents[1] / "share/registry", real.parents[1] / "Resources/registry") if program else ()
+    if (registry := next(filter(Path.is_dir, places), None)) is None:
+        return []
+    return [part for part, _ in _FILTERS.values() if not (registry / f"{part.lower()}.xcd").is_file()]
+
+
 def start() -> None:
     """Start the helper process if a program is installed. A reader does so before it is confined."""
     global _helper
@@ -141,7 +168,10 @@ def run(name: Name, arguments: Sequence[str], data: bytes, seconds: float, most:
 
 
 def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = 90) -> bytes | None:
-    """Return a document as "docx" or "pptx" of `most` bytes at most, or raise ReadError; None without LibreOffice."""
+    """Return a document as "docx", "pptx", "xlsx" or "pdf" of `most` bytes at most; None without LibreOffice.
+
+    Raises ReadError if it cannot be converted.
+    """
     if installed()["LibreOffice"] is None:
         return None
     status, result = run("LibreOffice", (suffix, to), data, seconds, most)
@@ -151,7 +181,11 @@ def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = 90) -
         raise ReadError(f"took LibreOffice longer than {seconds:g} s", "Save it in the newer format yourself.")
     if status == "large":
         raise ReadError(f"becomes larger than {most:,} bytes when converted", "Split it into smaller files.")
-    raise ReadError("could not be opened by LibreOffice", "It may be damaged. Save it in the newer format.")
+    if (part := _FILTERS[to][0]) in missing_parts():
+        hint = f"Install it, for example the package libreoffice-{part.lower()}-nogui, and ingest again."
+        raise ReadError(f"needs LibreOffice's {part}, which is not installed", hint)
+    hint = "It may be damaged, or need a password. Save it in a newer format."
+    raise ReadError("could not be opened by LibreOffice", hint)
 
 
 # --- the helper process -------------------------------------------------------------------------------------
@@ -267,8 +301,9 @@ def _prepared(order: Order, data: bytes, folder: Path, program: Path) -> tuple[l
         "--nologo",
         "--nodefault",
         "--nolockcheck",
+        *([f"--infilter={_IMPORTS[suffix]}"] if suffix in _IMPORTS else []),
         "--convert-to",
-        _FILTERS[to],
+        f"{to}:{_FILTERS[to][1]}",
         "--outdir",
         str(folder / "out"),
         str(folder / f"document{suffix}"),

@@ -74,17 +74,17 @@ class _Work:
     def do(self, job: wire.Job, opened: int | None) -> bool:
         """Send the parts of one file, or why it failed; return False where this process should read no other file."""
         page_listeners[:] = [self._beat]
-        left = self._options.characters
         last: str | None = None
         sound, failed = True, ""
         try:
             self._beat()
             source = Source(job.path.name, descriptor=opened) if opened is not None else Source.of(job.path)
+            left = most = self._options.within(source.size)[1]
             items = base.read_parts(source, self._options) if job.draw is None else self._drawn(source, job.draw)
             for item in items:
                 if isinstance(item, Part):
                     left -= sum(len(page.text) for page in item.reading.pages)
-                    if failed := self._too_much(item, left):
+                    if failed := _too_much(item, left, most):
                         break
                 _alarm(0)  # the parent may take its time
                 for message in wire.messages(item):
@@ -120,13 +120,13 @@ class _Work:
         protocol.send(self._replies, wire.Beat())
         _alarm(self._setup.seconds + 10)
 
-    def _too_much(self, part: Part, left: int) -> str:
-        if left < 0:
-            most = self._options.characters
-            return f"gives more than {most:,} characters of text, with everything inside it. Split the file."
-        if wire.count(part) > wire.MAX_RECORDS:
-            return f"has more than {wire.MAX_RECORDS:,} rows, headings and words. Split the file."
-        return ""
+
+def _too_much(part: Part, left: int, most: int) -> str:
+    if left < 0:
+        return f"gives more than {most:,} characters of text, with everything inside it. Split the file."
+    if wire.count(part) > wire.MAX_RECORDS:
+        return f"has more than {wire.MAX_RECORDS:,} rows, headings and words. Split the file."
+    return ""
 
 
 def _short_of_memory(error: BaseException | None) -> bool:

@@ -61,13 +61,17 @@ class Options:
     characters: int = 100_000_000
     speech: str = ""  # the folder of the model that recognises speech; empty without one
 
+    def within(self, size: int) -> tuple[int, int]:
+        """Return how many files and characters a file of `size` bytes may hold: large mailboxes hold more."""
+        return max(self.members, size // 4_000), max(self.characters, size)
+
 
 class Budget:
     """What one file may still unpack; shared by everything inside it, so nesting gains nothing."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, size: int = 0) -> None:
         self._bytes = options.unpacked
-        self._members = options.members
+        self._most = self._members = options.within(size)[0]
         self._options = options
         self.names: set[str] = set()  # of the documents so far
 
@@ -81,7 +85,7 @@ class Budget:
     def take_member(self) -> None:
         self._members -= 1
         if self._members < 0:
-            what = f"holds more than {self._options.members:,} files"
+            what = f"holds more than {self._most:,} files"
             raise OverBudget(what, "Unpack it and ingest the folder instead.")
 
     def unpack(self, stream: BinaryIO) -> bytes:
@@ -229,6 +233,7 @@ _MAGIC = {
     b"\xd0\xcf\x11\xe0": "an old Office file (or an encrypted one)",
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
+    b"!BDN": "an Outlook store",
     b"GIF8": "a GIF picture",
     b"II*\x00": "a TIFF picture",
     b"MM\x00*": "a TIFF picture",

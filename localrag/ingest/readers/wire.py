@@ -143,10 +143,10 @@ def _pieces(page: Page) -> Iterator[Piece]:
 class Decoder:
     """Assembles the parts of one file, and holds the process to its limits."""
 
-    def __init__(self, options: Options) -> None:
-        self._characters = options.characters
+    def __init__(self, options: Options, size: int = 0) -> None:
+        members, self._characters = options.within(size)
         # Each member may be read and, for what is inside it, refused; the rest is the file's own.
-        self._items = 2 * options.members + 10
+        self._items = 2 * members + 10
         self._begin: Begin | None = None  # of the part that is arriving
         self._pages: list[Page] = []
         self._pieces: list[Page] = []

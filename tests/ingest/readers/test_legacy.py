@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import docx
+import foreign_files
 import pytest
 from containers import compound, zipped
 from waiting import wait_for
@@ -93,6 +94,61 @@ def folders(pid=None):
 def test_an_old_word_document_is_read_through_libreoffice(old_word):
     assert old_word.startswith(OLE)
     assert read(old_word).pages[0].text == "Rent is due." and folders() == []
+
+
+def has(part):
+    return programs.installed()["LibreOffice"] is not None and part not in programs.missing_parts()
+
+
+@needs_office
+@pytest.mark.parametrize(
+    ("suffix", "write", "part"),
+    [
+        ("wpd", foreign_files.wordperfect, "Writer"),
+        ("pages", foreign_files.pages, "Writer"),
+        ("numbers", foreign_files.numbers, "Calc"),
+        ("key", foreign_files.keynote, "Impress"),
+        ("vsdx", foreign_files.visio, "Draw"),
+    ],
+)
+def test_files_of_other_programs_are_read_through_libreoffice(suffix, write, part):
+    if not has(part):
+        pytest.skip(f"LibreOffice has no {part}")
+    reading = read(write("The rent is due."), f"a.{suffix}")
+    assert [page.text.strip() for page in reading.pages] == ["The rent is due."] and reading.date == ""
+
+
+@pytest.mark.parametrize("suffix", sorted(legacy._OTHERS))
+def test_files_that_only_have_the_suffix_of_another_program_are_refused(suffix):
+    for data in (b"-----BEGIN PRIVATE KEY-----", b"%PDF-1.7", b"\0" * 99):
+        with pytest.raises(ReadError) as caught:
+            read(data, f"a{suffix}")
+        assert caught.value.message.startswith(("is damaged, or not a", "is not a")) and caught.value.hint
+
+
+@needs_office
+@pytest.mark.parametrize("suffix", sorted(legacy._OTHERS))
+def test_damaged_files_of_other_programs_are_refused_not_read_as_text(suffix):
+    begins = legacy._OTHERS[suffix][2][0]
+    for data in (zipped({"a.txt": "words"}), begins + b"words " * 99):
+        if data.startswith(begins):
+            with pytest.raises(ReadError, match=r"LibreOffice|has no text"):
+                read(data, f"a{suffix}")
+
+
+def test_a_missing_part_of_libreoffice_is_named(tmp_path, monkeypatch):
+    program, registry = tmp_path / "program/soffice", tmp_path / "share/registry"
+    for path in (program, registry / "writer.xcd"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    monkeypatch.setattr(programs, "installed", lambda: {"LibreOffice": str(program)})
+    monkeypatch.setattr(programs, "run", lambda *given: ("failed", b""))
+    assert programs.missing_parts() == ["Impress", "Calc", "Draw"]
+    with pytest.raises(ReadError, match="Impress, which is not installed") as caught:
+        read(compound("PowerPoint Document", b""), "a.ppt")
+    assert "libreoffice-impress-nogui" in caught.value.hint
+    with pytest.raises(ReadError, match="could not be opened"):
+        read(compound("WordDocument", b""), "a.doc")
 
 
 def stand_in(tmp_path, monkeypatch, script):

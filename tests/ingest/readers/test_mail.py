@@ -367,11 +367,11 @@ def test_attachments_are_members_and_count_against_the_budget():
 
 def test_an_attached_mail_becomes_a_mail_with_its_own_attachments():
     inner = message({**LEASE, 0x0037: "Old: lease"}, [], [{0x3707: "Größe.pdf", 0x3701: b"pdf"}], header=24)
-    ((name, data),) = outlook_members({0x3701: inner}).items()
+    (name, data), attachment = outlook_members({0x3701: inner}).items()
     reading = mail.read(Source(name, data=data), Options())
     assert name == "Old lease.eml" and reading.pages[0].text.endswith("Subject: Old: lease\n\nThe rent is due.")
     assert (reading.author, reading.date) == ("Jane Doe", "2024-03-02T09:15:00+00:00")
-    assert members(data, name=name) == {"Größe.pdf": b"pdf"}
+    assert attachment == ("Old lease.eml/Größe.pdf", b"pdf")
 
 
 DEEP = HEAD + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(3000))

@@ -85,6 +85,7 @@ MODE = re.compile(r"[rbt]*[wax+][rbtwax+:gz]*")
 # (file, call) -> why it does not go through localrag.security.storage
 ALLOWED_WRITES = {
     ("localrag/store/exported.py", "sqlite3.connect"): "in memory",
+    ("localrag/store/data_sheets.py", "sqlite3.connect"): "in memory",
     ("localrag/ingest/scan.py", "os.open"): "opens for reading, without waiting for a pipe's writer",
     ("localrag/ingest/readers/source.py", "os.open"): "opens a document for reading",
     ("localrag/settings.py", "os.open"): "opens for reading, and follows no link",

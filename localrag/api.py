@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
-from localrag.embeddings import languages as spoken
 from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
 from localrag.events import Asking, Event, Failure, IngestProgress, IngestReport
 from localrag.grounding import prompts
@@ -473,6 +472,7 @@ class Library:
 
     def _fit_languages(self, storage: Editor, stop: Callable[[], bool] | None) -> None:
         """Make the vectors of a new library again where another embedder that is here knows its languages."""
+        from localrag.embeddings import languages as spoken
         from localrag.ingest import sync
 
         settings, model = self._settings, storage.identity.model
@@ -484,6 +484,8 @@ class Library:
                 sync.renew(storage, self._embedder, stop=stop or (lambda: False), give_way=self._give_way(stop))
 
     def _advice(self, storage: Storage) -> str:
+        from localrag.embeddings import languages as spoken
+
         root = next(iter(storage.roots()), "FOLDER")
         return spoken.advice(self.name, root, storage.identity.model, storage.languages(), self._settings)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrag.answer import answering, decomposition, followups, planning
-from localrag.answer.from_sheets import Sheets
 from localrag.answer.planning import BACKGROUND
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError, StorageError, UsageError
 from localrag.events import (
@@ -53,6 +52,7 @@ from localrag.types import (
 )
 
 if TYPE_CHECKING:
+    from localrag.answer.from_sheets import Sheets
     from localrag.items.reading import Reading
 
 # Passages read for a question and ahead of the next: with so many, three quarters of those of the next are there
@@ -79,7 +79,7 @@ class Assistant(Workspace):
         super().__init__(settings, generator)
         self._clause_questions = ClauseQuestions(self.searcher)
         self._reports = Reports(self.searcher.sentences)
-        self._sheets = Sheets()
+        self._sheets: Sheets | None = None
 
     def ask(
         self,
@@ -110,7 +110,7 @@ class Assistant(Workspace):
         with priority.asking(self.settings.questions_dir):
             asked = self.prepare(question, libraries, filters.of(documents), mode, history, stop)
             query = self._completed(asked)
-            known = self._sheets.answer(query) or self._from_facts(query) or self._from_figures(query)
+            known = self._from_sheets(query) or self._from_facts(query) or self._from_figures(query)
             route = Route(known.plan) if known else self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             if asked.question.leans and not query.question.leans:
@@ -182,6 +182,16 @@ class Assistant(Workspace):
             read_tokens=self.read_limit(),
         )
         return planning.route(query, resources)
+
+    def _from_sheets(self, query: Query) -> Findings | None:
+        """Return what the rows of one sheet of data answer."""
+        if self._sheets is None:
+            if not any(library.sheets() for library in query.libraries):
+                return None
+            from localrag.answer.from_sheets import Sheets
+
+            self._sheets = Sheets()
+        return self._sheets.answer(query)
 
     def _from_facts(self, query: Query) -> Findings | None:
         """Return what the facts of documents answer, which needs neither a search nor a model."""

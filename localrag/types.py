@@ -139,7 +139,7 @@ class Anchor:
     """A place inside a page that a person would look up, by name; it reaches to the next one.
 
     On a sheet, the first cell of a table row ("A5"; the row's cells follow in order, separated by " | "); in a
-    transcript or a calendar the time ("00:01:23").
+    transcript or a calendar the time ("00:01:23"); where lines are numbered, the printed page and the line ("23:4").
     """
 
     start: int
@@ -330,8 +330,8 @@ class Passage(_Value):
 def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: Unit = "page", spot: str = "") -> str:
     """Return a place as a person would look it up.
 
-    "p. 12", "p. 4 (printed iv)", "slide 3", "sheet Prices, B4:D9", "ch. 2 (Loomings)", "mail of 2024-03-02 from Jane
-    Doe", "00:01:23", or the heading path.
+    "p. 12", "p. 4 (printed iv)", "p. 25, 23:4-11" (printed page and lines), "slide 3", "sheet Prices, B4:D9", "ch. 2
+    (Loomings)", "mail of 2024-03-02 from Jane Doe", "00:01:23", or the heading path.
     """
     named = label if label and label != str(page) else None
     if unit == "mail":
@@ -344,6 +344,8 @@ def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: U
     if unit == "columns":
         return f"columns of sheet {named or page}"
     if unit == "page":  # a bare number in brackets would leave open which of the two it is
+        if spot:
+            return f"p. {page}, {spot}"
         return f"p. {page} (printed {named})" if named else f"p. {page}"
     short = {"slide": "slide", "chapter": "ch."}[unit]
     return f"{short} {page} ({named})" if named else f"{short} {page}"

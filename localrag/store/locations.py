@@ -1,4 +1,4 @@
-"""Name the place of a span inside a page: the cells of a sheet, the time in a transcript, the heading over it.
+"""Name the place of a span inside a page: cells of a sheet, times, numbered lines, the heading over it.
 
 The cells of a row are separated by " | "; a bar inside a cell is escaped, so that no space precedes it.
 """
@@ -13,6 +13,7 @@ from operator import attrgetter
 from localrag.types import Anchor, Heading, Page, place
 
 _CELL = re.compile(r"([A-Z]{1,3})([1-9][0-9]*)")
+_LINE = re.compile(r"([0-9]+):([0-9]+)")  # of a printed page
 _BETWEEN = re.compile(r"[ \n]|(?<!\\)\|")  # separators between cells
 
 
@@ -33,7 +34,7 @@ def above(page: Page, at: int) -> list[Heading]:
 
 
 def spot(text: str, anchors: Sequence[Anchor], start: int, end: int) -> str:
-    """The place of [start, end): cells of a sheet ("C5"), whole rows ("B4:D9"), a time; empty without an anchor."""
+    """The place of [start, end): cells ("C5"), rows ("B4:D9"), a time, lines ("23:4-11"); empty without an anchor."""
     # Without bars and spaces at the ends.
     left, right = start, min(end, len(text))
     while left < right and _BETWEEN.match(text, left):
@@ -44,8 +45,12 @@ def spot(text: str, anchors: Sequence[Anchor], start: int, end: int) -> str:
         start, end = left, right
     first = bisect_right(anchors, start, key=attrgetter("start")) - 1
     last = bisect_left(anchors, end, key=attrgetter("start")) - 1
-    if first < 0 or _CELL.fullmatch(anchors[first].name) is None:
-        return anchors[first].name if first >= 0 else ""
+    if first < 0:
+        return ""
+    if _LINE.fullmatch(anchors[first].name):
+        return _lines(anchors[first].name, anchors[max(first, last)].name)
+    if _CELL.fullmatch(anchors[first].name) is None:
+        return anchors[first].name
     if first >= last:
         column, row = _position(anchors[first].name)
         line, stop = _line(text, anchors, first)
@@ -67,6 +72,14 @@ def cell_name(row: int, column: int) -> str:
         column, letter = divmod(column - 1, 26)
         letters = chr(65 + letter) + letters
     return f"{letters}{row + 1}"
+
+
+def _lines(first: str, last: str) -> str:
+    """The lines from one to another: "23:4-11", "23:24-24:2"."""
+    page, _, line = last.partition(":")
+    if first == last or not line:
+        return first
+    return f"{first}-{line}" if first.startswith(f"{page}:") else f"{first}-{last}"
 
 
 def _line(text: str, anchors: Sequence[Anchor], index: int) -> tuple[int, int]:

@@ -17,8 +17,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from localrag.errors import ReadError
+from localrag.ingest.readers import numbered_lines, pdf_words
 from localrag.ingest.readers import pdf_native as native
-from localrag.ingest.readers import pdf_words
 from localrag.ingest.readers.blocks import HiddenText
 from localrag.ingest.readers.headings import Strong, document_headings
 from localrag.ingest.readers.pdf_layout import page_text
@@ -63,16 +63,17 @@ def read(source: Source, options: Options) -> Reading:
         if not found:
             raise ReadError("is damaged: it has no pages", _REPRINT)
         # Recognised pages keep their running headers and footers, since their words have offsets.
-        texts = drop_running_lines([page.text if not page.words else "" for page in found])
-        found = [one if one.words else replace(one, text=text) for one, text in zip(found, texts, strict=True)]
+        texts = [page.text if not page.words else "" for page in found]
+        lines = numbered_lines.numbered(texts) or [(text, ()) for text in drop_running_lines(texts)]
+        found = [one if one.words else replace(one, text=text) for one, (text, _) in zip(found, lines, strict=True)]
         extras = _extras(source, options.passwords, lambda index, quads: _marked_text(document, index, quads))
         found = [_with_notes(page, extras.notes.get(index, ())) for index, page in enumerate(found)]
         if not any(page.text for page in found):
             raise _without_text([page.reason for page in found], options)
         heads = _headings(document, found)
         pages = [
-            Page(page.text, number, _label(document, number - 1), heads[number - 1], words=page.words)
-            for number, page in enumerate(found, 1)
+            Page(page.text, number, _label(document, number - 1), head, anchors=anchors, words=page.words)
+            for number, (page, head, (_, anchors)) in enumerate(zip(found, heads, lines, strict=True), 1)
         ]
         dates = iso_date(_fact(document, "CreationDate")), extras.date, iso_date(_fact(document, "ModDate"))
         return Reading(

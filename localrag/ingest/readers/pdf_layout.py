@@ -18,6 +18,7 @@ from typing import Any
 from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers import pdf_words
 from localrag.ingest.readers.blocks import markdown_rows
+from localrag.ingest.readers.numbered_lines import is_numbered
 from localrag.ingest.readers.pdf_tables import Table, find_tables, is_figure, whole
 from localrag.ingest.readers.pdf_words import Line, Piece, Rule, Rules, Word, find_lines, joined, pieces
 
@@ -26,15 +27,23 @@ _MAX_LETTERS = 60_000
 _MIN_LINES = 3
 _COLUMN_GAP = 0.9  # heights
 _MIN_BAND = 8  # lines side by side
+_NUMBERS = re.compile(r"^\s*" + r"\s*\n\s*".join(map(str, range(1, 16))) + r"\s*$", re.M)  # of lines, below each other
 
 
 def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], ruled: bool) -> str:
-    """Return the page's raw text with tables and columns in order; `ruled` says that `paths` may have rules down."""
+    """Return the page's raw text with tables and columns in order; `ruled` says that `paths` may have rules down.
+
+    Numbers of lines that are drawn as a column of their own come before their lines.
+    """
     if not 3 < len(raw) < _MAX_LETTERS or not (ruled or _looks_set(textpage, raw)):
         return raw
     turns = native.turns_of_text(textpage, raw)
     words = pdf_words.find_words(textpage, raw, native.view(page, turns))
     turned = native.turned(page, turns)
+    if _NUMBERS.search(raw):
+        text = "".join(" ".join(word.text for word in line.words) + "\n" for line in find_lines(words))
+        if is_numbered(text):
+            return text
     rules = pdf_words.find_rules(item._replace(around=turned.after(item.around)) for item in paths)
     return _replaced(raw, _blocks(words, rules))
 

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 from localrag.errors import ReadError
+from localrag.ingest.readers import numbered_lines
 from localrag.ingest.readers.blocks import tag_text
 from localrag.ingest.readers.headings import document_headings
 from localrag.ingest.readers.source import RIGHT_SUFFIX, TABLES, Options, Source
@@ -42,15 +43,18 @@ def read(source: Source, options: Options) -> Reading:
     # A form feed at the very end closes the last page. Without any, a text that fits a page is one.
     texts = [clean(part) for part in raw.removesuffix("\f").split("\f")] if "\f" in raw.strip("\f") else [clean(raw)]
     is_paged = "\f" in raw or len(raw) <= _PAGE
-    found = document_headings([(text, {}) for text in texts])
+    lines = numbered_lines.numbered(texts) or [(text, ()) for text in texts]
+    found = document_headings([(text, {}) for text, _ in lines])
     pages = [
-        Page(text if text.strip() or len(texts) == 1 else "", number if is_paged else None, headings=own)
-        for number, (text, own) in enumerate(zip(texts, found, strict=True), 1)
+        Page(
+            text if text.strip() or len(texts) == 1 else "", number if is_paged else None, headings=own, anchors=places
+        )
+        for number, ((text, places), own) in enumerate(zip(lines, found, strict=True), 1)
     ]
     skipped = [SkippedPage(page.number, "no text") for page in pages if page.number and not page.text]
     # The first line is a title if it is short and an empty line follows.
     first, *below = (part.strip() for part in next((page.text for page in pages if page.text), "").lstrip().split("\n"))
-    is_title = not (below and below[0]) and len(first) <= 100 and not _NO_TITLE.search(first)
+    is_title = not (below and below[0]) and len(first) <= 100 and not _NO_TITLE.search(first) and not pages[0].anchors
     return Reading(tuple(pages), first if is_title else "", tuple(skipped), remarks)
 
 

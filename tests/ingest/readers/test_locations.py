@@ -69,3 +69,12 @@ def test_a_hundred_thousand_anchors_are_no_burden():
         for number in range(0, 100_000, 100):
             at = number * len(line) + 8
             assert spot(text, anchors, at, at + 3) == f"B{number + 1}"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "place"),
+    [(0, 3, "23:4"), (1, 7, "23:4-5"), (4, 11, "23:5-24:1"), (8, 20, "24:1"), (12, 20, ""), (12, 12, "")],
+)
+def test_numbered_lines_are_named_from_the_first_to_the_last(start, end, place):
+    anchors = Anchor(0, "23:4"), Anchor(4, "23:5"), Anchor(8, "24:1"), Anchor(12, "")
+    assert spot("one\ntwo\nthe\nunknown\n", anchors, start, end) == place

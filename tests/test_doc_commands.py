@@ -261,6 +261,7 @@ def write_agreement(path, days, notice):
 def lay_out(desk):
     contracts = ("amendment-no-1.pdf", "master-services-agreement.pdf", "Mutual NDA with Hesprin Laboratories.docx")
     copied = (*(f"contracts/{name}" for name in contracts), "people/employee-handbook.pdf")  # all would take longer
+    (desk / "stick").mkdir()
     for name in (*AGREEMENTS, *TEXTS, *(f"examples/{each}" for each in copied)):
         (desk / name).parent.mkdir(parents=True, exist_ok=True)
     for name in copied:

@@ -88,7 +88,7 @@ def _exports(settings: Settings, libraries: Sequence[str] | None) -> Iterator[Pa
     """Folders of read-only libraries, which are kept elsewhere; in ./indexes only of those opened on this machine."""
     names = [link.parent.name for link in settings.indexes_dir.glob(f"*/{LINK}")] if libraries is None else libraries
     for name in names:
-        with suppress(OSError, ValueError, KeyError, TypeError):  # reported where it is opened
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # reported where it is opened
             if not settings.claims_needed or settings.own_mark(name).exists():
                 yield Path(json.loads((settings.library_dir(name) / LINK).read_bytes())["folder"])
 

@@ -27,7 +27,7 @@ _MAX_LETTERS = 60_000
 _MIN_LINES = 3
 _COLUMN_GAP = 0.9  # heights
 _MIN_BAND = 8  # lines side by side
-_NUMBERS = re.compile(r"^\s*" + r"\s*\n\s*".join(map(str, range(1, 16))) + r"\s*$", re.M)  # of lines, below each other
+_NUMBERS = f" {' '.join(map(str, range(1, 16)))} "  # of lines, one after the other
 
 
 def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], ruled: bool) -> str:
@@ -40,7 +40,7 @@ def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], 
     turns = native.turns_of_text(textpage, raw)
     words = pdf_words.find_words(textpage, raw, native.view(page, turns))
     turned = native.turned(page, turns)
-    if _NUMBERS.search(raw):
+    if _NUMBERS in f" {' '.join(raw.split())} ":
         text = "".join(" ".join(word.text for word in line.words) + "\n" for line in find_lines(words))
         if is_numbered(text):
             return text

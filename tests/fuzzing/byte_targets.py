@@ -36,16 +36,18 @@ from localrag.errors import (
     ModelError,
     PolicyUnreadable,
     SettingsError,
+    StorageError,
     UsageError,
 )
 from localrag.evaluation import datasets
 from localrag.ingest import chunking
-from localrag.ingest.readers import base, programs, source, wire
+from localrag.ingest.readers import base, numbered_lines, programs, source, wire
 from localrag.ingest.readers.source import TABLES, Options, Source
 from localrag.ingest.source_files import PagePicture
 from localrag.lifecycle import backup, restore
 from localrag.llm import loading
 from localrag.models import gguf
+from localrag.question import table_query
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
@@ -53,8 +55,10 @@ from localrag.security.encryption.keyring import Key, Passphrase, SecretKey
 from localrag.sessions import SessionStore, export
 from localrag.sessions.session_store import Origin, SavedTurn, Session, to_json
 from localrag.settings import Settings
+from localrag.store import data_sheets, exported
 from localrag.store.full_text import PASSAGES, FullText, Indexer
 from localrag.store.library import open_library
+from localrag.store.locations import spot
 from localrag.store.names import DATABASE, SCHEMA
 from localrag.store.text_analysis import Token
 from localrag.store.vector_index import FaissIndex
@@ -727,6 +731,59 @@ def model(home, data):
         check(all(map(str.isprintable, texts)), "a text with control characters")
 
 
+# --- what others exported, their sheets and transcripts -----------------------------------------------------------
+
+
+def manifest(home, data):
+    folder = _fresh(home / "export.lrlib")
+    (folder / exported.MANIFEST).write_bytes(data)
+    (folder / "library.db").write_bytes(b"x")
+    with suppress(IntegrityError, StorageError):
+        found = exported.read(folder)
+        check(not any({"", ".."} & set(path.split("/")) for path in found.files), "a name that leads out")
+        check(not _NOT_CLEAN.search(found.name) and "/" not in found.name, "a name that is none")
+        exported.check(found, found.core, lambda: False, lambda *_: None)
+
+
+def _manifest_seeds():
+    sha256 = hashlib.sha256(b"x").hexdigest()
+    files = {"library.db": [1, sha256], "documents/0/a/lease.txt": [1, sha256]}
+    yield _lines({"library": "leases", "made": "2026-12-04", "version": "0.2.0", "schema": SCHEMA, "files": files})
+
+
+def table(home, data):
+    page = Page(clean(data.decode("utf-8", "replace")), 1, "Sheet1", unit="sheet")
+    described = data_sheets.described(page, 2)
+    found = data_sheets.table_of(page)
+    check((found is None) == (described is None), "a table that is not described")
+    for text, anchors in numbered_lines.numbered(page.text.split("\f")) or ():
+        check(all(0 <= one.start <= len(text) for one in anchors), "a place outside")
+        spot(text, anchors, 0, len(text))
+    if found is None:
+        return
+    check(all(page.text[start] == "|" for start in found.starts), "a row that is none")
+    check(len(found.starts) == len(found.texts), "rows without a place")
+    with closing(data_sheets.database(found)) as made:
+        (count,) = data_sheets.select(made, "SELECT count(*) FROM rows", ())
+        check(count == (len(found.starts),), "rows were lost")
+        for column, values in zip(found.columns, found.values, strict=True):
+            [data_sheets.shown(column, value) for value in values if value is not None]
+            table_query.parse(
+                f"What is the sum of {column.name} by {found.columns[0].name}?", found.columns, "t", _none
+            )
+
+
+def _none(_texts):
+    return []
+
+
+def _table_seeds():
+    rows = [f"| {day}/03/2024 | C{day % 7} | {day * 1.5:,.2f} EUR | {day}% |" for day in [*range(1, 29)] * 8]
+    yield ("| Day | Client | Amount | Share |\n| --- | --- | --- | --- |\n" + "\n".join(rows)).encode()
+    lines = "\n".join(f"{line:2d}  Q. And then?" for line in range(1, 26))
+    yield "\f".join(f"Page {number}\n{lines}" for number in range(20, 24)).encode()
+
+
 Target = Callable[[Path, bytes], None]
 # With what makes its seeds; None: the corpus, as the formats of others do not change.
 TARGETS: dict[str, tuple[Target, Callable[[], Iterator[bytes]] | None]] = {
@@ -747,4 +804,6 @@ TARGETS: dict[str, tuple[Target, Callable[[], Iterator[bytes]] | None]] = {
     "record": (record, _record_seeds),
     "dataset": (dataset, None),
     "model": (model, None),
+    "manifest": (manifest, _manifest_seeds),
+    "table": (table, _table_seeds),
 }

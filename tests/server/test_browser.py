@@ -259,12 +259,14 @@ def test_files_are_dropped_or_chosen_and_can_then_be_asked(chromium, tmp_path):
     docs.mkdir()
     with serving(tmp_path, str(docs)) as (address, _), opened(chromium, address) as visit:
         page = visit.page
+        chooser = page.query_selector("[data-add] input")
+        page.evaluate("document.querySelector('#library [data-leaf]').id = 'old'")
         page.evaluate(DROP, ["#turns", "permit.txt", "EUR 77"])
         expect(page.locator("[data-added]")).to_contain_text("permit.txt")
-        expect(page.locator("#say")).to_contain_text("permit.txt")
+        expect(page.locator("#old")).to_have_count(0)  # the list of documents is new
         assert (docs / "permit.txt").read_text() == "EUR 77"
         file = {"name": "permit.txt", "mimeType": "text/plain", "buffer": b"other"}
-        page.set_input_files("[data-add] input", [file, {**file, "name": "second.txt"}])
+        chooser.set_input_files([file, {**file, "name": "second.txt"}])  # as if it had been open all along
         expect(page.locator("[data-added]")).to_contain_text("There is a file 'permit.txt' already")
         expect(page.locator("[data-added]")).to_contain_text("second.txt can be asked.")
         assert (docs / "permit.txt").read_text() == "EUR 77" and (docs / "second.txt").read_text() == "other"

@@ -259,7 +259,11 @@
   count();
   document.addEventListener("change", (event) => {
     const box = event.target;
-    if (box.type === "file") return add(box.closest("[data-add]"), [...box.files]);
+    if (box.type === "file") {
+      const files = [...box.files];
+      box.value = "";  // so that the same file can be chosen again
+      return add(box.closest("[data-add]"), files);
+    }
     if (box.matches("[data-all]")) all("[name=tick]", box.closest("li")).forEach((each) => { if (!each.closest("[hidden]")) each.checked = box.checked; });
     if (box.closest("#library")) count();
   });
@@ -275,6 +279,10 @@
     events.addEventListener("ended", (event) => end(JSON.parse(event.data).text));
     events.onerror = () => { if (events.readyState === EventSource.CLOSED) end(GONE); };
   });
+  const showLibrary = (next) => {  // boxes for files stay: one of them may have its file chooser open
+    for (const box of all("[data-add]")) next.querySelector(`[data-add="${CSS.escape(box.dataset.add)}"]`)?.replaceWith(box);
+    libraryPanel.replaceChildren(next);
+  };
   const add = async (box, files) => {
     for (const file of files) {
       showAdded(`Sending ${file.name} …`);
@@ -286,7 +294,7 @@
     }
     const ticked = ticks().filter((each) => each.checked).map((each) => each.value);
     const fresh = await fetch(main.dataset.base + "?part=library").catch(() => null);
-    if (fresh?.ok) libraryPanel.replaceChildren(element(await fresh.text()));
+    if (fresh?.ok) showLibrary(element(await fresh.text()));
     ticks().forEach((each) => { each.checked = ticked.includes(each.value); });
     count();
     showAdded("");

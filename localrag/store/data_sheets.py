@@ -93,7 +93,7 @@ def table_of(page: Page) -> Table | None:
     if not begin or len(around) > _MAX_AROUND or not 1 < len(head) <= MAX_COLUMNS or not _is_header(head):
         return None
     lines = text[begin:end].split("\n")
-    if len(lines) < MIN_ROWS:
+    if len(lines) < MIN_ROWS or not all(line.startswith("|") for line in lines):
         return None
     texts = [_cells(line) for line in lines]
     if any(len(row) != len(head) for row in texts):

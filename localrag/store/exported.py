@@ -85,7 +85,7 @@ def read(folder: Path) -> Manifest:
         value = json.loads(data)
         files = {path: (int(size), str(sha256)) for path, (size, sha256) in value["files"].items()}
         name, made, version = (str(value[key])[:100] for key in ("library", "made", "version"))
-        if "library.db" not in files or not all(map(_is_member, files)):
+        if "library.db" not in files or not all(map(_is_member, files)) or not (name + made + version).isprintable():
             raise ValueError
         sha256, encrypted = hashlib.sha256(data).hexdigest(), keyrings.FILE in files
         return Manifest(folder, sha256, name, made, version, int(value["schema"]), encrypted, files)

@@ -741,7 +741,7 @@ def manifest(home, data):
     with suppress(IntegrityError, StorageError):
         found = exported.read(folder)
         check(not any({"", ".."} & set(path.split("/")) for path in found.files), "a name that leads out")
-        check(not _NOT_CLEAN.search(found.name) and "/" not in found.name, "a name that is none")
+        check(not _NOT_CLEAN.search(found.name + found.made + found.version), "a text with control characters")
         exported.check(found, found.core, lambda: False, lambda *_: None)
 
 

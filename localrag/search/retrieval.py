@@ -206,18 +206,22 @@ def _hits(scope: _Scope, embedder: Embedder, lookup: Lookup, mentions: Mentions)
     allowed = None if scope.documents is None else library.passage_ids(scope.documents, scope.pages)
     if allowed is not None and not len(allowed):
         return []
-    vector, scores = _question_scores(scope, embedder, lookup, mentions.content)
-    nearest, worded = _candidates(scope, vector, scores, allowed, CANDIDATES)
+    vector = _question_vector(embedder, _readings(lookup, mentions.content))
+    with library.index().searching(vector, CANDIDATES, allowed) as nearest:
+        scores = _word_scores(library, lookup, mentions.content)
+        worded = _worded(scores, allowed, CANDIDATES)
+    near, _ = nearest()
     others: set[int] = set()
     if 0 < len(mentions.meant) <= _MAX_MEANT:
         inside = library.passage_ids(sorted(mentions.meant), scope.pages)
-        others.update(*_candidates(scope, vector, scores, inside, CANDIDATES // 2))
+        near_inside, _ = library.index().search(vector, CANDIDATES // 2, inside)
+        others.update(near_inside.tolist(), _worded(scores, inside, CANDIDATES // 2))
     opening = set(_openings(scope, lookup, mentions))
     phrased = {i for phrase in lookup.phrases for i in library.text.with_phrase(phrase)}
     if allowed is not None:
         phrased &= set(allowed.tolist())
     quoted = sorted(phrased, key=lambda i: (-scores[i], i))[:CANDIDATES]
-    found = sorted({*nearest, *worded, *others, *opening, *quoted})
+    found = sorted({*near.tolist(), *worded, *others, *opening, *quoted})
     cosines = library.cosines(found, vector)
     dense = dict(zip(cosines, embedder.nearness(np.array([*cosines.values()], np.float32)).tolist(), strict=True))
     places: dict[int, list[Place]] = {}
@@ -248,13 +252,11 @@ def _hits(scope: _Scope, embedder: Embedder, lookup: Lookup, mentions: Mentions)
     return hits
 
 
-def _question_scores(scope: _Scope, embedder: Embedder, lookup: Lookup, content: Lookup | None) -> tuple[Vectors, Row]:
-    """Return the question's vector and the scores of its words; where it names documents, half without the names."""
-    text, generation = scope.library.text, scope.library.generation
-    vector, scores = _question_vector(embedder, _readings(lookup, content)), text.scores(lookup.groups, generation)
-    if content is None:
-        return vector, scores
-    return vector, (scores + text.scores(content.groups, generation)) / np.float32(2)
+def _word_scores(library: Library, lookup: Lookup, content: Lookup | None) -> Row:
+    """Return the scores of the question's words; where it names documents, half of them without the names."""
+    text, generation = library.text, library.generation
+    scores = text.scores(lookup.groups, generation)
+    return scores if content is None else (scores + text.scores(content.groups, generation)) / np.float32(2)
 
 
 def _readings(lookup: Lookup, content: Lookup | None) -> list[str]:
@@ -290,18 +292,15 @@ def _in_english(library: Library) -> bool:
     return (library.overview().languages or (FALLBACK,))[0] == FALLBACK
 
 
-def _candidates(
-    scope: _Scope, vector: Vectors, scores: Row, allowed: Ids | None, limit: int
-) -> tuple[list[int], list[int]]:
-    """Return the passages nearest to the question, and those that hold most of its words, best first."""
-    nearest, _ = scope.library.index().search(vector, limit, allowed)
+def _worded(scores: Row, allowed: Ids | None, limit: int) -> list[int]:
+    """Return the passages that hold most of the question's words, best first."""
     ids = _leading(scores, limit) if allowed is None else allowed[allowed < len(scores)]
     of = scores[ids]
     if len(ids) > limit:
         kept = np.argpartition(-of, limit - 1)[:limit]
         ids, of = ids[kept], of[kept]
     order = np.lexsort((ids, -of))
-    return nearest.tolist(), [int(i) for i in ids[order] if scores[i] > 0]
+    return [int(i) for i in ids[order] if scores[i] > 0]
 
 
 def _leading(scores: Row, limit: int) -> Ids:

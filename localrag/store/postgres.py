@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pg8000.native import Connection as Native
     from pg8000.native import PreparedStatement
 
-    from localrag.store.vector_index import Ids, Vectors
+    from localrag.store.vector_index import Ids, Nearest, Vectors
 
 T = TypeVar("T")
 MAY = ("", "read", "write", "own")
@@ -631,7 +631,12 @@ class PostgresIndex:
         self._generation, self._dimension = generation, dimension
         return self
 
-    def search(self, question: Vectors, k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+    @contextmanager
+    def searching(self, question: Vectors, k: int, allowed: Ids | None = None) -> Iterator[Callable[[], Nearest]]:
+        """Yield a function that returns what `search` does; a connection does one thing at a time."""
+        yield lambda: self.search(question, k, allowed)
+
+    def search(self, question: Vectors, k: int, allowed: Ids | None = None) -> Nearest:
         """The ids and cosines of the k nearest to `question`, of shape (dimension,), best first."""
         passages = self._passages(self._generation)
         available = passages if allowed is None else len(allowed)

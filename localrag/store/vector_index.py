@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     Ids = NDArray[np.int64]
     Vectors = NDArray[np.float32]
+    Nearest = tuple[Ids, Vectors]
 
 Kind = Literal["flat", "sq8"]
 # At 100,000 rows of 384 numbers, exact search takes 17 ms of a processor, rounded search with rescoring 6 ms.
@@ -43,6 +45,13 @@ _ROWS_PER_READ = 8192
 
 def kind_for(rows: int) -> Kind:
     return "flat" if rows <= FLAT_ROWS else "sq8"
+
+
+def _one_thread() -> None:
+    """Answer a question with one thread of FAISS; with more, it keeps the others spinning."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
 
 
 def best(ids: Ids, rows: Vectors, question: Vectors, k: int) -> tuple[Ids, Vectors]:
@@ -61,8 +70,7 @@ class FaissIndex:
     ) -> None:
         import faiss
 
-        # One thread answers a question; with more, FAISS keeps the others spinning.
-        faiss.omp_set_num_threads(1)
+        _one_thread()
         self.kind: Kind = kind
         self.dimension = dimension
         self._originals = originals
@@ -100,24 +108,40 @@ class FaissIndex:
             self._index.remove_ids(faiss.IDSelectorBatch(rows))
             self.ids = np.delete(self.ids, rows)
 
-    def search(self, question: Vectors, k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+    def search(self, question: Vectors, k: int, allowed: Ids | None = None) -> Nearest:
         """The ids and cosines of the k nearest to `question`, of shape (dimension,), best first.
 
         `allowed` is applied before the search, so that a narrow filter still gives k results.
         """
+        with self.searching(question, k, allowed) as found:
+            return found()
+
+    @contextmanager
+    def searching(self, question: Vectors, k: int, allowed: Ids | None = None) -> Iterator[Callable[[], Nearest]]:
+        """Yield a function that returns what `search` does; a long scan runs meanwhile in a thread of its own."""
         rows = None if allowed is None else self._rows_of(allowed)
         available = len(self) if rows is None else len(rows)
         rescore = self.kind == "sq8" and self._originals is not None
         wanted = min(available, k * _CANDIDATES if rescore else k)
         if wanted <= 0:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        if not rescore:
-            found, scores = self._scan(question, wanted, rows)
-            order = np.lexsort((found, -scores))  # FAISS returns equal scores in the order of its heap
-            return self.ids[found[order]], scores[order]
+            yield lambda: (np.empty(0, np.int64), np.empty(0, np.float32))
+        elif not rescore:
+            yield lambda: self._ordered(*self._scan(question, wanted, rows))
+        elif rows is not None and len(rows) <= wanted:
+            yield lambda: self._rescored(rows, question, k)
+        else:
+            # How many threads OpenMP takes is set for each thread.
+            with ThreadPoolExecutor(1, initializer=_one_thread) as pool:
+                scan = pool.submit(self._scan, question, wanted, rows)
+                yield lambda: self._rescored(scan.result()[0], question, k)
+
+    def _ordered(self, rows: Ids, scores: Vectors) -> Nearest:
+        order = np.lexsort((rows, -scores))  # FAISS returns equal scores in the order of its heap
+        return self.ids[rows[order]], scores[order]
+
+    def _rescored(self, rows: Ids, question: Vectors, k: int) -> Nearest:
+        """The k best of these rows by the vectors in the database."""
         assert self._originals is not None
-        if rows is None or len(rows) > wanted:
-            rows, _ = self._scan(question, wanted, rows)
         return best(*self._originals(np.sort(self.ids[rows])), question, k)
 
     def _rows_of(self, ids: Ids) -> Ids:

@@ -1,10 +1,12 @@
 import io
 import json
+import threading
 
 import numpy as np
 import pytest
 from fakes import HashingEmbedder
 from papers import all_vectors
+from waiting import PATIENCE
 
 from localrag.errors import LibraryError
 from localrag.store import vector_index
@@ -78,6 +80,9 @@ def agree(exact, native, question, k, allowed=None):
     assert found.tolist() == ids.tolist()
     np.testing.assert_allclose(cosines, scores, atol=1e-5)
     assert found.dtype == np.int64 and len(native) == len(exact)
+    with native.searching(question, k, allowed) as nearest:
+        pass
+    assert nearest()[0].tolist() == found.tolist()
     return found
 
 
@@ -102,6 +107,21 @@ def test_faiss_finds_what_exact_search_finds(seed, kind):
     exact.add(gone[:3] + 20_000, more := unit(rng, len(gone[:3])))
     native.add(gone[:3] + 20_000, more)
     agree(exact, native, unit(rng, 1)[0], 5)
+
+
+def test_a_scan_runs_while_the_caller_goes_on(monkeypatch):
+    rng = np.random.default_rng(3)
+    native = pair(np.arange(1, 301), unit(rng, 300), "sq8")[1]
+    question, gone_on, scan = unit(rng, 1)[0], threading.Event(), native._scan
+
+    def waiting(*given):
+        assert gone_on.wait(PATIENCE)
+        return scan(*given)
+
+    monkeypatch.setattr(native, "_scan", waiting)
+    with native.searching(question, 5) as nearest:
+        gone_on.set()
+    assert nearest()[0].tolist() == native.search(question, 5)[0].tolist()
 
 
 def test_ids_that_do_not_rise_are_refused():
